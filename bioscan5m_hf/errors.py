@@ -1,0 +1,140 @@
+"""Every error that bioscan5m-hf raises on purpose, as one tree.
+
+    BioscanError
+    ├── UsageError                 the call is wrong, whatever the data
+    │   ├── UnknownName            a package, split, format … that does not exist
+    │   └── MissingDependency      an optional package is not installed
+    ├── DataError                  the release is not what upstream publishes
+    │   ├── ReleaseNotFound        no archive, image folder or metadata where it was looked for
+    │   ├── ArchiveError           an archive that is damaged, encrypted or not a zip
+    │   ├── MetadataError          columns, rows or values of the metadata
+    │   ├── ImageError             the bytes of one image
+    │   └── MismatchError          images and metadata that do not fit together
+    ├── OutputError                the dataset folder cannot be written as asked
+    │   ├── ForeignFolder          a folder that this program did not make
+    │   ├── ChangedInput           an unfinished or finished folder made from something else
+    │   └── FolderInUse            another conversion holds the folder
+    ├── ConversionFailed           a shard could not be made
+    └── VerificationFailed         a dataset folder differs from its manifest
+
+A message says what was found, where (file, member, row), and what to do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar, Self
+
+
+class BioscanError(Exception):
+    """Base of every error of this project.
+
+    Args:
+        found: What is wrong, as a sentence without its full stop.
+        where: The file, member or row it was found in, if any.
+        fix: What the reader can do about it, if that is known.
+
+    Attributes:
+        exit_status: What the command line returns for it: 1 for bad data or failed work, 2 for
+            wrong usage.
+    """
+
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, found: str, *, where: str | None = None, fix: str | None = None) -> None:
+        self.found = found
+        self.where = where
+        self.fix = fix
+        super().__init__(found)
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        advice = f"; {self.fix}" if self.fix else ""
+        return f"{place}{self.found}{advice}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process boundaries; keyword-only arguments would be lost by the default.
+        return _rebuild, (type(self), self.found, self.where, self.fix)
+
+
+def _rebuild(
+    kind: type[BioscanError], found: str, where: str | None, fix: str | None
+) -> BioscanError:
+    return kind(found, where=where, fix=fix)
+
+
+class UsageError(BioscanError):
+    """The call is wrong, whatever the data."""
+
+    exit_status = 2
+
+
+class UnknownName(UsageError):
+    """A name that does not exist; the message lists the valid ones and the nearest."""
+
+    @classmethod
+    def of(cls, kind: str, given: str, valid: Iterable[str]) -> Self:
+        """Build the error for one wrong name.
+
+        Args:
+            kind: What the name should have named, such as ``"split"``.
+            given: The name that was given.
+            valid: Every name that would have been right.
+        """
+        names = list(valid)
+        near = difflib.get_close_matches(given, names, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return cls(f"there is no {kind} {given!r}", fix=f"{hint}valid names: {', '.join(names)}")
+
+
+class MissingDependency(UsageError):
+    """An optional package is not installed; the message names the command that installs it."""
+
+
+class DataError(BioscanError):
+    """The release is not what upstream publishes."""
+
+
+class ReleaseNotFound(DataError):
+    """No archive, image folder or metadata where it was looked for."""
+
+
+class ArchiveError(DataError):
+    """An archive that is damaged, encrypted or not a zip."""
+
+
+class MetadataError(DataError):
+    """Columns, rows or values of the metadata that are not as upstream publishes them."""
+
+
+class ImageError(DataError):
+    """The bytes of one image: a wrong CRC, nothing in it, not a JPEG."""
+
+
+class MismatchError(DataError):
+    """Images and metadata that do not fit together."""
+
+
+class OutputError(BioscanError):
+    """The dataset folder cannot be written as asked."""
+
+
+class ForeignFolder(OutputError):
+    """The output folder holds something that this program did not make."""
+
+
+class ChangedInput(OutputError):
+    """The output folder was begun from other input or with other options."""
+
+
+class FolderInUse(OutputError):
+    """Another conversion is writing this folder."""
+
+
+class ConversionFailed(BioscanError):
+    """A shard could not be made; the cause is chained."""
+
+
+class VerificationFailed(BioscanError):
+    """A dataset folder differs from its manifest."""

@@ -1,0 +1,208 @@
+"""The one declaration of columns, ranks and splits.
+
+The Arrow schema, the ``datasets`` features, the card, the command line's choices and the
+documentation are all derived from what stands here. Names, order and meaning are upstream's
+(the header of ``BIOSCAN_5M_Insect_Dataset_metadata.csv``).
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from bioscan5m_hf.errors import UnknownName
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+
+class Kind(enum.Enum):
+    """What the values of a column are; the value is the name of the type in ``datasets``."""
+
+    STRING = "string"
+    FLOAT = "float64"
+    INTEGER = "int64"
+    SMALL_INTEGER = "int8"
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """The Arrow type of the column."""
+        return _ARROW_TYPES[self]
+
+
+_ARROW_TYPES: Final = {
+    Kind.STRING: pa.string(),
+    Kind.FLOAT: pa.float64(),
+    Kind.INTEGER: pa.int64(),
+    Kind.SMALL_INTEGER: pa.int8(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of upstream's metadata.
+
+    Attributes:
+        name: Upstream's name, unchanged.
+        kind: The type of its values.
+        meaning: One line for the card and for ``help()``.
+        required: Whether a row without a value is an error.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One partition of the specimens, as upstream divides them.
+
+    Attributes:
+        name: Upstream's name, as it stands in the column ``split`` and in image paths.
+        published: The name of the split in a dataset folder and on the Hub.
+        partition: The archive group that holds its images: ``pretrain``, ``train`` or ``eval``.
+        chunk_digits: How many hex digits of md5(processid) name the folder of an image; 0 where
+            images lie directly in the folder of the split.
+        meaning: One line for the card.
+    """
+
+    name: str
+    published: str
+    partition: str
+    chunk_digits: int
+    meaning: str
+
+
+COLUMNS: Final[tuple[Column, ...]] = (
+    Column("processid", Kind.STRING, "BOLD's unique id of the record", required=True),
+    Column("sampleid", Kind.STRING, "the collector's id of the specimen"),
+    Column("taxon", Kind.STRING, "the most specific taxon that is known"),
+    Column("phylum", Kind.STRING, "taxonomic label"),
+    Column("class", Kind.STRING, "taxonomic label"),
+    Column("order", Kind.STRING, "taxonomic label"),
+    Column("family", Kind.STRING, "taxonomic label"),
+    Column("subfamily", Kind.STRING, "taxonomic label"),
+    Column("genus", Kind.STRING, "taxonomic label"),
+    Column("species", Kind.STRING, "taxonomic label"),
+    Column("dna_bin", Kind.STRING, "Barcode Index Number (BIN)"),
+    Column("dna_barcode", Kind.STRING, "nucleotides of the COI barcode, about 650 bases"),
+    Column("country", Kind.STRING, "country where it was collected"),
+    Column("province_state", Kind.STRING, "province or state where it was collected"),
+    Column("coord-lat", Kind.FLOAT, "latitude, WGS 84 decimal degrees"),
+    Column("coord-lon", Kind.FLOAT, "longitude, WGS 84 decimal degrees"),
+    Column("image_measurement_value", Kind.INTEGER, "pixels of the organism in the original"),
+    Column("area_fraction", Kind.FLOAT, "area of the bounding box / area of the original"),
+    Column("scale_factor", Kind.FLOAT, "shorter side of the crop / 256"),
+    Column("inferred_ranks", Kind.SMALL_INTEGER, "at which ranks the label is inferred"),
+    Column("split", Kind.STRING, "partition, under upstream's own name", required=True),
+    Column("index_bioscan_1M_insect", Kind.INTEGER, "row of the specimen in BIOSCAN-1M"),
+    Column("chunk", Kind.STRING, "folder of the image: leading hex digits of md5(processid)"),
+)
+
+RANKS: Final[tuple[str, ...]] = (
+    "phylum",
+    "class",
+    "order",
+    "family",
+    "subfamily",
+    "genus",
+    "species",
+    "dna_bin",
+)
+
+SPLITS: Final[tuple[Split, ...]] = (
+    Split("pretrain", "pretrain", "pretrain", 2, "no species label; for self-supervised training"),
+    Split("train", "train", "train", 1, "labelled to species; the species of val and test"),
+    Split("val", "validation", "eval", 0, "the species of train"),
+    Split("test", "test", "eval", 0, "the species of train"),
+    Split("val_unseen", "val_unseen", "eval", 0, "species that train does not have"),
+    Split("test_unseen", "test_unseen", "eval", 0, "species that train does not have"),
+    Split("key_unseen", "key_unseen", "eval", 0, "reference specimens of the unseen species"),
+    Split("other_heldout", "other_heldout", "eval", 1, "species without a scientific name"),
+)
+
+IMAGE_COLUMN: Final = "image"
+IMAGE_TYPE: Final = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+
+_SPLIT_BY_NAME: Final = {split.name: split for split in SPLITS} | {
+    split.published: split for split in SPLITS
+}
+
+
+def column_names() -> list[str]:
+    """Upstream's column names, in upstream's order."""
+    return [column.name for column in COLUMNS]
+
+
+def split_named(name: str) -> Split:
+    """Find a split under upstream's name or under the one it is published by.
+
+    Args:
+        name: Such as ``"val"`` or ``"validation"``.
+
+    Raises:
+        UnknownName: There is no such split; the message lists them.
+    """
+    try:
+        return _SPLIT_BY_NAME[name]
+    except KeyError:
+        raise UnknownName.of("split", name, _SPLIT_BY_NAME) from None
+
+
+def features_json(*, image: bool) -> dict[str, dict[str, str]]:
+    """The features as ``datasets`` writes them, without importing ``datasets``.
+
+    Args:
+        image: Whether the column ``image`` stands before upstream's columns.
+    """
+    declared = {column.name: {"dtype": column.kind.value, "_type": "Value"} for column in COLUMNS}
+    return {IMAGE_COLUMN: {"_type": "Image"}, **declared} if image else declared
+
+
+def arrow_schema(*, image: bool) -> pa.Schema:
+    """The Arrow schema of a shard, which carries the features for ``datasets``.
+
+    Args:
+        image: Whether the column ``image`` (a struct of bytes and path) stands first.
+    """
+    fields = [pa.field(column.name, column.kind.arrow) for column in COLUMNS]
+    if image:
+        fields.insert(0, pa.field(IMAGE_COLUMN, IMAGE_TYPE))
+    info = {"info": {"features": features_json(image=image)}}
+    return pa.schema(fields, metadata={"huggingface": json.dumps(info)})
+
+
+def features(*, image: bool = True) -> Features:
+    """The features of a configuration, for ``datasets``.
+
+    Args:
+        image: Whether the configuration has images.
+    """
+    from datasets import Features
+
+    return Features.from_dict(features_json(image=image))
+
+
+def check_columns(found: Iterable[str]) -> tuple[list[str], list[str], list[str]]:
+    """Compare a header with upstream's.
+
+    Args:
+        found: The column names of a file, in its order.
+
+    Returns:
+        The columns that are missing, those that upstream does not have, and those that occur
+        more than once; three empty lists where all is well, whatever the order.
+    """
+    names = list(found)
+    expected = column_names()
+    missing = [name for name in expected if name not in names]
+    extra = [name for name in dict.fromkeys(names) if name not in expected]
+    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    return missing, extra, repeated

@@ -1,0 +1,124 @@
+"""Image packages and partitions, and the configurations that they make.
+
+A *package* is one treatment of the photographs, published in archives of its own. A *partition*
+is one of the three groups of splits that upstream packs together. Every package is a
+configuration over all its splits, and once more for each partition, over the same files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from bioscan5m_hf.errors import UnknownName
+from bioscan5m_hf.schema import SPLITS, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One treatment of the photographs.
+
+    Attributes:
+        name: The name of the folder of its images, and of its configuration.
+        stems: The names that its archives go by, without prefix, group and part.
+        meaning: One line for the card and the command line's help.
+    """
+
+    name: str
+    stems: tuple[str, ...]
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What ``load_dataset(path, name)`` can be asked for.
+
+    Attributes:
+        name: Such as ``cropped_256_train``.
+        package: The package its images come from; ``None`` for ``metadata``, which has none.
+        splits: The splits it covers, in upstream's order.
+    """
+
+    name: str
+    package: str | None
+    splits: tuple[Split, ...]
+
+
+PACKAGES: Final[tuple[Package, ...]] = (
+    Package("original_full", ("original_full", "original"), "full-size photographs, 1024x768"),
+    Package("cropped", ("cropped",), "full-size photographs, cut to the organism"),
+    Package("original_256", ("original_256",), "whole photographs, shorter side 256 pixels"),
+    Package("cropped_256", ("cropped_256",), "cut to the organism, shorter side 256 pixels"),
+)
+
+PARTITIONS: Final[tuple[str, ...]] = tuple(dict.fromkeys(split.partition for split in SPLITS))
+
+METADATA: Final = "metadata"
+DEFAULT_PACKAGE: Final = "cropped_256"
+
+
+def package_names() -> list[str]:
+    """The names of the four packages, in upstream's order."""
+    return [package.name for package in PACKAGES]
+
+
+def package_named(name: str) -> Package:
+    """Find a package by its name, or by another that its archives go by.
+
+    Args:
+        name: Such as ``"cropped_256"``, or ``"original"`` for ``original_full``.
+
+    Raises:
+        UnknownName: There is no such package; the message lists them.
+    """
+    for package in PACKAGES:
+        if name == package.name or name in package.stems:
+            return package
+    raise UnknownName.of("package", name, package_names())
+
+
+def splits_of(partition: str) -> tuple[Split, ...]:
+    """The splits of a partition, in upstream's order."""
+    return tuple(split for split in SPLITS if split.partition == partition)
+
+
+def configurations(packages: Iterable[str] | None = None) -> list[Configuration]:
+    """Every configuration, those of the packages first and ``metadata`` last.
+
+    Args:
+        packages: The packages to list; all four by default.
+    """
+    wanted = package_names() if packages is None else list(packages)
+    listed: list[Configuration] = []
+    for package in PACKAGES:
+        if package.name not in wanted:
+            continue
+        listed.append(Configuration(package.name, package.name, SPLITS))
+        listed.extend(
+            Configuration(f"{package.name}_{partition}", package.name, splits_of(partition))
+            for partition in PARTITIONS
+        )
+    listed.append(Configuration(METADATA, None, SPLITS))
+    return listed
+
+
+def configuration_named(name: str) -> Configuration:
+    """Find a configuration by name.
+
+    Args:
+        name: Such as ``"cropped_256"``, ``"original_256_eval"`` or ``"metadata"``; the short
+            ``original`` stands for ``original_full``, alone and before a partition.
+
+    Raises:
+        UnknownName: There is no such configuration; the message lists them.
+    """
+    known = {configuration.name: configuration for configuration in configurations()}
+    for package in PACKAGES:
+        for stem in package.stems:
+            for suffix in ("", *(f"_{partition}" for partition in PARTITIONS)):
+                known.setdefault(stem + suffix, known[package.name + suffix])
+    try:
+        return known[name]
+    except KeyError:
+        raise UnknownName.of("configuration", name, [c.name for c in configurations()]) from None

@@ -1,0 +1,1 @@
+"""The converter: what a maintainer of the data runs."""
