@@ -1,0 +1,293 @@
+"""The directory of a zip archive, read into columns.
+
+The full release has 5,150,850 members for each package. Python's ``zipfile`` keeps an object
+for every one of them, which takes gigabytes; here the directory is read block by block into
+Arrow record batches, whose size does not depend on the archive's.
+
+The format is described in PKWARE's APPNOTE.TXT, sections 4.3.12 (central directory) to 4.3.16
+(end of central directory) and 4.5.3 (Zip64 extra field).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bioscan5m_hf.errors import ArchiveError
+from bioscan5m_hf.sources import Source
+
+STORED: Final = 0
+DEFLATED: Final = 8
+ENCRYPTED: Final = 0x1
+UTF8_NAME: Final = 0x800
+
+DIRECTORY_SCHEMA: Final = pa.schema(
+    [
+        pa.field("name", pa.string()),
+        pa.field("offset", pa.uint64()),
+        pa.field("compressed", pa.uint64()),
+        pa.field("size", pa.uint64()),
+        pa.field("crc", pa.uint32()),
+        pa.field("method", pa.uint16()),
+        pa.field("flags", pa.uint16()),
+    ]
+)
+
+_ENTRY: Final = np.dtype(
+    [
+        ("signature", "<u4"),
+        ("made_by", "<u2"),
+        ("needs", "<u2"),
+        ("flags", "<u2"),
+        ("method", "<u2"),
+        ("time", "<u2"),
+        ("date", "<u2"),
+        ("crc", "<u4"),
+        ("compressed", "<u4"),
+        ("size", "<u4"),
+        ("name_length", "<u2"),
+        ("extra_length", "<u2"),
+        ("comment_length", "<u2"),
+        ("disk", "<u2"),
+        ("internal", "<u2"),
+        ("external", "<u4"),
+        ("offset", "<u4"),
+    ]
+)
+_ENTRY_SIGNATURE: Final = 0x02014B50
+_LENGTHS: Final = struct.Struct("<HHH")
+_END: Final = struct.Struct("<4s4H2LH")
+_END64_LOCATOR: Final = struct.Struct("<4sLQL")
+_END64: Final = struct.Struct("<4sQ2H2L4Q")
+_LOCAL_HEADER_LENGTH: Final = 30
+_MAX32: Final = 0xFFFFFFFF
+_MAX16: Final = 0xFFFF
+_BLOCK_BYTES: Final = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where the directory of an archive lies.
+
+    Attributes:
+        start: Offset of the first entry, in bytes.
+        length: Length of all entries, in bytes.
+        members: How many entries there are.
+        shift: Bytes that stand before the archive proper; to be added to every member's offset.
+    """
+
+    start: int
+    length: int
+    members: int
+    shift: int
+
+
+def find_directory(source: Source) -> Extent:
+    """Find the directory of a zip archive from its end.
+
+    Args:
+        source: The archive.
+
+    Raises:
+        ArchiveError: The file is not a zip, or it is truncated or damaged.
+    """
+    tail_start = max(0, source.size - _END.size - _MAX16)
+    tail = source.read_at(tail_start, source.size - tail_start)
+    end = tail.rfind(b"PK\x05\x06", 0, max(0, len(tail) - _END.size + 4))
+    if end < 0:
+        raise _not_found(source)
+    _, disk, first_disk, _, members, length, offset, _ = _END.unpack_from(tail, end)
+    end += tail_start
+    locator_at = end - _END64_LOCATOR.size
+    if locator_at >= 0:
+        locator = source.read_at(locator_at, _END64_LOCATOR.size)
+        if locator[:4] == b"PK\x06\x07":
+            end, disk, first_disk, members, length, offset = _find_end64(source, locator)
+    if disk or first_disk:
+        raise ArchiveError("is one volume of a split archive", where=source.location)
+    start = end - length
+    if start < 0 or offset > start or members * _ENTRY.itemsize > length:
+        raise _damaged(source, "its end does not agree with its directory")
+    return Extent(start, length, members, start - offset)
+
+
+def _find_end64(source: Source, locator: bytes) -> tuple[int, int, int, int, int, int]:
+    _, _, declared, _ = _END64_LOCATOR.unpack(locator)
+    record = source.read_at(declared, _END64.size)
+    if len(record) < _END64.size or record[:4] != b"PK\x06\x06":
+        raise _damaged(source, "its Zip64 end record is not where it should be")
+    _, _, _, _, disk, first_disk, _, members, length, offset = _END64.unpack(record)
+    return declared, disk, first_disk, members, length, offset
+
+
+def _not_found(source: Source) -> ArchiveError:
+    if source.read_at(0, 4) == b"PK\x03\x04":
+        return ArchiveError(
+            f"is truncated: it ends after {source.size:,} bytes without a directory",
+            where=source.location,
+            fix="download it again",
+        )
+    return ArchiveError("is not a zip archive", where=source.location, fix="download it again")
+
+
+def _damaged(source: Source, what: str) -> ArchiveError:
+    return ArchiveError(f"is damaged: {what}", where=source.location, fix="download it again")
+
+
+def read_directory(source: Source, *, block_bytes: int = _BLOCK_BYTES) -> Iterator[pa.RecordBatch]:
+    """Read the directory of a zip archive, block by block.
+
+    Args:
+        source: The archive.
+        block_bytes: How much of the directory is held at a time, in bytes.
+
+    Yields:
+        Record batches of ``DIRECTORY_SCHEMA``, in the directory's order: the name, the offset of
+        the local header, the compressed and the plain size in bytes, the CRC-32, the compression
+        method and the general purpose flags of each member.
+
+    Raises:
+        ArchiveError: The file is not a zip, or it is truncated or damaged; also where its members
+            are together longer than the file, as in a zip bomb made of overlapping members.
+    """
+    extent = find_directory(source)
+    found = occupied = 0
+    pending = b""
+    position = extent.start
+    while position < extent.start + extent.length:
+        wanted = min(block_bytes, extent.start + extent.length - position)
+        piece = source.read_at(position, wanted)
+        if len(piece) < wanted:
+            raise _damaged(source, "its directory is cut off")
+        position += wanted
+        block = pending + piece
+        starts, names, used = _split_entries(block)
+        pending = block[used:]
+        if not starts:
+            continue
+        batch = _parse_entries(source, extent, block, starts, names)
+        found += len(starts)
+        occupied += int(batch["compressed"].to_numpy().sum())
+        occupied += sum(map(len, names)) + _LOCAL_HEADER_LENGTH * len(names)
+        yield batch
+    if pending or found not in (extent.members, extent.members + (found & ~_MAX16)):
+        raise _damaged(source, f"its end promises {extent.members:,} members, it has {found:,}")
+    if occupied > extent.start - extent.shift:
+        raise _damaged(source, "its members overlap: together they are longer than the file")
+
+
+def _split_entries(block: bytes) -> tuple[list[int], list[bytes], int]:
+    """Find the entries that lie whole in a block: their starts, their names, the bytes used."""
+    starts: list[int] = []
+    names: list[bytes] = []
+    position = 0
+    limit = len(block) - _ENTRY.itemsize
+    lengths_of = _LENGTHS.unpack_from
+    while position <= limit:
+        name, extra, comment = lengths_of(block, position + 28)
+        after_name = position + 46 + name
+        after = after_name + extra + comment
+        if after > len(block):
+            break
+        starts.append(position)
+        names.append(block[position + 46 : after_name])
+        position = after
+    return starts, names, position
+
+
+def _parse_entries(
+    source: Source, extent: Extent, block: bytes, starts: list[int], names: list[bytes]
+) -> pa.RecordBatch:
+    raw = np.frombuffer(block, np.uint8)
+    at = np.asarray(starts, np.int64)
+    entries = raw[at[:, None] + np.arange(_ENTRY.itemsize)].view(_ENTRY).reshape(-1)
+    if (entries["signature"] != _ENTRY_SIGNATURE).any():
+        raise _damaged(source, "its directory holds something else than entries")
+    size = entries["size"].astype(np.uint64)
+    compressed = entries["compressed"].astype(np.uint64)
+    offset = entries["offset"].astype(np.uint64)
+    large = (size == _MAX32) | (compressed == _MAX32) | (offset == _MAX32)
+    if large.any():
+        _fill_zip64(raw, at, entries, np.flatnonzero(large), (size, compressed, offset))
+    offset += np.uint64(extent.shift)
+    inside = (offset <= extent.start) & (compressed <= extent.start)
+    # Both summands are known to be below the file's size here, so the sum cannot wrap around.
+    inside &= offset + compressed + np.uint64(_LOCAL_HEADER_LENGTH) <= extent.start
+    if not inside.all():
+        worst = names[int(np.flatnonzero(~inside)[0])].decode("utf-8", "backslashreplace")
+        raise _damaged(source, f"the member {worst!r} would lie outside of it")
+    return pa.record_batch(
+        [
+            _decode_names(names, entries["flags"]),
+            pa.array(offset),
+            pa.array(compressed),
+            pa.array(size),
+            pa.array(entries["crc"]),
+            pa.array(entries["method"]),
+            pa.array(entries["flags"]),
+        ],
+        schema=DIRECTORY_SCHEMA,
+    )
+
+
+def _decode_names(names: list[bytes], flags: npt.NDArray[np.uint16]) -> pa.Array:
+    if all(map(bytes.isascii, names)):
+        return pa.array(names, pa.binary()).cast(pa.string())
+    # APPNOTE appendix D: names are code page 437 unless bit 11 says UTF-8.
+    decoded = [
+        name.decode("utf-8" if flag & UTF8_NAME else "cp437", "backslashreplace")
+        for name, flag in zip(names, flags.tolist(), strict=True)
+    ]
+    return pa.array(decoded, pa.string())
+
+
+def _fill_zip64(
+    raw: npt.NDArray[np.uint8],
+    at: npt.NDArray[np.int64],
+    entries: npt.NDArray[np.void],
+    rows: npt.NDArray[np.int64],
+    values: tuple[npt.NDArray[np.uint64], ...],
+) -> None:
+    """Replace the values that are too large for 32 bits by those of the Zip64 extra field.
+
+    An entry whose field is missing or too short keeps 0xFFFFFFFF, as Python's ``zipfile`` reads
+    it; whether such a member fits into the file is checked afterwards for every member alike.
+    """
+    cursor = at[rows] + 46 + entries["name_length"][rows]
+    end = cursor + entries["extra_length"][rows]
+    while rows.size:
+        whole = cursor + 4 <= end
+        rows, cursor, end = rows[whole], cursor[whole], end[whole]
+        kind = _gather(raw, cursor, 2).view("<u2").reshape(-1)
+        length = _gather(raw, cursor + 2, 2).view("<u2").reshape(-1).astype(np.int64)
+        here = kind == 1
+        _take_zip64(raw, rows[here], cursor[here] + 4, (cursor + 4 + length)[here], values)
+        cursor = cursor + 4 + length
+        rows, cursor, end = rows[~here], cursor[~here], end[~here]
+
+
+def _take_zip64(
+    raw: npt.NDArray[np.uint8],
+    rows: npt.NDArray[np.int64],
+    cursor: npt.NDArray[np.int64],
+    end: npt.NDArray[np.int64],
+    values: tuple[npt.NDArray[np.uint64], ...],
+) -> None:
+    # The field holds only the values that are marked, in this order, so the cursor moves unevenly.
+    for column in values:
+        marked = (column[rows] == _MAX32) & (cursor + 8 <= end)
+        column[rows[marked]] = _gather(raw, cursor[marked], 8).view("<u8").reshape(-1)
+        cursor = cursor + np.where(marked, 8, 0)
+
+
+def _gather(
+    raw: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], width: int
+) -> npt.NDArray[np.uint8]:
+    picked: npt.NDArray[np.uint8] = raw[at[:, None] + np.arange(width)]
+    return picked

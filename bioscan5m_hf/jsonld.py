@@ -1,0 +1,120 @@
+"""Stream the rows of a JSON-LD metadata file: one array of flat objects, several gigabytes long.
+
+``json.load`` would need some 30 GB for the full release. Here the text is held a few megabytes
+at a time, and each object is decoded by the standard library's decoder as soon as it is whole.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+from bioscan5m_hf.errors import MetadataError
+
+_CHUNK_BYTES: Final = 1 << 20
+_LONGEST_OBJECT: Final = 8 << 20
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+
+Pairs = list[tuple[str, object]]
+
+
+class _Text:
+    """A window on the text that moves forward only."""
+
+    def __init__(self, stream: BinaryIO, label: str) -> None:
+        self._stream = stream
+        self._label = label
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")()
+        self.window = ""
+        self.position = 0
+        self.ended = False
+
+    def more(self) -> bool:
+        """Read on; false where the text has ended."""
+        if self.ended:
+            return False
+        chunk = self._stream.read(_CHUNK_BYTES)
+        self.ended = not chunk
+        try:
+            text = self._decode.decode(chunk, final=self.ended)
+        except UnicodeDecodeError as error:
+            raise MetadataError("is not UTF-8 text", where=self._label) from error
+        self.window = self.window[self.position :] + text
+        self.position = 0
+        return True
+
+    def next_mark(self) -> str:
+        """The next character that is not white space, without passing it; empty at the end."""
+        while True:
+            match = _SPACE.match(self.window, self.position)
+            assert match is not None
+            self.position = match.end()
+            if self.position < len(self.window):
+                return self.window[self.position]
+            if not self.more():
+                return ""
+
+
+def read_objects(stream: BinaryIO, label: str) -> Iterator[Pairs]:
+    """Decode the objects of a JSON array one after another.
+
+    Args:
+        stream: The file, opened for reading bytes.
+        label: How messages name it.
+
+    Yields:
+        The names and values of each object, in its order; a name that occurs twice is there twice.
+
+    Raises:
+        MetadataError: The text is not UTF-8, is not an array of objects, breaks off, or holds an
+            object of more than 8 million characters.
+    """
+    text = _Text(stream, label)
+    if text.next_mark() != "[":
+        raise MetadataError(
+            "is not a JSON array of records", where=label, fix="expected '[' at its start"
+        )
+    text.position += 1
+    decoder = json.JSONDecoder(object_pairs_hook=list)
+    number = 0
+    mark = text.next_mark()
+    while mark != "]" or number:
+        number += 1
+        if mark != "{":
+            raise _unexpected(mark, label, number)
+        yield _decode_one(text, decoder, f"{label}: row {number}")
+        mark = text.next_mark()
+        if mark == "]":
+            break
+        if mark != ",":
+            raise _unexpected(mark, label, number)
+        text.position += 1
+        mark = text.next_mark()
+    text.position += 1
+    if trailing := text.next_mark():
+        raise MetadataError(f"goes on with {trailing!r} after the end of its array", where=label)
+
+
+def _decode_one(text: _Text, decoder: json.JSONDecoder, where: str) -> Pairs:
+    while True:
+        try:
+            pairs, end = decoder.raw_decode(text.window, text.position)
+        except RecursionError as error:
+            raise MetadataError("is nested too deep", where=where) from error
+        except json.JSONDecodeError as error:
+            # An object that is cut off by the window looks like a broken one until more is read.
+            too_long = len(text.window) - text.position > _LONGEST_OBJECT
+            if too_long or not text.more():
+                reason = "is too long" if too_long else f"is not valid JSON ({error.msg})"
+                raise MetadataError(reason, where=where) from error
+        else:
+            text.position = end
+            return pairs  # type: ignore[no-any-return]
+
+
+def _unexpected(mark: str, label: str, number: int) -> MetadataError:
+    found = f"found {mark!r} where a record should stand" if mark else "breaks off"
+    return MetadataError(found, where=f"{label}: row {number}", fix="download it again")

@@ -1,0 +1,120 @@
+"""Random access to the bytes of one file, wherever it lies."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Protocol, Self
+
+from bioscan5m_hf.errors import ArchiveError
+
+
+class Source(Protocol):
+    """A file that can be read in any order.
+
+    Attributes:
+        location: Its path or URL, for messages.
+        size: Its length in bytes.
+    """
+
+    location: str
+    size: int
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read up to ``length`` bytes from ``offset``; fewer only at the end of the file."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the source holds."""
+        ...
+
+
+class LocalFile:
+    """A file on a disk, read without a shared position, so that threads can share it.
+
+    Raises:
+        ArchiveError: The file cannot be opened.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.location = str(path)
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise ArchiveError(
+                f"cannot be opened ({error.strerror})", where=self.location
+            ) from error
+        self.size = os.fstat(self._descriptor).st_size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read up to ``length`` bytes from ``offset``; fewer only at the end of the file."""
+        try:
+            data = os.pread(self._descriptor, length, offset)
+            # One call returns at most 2 GiB, and less where a signal comes in between.
+            while len(data) < length and (more := self._continue(offset, data, length)):
+                data += more
+        except OSError as error:
+            raise ArchiveError(
+                f"cannot be read at byte {offset} ({error.strerror})", where=self.location
+            ) from error
+        return data
+
+    def _continue(self, offset: int, data: bytes, length: int) -> bytes:
+        return os.pread(self._descriptor, length - len(data), offset + len(data))
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def open_source(location: str | Path) -> LocalFile:
+    """Open a file for random access.
+
+    Args:
+        location: A path.
+
+    Raises:
+        ArchiveError: It cannot be opened.
+    """
+    return LocalFile(location)
+
+
+class SourceStream(io.RawIOBase):
+    """A source as a seekable binary file, for libraries that want one."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Always true."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always true."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move the position; returns it in bytes from the start."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}
+        self._position = start[whence] + offset
+        return self._position
+
+    def tell(self) -> int:
+        """The position in bytes from the start."""
+        return self._position
+
+    def readinto(self, buffer: object) -> int:
+        """Fill a buffer; returns how many bytes were read, 0 at the end of the file."""
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        data = self._source.read_at(self._position, len(view))
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
