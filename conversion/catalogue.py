@@ -1,0 +1,331 @@
+"""The catalogue: metadata joined with where each image lies, out of core.
+
+DuckDB sorts five million rows by split and md5(processid) and joins them with the directories of
+the zips in a few hundred megabytes; what does not fit is put aside in the work folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, OnBadRow, read_metadata
+from bioscan5m_hf.release import MetadataFile, Selection
+from bioscan5m_hf.schema import SPLITS, Split, column_names
+from conversion.members import IMAGE_SCHEMA, Stray, read_images
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+MEMORY: Final = "600MB"
+_BATCH_ROWS: Final = 4096
+_ROW_GROUP: Final = 8192
+
+# The order of a configuration: upstream's splits, and md5(processid) within each. It is a fixed
+# random order, and consecutive rows lie in the same folder of upstream's zips.
+_ORDER: Final = "split_number, md5(processid), processid"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A specimen or an image that does not fit.
+
+    Attributes:
+        reason: A short constant such as ``missing-image``.
+        processid: The specimen.
+        split: Its split, under upstream's name, if that is known.
+        archive: The archive, folder or metadata file it was found in.
+        member: The name of the image in it, if there is one.
+        detail: What was found, as a phrase.
+    """
+
+    reason: str
+    processid: str | None
+    split: str | None
+    archive: str | None
+    member: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SplitCount:
+    """How the specimens of one split and package fit.
+
+    Attributes:
+        split: The split.
+        specimens: Rows of the metadata.
+        with_image: Rows that have an image.
+        bytes: Plain bytes of these images.
+    """
+
+    split: Split
+    specimens: int
+    with_image: int
+    bytes: int
+
+
+class Catalogue:
+    """A database in a work folder, which is removed by whoever made the folder.
+
+    Args:
+        work: A folder for the database and for what does not fit into memory.
+        threads: How many processors it may use.
+    """
+
+    def __init__(self, work: Path, *, threads: int) -> None:
+        import duckdb
+
+        work.mkdir(parents=True, exist_ok=True)
+        self.work = work
+        self._connection: DuckDBPyConnection = duckdb.connect(str(work / "catalogue.duckdb"))
+        self._run(f"SET memory_limit='{MEMORY}'")
+        self._run(f"SET threads={threads}")
+        self._run("SET temp_directory=?", [str(work / "spill")])
+        splits = pa.table(
+            {
+                "split": [s.name for s in SPLITS],
+                "split_number": pa.array(range(len(SPLITS)), "int8"),
+            }
+        )
+        self._take("splits", splits.to_reader(), "SELECT * FROM incoming")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._connection.close()
+
+    # ------------------------------------------------------------------------------ metadata
+
+    def load_metadata(
+        self, file: MetadataFile, on_bad_row: OnBadRow | None = None, *, slim: bool = False
+    ) -> None:
+        """Read the metadata into the catalogue.
+
+        Args:
+            file: The metadata.
+            on_bad_row: Takes records that do not fit the schema; by default they are errors.
+            slim: Keep only processid and split, for looking at a release.
+
+        Raises:
+            MetadataError: See ``read_metadata``.
+        """
+        columns = ["processid", "split"] if slim else column_names()
+        batches = read_metadata(file, on_bad_row)
+        schema = pa.schema([ROW_SCHEMA.field(name) for name in [*columns, "row"]])
+        reader = pa.RecordBatchReader.from_batches(
+            schema, (batch.select(schema.names) for batch in batches)
+        )
+        self._take(
+            "specimens",
+            reader,
+            "SELECT incoming.*, split_number FROM incoming JOIN splits USING (split)",
+        )
+
+    def duplicates(self) -> Iterator[BadRow]:
+        """The rows whose processid stands in an earlier row of the file."""
+        query = """
+            SELECT row, processid, split, first FROM (
+                SELECT row, processid, split, min(row) OVER (PARTITION BY processid) AS first
+                FROM specimens WHERE processid IN (
+                    SELECT processid FROM specimens GROUP BY processid HAVING count(*) > 1))
+            WHERE row <> first ORDER BY row
+        """
+        for row, processid, split, first in self._rows(query):
+            detail = f"the processid {processid} stands already in row {first}"
+            yield BadRow(row, processid, split, "duplicate", detail)
+
+    def leave_out(self, rows: Sequence[int]) -> None:
+        """Remove rows of the metadata, by their number in the file."""
+        numbers = pa.table({"row": pa.array(rows, pa.uint64())})
+        self._take("left_out", numbers.to_reader(), "SELECT * FROM incoming")
+        self._run("DELETE FROM specimens WHERE row IN (SELECT row FROM left_out)")
+
+    def place_rows(self) -> list[tuple[Split, int]]:
+        """Fix the order of the specimens; returns how many each split has."""
+        self._run("DROP TABLE IF EXISTS positions")
+        self._run(
+            f"CREATE TABLE positions AS SELECT split_number, processid FROM specimens "
+            f"ORDER BY {_ORDER}"
+        )
+        counts = dict(
+            self._rows("SELECT split_number, count(*) FROM positions GROUP BY split_number")
+        )
+        return [(split, counts.get(number, 0)) for number, split in enumerate(SPLITS)]
+
+    def sorted_rows(self) -> Iterator[pa.RecordBatch]:
+        """Upstream's columns of every specimen, in the order of the positions."""
+        names = ", ".join(f'"{name}"' for name in column_names())
+        query = f"SELECT {names} FROM specimens ORDER BY {_ORDER}"
+        yield from self._relation(query).to_arrow_reader(_BATCH_ROWS)
+
+    def release_metadata(self) -> None:
+        """Forget the columns that are on disk by now; positions and splits stay."""
+        self._run("DROP TABLE specimens")
+
+    # -------------------------------------------------------------------------------- images
+
+    def load_images(self, selection: Selection, splits: Sequence[Split]) -> list[Stray]:
+        """Read where the images of a package lie.
+
+        Args:
+            selection: The package's archives and folders.
+            splits: The splits that are wanted; images of others are passed over.
+
+        Returns:
+            What lies in the archives and is not an image in its place.
+
+        Raises:
+            ArchiveError: An archive is damaged, or a member that is wanted is encrypted.
+        """
+        self._run("DROP TABLE IF EXISTS images")
+        strays: list[Stray] = []
+        batches = read_images(selection, splits, strays.append)
+        reader = pa.RecordBatchReader.from_batches(IMAGE_SCHEMA, batches)
+        self._take(
+            "images",
+            reader,
+            "SELECT incoming.* EXCLUDE split, split_number FROM incoming JOIN splits USING (split)",
+        )
+        return strays
+
+    def settle_duplicates(self, labels: Sequence[str]) -> list[Finding]:
+        """Keep one place of each image; returns those whose places hold different bytes.
+
+        Args:
+            labels: How messages name each source, by its number.
+        """
+        repeated = "SELECT split_number, processid FROM images GROUP BY ALL HAVING count(*) > 1"
+        if self._connection.execute(f"{repeated} LIMIT 1").fetchone() is None:
+            return []
+        self._run(f"CREATE OR REPLACE TABLE repeated AS {repeated}")
+        conflicts = f"""
+            SELECT processid, split_number, list(source ORDER BY rank, source),
+                list(folder ORDER BY rank, source)
+            FROM images SEMI JOIN repeated USING (split_number, processid)
+            GROUP BY ALL
+            HAVING min(size) <> max(size) OR min(crc) <> max(crc)
+            ORDER BY {_ORDER}
+        """
+        findings = [
+            Finding(
+                "conflicting-images",
+                processid,
+                SPLITS[split].name,
+                labels[sources[0]],
+                f"{folders[0]}{processid}.jpg",
+                f"other bytes under the same name in {labels[sources[1]]}",
+            )
+            for processid, split, sources, folders in self._rows(conflicts)
+        ]
+        self._run("""
+            DELETE FROM images WHERE rowid IN (
+                SELECT rowid FROM images SEMI JOIN repeated USING (split_number, processid)
+                QUALIFY row_number() OVER (
+                    PARTITION BY split_number, processid ORDER BY rank, source, "offset") > 1)
+        """)
+        return findings
+
+    def missing_images(self, splits: Sequence[Split]) -> Iterator[tuple[str, str]]:
+        """The processid and split of each specimen without an image, in order."""
+        query = f"""
+            SELECT processid, split FROM positions JOIN splits USING (split_number)
+            ANTI JOIN images USING (split_number, processid)
+            WHERE split IN ({_listed(splits)}) ORDER BY {_ORDER}
+        """
+        yield from self._rows(query)
+
+    def orphan_images(self, labels: Sequence[str]) -> Iterator[Finding]:
+        """The images without a row in the metadata, in order."""
+        self._run("""
+            CREATE OR REPLACE TEMP TABLE orphans AS
+            SELECT split_number, processid, source, folder
+            FROM images ANTI JOIN positions USING (split_number, processid)
+        """)
+        query = """
+            SELECT processid, split, source, folder, positions.split_number
+            FROM orphans JOIN splits USING (split_number)
+            LEFT JOIN positions USING (processid)
+            ORDER BY orphans.split_number, md5(processid), processid
+        """
+        for processid, split, source, folder, actual in self._rows(query):
+            told = (
+                "no row in the metadata"
+                if actual is None
+                else (f"the metadata places it in {SPLITS[actual].name}")
+            )
+            member = f"{folder}{processid}.jpg"
+            yield Finding("orphan-image", processid, split, labels[source], member, told)
+
+    def drop_images(self, processids: Sequence[str]) -> None:
+        """Forget images, so that their specimens are left out."""
+        self._take(
+            "dropped",
+            pa.table({"processid": pa.array(processids, pa.string())}).to_reader(),
+            "SELECT * FROM incoming",
+        )
+        self._run("DELETE FROM images WHERE processid IN (SELECT processid FROM dropped)")
+
+    def count_splits(self, splits: Sequence[Split]) -> list[SplitCount]:
+        """How many specimens of each split there are, and how many have an image."""
+        query = """
+            SELECT split_number, count(*), count(size), coalesce(sum(size), 0)::BIGINT
+            FROM positions LEFT JOIN images USING (split_number, processid) GROUP BY split_number
+        """
+        found = {number: counts for number, *counts in self._rows(query)}
+        return [SplitCount(split, *found.get(SPLITS.index(split), (0, 0, 0))) for split in splits]
+
+    def write_members(self, path: Path) -> None:
+        """Write where the images lie, in the order of the specimens, as Parquet.
+
+        Args:
+            path: The file; its column ``position`` numbers the specimens of the metadata.
+        """
+        self._run(
+            f"""
+            COPY (
+                SELECT positions.rowid AS position, split_number,
+                    images.* EXCLUDE (split_number, rank)
+                FROM positions JOIN images USING (split_number, processid)
+                ORDER BY positions.rowid
+            ) TO '{str(path).replace("'", "''")}' (
+                FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})
+            """
+        )
+
+    def planned_sizes(self, path: Path, splits: Sequence[Split]) -> list[npt.NDArray[np.int64]]:
+        """The plain size in bytes of each image, for each split, from what was written."""
+        query = "SELECT split_number, size::BIGINT AS size FROM read_parquet(?)"
+        table = self._relation(query, [str(path)]).to_arrow_table()
+        numbers = table["split_number"].to_numpy()
+        sizes = table["size"].to_numpy()
+        return [sizes[numbers == SPLITS.index(split)] for split in splits]
+
+    # ------------------------------------------------------------------------------ plumbing
+
+    def _run(self, statement: str, parameters: Sequence[object] = ()) -> None:
+        self._connection.execute(statement, parameters)
+
+    def _relation(self, query: str, parameters: Sequence[object] = ()) -> DuckDBPyRelation:
+        return self._connection.sql(query, params=list(parameters) or None)
+
+    def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
+        for batch in self._relation(query).to_arrow_reader(_BATCH_ROWS):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+    def _take(self, table: str, incoming: pa.RecordBatchReader, query: str) -> None:
+        self._connection.register("incoming", incoming)
+        try:
+            self._run(f"CREATE OR REPLACE TABLE {table} AS {query}")
+        finally:
+            self._connection.unregister("incoming")
+
+
+def _listed(splits: Sequence[Split]) -> str:
+    return ", ".join(f"'{split.name}'" for split in splits)

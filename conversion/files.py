@@ -1,0 +1,176 @@
+"""Files that appear under their final name only when they are whole."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bioscan5m_hf.errors import OutputError
+
+PARTIAL_SUFFIX = ".partial"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written to a file.
+
+    Attributes:
+        bytes: Its length.
+        sha256: Its digest, in hex; the same that the Hub keeps for a large file.
+    """
+
+    bytes: int
+    sha256: str
+
+
+def partial_path(path: Path) -> Path:
+    """The name that a file goes by until it is whole: hidden, so that no reader's glob finds it."""
+    return path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
+
+
+def output_error(error: OSError, path: Path) -> OutputError:
+    """Explain why a file could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(
+            "there is no space left on the disk",
+            where=str(path),
+            fix="make room and run the same command again",
+        )
+    return OutputError(f"cannot be written ({error.strerror or error})", where=str(path))
+
+
+class AtomicFile:
+    """A file being written beside its final name, with its digest taken on the way.
+
+    As a context manager it is renamed to its final name at the end of the block, after its bytes
+    have reached the disk; it is removed if the block raises.
+
+    Args:
+        path: The final name.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.closed = False
+        self._partial = partial_path(path)
+        self._digest = hashlib.sha256()
+        self._length = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._partial.open("wb", buffering=0)
+        except OSError as error:
+            raise output_error(error, path) from error
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Append bytes; returns how many there were."""
+        view = memoryview(data).cast("B")
+        self._digest.update(view)
+        length = len(view)
+        try:
+            written = self._file.write(view)
+            while written < len(view):
+                view = view[written:]
+                written = self._file.write(view)
+        except OSError as error:
+            raise output_error(error, self.path) from error
+        self._length += length
+        return length
+
+    def tell(self) -> int:
+        """How many bytes were written."""
+        return self._length
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def writable(self) -> bool:
+        """Always true."""
+        return True
+
+    def readable(self) -> bool:
+        """Always false."""
+        return False
+
+    def seekable(self) -> bool:
+        """Always false."""
+        return False
+
+    def close(self) -> None:
+        """Left to the context: what a library closes is not yet known to be whole."""
+
+    def commit(self) -> Written:
+        """Let the file appear under its final name.
+
+        Raises:
+            OutputError: The bytes did not reach the disk.
+        """
+        try:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._partial.replace(self.path)
+            sync_folder(self.path.parent)
+        except OSError as error:
+            raise output_error(error, self.path) from error
+        self.closed = True
+        return Written(self._length, self._digest.hexdigest())
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self.closed = True
+        self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.closed:
+            return
+        if kind is None:
+            self.commit()
+        else:
+            self.discard()
+
+
+def write_whole(path: Path, data: bytes) -> Written:
+    """Write a small file at once, so that it is there whole or not at all.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    with AtomicFile(path) as file:
+        file.write(data)
+        return file.commit()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder outlast a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def digest_of(path: Path) -> Written:
+    """Read a file for its length and digest.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb", buffering=0) as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return Written(file.tell(), digest.hexdigest())

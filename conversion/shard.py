@@ -1,0 +1,213 @@
+"""Make one shard: read its members and its rows, check each image, write the file.
+
+A task holds only small values that can be pickled, and running it twice gives the same file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bioscan5m_hf.errors import ArchiveError, ImageError
+from bioscan5m_hf.images import Flaw, FlawedImage, Member, check_jpeg, read_member
+from bioscan5m_hf.schema import SPLITS
+from bioscan5m_hf.sources import LocalFile, open_source
+from conversion.catalogue import Finding
+from conversion.files import Written
+from conversion.plan import Shard
+from conversion.tables import RowReader, StoredTable
+from conversion.writers import writer_named
+
+# A row group is what a reader fetches for its first row, and what the Hub's viewer holds.
+BLOCK_ROWS: Final = 1000
+BLOCK_BYTES: Final = 6 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """Everything that making one shard needs.
+
+    Attributes:
+        shard: What to make; its rows count those of ``members``.
+        folder: The dataset folder.
+        format: The name of the format.
+        members: The Parquet file that says where each image lies.
+        metadata: The tables that hold upstream's columns, in the order of the catalogue.
+        sources: The archives and folders that ``members`` numbers.
+        labels: How messages name these sources.
+        record: Whether a flawed image is left out and reported, instead of being an error.
+    """
+
+    shard: Shard
+    folder: str
+    format: str
+    members: str
+    metadata: tuple[StoredTable, ...]
+    sources: tuple[str, ...]
+    labels: tuple[str, ...]
+    record: bool
+
+    @property
+    def path(self) -> Path:
+        """The final name of the shard."""
+        return Path(self.folder) / self.shard.name(writer_named(self.format).suffix)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardResult:
+    """What came of a shard.
+
+    Attributes:
+        shard: The shard.
+        rows: How many specimens were written.
+        image_bytes: Plain bytes of their images.
+        written: Length and digest of the file; ``None`` where no specimen was left to write.
+        rejects: The specimens that were left out, and why.
+    """
+
+    shard: Shard
+    rows: int
+    image_bytes: int
+    written: Written | None
+    rejects: tuple[Finding, ...] = field(default=())
+
+
+OnImages = Callable[[int, int], None]
+"""Told how many images, and how many plain bytes, were finished since the last call."""
+
+
+def make_shard(task: ShardTask, on_images: OnImages | None = None) -> ShardResult:
+    """Make one shard.
+
+    Args:
+        task: What to make.
+        on_images: Told of progress, block by block.
+
+    Raises:
+        ImageError: An image is flawed, and flaws are not recorded.
+        ArchiveError: A source cannot be read.
+        OutputError: The shard cannot be written.
+    """
+    rejects: list[Finding] = []
+    total = 0
+    with _Sources(task) as sources, RowReader(task.metadata) as rows:
+        with writer_named(task.format)(task.path, image=True) as writer:
+            for block in _blocks(task):
+                images: list[bytes | bytearray] = []
+                kept: list[int] = []
+                for index, entry in enumerate(block.to_pylist()):
+                    try:
+                        image = sources.read(entry)
+                        check_jpeg(image)
+                    except FlawedImage as flawed:
+                        rejects.append(_reject(task, entry, flawed))
+                        continue
+                    images.append(image)
+                    kept.append(index)
+                positions = block["position"].to_numpy()[kept]
+                if images:
+                    writer.write(rows.take(positions), images)
+                plain = sum(map(len, images))
+                total += plain
+                if on_images:
+                    on_images(len(images), plain)
+            if not writer.rows:
+                writer.discard()
+                return ShardResult(task.shard, 0, 0, None, tuple(rejects))
+            written = writer.commit()
+        return ShardResult(task.shard, writer.rows, total, written, tuple(rejects))
+
+
+def _blocks(task: ShardTask) -> Iterator[pa.Table]:
+    """The members of the shard, cut into row groups."""
+    rows = _slice(task.members, task.shard.start, task.shard.stop)
+    sizes = rows["size"].to_numpy()
+    start = 0
+    while start < rows.num_rows:
+        reached = np.cumsum(sizes[start : start + BLOCK_ROWS])
+        count = max(1, int(np.searchsorted(reached, BLOCK_BYTES, side="right")))
+        yield rows.slice(start, count)
+        start += count
+
+
+def _slice(path: str, start: int, stop: int) -> pa.Table:
+    with pq.ParquetFile(path) as file:
+        first = 0
+        groups: list[int] = []
+        skipped = 0
+        for number in range(file.num_row_groups):
+            rows = file.metadata.row_group(number).num_rows
+            if first + rows <= start:
+                skipped = first + rows
+            elif first < stop:
+                groups.append(number)
+            first += rows
+        return file.read_row_groups(groups).slice(start - skipped, stop - start)
+
+
+def _reject(task: ShardTask, entry: dict[str, int | str], flawed: FlawedImage) -> Finding:
+    label = task.labels[int(entry["source"])]
+    member = f"{entry['folder']}{entry['processid']}.jpg"
+    if not task.record:
+        raise ImageError(
+            f"{_MEANING[flawed.flaw]} ({flawed.detail})",
+            where=f"{label}: {member}",
+            fix="download the archive again, or convert with --on-error record to leave it out",
+        ) from flawed
+    split = SPLITS[int(entry["split_number"])].name
+    return Finding(flawed.flaw.value, str(entry["processid"]), split, label, member, flawed.detail)
+
+
+_MEANING: Final = {
+    Flaw.UNREADABLE: "the image cannot be read",
+    Flaw.BAD_CRC: "the image is damaged: its CRC is wrong",
+    Flaw.EMPTY: "the image is empty",
+    Flaw.OVERSIZED: "the image is too large",
+    Flaw.NOT_JPEG: "the image is not a JPEG",
+    Flaw.TRUNCATED: "the image is cut off",
+}
+
+
+class _Sources:
+    """The archives and folders of a task, opened when first needed."""
+
+    def __init__(self, task: ShardTask) -> None:
+        self._paths = task.sources
+        self._open: dict[int, LocalFile] = {}
+
+    def read(self, entry: dict[str, int]) -> bytes | bytearray:
+        number = entry["source"]
+        if entry["offset"] is None:
+            return self._read_file(entry)
+        source = self._open.get(number)
+        if source is None:
+            source = self._open[number] = open_source(self._paths[number])
+        member = Member(
+            entry["offset"], entry["compressed"], entry["size"], entry["crc"], entry["method"]
+        )
+        return read_member(source, member)
+
+    def _read_file(self, entry: dict[str, int]) -> bytes:
+        path = Path(self._paths[entry["source"]]) / f"{entry['folder']}{entry['processid']}.jpg"
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ArchiveError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        if len(data) != entry["size"]:
+            raise FlawedImage(
+                Flaw.UNREADABLE, f"it has {len(data):,} bytes and had {entry['size']:,} before"
+            )
+        return data
+
+    def __enter__(self) -> _Sources:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for source in self._open.values():
+            source.close()

@@ -1,0 +1,23 @@
+"""The formats that a dataset folder can have, one writer each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bioscan5m_hf.errors import UnknownName
+from conversion.writers.base import ShardWriter
+from conversion.writers.parquet import ParquetWriter
+
+FORMATS: Final[dict[str, type[ShardWriter]]] = {"parquet": ParquetWriter}
+
+
+def writer_named(name: str) -> type[ShardWriter]:
+    """Find the writer of a format.
+
+    Raises:
+        UnknownName: There is no such format; the message lists them.
+    """
+    try:
+        return FORMATS[name]
+    except KeyError:
+        raise UnknownName.of("format", name, FORMATS) from None
