@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, OnBadRow, read_metadata
 from bioscan5m_hf.release import MetadataFile, Selection
 from bioscan5m_hf.schema import SPLITS, Split, column_names
+from conversion.findings import Finding
 from conversion.members import IMAGE_SCHEMA, Stray, read_images
 
 if TYPE_CHECKING:
@@ -30,27 +32,6 @@ _ROW_GROUP: Final = 8192
 # The order of a configuration: upstream's splits, and md5(processid) within each. It is a fixed
 # random order, and consecutive rows lie in the same folder of upstream's zips.
 _ORDER: Final = "split_number, md5(processid), processid"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A specimen or an image that does not fit.
-
-    Attributes:
-        reason: A short constant such as ``missing-image``.
-        processid: The specimen.
-        split: Its split, under upstream's name, if that is known.
-        archive: The archive, folder or metadata file it was found in.
-        member: The name of the image in it, if there is one.
-        detail: What was found, as a phrase.
-    """
-
-    reason: str
-    processid: str | None
-    split: str | None
-    archive: str | None
-    member: str | None
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +109,17 @@ class Catalogue:
             "SELECT incoming.*, split_number FROM incoming JOIN splits USING (split)",
         )
 
-    def duplicates(self) -> Iterator[BadRow]:
-        """The rows whose processid stands in an earlier row of the file."""
+    def settle_rows(self, label: str, on_bad_row: OnBadRow | None = None) -> None:
+        """See to it that no processid stands in two rows.
+
+        Args:
+            label: How messages name the metadata.
+            on_bad_row: Takes each row whose processid stands in an earlier one, which is then
+                left out. By default such a row is an error.
+
+        Raises:
+            MetadataError: A processid stands twice.
+        """
         query = """
             SELECT row, processid, split, first FROM (
                 SELECT row, processid, split, min(row) OVER (PARTITION BY processid) AS first
@@ -137,15 +127,21 @@ class Catalogue:
                     SELECT processid FROM specimens GROUP BY processid HAVING count(*) > 1))
             WHERE row <> first ORDER BY row
         """
+        rows: list[int] = []
         for row, processid, split, first in self._rows(query):
             detail = f"the processid {processid} stands already in row {first}"
-            yield BadRow(row, processid, split, "duplicate", detail)
-
-    def leave_out(self, rows: Sequence[int]) -> None:
-        """Remove rows of the metadata, by their number in the file."""
-        numbers = pa.table({"row": pa.array(rows, pa.uint64())})
-        self._take("left_out", numbers.to_reader(), "SELECT * FROM incoming")
-        self._run("DELETE FROM specimens WHERE row IN (SELECT row FROM left_out)")
+            if on_bad_row is None:
+                raise MetadataError(
+                    detail,
+                    where=f"{label}: row {row}",
+                    fix="remove one of them, or convert with --on-error record to keep the first",
+                )
+            on_bad_row(BadRow(row, processid, split, "duplicate", detail))
+            rows.append(row)
+        if rows:
+            numbers = pa.table({"row": pa.array(rows, pa.uint64())})
+            self._take("left_out", numbers.to_reader(), "SELECT * FROM incoming")
+            self._run("DELETE FROM specimens WHERE row IN (SELECT row FROM left_out)")
 
     def place_rows(self) -> list[tuple[Split, int]]:
         """Fix the order of the specimens; returns how many each split has."""
@@ -165,7 +161,7 @@ class Catalogue:
         query = f"SELECT {names} FROM specimens ORDER BY {_ORDER}"
         yield from self._relation(query).to_arrow_reader(_BATCH_ROWS)
 
-    def release_metadata(self) -> None:
+    def forget_rows(self) -> None:
         """Forget the columns that are on disk by now; positions and splits stay."""
         self._run("DROP TABLE specimens")
 
@@ -280,6 +276,11 @@ class Catalogue:
         """
         found = {number: counts for number, *counts in self._rows(query)}
         return [SplitCount(split, *found.get(SPLITS.index(split), (0, 0, 0))) for split in splits]
+
+    def count_sources(self) -> dict[int, tuple[int, int]]:
+        """How many images are taken from each source, and their plain bytes."""
+        query = "SELECT source, count(*), sum(size)::BIGINT FROM images GROUP BY source"
+        return {source: (images, size) for source, images, size in self._rows(query)}
 
     def write_members(self, path: Path) -> None:
         """Write where the images lie, in the order of the specimens, as Parquet.

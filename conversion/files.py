@@ -30,7 +30,18 @@ class Written:
 
 def partial_path(path: Path) -> Path:
     """The name that a file goes by until it is whole: hidden, so that no reader's glob finds it."""
-    return path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
+    # The process is in the name, so that a worker that outlives its run never shares a file with
+    # the worker that does the same shard again.
+    return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what interrupted runs left in a folder and in the folders directly below it."""
+    for leftover in (
+        *folder.glob(f".*{PARTIAL_SUFFIX}"),
+        *folder.glob(f"*/.*{PARTIAL_SUFFIX}"),
+    ):
+        leftover.unlink(missing_ok=True)
 
 
 def output_error(error: OSError, path: Path) -> OutputError:

@@ -18,8 +18,8 @@ from bioscan5m_hf.errors import ArchiveError, ImageError
 from bioscan5m_hf.images import Flaw, FlawedImage, Member, check_jpeg, read_member
 from bioscan5m_hf.schema import SPLITS
 from bioscan5m_hf.sources import LocalFile, open_source
-from conversion.catalogue import Finding
 from conversion.files import Written
+from conversion.findings import Finding
 from conversion.plan import Shard
 from conversion.tables import RowReader, StoredTable
 from conversion.writers import writer_named
@@ -42,6 +42,8 @@ class ShardTask:
         sources: The archives and folders that ``members`` numbers.
         labels: How messages name these sources.
         record: Whether a flawed image is left out and reported, instead of being an error.
+        made_from: Everything that decides the bytes of the shard, as names and values; an
+            unfinished run is taken up only where they are the same.
     """
 
     shard: Shard
@@ -52,6 +54,7 @@ class ShardTask:
     sources: tuple[str, ...]
     labels: tuple[str, ...]
     record: bool
+    made_from: tuple[tuple[str, str], ...]
 
     @property
     def path(self) -> Path:

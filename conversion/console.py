@@ -1,0 +1,147 @@
+"""What the command line shows: notes, progress, tables, one line for an error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+_LINE_SECONDS: Final = 10.0
+# Where nobody sets a width, as in a log file, a table must not be cut.
+_LOG_WIDTH: Final = 160
+
+
+def make_console() -> Console:
+    """A console for results, on standard output."""
+    return Console(
+        highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _LOG_WIDTH
+    )
+
+
+def print_error(message: str) -> None:
+    """Print an error as one line on standard error."""
+    sys.stderr.write(f"bioscan5m: error: {' '.join(message.split())}\n")
+
+
+class _Rate(ProgressColumn):
+    """Images a second, since the bar appeared."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f} images/s" if speed else "- images/s")
+
+
+class ConsoleReporter:
+    """Shows how a conversion goes: a bar on a terminal, plain lines otherwise.
+
+    Notes and progress go to standard error, so that standard output holds results only.
+
+    Args:
+        quiet: Show nothing.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._progress: Progress | None = None
+        self._began = self._told = 0.0
+        self._total = self._done = 0
+
+    def say(self, text: str) -> None:
+        """Show one note."""
+        if not self._quiet:
+            self._console.print(text, markup=False)
+
+    def begin(self, images: int, done: int, verb: str = "converting") -> None:
+        """Show that images are going to be worked on, of which some are done."""
+        self._total, self._done = images, done
+        self._began = self._told = time.monotonic()
+        if self._quiet or not images:
+            return
+        if not self._console.is_terminal:
+            self._console.print(f"{verb} {images - done:,} images")
+            return
+        self._progress = Progress(
+            TextColumn(verb),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=self._console,
+            transient=True,
+        )
+        self._progress.add_task(verb, total=images, completed=done)
+        self._progress.start()
+
+    def reached(self, images: int) -> None:
+        """Show how many were finished since the beginning."""
+        if self._progress:
+            self._progress.update(self._progress.task_ids[0], completed=self._done + images)
+            return
+        now = time.monotonic()
+        if self._quiet or not images or now - self._told < _LINE_SECONDS:
+            return
+        self._told = now
+        rate = images / (now - self._began)
+        left = (self._total - self._done - images) / rate
+        self._console.print(
+            f"{self._done + images:,} of {self._total:,} images, {rate:,.0f} images/s, "
+            f"{_duration(left)} left"
+        )
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def make_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: int = 0
+) -> Table:
+    """A table for the console.
+
+    Args:
+        title: What stands above it.
+        columns: The head.
+        rows: The cells; they are shown as they are.
+        right: How many columns, from the right, are numbers.
+    """
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for number, column in enumerate(columns):
+        numeric = number >= len(columns) - right
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def readable_size(count: int) -> str:
+    """A length in bytes as people write it, in decimal units."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:,.0f} {unit}" if unit == "bytes" else f"{value:,.1f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} TB"

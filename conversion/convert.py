@@ -1,0 +1,328 @@
+"""Convert a release: find it, catalogue it, plan it, make the shards, write card and manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+from bioscan5m_hf.errors import ChangedInput, OutputError
+from bioscan5m_hf.metadata import BadRow
+from bioscan5m_hf.release import Release, Selection, find_release
+from bioscan5m_hf.schema import Split
+from bioscan5m_hf.variants import METADATA
+from conversion.catalogue import Catalogue
+from conversion.execute import LocalPool, Pool, run_shards
+from conversion.files import sync_folder
+from conversion.findings import Finding, bad_row_finding
+from conversion.manifest import MANIFEST_NAME, Manifest, read_manifest
+from conversion.outcome import (
+    Folder,
+    Outcome,
+    compare_with,
+    metadata_changes,
+    settle,
+    without,
+    write_folder,
+)
+from conversion.package_plan import PackagePlan, PlanOptions, plan_package, select
+from conversion.reconcile import reconcile, require_fit
+from conversion.shard import ShardResult, ShardTask
+from conversion.state import State, open_state
+from conversion.stored_metadata import MetadataShard, StoredMetadata, write_metadata
+from conversion.writers import writer_named
+
+DEFAULT_SHARD_BYTES: Final = 500_000_000
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertOptions:
+    """What to convert, and how.
+
+    Attributes:
+        release: The folder of the release.
+        output: The dataset folder.
+        workers: How many shards are made at a time.
+        packages: The packages; none for every package that is found.
+        splits: The splits; none for every split that there are images of.
+        shard_bytes: The size that a shard should have at most.
+        format: The format of the shards.
+        record: Leave out and record what is flawed, instead of stopping.
+        restart: Throw away what was made from other input or with other options.
+    """
+
+    release: Path
+    output: Path
+    workers: int
+    packages: tuple[str, ...] = ()
+    splits: tuple[Split, ...] = ()
+    shard_bytes: int = DEFAULT_SHARD_BYTES
+    format: str = "parquet"
+    record: bool = False
+    restart: bool = False
+
+
+class Reporter(Protocol):
+    """Told how a conversion goes."""
+
+    def say(self, text: str) -> None:
+        """Something that the user should know."""
+        ...
+
+    def begin(self, images: int, done: int) -> None:
+        """So many images are going to be converted, of which some are done."""
+        ...
+
+    def reached(self, images: int) -> None:
+        """So many of those that were not done are done now."""
+        ...
+
+    def end(self) -> None:
+        """All are done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What came of a conversion.
+
+    Attributes:
+        manifest: What the dataset folder holds now.
+        made: How many shards this run made; the others were there already.
+        outcomes: What came of each package.
+        bad_rows: Rows of the metadata that were left out.
+        strays: Files in the archives that are not images.
+    """
+
+    manifest: Manifest
+    made: int
+    outcomes: tuple[Outcome, ...]
+    bad_rows: tuple[Finding, ...]
+    strays: int
+
+
+def convert(options: ConvertOptions, reporter: Reporter) -> Summary:
+    """Convert a release into a dataset folder.
+
+    Args:
+        options: What to convert, and how.
+        reporter: Told how it goes.
+
+    Raises:
+        BioscanError: See the tree in ``bioscan5m_hf.errors``; nothing is left half-written.
+    """
+    release = find_release(options.release)
+    _check_places(release.root, options.output)
+    wanted = options.packages or tuple(release.packages)
+    selected = [select(release, package, options.splits) for package in wanted]
+    for note in (*release.notes, *(note for found, _ in selected for note in found.notes)):
+        reporter.say(note)
+    with open_state(options.output) as state, LocalPool(options.workers) as pool:
+        before = _read_before(options)
+        return _Conversion(options, release, state, reporter, before).run(selected, pool)
+
+
+def _check_places(release: Path, output: Path) -> None:
+    release, output = release.resolve(), output.resolve()
+    if output.is_relative_to(release) or release.is_relative_to(output):
+        raise OutputError(
+            "the output folder and the release must not lie within each other",
+            where=str(output),
+            fix="choose an --output beside the release",
+        )
+
+
+def _read_before(options: ConvertOptions) -> Manifest | None:
+    """The manifest of what the folder holds already, if it is of the format that is asked for."""
+    if not (options.output / MANIFEST_NAME).exists():
+        return None
+    before = read_manifest(options.output)
+    if before.format != options.format:
+        ending = {"webdataset": "wds"}.get(options.format, options.format)
+        raise ChangedInput(
+            f"this folder holds {before.format} shards, and a folder holds one format",
+            where=str(options.output),
+            fix=f"use --output {options.output}-{ending} for {options.format}",
+        )
+    return before
+
+
+class _Conversion:
+    """One run: what its steps share, and the steps in their order."""
+
+    def __init__(
+        self,
+        options: ConvertOptions,
+        release: Release,
+        state: State,
+        reporter: Reporter,
+        before: Manifest | None,
+    ) -> None:
+        self._options = options
+        self._release = release
+        self._state = state
+        self._reporter = reporter
+        self._before = before
+        self._bad_rows: list[Finding] = []
+
+    def run(self, selected: Sequence[tuple[Selection, tuple[Split, ...]]], pool: Pool) -> Summary:
+        with Catalogue(self._state.work / "catalogue", threads=self._options.workers) as catalogue:
+            metadata = self._store_metadata(catalogue)
+            plans = [
+                self._plan(catalogue, selection, splits, metadata) for selection, splits in selected
+            ]
+        finished = self._finished_splits(plans)
+        tasks = [
+            task
+            for plan in plans
+            for task in plan.tasks
+            if (plan.package, task.shard.split) not in finished
+        ]
+        if changes := self._state.changes(tasks):
+            self._refuse_changes("the unfinished conversion in this folder", changes)
+            self._state.forget_receipts()
+        self._place(metadata)
+        results, made = self._make(tasks, pool)
+        outcomes = [self._settle(plan, results, finished) for plan in plans]
+        options = self._options
+        folder = Folder(options.output, options.format, options.shard_bytes, self._before)
+        manifest = folder.finish(
+            outcomes,
+            {plan.package: plan for plan in plans},
+            self._placed(metadata),
+            self._release.metadata.label,
+            self._bad_rows,
+        )
+        self._state.forget_receipts()
+        strays = sum(len(plan.reconciliation.strays) for plan in plans)
+        return Summary(manifest, made, tuple(outcomes), tuple(self._bad_rows), strays)
+
+    # ------------------------------------------------------------------------------ planning
+
+    def _store_metadata(self, catalogue: Catalogue) -> StoredMetadata:
+        file = self._release.metadata
+        self._reporter.say(f"reading the metadata ({file.label})")
+        on_bad_row = self._keep_bad_row if self._options.record else None
+        catalogue.load_metadata(file, on_bad_row)
+        catalogue.settle_rows(file.label, on_bad_row)
+        counts = catalogue.place_rows()
+        metadata = write_metadata(
+            catalogue.sorted_rows(),
+            counts,
+            self._state.work,
+            writer_named(self._options.format),
+            self._metadata_limit(),
+        )
+        catalogue.forget_rows()
+        if self._before and (changes := metadata_changes(self._before, metadata.content)):
+            self._refuse_changes("what this folder holds", changes)
+            (self._options.output / MANIFEST_NAME).unlink()
+            self._before = None
+        return metadata
+
+    def _metadata_limit(self) -> int:
+        """A folder that has the metadata already keeps its division into shards."""
+        stored = self._before.splits.get(METADATA, {}) if self._before else {}
+        limits = [files.shard_bytes for files in stored.values()]
+        return limits[0] if limits else self._options.shard_bytes
+
+    def _keep_bad_row(self, bad: BadRow) -> None:
+        self._bad_rows.append(bad_row_finding(bad, self._release.metadata.label))
+
+    def _plan(
+        self,
+        catalogue: Catalogue,
+        selection: Selection,
+        splits: tuple[Split, ...],
+        metadata: StoredMetadata,
+    ) -> PackagePlan:
+        self._reporter.say(f"listing the images of {selection.package}")
+        reconciliation = reconcile(catalogue, selection, splits)
+        if not self._options.record:
+            require_fit(reconciliation, str(self._release.root))
+        options = PlanOptions(
+            self._options.output,
+            self._state.work,
+            self._options.format,
+            self._options.shard_bytes,
+            self._options.record,
+        )
+        return plan_package(
+            catalogue, reconciliation, selection, splits, self._placed(metadata), options
+        )
+
+    def _finished_splits(self, plans: Sequence[PackagePlan]) -> set[tuple[str, str]]:
+        """The configurations and splits that the folder holds already, made from the same."""
+        if self._before is None:
+            return set()
+        finished, changes = compare_with(self._before, plans, self._options)
+        if changes:
+            self._refuse_changes("what this folder holds", list(changes.values()))
+            # What is about to be overwritten is not advertised meanwhile.
+            self._before = without(self._before, changes)
+            write_folder(self._options.output, self._before)
+        return finished
+
+    def _refuse_changes(self, what: str, changes: Sequence[str]) -> None:
+        if self._options.restart:
+            return
+        shown = "; ".join(changes[:_SHOWN]) + ("; …" if len(changes) > _SHOWN else "")
+        raise ChangedInput(
+            f"{what} was made from something else: {shown}",
+            where=str(self._options.output),
+            fix="use the same input and options, another --output, or --restart to make it anew",
+        )
+
+    # -------------------------------------------------------------------------------- making
+
+    def _placed(self, metadata: StoredMetadata) -> StoredMetadata:
+        """The metadata under its final names."""
+        suffix = writer_named(self._options.format).suffix
+        shards = tuple(
+            MetadataShard(s.shard, s.written, self._options.output / s.shard.name(suffix))
+            for s in metadata.shards
+        )
+        return replace(metadata, shards=shards)
+
+    def _place(self, metadata: StoredMetadata) -> None:
+        folder = self._options.output / METADATA
+        folder.mkdir(exist_ok=True)
+        for work, final in zip(metadata.shards, self._placed(metadata).shards, strict=True):
+            work.path.replace(final.path)
+        sync_folder(folder)
+
+    def _settle(
+        self, plan: PackagePlan, results: Sequence[ShardResult], finished: set[tuple[str, str]]
+    ) -> Outcome:
+        held = self._before.splits.get(plan.package, {}) if self._before else {}
+        suffix = writer_named(self._options.format).suffix
+        return settle(
+            plan,
+            [result for result in results if result.shard.configuration == plan.package],
+            {split: files for split, files in held.items() if (plan.package, split) in finished},
+            suffix,
+            self._options.shard_bytes,
+        )
+
+    def _make(self, tasks: Sequence[ShardTask], pool: Pool) -> tuple[list[ShardResult], int]:
+        results: list[ShardResult] = []
+        todo: list[ShardTask] = []
+        for task in tasks:
+            if result := self._state.trusted(task):
+                results.append(result)
+            else:
+                todo.append(task)
+        by_shard = {task.shard: task for task in todo}
+        done = sum(result.rows for result in results)
+        if done:
+            self._reporter.say(f"going on: {len(results)} of {len(tasks)} shards are finished")
+        self._reporter.begin(done + sum(task.shard.rows for task in todo), done)
+        # The longest first, so that no worker is left with a long shard at the end.
+        todo.sort(key=lambda task: -task.shard.rows)
+        for result in run_shards(todo, pool, self._reporter.reached):
+            self._state.keep(by_shard[result.shard], result)
+            results.append(result)
+        self._reporter.end()
+        return results, len(todo)

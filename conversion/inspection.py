@@ -1,0 +1,123 @@
+"""Look at a release: what is there, and whether it fits together. Nothing is written."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bioscan5m_hf.metadata import BadRow
+from bioscan5m_hf.release import Release, Selection, find_release
+from bioscan5m_hf.schema import SPLITS, Split
+from conversion.catalogue import Catalogue, SplitCount
+from conversion.findings import Finding, bad_row_finding
+from conversion.members import source_labels
+from conversion.reconcile import Reconciliation, reconcile
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCount:
+    """What one archive or folder contributes.
+
+    Attributes:
+        label: Its name.
+        images: How many images of the package are read from it.
+        bytes: Their plain bytes.
+    """
+
+    label: str
+    images: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PackageReport:
+    """What is there of one package.
+
+    Attributes:
+        selection: Its sources, and what was passed over.
+        sources: What each of them contributes.
+        splits: For each split that there are sources of, specimens with and without an image.
+        reconciliation: What does not fit.
+    """
+
+    selection: Selection
+    sources: tuple[SourceCount, ...]
+    splits: tuple[SplitCount, ...]
+    reconciliation: Reconciliation
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is in a release.
+
+    Attributes:
+        release: Its files.
+        specimens: For each split, the rows of the metadata.
+        bad_rows: Rows of the metadata that cannot be taken as they are.
+        packages: Its packages.
+    """
+
+    release: Release
+    specimens: tuple[tuple[Split, int], ...]
+    bad_rows: tuple[Finding, ...]
+    packages: tuple[PackageReport, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether every specimen has its image and every image its specimen."""
+        return not self.bad_rows and not any(
+            package.reconciliation.findings for package in self.packages
+        )
+
+    def findings(self) -> Iterable[tuple[str | None, Finding]]:
+        """Everything that does not fit, with the package it concerns."""
+        yield from ((None, finding) for finding in self.bad_rows)
+        for package in self.packages:
+            name = package.selection.package
+            yield from ((name, finding) for finding in package.reconciliation.findings)
+
+
+def inspect(root: Path, *, threads: int, packages: Sequence[str] = ()) -> Report:
+    """Look at a release.
+
+    Args:
+        root: Its folder.
+        threads: How many processors may be used.
+        packages: The packages to look at; none for all.
+
+    Raises:
+        BioscanError: A file of it cannot be read at all.
+    """
+    release = find_release(root)
+    bad_rows: list[Finding] = []
+    label = release.metadata.label
+    with (
+        tempfile.TemporaryDirectory(prefix="bioscan5m-") as work,
+        Catalogue(Path(work), threads=threads) as catalogue,
+    ):
+
+        def keep(bad: BadRow) -> None:
+            bad_rows.append(bad_row_finding(bad, label))
+
+        catalogue.load_metadata(release.metadata, keep, slim=True)
+        catalogue.settle_rows(label, keep)
+        specimens = catalogue.place_rows()
+        reports = [
+            _inspect_package(catalogue, release.select(package))
+            for package in packages or release.packages
+        ]
+    return Report(release, tuple(specimens), tuple(bad_rows), tuple(reports))
+
+
+def _inspect_package(catalogue: Catalogue, selection: Selection) -> PackageReport:
+    splits = [split for split in SPLITS if split.name in selection.splits]
+    reconciliation = reconcile(catalogue, selection, splits)
+    held = catalogue.count_sources()
+    sources = [
+        SourceCount(label, *held.get(number, (0, 0)))
+        for number, label in enumerate(source_labels(selection))
+    ]
+    counts = catalogue.count_splits(splits)
+    return PackageReport(selection, tuple(sources), tuple(counts), reconciliation)

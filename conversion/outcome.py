@@ -1,0 +1,294 @@
+"""What a dataset folder holds after a run: its manifest, its card, its record of rejects."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+from bioscan5m_hf.schema import split_named
+from bioscan5m_hf.variants import METADATA, package_names
+from conversion import card
+from conversion.files import write_whole
+from conversion.findings import REJECTS_NAME, Finding, read_rejects, write_rejects
+from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, SourceRecord, SplitFiles
+from conversion.members import source_labels
+from conversion.package_plan import PackagePlan, libraries
+from conversion.shard import ShardResult
+from conversion.stored_metadata import StoredMetadata
+from conversion.writers import writer_named
+
+ALL_SPLITS = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one package.
+
+    Attributes:
+        package: The package.
+        splits: Its published splits that were wanted, with their shards.
+        made: Those of them that were not there already.
+        findings: What was left out of these.
+    """
+
+    package: str
+    splits: dict[str, SplitFiles]
+    made: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+class Wanted(Protocol):
+    """The options that decide what a folder holds."""
+
+    @property
+    def shard_bytes(self) -> int:
+        """The size that a shard should have at most."""
+        ...
+
+    @property
+    def output(self) -> Path:
+        """The dataset folder."""
+        ...
+
+
+def metadata_changes(before: Manifest, content: str) -> list[str]:
+    """Whether the metadata are other than those a folder was made from, as phrases.
+
+    Args:
+        before: What the folder holds.
+        content: The digest of the metadata now.
+    """
+    record = before.sources.get(METADATA, {}).get(ALL_SPLITS)
+    return [] if record is None or record.digest == content else ["the metadata are others"]
+
+
+def compare_with(
+    before: Manifest, plans: Sequence[PackagePlan], wanted: Wanted
+) -> tuple[set[tuple[str, str]], dict[tuple[str, str], str]]:
+    """Which splits a folder holds already, and which it holds made from something else.
+
+    Args:
+        before: What the folder holds.
+        plans: What is planned.
+        wanted: The options.
+
+    Returns:
+        Pairs of configuration and published split that need not be made again, and those that
+        differ, with a phrase about the difference.
+    """
+    finished: set[tuple[str, str]] = set()
+    changes: dict[tuple[str, str], str] = {}
+    for plan in plans:
+        for split, digest in plan.inputs.items():
+            files = before.splits.get(plan.package, {}).get(split)
+            if files is None:
+                continue
+            name = f"{plan.package}/{split}"
+            if before.sources[plan.package][split].digest != digest:
+                changes[plan.package, split] = f"{name} has other images"
+            elif files.shard_bytes != wanted.shard_bytes:
+                changes[plan.package, split] = (
+                    f"{name} has shards of {files.shard_bytes:,} bytes, not {wanted.shard_bytes:,}"
+                )
+            elif all(_is_there(wanted.output, shard) for shard in files.shards):
+                finished.add((plan.package, split))
+    return finished, changes
+
+
+def _is_there(folder: Path, shard: ShardFile) -> bool:
+    try:
+        return (folder / shard.path).stat().st_size == shard.bytes
+    except OSError:
+        return False
+
+
+def without(before: Manifest, dropped: Iterable[tuple[str, str]]) -> Manifest:
+    """The manifest without some splits, which are going to be made anew.
+
+    Args:
+        before: What the folder holds.
+        dropped: Pairs of configuration and published split.
+    """
+    gone = set(dropped)
+    kept = replace(before, extras={}, rejects=dict(before.rejects))
+    kept.splits = {
+        name: {split: files for split, files in splits.items() if (name, split) not in gone}
+        for name, splits in before.splits.items()
+    }
+    kept.splits = {name: splits for name, splits in kept.splits.items() if splits}
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A dataset folder whose shards are all made.
+
+    Attributes:
+        path: The folder.
+        format: The name of its format.
+        shard_bytes: The size that a shard of this run should have at most.
+        before: What it held before, which stays.
+    """
+
+    path: Path
+    format: str
+    shard_bytes: int
+    before: Manifest | None
+
+    def finish(
+        self,
+        outcomes: Sequence[Outcome],
+        inputs: Mapping[str, PackagePlan],
+        metadata: StoredMetadata,
+        metadata_source: str,
+        bad_rows: Sequence[Finding],
+    ) -> Manifest:
+        """Write the record of rejects, the card, and last the manifest.
+
+        Args:
+            outcomes: What came of each package.
+            inputs: The plan of each package.
+            metadata: The metadata configuration.
+            metadata_source: The name of the file it was read from.
+            bad_rows: Rows of the metadata that were left out.
+        """
+        manifest = Manifest(self.format, version("bioscan5m-hf"), libraries())
+        if self.before:
+            manifest.splits |= self.before.splits
+            manifest.sources |= self.before.sources
+        for outcome in outcomes:
+            name = outcome.package
+            files = manifest.splits.get(name, {}) | outcome.splits
+            manifest.splits[name] = {split: found for split, found in files.items() if found.shards}
+            manifest.sources[name] = manifest.sources.get(name, {}) | _sources(inputs[name])
+        manifest.splits[METADATA] = _metadata_files(self.path, metadata)
+        manifest.sources[METADATA] = {
+            ALL_SPLITS: SourceRecord((metadata_source,), metadata.content)
+        }
+        self._record(manifest, outcomes, bad_rows)
+        write_folder(self.path, manifest)
+        self._remove_stale(manifest)
+        return manifest
+
+    def _record(
+        self, manifest: Manifest, outcomes: Sequence[Outcome], bad_rows: Sequence[Finding]
+    ) -> None:
+        """Keep the record of what earlier runs left out, beside what this one has."""
+        redone = {(o.package, split) for o in outcomes for split in (*o.made, None)}
+        path = self.path / REJECTS_NAME
+        rejects: list[tuple[str | None, Finding]] = [(None, finding) for finding in bad_rows]
+        rejects += [
+            (package, finding)
+            for package, finding in (read_rejects(path) if self.before else [])
+            if package is not None and (package, _published(finding)) not in redone
+        ]
+        rejects += [(o.package, finding) for o in outcomes for finding in o.findings]
+        manifest.rejects = dict(Counter(finding.reason for _, finding in rejects))
+        if rejects:
+            written = write_rejects(path, sorted(rejects, key=_reject_order))
+            manifest.extras[REJECTS_NAME] = ShardFile(
+                REJECTS_NAME, len(rejects), written.bytes, written.sha256
+            )
+        else:
+            path.unlink(missing_ok=True)
+
+    def _remove_stale(self, manifest: Manifest) -> None:
+        """Remove shards that an earlier division into shards has left."""
+        suffix = writer_named(self.format).suffix
+        listed = {shard.path for shard in manifest.files()}
+        for name in (*package_names(), METADATA):
+            for path in (self.path / name).glob(f"*-of-*{suffix}"):
+                if f"{name}/{path.name}" not in listed:
+                    path.unlink()
+
+
+def write_folder(path: Path, manifest: Manifest) -> None:
+    """Write the card of a dataset folder, and last its manifest.
+
+    Args:
+        path: The folder.
+        manifest: What it holds; the card's length and digest are entered here.
+    """
+    text = card.render(manifest).encode()
+    written = write_whole(path / card.CARD_NAME, text)
+    manifest.extras[card.CARD_NAME] = ShardFile(card.CARD_NAME, 0, written.bytes, written.sha256)
+    write_whole(path / MANIFEST_NAME, manifest.to_json())
+
+
+def settle(
+    plan: PackagePlan,
+    results: Sequence[ShardResult],
+    finished: Mapping[str, SplitFiles],
+    suffix: str,
+    shard_bytes: int,
+) -> Outcome:
+    """Put together what came of a package, and see that no specimen is lost.
+
+    Args:
+        plan: The plan of the package.
+        results: What came of its shards.
+        finished: The splits that were there already.
+        suffix: The suffix of its shards.
+        shard_bytes: The size that a shard should have at most.
+    """
+    findings = [
+        finding
+        for finding in plan.reconciliation.findings
+        if finding.split is None or _published(finding) not in finished
+    ]
+    findings += [reject for result in results for reject in result.rejects]
+    lost = Counter(_published(finding) for finding in findings if finding.costs_specimen)
+    splits: dict[str, SplitFiles] = {}
+    for count in plan.counts:
+        split = count.split.published
+        if split in finished:
+            splits[split] = finished[split]
+            continue
+        made = sorted(
+            (result for result in results if result.shard.split == split),
+            key=lambda result: result.shard.index,
+        )
+        rows = sum(result.rows for result in made)
+        assert rows + lost[split] == count.specimens, (
+            f"{plan.package}/{split}: {count.specimens} specimens went in, {rows} came out and "
+            f"{lost[split]} were left out"
+        )
+        shards = tuple(
+            ShardFile(r.shard.name(suffix), r.rows, r.written.bytes, r.written.sha256)
+            for r in made
+            if r.written
+        )
+        image_bytes = sum(result.image_bytes for result in made)
+        splits[split] = SplitFiles(rows, image_bytes, lost[split], shard_bytes, shards)
+    made_splits = tuple(split for split in splits if split not in finished)
+    return Outcome(plan.package, splits, made_splits, tuple(findings))
+
+
+def _published(finding: Finding) -> str | None:
+    return None if finding.split is None else split_named(finding.split).published
+
+
+def _reject_order(reject: tuple[str | None, Finding]) -> tuple[str, ...]:
+    package, found = reject
+    return (package or "", found.reason, found.split or "", found.processid or "", found.detail)
+
+
+def _sources(plan: PackagePlan) -> dict[str, SourceRecord]:
+    names = tuple(sorted(source_labels(plan.selection)))
+    return {split: SourceRecord(names, digest) for split, digest in plan.inputs.items()}
+
+
+def _metadata_files(folder: Path, metadata: StoredMetadata) -> dict[str, SplitFiles]:
+    found: dict[str, list[ShardFile]] = {}
+    for stored in metadata.shards:
+        path = stored.path.relative_to(folder).as_posix()
+        file = ShardFile(path, stored.shard.rows, stored.written.bytes, stored.written.sha256)
+        found.setdefault(stored.shard.split, []).append(file)
+    return {
+        split: SplitFiles(sum(f.rows for f in files), 0, 0, metadata.shard_bytes, tuple(files))
+        for split, files in found.items()
+    }

@@ -1,0 +1,117 @@
+"""Do images and metadata fit together? What does not is an error, or becomes a record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bioscan5m_hf.errors import MismatchError
+from bioscan5m_hf.release import Selection
+from bioscan5m_hf.schema import Split
+from conversion.catalogue import Catalogue
+from conversion.findings import Finding
+from conversion.members import Stray, source_labels
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What does not fit in one package.
+
+    Attributes:
+        package: The package.
+        findings: Conflicting, missing, orphaned and misplaced images, in a fixed order.
+        strays: Files in the archives that are not images.
+    """
+
+    package: str
+    findings: tuple[Finding, ...]
+    strays: tuple[Stray, ...] = field(default=())
+
+    def of(self, reason: str) -> list[Finding]:
+        """The findings of one kind."""
+        return [finding for finding in self.findings if finding.reason == reason]
+
+
+def reconcile(
+    catalogue: Catalogue, selection: Selection, splits: Sequence[Split]
+) -> Reconciliation:
+    """Join the images of a package with the metadata, and list what does not fit.
+
+    Afterwards the catalogue holds one place for each image, and none for images that conflict.
+
+    Args:
+        catalogue: With the metadata loaded and placed.
+        selection: The sources of the package.
+        splits: The splits that are wanted.
+
+    Raises:
+        ArchiveError: An archive cannot be read.
+    """
+    labels = source_labels(selection)
+    strays = catalogue.load_images(selection, splits)
+    findings = catalogue.settle_duplicates(labels)
+    if findings:
+        catalogue.drop_images([str(finding.processid) for finding in findings])
+    conflicting = {finding.processid for finding in findings}
+    findings += [
+        Finding("missing-image", processid, split, None, None, "no archive has an image of it")
+        for processid, split in catalogue.missing_images(splits)
+        if processid not in conflicting
+    ]
+    findings += catalogue.orphan_images(labels)
+    findings += [
+        Finding(
+            "misplaced-image", None, None, stray.archive, stray.member, "not where upstream puts it"
+        )
+        for stray in strays
+        if stray.image
+    ]
+    others = tuple(stray for stray in strays if not stray.image)
+    return Reconciliation(selection.package, tuple(findings), others)
+
+
+def require_fit(reconciliation: Reconciliation, release: str) -> None:
+    """Stop where anything does not fit.
+
+    Args:
+        reconciliation: What was found.
+        release: The release, for the message.
+
+    Raises:
+        MismatchError: Something does not fit; the message counts it and names the first few.
+    """
+    if conflicts := reconciliation.of("conflicting-images"):
+        first = conflicts[0]
+        raise MismatchError(
+            f"{len(conflicts):,} images stand in two archives with different bytes; the first is "
+            f"{first.processid} ({first.detail})",
+            where=f"{first.archive}: {first.member}",
+            fix="remove the archive that is wrong, or leave these specimens out with "
+            "--on-error record",
+        )
+    problems = [
+        f"{len(found):,} {noun} ({_named(found)})"
+        for reason, noun in _NOUNS.items()
+        if (found := reconciliation.of(reason))
+    ]
+    if problems:
+        raise MismatchError(
+            f"{reconciliation.package} and the metadata do not fit: {', '.join(problems)}",
+            where=release,
+            fix="list all with 'bioscan5m inspect --findings FILE', add what is missing, or "
+            "go on without these with --on-error record",
+        )
+
+
+_NOUNS = {
+    "missing-image": "specimens without an image",
+    "orphan-image": "images without a specimen",
+    "misplaced-image": "images in unknown places",
+}
+
+
+def _named(findings: list[Finding]) -> str:
+    names = [finding.processid or str(finding.member) for finding in findings[:_SHOWN]]
+    return ", ".join(names) + (", …" if len(findings) > _SHOWN else "")

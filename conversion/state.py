@@ -1,0 +1,215 @@
+"""What an unfinished conversion keeps in its dataset folder: a lock, and a receipt a shard."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bioscan5m_hf.errors import FolderInUse, ForeignFolder
+from conversion.files import Written, digest_of, remove_partials, write_whole
+from conversion.findings import Finding
+from conversion.manifest import MANIFEST_NAME
+from conversion.plan import Shard
+from conversion.shard import ShardResult, ShardTask
+
+STATE_FOLDER = ".bioscan5m"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a finished shard was made from, and what came of it.
+
+    Attributes:
+        made_from: Everything that decides its bytes, by name: digests, options, versions.
+        result: What was written.
+    """
+
+    made_from: dict[str, str]
+    result: ShardResult
+
+    def to_json(self) -> bytes:
+        """The receipt as the text of a file."""
+        return json.dumps(asdict(self), indent=1).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Receipt:
+        """Read a receipt back.
+
+        Raises:
+            ValueError: It is not a receipt.
+        """
+        try:
+            data: dict[str, Any] = json.loads(text)
+            result = data["result"]
+            written = result["written"]
+            return cls(
+                data["made_from"],
+                ShardResult(
+                    Shard(**result["shard"]),
+                    result["rows"],
+                    result["image_bytes"],
+                    Written(**written) if written else None,
+                    tuple(Finding(**finding) for finding in result["rejects"]),
+                ),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a receipt: {error!r}") from error
+
+
+class State:
+    """The hidden folder of an unfinished conversion.
+
+    Args:
+        folder: The dataset folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / STATE_FOLDER
+        self.work = self.path / "work"
+        self._receipts = self.path / "receipts"
+
+    def trusted(self, task: ShardTask) -> ShardResult | None:
+        """The result of an earlier run for a shard, if the file is still what was written then.
+
+        Args:
+            task: The task of the shard.
+        """
+        try:
+            receipt = Receipt.from_json(self._receipt(task.shard).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        if receipt.made_from != dict(task.made_from):
+            return None
+        if receipt.result.written is None:
+            return receipt.result
+        try:
+            intact = digest_of(task.path) == receipt.result.written
+        except FileNotFoundError:
+            return None
+        return receipt.result if intact else None
+
+    def changes(self, tasks: Sequence[ShardTask]) -> list[str]:
+        """What differs between the unfinished run and the tasks, as phrases.
+
+        Args:
+            tasks: What is planned now.
+        """
+        planned = {self._receipt(task.shard).name: dict(task.made_from) for task in tasks}
+        splits = {(task.shard.configuration, task.shard.split): task for task in tasks}
+        found: dict[str, None] = {}
+        for path in sorted(self._receipts.glob("*.json")):
+            try:
+                receipt = Receipt.from_json(path.read_bytes())
+            except ValueError:
+                continue
+            shard = receipt.result.shard
+            task = splits.get((shard.configuration, shard.split))
+            if task is None:
+                continue
+            now = planned.get(path.name, dict(task.made_from))
+            for name, before in receipt.made_from.items():
+                if now.get(name) != before and (name != "input" or path.name in planned):
+                    found[_change(name, before, now.get(name))] = None
+        return list(found)
+
+    def keep(self, task: ShardTask, result: ShardResult) -> None:
+        """Write the receipt of a finished shard."""
+        receipt = Receipt(dict(task.made_from), result)
+        write_whole(self._receipt(result.shard), receipt.to_json())
+
+    def receipts(self) -> int:
+        """How many shards have a receipt."""
+        return len(list(self._receipts.glob("*.json")))
+
+    def forget_receipts(self) -> None:
+        """Remove every receipt."""
+        shutil.rmtree(self._receipts, ignore_errors=True)
+
+    def _receipt(self, shard: Shard) -> Path:
+        return self._receipts / f"{shard.name('.json').replace('/', '__')}"
+
+
+def _change(name: str, before: str, now: str | None) -> str:
+    if name == "input":
+        return "the images or the metadata of the release are others"
+    return f"{name} was {before} and is now {now}"
+
+
+@contextmanager
+def open_state(folder: Path) -> Iterator[State]:
+    """Take hold of a dataset folder for writing.
+
+    What interrupted runs left half-written is removed. At the end the work folder is, and where
+    nothing was begun, the folder itself.
+
+    Args:
+        folder: The dataset folder; it is made if it is not there.
+
+    Raises:
+        FolderInUse: Another conversion holds it.
+        ForeignFolder: It holds something that this program did not make.
+    """
+    _check_ours(folder)
+    made = not folder.exists()
+    state = State(folder)
+    try:
+        state.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ForeignFolder(
+            f"the folder cannot be made ({error.strerror})", where=str(folder)
+        ) from error
+    lock = state.path / "lock"
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    try:
+        # The kernel gives the lock back when the process ends, however it ends.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise FolderInUse(
+            "another conversion is writing this folder",
+            where=str(folder),
+            fix="wait until it has ended, or choose another --output",
+        ) from error
+    try:
+        remove_partials(folder)
+        shutil.rmtree(state.work, ignore_errors=True)
+        state.work.mkdir()
+        yield state
+    finally:
+        shutil.rmtree(state.work, ignore_errors=True)
+        if not state.receipts():
+            shutil.rmtree(state.path)
+        os.close(descriptor)
+        _remove_empty(folder, whole=made)
+
+
+def _check_ours(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ForeignFolder("is a file, not a folder", where=str(folder))
+    if not folder.is_dir():
+        return
+    names = {path.name for path in folder.iterdir()}
+    if names and MANIFEST_NAME not in names and STATE_FOLDER not in names:
+        raise ForeignFolder(
+            f"the output folder is not empty, and this program did not make it "
+            f"(it holds {min(names)})",
+            where=str(folder),
+            fix="choose an empty or a new folder",
+        )
+
+
+def _remove_empty(folder: Path, *, whole: bool) -> None:
+    """Remove configuration folders that stayed empty, and the dataset folder if it was new."""
+    for below in folder.iterdir():
+        if below.is_dir() and not below.name.startswith(".") and not any(below.iterdir()):
+            below.rmdir()
+    if whole and not any(folder.iterdir()):
+        folder.rmdir()

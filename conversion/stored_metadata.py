@@ -1,0 +1,130 @@
+"""Write the metadata configuration: upstream's columns of all specimens, in order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bioscan5m_hf.schema import Split, arrow_schema
+from bioscan5m_hf.variants import METADATA
+from conversion.files import Written
+from conversion.plan import METADATA_BYTES, Shard, plan_shards
+from conversion.tables import StoredTable
+from conversion.writers.base import ShardWriter
+
+BLOCK_ROWS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataShard:
+    """One file of the metadata configuration.
+
+    Attributes:
+        shard: Which of them.
+        written: Length and digest.
+        path: Where it lies.
+    """
+
+    shard: Shard
+    written: Written
+    path: Path
+
+    @property
+    def table(self) -> StoredTable:
+        """For reading its rows back by position."""
+        return StoredTable(str(self.path), self.shard.start, self.shard.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMetadata:
+    """The metadata configuration.
+
+    Attributes:
+        shards: Its files, in order.
+        content: A digest of every value in every row, whatever the format and its version.
+        shard_bytes: The size that a shard was to have at most.
+    """
+
+    shards: tuple[MetadataShard, ...]
+    content: str
+    shard_bytes: int
+
+
+def write_metadata(
+    rows: Iterator[pa.RecordBatch],
+    counts: Sequence[tuple[Split, int]],
+    folder: Path,
+    writer: type[ShardWriter],
+    limit: int,
+) -> StoredMetadata:
+    """Write the shards of the metadata configuration.
+
+    Args:
+        rows: Upstream's columns of every specimen, splits in upstream's order.
+        counts: How many specimens each split has.
+        folder: Where the configuration's folder is made.
+        writer: The format.
+        limit: The size in bytes that a shard should have at most.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    sizes = [(split.published, np.full(count, METADATA_BYTES)) for split, count in counts]
+    stream = _Stream(rows)
+    digest = hashlib.sha256()
+    written: list[MetadataShard] = []
+    for shard in plan_shards(METADATA, sizes, limit):
+        path = folder / shard.name(writer.suffix)
+        with writer(path, image=False) as file:
+            left = shard.rows
+            while left:
+                block = stream.take(min(left, BLOCK_ROWS))
+                left -= block.num_rows
+                digest.update(_content(block))
+                file.write(block)
+            written.append(MetadataShard(shard, file.commit(), path))
+    return StoredMetadata(tuple(written), digest.hexdigest(), limit)
+
+
+def _content(block: pa.RecordBatch) -> bytes:
+    """A digest of the values of a block, which does not depend on how Arrow lays them out."""
+    digest = hashlib.sha256()
+    for column in block.columns:
+        digest.update(np.packbits(column.is_null().to_numpy(zero_copy_only=False)).data)
+        if pa.types.is_string(column.type):
+            text = column.fill_null("")
+            digest.update(pc.binary_length(text).to_numpy())
+            _, offsets, data = text.buffers()
+            edges = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
+            digest.update(memoryview(data)[edges[0] : edges[-1]])
+        else:
+            digest.update(column.fill_null(0).to_numpy())
+    return digest.digest()
+
+
+class _Stream:
+    """Cuts a stream of batches into blocks of a wanted length."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self._held: list[pa.RecordBatch] = []
+        self._rows = 0
+
+    def take(self, count: int) -> pa.RecordBatch:
+        while self._rows < count:
+            batch = next(self._batches)
+            self._held.append(batch)
+            self._rows += batch.num_rows
+        table = pa.Table.from_batches(self._held)
+        rest = table.slice(count)
+        self._held = rest.to_batches()
+        self._rows = rest.num_rows
+        block = table.slice(0, count).cast(arrow_schema(image=False))
+        return block.combine_chunks().to_batches()[0]
