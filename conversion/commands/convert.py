@@ -1,0 +1,129 @@
+"""``bioscan5m convert``: convert a release into a dataset folder."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from rich.table import Table
+
+from bioscan5m_hf.variants import METADATA
+from conversion.commands.options import (
+    Commands,
+    add_command,
+    add_packages,
+    add_quiet,
+    add_release,
+    add_splits,
+    add_workers,
+    packages,
+    size,
+    splits,
+)
+from conversion.console import ConsoleReporter, make_console, make_table, readable_size
+from conversion.convert import DEFAULT_SHARD_BYTES, ConvertOptions, Summary, convert
+from conversion.findings import REJECTS_NAME
+from conversion.manifest import Manifest
+from conversion.writers import FORMATS, writer_named
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = add_command(
+        commands,
+        "convert",
+        _run,
+        "convert a release into a dataset folder",
+        [
+            "bioscan5m convert RELEASE --output bioscan-5m --package cropped_256",
+            "bioscan5m convert RELEASE --output bioscan-5m --split val --split test",
+        ],
+    )
+    add_release(parser)
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="the dataset folder to write"
+    )
+    add_packages(parser)
+    add_splits(parser)
+    parser.add_argument(
+        "--shard-size",
+        type=size,
+        default=DEFAULT_SHARD_BYTES,
+        metavar="SIZE",
+        help="what a shard should have at most, such as 500MB (the default) or 1GiB",
+    )
+    parser.add_argument(
+        "--format",
+        default="parquet",
+        metavar="NAME",
+        help=f"the format of the shards (default: parquet; {', '.join(FORMATS)})",
+    )
+    parser.add_argument(
+        "--on-error",
+        choices=("stop", "record"),
+        default="stop",
+        help="at a flawed image or row: stop (the default), or leave it out and record it in "
+        "rejects.parquet",
+    )
+    parser.add_argument(
+        "--restart",
+        action="store_true",
+        help="make anew what was made from other input or with other options",
+    )
+    add_workers(parser)
+    add_quiet(parser)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Convert a release, and show what was written."""
+    writer_named(options.format)
+    summary = convert(
+        ConvertOptions(
+            release=options.release,
+            output=options.output,
+            workers=options.workers,
+            packages=packages(options),
+            splits=splits(options),
+            shard_bytes=options.shard_size,
+            format=options.format,
+            record=options.on_error == "record",
+            restart=options.restart,
+        ),
+        ConsoleReporter(quiet=options.quiet),
+    )
+    _show_summary(summary, options.output)
+    return 0
+
+
+def _show_summary(summary: Summary, output: Path) -> None:
+    console = make_console()
+    manifest = summary.manifest
+    console.print(_written_table(manifest, output))
+    held = sum(len(o.splits[split].shards) for o in summary.outcomes for split in o.splits)
+    console.print(f"{summary.made} shards made, {held - summary.made} were there already")
+    if summary.strays:
+        console.print(f"{summary.strays:,} other files in the archives were passed over")
+    left_out = Counter(f.reason for o in summary.outcomes for f in o.findings)
+    left_out += Counter(finding.reason for finding in summary.bad_rows)
+    if left_out:
+        rows = [(reason, f"{count:,}") for reason, count in sorted(left_out.items())]
+        title = f"Left out, and recorded in {output / REJECTS_NAME}"
+        console.print(make_table(title, ("reason", "count"), rows, right=1))
+
+
+def _written_table(manifest: Manifest, output: Path) -> Table:
+    rows = [
+        (
+            configuration,
+            split,
+            f"{files.rows:,}",
+            f"{files.rejected:,}",
+            f"{len(files.shards):,}",
+            readable_size(sum(shard.bytes for shard in files.shards)),
+        )
+        for configuration in (*manifest.packages, METADATA)
+        for split, files in manifest.splits[configuration].items()
+    ]
+    head = ("configuration", "split", "specimens", "left out", "shards", "size")
+    return make_table(str(output), head, rows, right=4)

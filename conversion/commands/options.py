@@ -1,0 +1,137 @@
+"""Options that several commands have, and how their values are read."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from bioscan5m_hf.schema import SPLITS, Split, split_named
+from bioscan5m_hf.variants import package_named, package_names
+
+Commands = argparse._SubParsersAction
+
+_UNITS: Final = {
+    "": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
+
+
+def add_command(
+    commands: Commands[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    examples: Sequence[str],
+) -> argparse.ArgumentParser:
+    """Add a command to the command line.
+
+    Args:
+        commands: Where it is added.
+        name: Its name.
+        run: What it does; returns the exit status.
+        summary: One line about it, beginning with a verb.
+        examples: Whole commands for its help.
+    """
+    shown = "\n".join(f"  {example}" for example in examples)
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"examples:\n{shown}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_release(parser: argparse.ArgumentParser) -> None:
+    """Add the folder of a release."""
+    parser.add_argument(
+        "release", type=Path, metavar="RELEASE", help="the folder that holds upstream's files"
+    )
+
+
+def add_packages(parser: argparse.ArgumentParser) -> None:
+    """Add ``--package``, which may be repeated."""
+    parser.add_argument(
+        "--package",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"a package, may be repeated (default: all; {', '.join(package_names())})",
+    )
+
+
+def add_splits(parser: argparse.ArgumentParser) -> None:
+    """Add ``--split``, which may be repeated."""
+    parser.add_argument(
+        "--split",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a split, may be repeated (default: all that are found; "
+        f"{', '.join(split.name for split in SPLITS)})",
+    )
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add ``--workers``."""
+    parser.add_argument(
+        "--workers",
+        type=count,
+        default=len(os.sched_getaffinity(0)),
+        metavar="N",
+        help="how many processes work at a time (default: the processors that may be used)",
+    )
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add ``--quiet``."""
+    parser.add_argument("--quiet", action="store_true", help="no notes and no progress")
+
+
+def packages(options: argparse.Namespace) -> tuple[str, ...]:
+    """The packages that were asked for, under their own names.
+
+    Raises:
+        UnknownName: One of them does not exist.
+    """
+    return tuple(dict.fromkeys(package_named(name).name for name in options.package))
+
+
+def splits(options: argparse.Namespace) -> tuple[Split, ...]:
+    """The splits that were asked for.
+
+    Raises:
+        UnknownName: One of them does not exist.
+    """
+    return tuple(dict.fromkeys(split_named(name) for name in options.split))
+
+
+def count(text: str) -> int:
+    """Read a whole number above zero."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
+    return int(text)
+
+
+def size(text: str) -> int:
+    """Read a size in bytes, such as 500MB (decimal) or 1GiB (binary)."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
+    if match is None or match[2] not in _UNITS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB or 1GiB")
+    found = int(float(match[1]) * _UNITS[match[2]])
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size")
+    return found

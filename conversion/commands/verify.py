@@ -1,0 +1,45 @@
+"""``bioscan5m verify``: prove a dataset folder against its manifest."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bioscan5m_hf.errors import VerificationFailed
+from conversion.commands.options import Commands, add_command, add_workers
+from conversion.console import make_console, readable_size
+from conversion.verify import verify
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = add_command(
+        commands,
+        "verify",
+        _run,
+        "prove a dataset folder against its manifest",
+        ["bioscan5m verify bioscan-5m"],
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the dataset folder")
+    add_workers(parser)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Prove a dataset folder; every difference is printed."""
+    manifest, findings = verify(options.folder, threads=options.workers)
+    console = make_console()
+    for finding in findings:
+        console.print(finding, markup=False)
+    if findings:
+        raise VerificationFailed(
+            f"{len(findings)} differences from the manifest",
+            where=str(options.folder),
+            fix="convert again with --restart",
+        )
+    files = list(manifest.files())
+    console.print(
+        f"{options.folder}: {len(files):,} shards, {sum(file.rows for file in files):,} rows, "
+        f"{readable_size(sum(file.bytes for file in files))}: all as the manifest says",
+        markup=False,
+    )
+    return 0
