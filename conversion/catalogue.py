@@ -7,23 +7,21 @@ the zips in a few hundred megabytes; what does not fit is put aside in the work 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
-import numpy as np
-import numpy.typing as npt
+import duckdb
 import pyarrow as pa
 
-from bioscan5m_hf.errors import MetadataError
+from bioscan5m_hf.errors import MetadataError, OutputError
 from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, OnBadRow, read_metadata
 from bioscan5m_hf.release import MetadataFile, Selection
 from bioscan5m_hf.schema import SPLITS, Split, column_names
 from conversion.findings import Finding
 from conversion.members import IMAGE_SCHEMA, Stray, read_images
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+from conversion.streams import Ahead
 
 MEMORY: Final = "600MB"
 _BATCH_ROWS: Final = 4096
@@ -60,11 +58,11 @@ class Catalogue:
     """
 
     def __init__(self, work: Path, *, threads: int) -> None:
-        import duckdb
-
         work.mkdir(parents=True, exist_ok=True)
         self.work = work
-        self._connection: DuckDBPyConnection = duckdb.connect(str(work / "catalogue.duckdb"))
+        self._connection = duckdb.connect(str(work / "catalogue.duckdb"))
+        # A second way in, so that rows can be written while images are listed.
+        self._reading = self._connection.cursor()
         self._run(f"SET memory_limit='{MEMORY}'")
         self._run(f"SET threads={threads}")
         self._run("SET temp_directory=?", [str(work / "spill")])
@@ -74,12 +72,15 @@ class Catalogue:
                 "split_number": pa.array(range(len(SPLITS)), "int8"),
             }
         )
-        self._take("splits", splits.to_reader(), "SELECT * FROM incoming")
+        self._take_small("splits", splits)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._reading.interrupt()
+        self._connection.interrupt()
+        self._reading.close()
         self._connection.close()
 
     # ------------------------------------------------------------------------------ metadata
@@ -100,12 +101,10 @@ class Catalogue:
         columns = ["processid", "split"] if slim else column_names()
         batches = read_metadata(file, on_bad_row)
         schema = pa.schema([ROW_SCHEMA.field(name) for name in [*columns, "row"]])
-        reader = pa.RecordBatchReader.from_batches(
-            schema, (batch.select(schema.names) for batch in batches)
-        )
         self._take(
             "specimens",
-            reader,
+            schema,
+            (batch.select(schema.names) for batch in batches),
             "SELECT incoming.*, split_number FROM incoming JOIN splits USING (split)",
         )
 
@@ -140,7 +139,7 @@ class Catalogue:
             rows.append(row)
         if rows:
             numbers = pa.table({"row": pa.array(rows, pa.uint64())})
-            self._take("left_out", numbers.to_reader(), "SELECT * FROM incoming")
+            self._take_small("left_out", numbers)
             self._run("DELETE FROM specimens WHERE row IN (SELECT row FROM left_out)")
 
     def place_rows(self) -> list[tuple[Split, int]]:
@@ -159,11 +158,8 @@ class Catalogue:
         """Upstream's columns of every specimen, in the order of the positions."""
         names = ", ".join(f'"{name}"' for name in column_names())
         query = f"SELECT {names} FROM specimens ORDER BY {_ORDER}"
-        yield from self._relation(query).to_arrow_reader(_BATCH_ROWS)
-
-    def forget_rows(self) -> None:
-        """Forget the columns that are on disk by now; positions and splits stay."""
-        self._run("DROP TABLE specimens")
+        with self._explained():
+            yield from self._reading.sql(query).to_arrow_reader(_BATCH_ROWS)
 
     # -------------------------------------------------------------------------------- images
 
@@ -183,10 +179,10 @@ class Catalogue:
         self._run("DROP TABLE IF EXISTS images")
         strays: list[Stray] = []
         batches = read_images(selection, splits, strays.append)
-        reader = pa.RecordBatchReader.from_batches(IMAGE_SCHEMA, batches)
         self._take(
             "images",
-            reader,
+            IMAGE_SCHEMA,
+            batches,
             "SELECT incoming.* EXCLUDE split, split_number FROM incoming JOIN splits USING (split)",
         )
         return strays
@@ -198,7 +194,7 @@ class Catalogue:
             labels: How messages name each source, by its number.
         """
         repeated = "SELECT split_number, processid FROM images GROUP BY ALL HAVING count(*) > 1"
-        if self._connection.execute(f"{repeated} LIMIT 1").fetchone() is None:
+        if next(self._rows(f"{repeated} LIMIT 1"), None) is None:
             return []
         self._run(f"CREATE OR REPLACE TABLE repeated AS {repeated}")
         conflicts = f"""
@@ -261,11 +257,7 @@ class Catalogue:
 
     def drop_images(self, processids: Sequence[str]) -> None:
         """Forget images, so that their specimens are left out."""
-        self._take(
-            "dropped",
-            pa.table({"processid": pa.array(processids, pa.string())}).to_reader(),
-            "SELECT * FROM incoming",
-        )
+        self._take_small("dropped", pa.table({"processid": pa.array(processids, pa.string())}))
         self._run("DELETE FROM images WHERE processid IN (SELECT processid FROM dropped)")
 
     def count_splits(self, splits: Sequence[Split]) -> list[SplitCount]:
@@ -300,32 +292,45 @@ class Catalogue:
             """
         )
 
-    def planned_sizes(self, path: Path, splits: Sequence[Split]) -> list[npt.NDArray[np.int64]]:
-        """The plain size in bytes of each image, for each split, from what was written."""
-        query = "SELECT split_number, size::BIGINT AS size FROM read_parquet(?)"
-        table = self._relation(query, [str(path)]).to_arrow_table()
-        numbers = table["split_number"].to_numpy()
-        sizes = table["size"].to_numpy()
-        return [sizes[numbers == SPLITS.index(split)] for split in splits]
-
     # ------------------------------------------------------------------------------ plumbing
 
     def _run(self, statement: str, parameters: Sequence[object] = ()) -> None:
-        self._connection.execute(statement, parameters)
-
-    def _relation(self, query: str, parameters: Sequence[object] = ()) -> DuckDBPyRelation:
-        return self._connection.sql(query, params=list(parameters) or None)
+        with self._explained():
+            self._connection.execute(statement, parameters)
 
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
-        for batch in self._relation(query).to_arrow_reader(_BATCH_ROWS):
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        with self._explained():
+            for batch in self._connection.sql(query).to_arrow_reader(_BATCH_ROWS):
+                yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
-    def _take(self, table: str, incoming: pa.RecordBatchReader, query: str) -> None:
-        self._connection.register("incoming", incoming)
+    def _take(
+        self, table: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch], query: str
+    ) -> None:
+        """Make a table of a query over batches, which are made meanwhile in another thread."""
+        with Ahead(batches) as ahead:
+            incoming = pa.RecordBatchReader.from_batches(schema, iter(ahead))
+            self._connection.register("incoming", incoming)
+            try:
+                self._run(f"CREATE OR REPLACE TABLE {table} AS {query}")
+            except OutputError as error:
+                # The database tells of its own trouble only; the cause may be in the batches.
+                raise ahead.failure or error from error
+            finally:
+                self._connection.unregister("incoming")
+
+    def _take_small(self, table: str, rows: pa.Table) -> None:
+        self._take(table, rows.schema, iter(rows.to_batches()), "SELECT * FROM incoming")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            self._run(f"CREATE OR REPLACE TABLE {table} AS {query}")
-        finally:
-            self._connection.unregister("incoming")
+            yield
+        except duckdb.Error as error:
+            raise OutputError(
+                f"the catalogue cannot be made ({str(error).partition(chr(10))[0]})",
+                where=str(self.work),
+                fix="see that there is room on this disk, and run the same command again",
+            ) from error
 
 
 def _listed(splits: Sequence[Split]) -> str:

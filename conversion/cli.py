@@ -12,7 +12,6 @@ from types import FrameType
 from typing import Final
 
 from bioscan5m_hf.errors import BioscanError
-from conversion.commands import convert, demo, inspect, sample, verify
 from conversion.console import print_error
 
 _INTERRUPTED: Final = 130
@@ -53,6 +52,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
+    # Not at the top: every worker process imports this module again, and needs none of it.
+    from conversion.commands import convert, demo, inspect, sample, verify
+
     parser = argparse.ArgumentParser(
         prog="bioscan5m",
         description="Make BIOSCAN-5M usable with Hugging Face datasets in one line.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -26,8 +27,15 @@ from conversion.outcome import (
     without,
     write_folder,
 )
-from conversion.package_plan import PackagePlan, PlanOptions, plan_package, select
-from conversion.reconcile import reconcile, require_fit
+from conversion.package_plan import (
+    MemberList,
+    PackagePlan,
+    PlanOptions,
+    list_members,
+    plan_package,
+    select,
+)
+from conversion.reconcile import require_fit
 from conversion.shard import ShardResult, ShardTask
 from conversion.state import State, open_state
 from conversion.stored_metadata import MetadataShard, StoredMetadata, write_metadata
@@ -169,10 +177,15 @@ class _Conversion:
 
     def run(self, selected: Sequence[tuple[Selection, tuple[Split, ...]]], pool: Pool) -> Summary:
         with Catalogue(self._state.work / "catalogue", threads=self._options.workers) as catalogue:
-            metadata = self._store_metadata(catalogue)
-            plans = [
-                self._plan(catalogue, selection, splits, metadata) for selection, splits in selected
-            ]
+            counts = self._load_metadata(catalogue)
+            # Writing the rows and listing the images do not need each other.
+            with ThreadPoolExecutor(1) as aside:
+                writing = aside.submit(self._write_metadata, catalogue, counts)
+                listed = [self._list(catalogue, *choice) for choice in selected]
+                metadata = writing.result()
+        self._check_metadata(metadata)
+        placed = self._placed(metadata)
+        plans = [plan_package(members, placed, self._plan_options()) for members in listed]
         finished = self._finished_splits(plans)
         tasks = [
             task
@@ -191,36 +204,40 @@ class _Conversion:
         manifest = folder.finish(
             outcomes,
             {plan.package: plan for plan in plans},
-            self._placed(metadata),
+            placed,
             self._release.metadata.label,
             self._bad_rows,
         )
         self._state.forget_receipts()
-        strays = sum(len(plan.reconciliation.strays) for plan in plans)
+        strays = sum(len(plan.members.reconciliation.strays) for plan in plans)
         return Summary(manifest, made, tuple(outcomes), tuple(self._bad_rows), strays)
 
     # ------------------------------------------------------------------------------ planning
 
-    def _store_metadata(self, catalogue: Catalogue) -> StoredMetadata:
+    def _load_metadata(self, catalogue: Catalogue) -> list[tuple[Split, int]]:
         file = self._release.metadata
         self._reporter.say(f"reading the metadata ({file.label})")
         on_bad_row = self._keep_bad_row if self._options.record else None
         catalogue.load_metadata(file, on_bad_row)
         catalogue.settle_rows(file.label, on_bad_row)
-        counts = catalogue.place_rows()
-        metadata = write_metadata(
+        return catalogue.place_rows()
+
+    def _write_metadata(
+        self, catalogue: Catalogue, counts: list[tuple[Split, int]]
+    ) -> StoredMetadata:
+        return write_metadata(
             catalogue.sorted_rows(),
             counts,
             self._state.work,
             writer_named(self._options.format),
             self._metadata_limit(),
         )
-        catalogue.forget_rows()
+
+    def _check_metadata(self, metadata: StoredMetadata) -> None:
         if self._before and (changes := metadata_changes(self._before, metadata.content)):
             self._refuse_changes("what this folder holds", changes)
             (self._options.output / MANIFEST_NAME).unlink()
             self._before = None
-        return metadata
 
     def _metadata_limit(self) -> int:
         """A folder that has the metadata already keeps its division into shards."""
@@ -231,26 +248,22 @@ class _Conversion:
     def _keep_bad_row(self, bad: BadRow) -> None:
         self._bad_rows.append(bad_row_finding(bad, self._release.metadata.label))
 
-    def _plan(
-        self,
-        catalogue: Catalogue,
-        selection: Selection,
-        splits: tuple[Split, ...],
-        metadata: StoredMetadata,
-    ) -> PackagePlan:
+    def _list(
+        self, catalogue: Catalogue, selection: Selection, splits: tuple[Split, ...]
+    ) -> MemberList:
         self._reporter.say(f"listing the images of {selection.package}")
-        reconciliation = reconcile(catalogue, selection, splits)
+        members = list_members(catalogue, selection, splits, self._state.work)
         if not self._options.record:
-            require_fit(reconciliation, str(self._release.root))
-        options = PlanOptions(
+            require_fit(members.reconciliation, str(self._release.root))
+        return members
+
+    def _plan_options(self) -> PlanOptions:
+        return PlanOptions(
             self._options.output,
             self._state.work,
             self._options.format,
             self._options.shard_bytes,
             self._options.record,
-        )
-        return plan_package(
-            catalogue, reconciliation, selection, splits, self._placed(metadata), options
         )
 
     def _finished_splits(self, plans: Sequence[PackagePlan]) -> set[tuple[str, str]]:

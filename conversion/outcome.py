@@ -237,13 +237,13 @@ def settle(
     """
     findings = [
         finding
-        for finding in plan.reconciliation.findings
+        for finding in plan.members.reconciliation.findings
         if finding.split is None or _published(finding) not in finished
     ]
     findings += [reject for result in results for reject in result.rejects]
     lost = Counter(_published(finding) for finding in findings if finding.costs_specimen)
     splits: dict[str, SplitFiles] = {}
-    for count in plan.counts:
+    for count in plan.members.counts:
         split = count.split.published
         if split in finished:
             splits[split] = finished[split]
@@ -278,7 +278,7 @@ def _reject_order(reject: tuple[str | None, Finding]) -> tuple[str, ...]:
 
 
 def _sources(plan: PackagePlan) -> dict[str, SourceRecord]:
-    names = tuple(sorted(source_labels(plan.selection)))
+    names = tuple(sorted(source_labels(plan.members.selection)))
     return {split: SourceRecord(names, digest) for split, digest in plan.inputs.items()}
 
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,7 +19,7 @@ from conversion.catalogue import Catalogue, SplitCount
 from conversion.manifest import FORMAT_VERSION
 from conversion.members import source_labels, source_paths
 from conversion.plan import METADATA_BYTES, Shard, plan_shards
-from conversion.reconcile import Reconciliation
+from conversion.reconcile import Reconciliation, reconcile
 from conversion.shard import ShardTask
 from conversion.stored_metadata import StoredMetadata
 
@@ -43,27 +44,40 @@ class PlanOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class PackagePlan:
-    """How one package is going to be converted.
+class MemberList:
+    """Where the images of one package lie.
 
     Attributes:
         selection: Its sources.
         counts: For each split that is wanted, its specimens and how many have an image.
         reconciliation: What does not fit.
-        tasks: The shards to make.
-        inputs: For each published split, a digest of what goes in.
+        path: The Parquet file with a row for each image, in the order of the specimens.
     """
 
     selection: Selection
     counts: tuple[SplitCount, ...]
     reconciliation: Reconciliation
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PackagePlan:
+    """How one package is going to be converted.
+
+    Attributes:
+        members: Where its images lie, and what does not fit.
+        tasks: The shards to make.
+        inputs: For each published split, a digest of what goes in.
+    """
+
+    members: MemberList
     tasks: tuple[ShardTask, ...]
     inputs: dict[str, str]
 
     @property
     def package(self) -> str:
         """The name of the package, and of its configuration."""
-        return self.selection.package
+        return self.members.selection.package
 
 
 def select(
@@ -86,27 +100,39 @@ def select(
     return selection, tuple(split for split in SPLITS if split in chosen)
 
 
+def list_members(
+    catalogue: Catalogue, selection: Selection, splits: Sequence[Split], work: Path
+) -> MemberList:
+    """Join the images of a package with the metadata, and write where they lie.
+
+    Args:
+        catalogue: With the metadata loaded and placed.
+        selection: The sources of the package.
+        splits: The splits that are wanted.
+        work: The folder to write to.
+
+    Raises:
+        ArchiveError: An archive cannot be read.
+    """
+    reconciliation = reconcile(catalogue, selection, splits)
+    path = work / f"members-{selection.package}.parquet"
+    catalogue.write_members(path)
+    return MemberList(selection, tuple(catalogue.count_splits(splits)), reconciliation, path)
+
+
 def plan_package(
-    catalogue: Catalogue,
-    reconciliation: Reconciliation,
-    selection: Selection,
-    splits: Sequence[Split],
-    metadata: StoredMetadata,
-    options: PlanOptions,
+    members: MemberList, metadata: StoredMetadata, options: PlanOptions
 ) -> PackagePlan:
     """Cut a package into shard tasks.
 
     Args:
-        catalogue: With the images of the package loaded and reconciled.
-        reconciliation: What did not fit.
-        selection: The sources of the package.
-        splits: The splits that are wanted.
+        members: Where its images lie.
         metadata: The metadata configuration.
         options: What the tasks have in common.
     """
-    members = options.work / f"members-{selection.package}.parquet"
-    catalogue.write_members(members)
-    sizes = catalogue.planned_sizes(members, splits)
+    selection = members.selection
+    splits = [count.split for count in members.counts]
+    sizes = _planned_sizes(members.path, splits)
     shards = plan_shards(
         selection.package,
         [
@@ -115,13 +141,13 @@ def plan_package(
         ],
         options.shard_bytes,
     )
-    digests = _input_digests(members, shards, metadata.content)
+    digests = _input_digests(members.path, shards, metadata.content)
     tasks = [
         ShardTask(
             shard=shard,
             folder=str(options.output),
             format=options.format,
-            members=str(members),
+            members=str(members.path),
             metadata=tuple(stored.table for stored in metadata.shards),
             sources=tuple(source_paths(selection)),
             labels=tuple(source_labels(selection)),
@@ -130,13 +156,15 @@ def plan_package(
         )
         for shard, digest in zip(shards, digests, strict=True)
     ]
-    return PackagePlan(
-        selection,
-        tuple(catalogue.count_splits(splits)),
-        reconciliation,
-        tuple(tasks),
-        _by_split(splits, shards, digests),
-    )
+    return PackagePlan(members, tuple(tasks), _by_split(splits, shards, digests))
+
+
+def _planned_sizes(path: Path, splits: Sequence[Split]) -> list[npt.NDArray[np.int64]]:
+    """The plain size in bytes of each image, for each split."""
+    table = pq.read_table(path, columns=["split_number", "size"])
+    numbers = table["split_number"].to_numpy()
+    sizes = table["size"].to_numpy().astype(np.int64)
+    return [sizes[numbers == SPLITS.index(split)] for split in splits]
 
 
 def libraries() -> dict[str, str]:
