@@ -42,8 +42,10 @@ ROW_SCHEMA: Final = pa.schema(
 # One row has to fit into a block; upstream's longest has some 3,000 bytes.
 _BLOCK_BYTES: Final = 4 << 20
 _JSON_BATCH: Final = 4096
-# A name must work as a file name, and as a WebDataset key, which ends at the first dot.
-_PLAIN_NAME: Final = r"^[^/\\.\x00-\x1f\x7f]{1,80}$"
+# A name must work as a file name, and as a WebDataset key: that ends at the first dot, readers pass
+# over one that begins with two underscores, and a tar header has 100 bytes for it.
+_PLAIN_NAME: Final = r"^(?:[^_/\\.\x00-\x1f\x7f]|_[^_/\\.\x00-\x1f\x7f])[^/\\.\x00-\x1f\x7f]*$"
+_LONGEST_NAME: Final = 90
 _LARGEST_EXACT: Final = 2.0**53
 
 
@@ -259,7 +261,11 @@ def _convert(
         if column.required and values.null_count:
             problems.append((column, "missing-value", _mask(values.is_null())))
     processid, split = text.column("processid"), text.column("split")
-    if (odd := _mismatch(pc.match_substring_regex(processid, _PLAIN_NAME))) is not None:
+    plain = pc.and_(
+        pc.match_substring_regex(processid, _PLAIN_NAME),
+        pc.less_equal(pc.binary_length(processid), _LONGEST_NAME),
+    )
+    if (odd := _mismatch(plain)) is not None:
         problems.append((COLUMNS[0], "bad-processid", odd))
     known = pa.array([name.name for name in SPLITS])
     if (odd := _mismatch(pc.is_in(split, known))) is not None:

@@ -17,6 +17,7 @@ from bioscan5m_hf.variants import (
 )
 from conversion.findings import REJECTS_NAME
 from conversion.manifest import Manifest, SplitFiles
+from conversion.writers import metadata_writer, writer_named
 
 CARD_NAME: Final = "README.md"
 
@@ -39,6 +40,13 @@ _CITATION: Final = """\
 }"""
 
 
+class _PlainDumper(yaml.SafeDumper):
+    """Writes out what occurs twice, since not every reader of cards follows references."""
+
+    def ignore_aliases(self, _data: object) -> bool:
+        return True
+
+
 def available(manifest: Manifest) -> list[tuple[Configuration, dict[str, SplitFiles]]]:
     """The configurations that a folder can serve, with the files of each split.
 
@@ -50,6 +58,8 @@ def available(manifest: Manifest) -> list[tuple[Configuration, dict[str, SplitFi
     """
     found: list[tuple[Configuration, dict[str, SplitFiles]]] = []
     for configuration in configurations(manifest.packages):
+        if configuration.package is None and not serves_metadata(manifest):
+            continue
         held = manifest.splits.get(configuration.package or METADATA, {})
         splits = {
             split.published: held[split.published]
@@ -59,6 +69,15 @@ def available(manifest: Manifest) -> list[tuple[Configuration, dict[str, SplitFi
         if splits:
             found.append((configuration, splits))
     return found
+
+
+def serves_metadata(manifest: Manifest) -> bool:
+    """Whether the metadata can be a configuration.
+
+    ``datasets`` reads all configurations of a folder with one module, so Parquet files beside tar
+    shards are files like any other; but a folder without images has nothing else to serve.
+    """
+    return metadata_writer(manifest.format) is writer_named(manifest.format)
 
 
 def front_matter(manifest: Manifest) -> dict[str, Any]:
@@ -89,6 +108,30 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
             }
             for configuration, splits in listed
         ],
+        **_declared_features(manifest),
+    }
+
+
+def _declared_features(manifest: Manifest) -> dict[str, Any]:
+    """The features, where the files do not carry them.
+
+    The types of JSON are guessed from the first five samples otherwise, and a column that is null
+    in all of them cannot hold text later (huggingface/datasets#7549).
+    """
+    if manifest.format != "webdataset":
+        return {}
+    columns = [{"name": column.name, "dtype": column.kind.value} for column in COLUMNS]
+    features = [
+        {"name": "jpg", "dtype": "image"},
+        {"name": "json", "struct": columns},
+        {"name": "__key__", "dtype": "string"},
+        {"name": "__url__", "dtype": "string"},
+    ]
+    return {
+        "dataset_info": [
+            {"config_name": configuration.name, "features": features}
+            for configuration, _ in available(manifest)
+        ]
     }
 
 
@@ -114,8 +157,12 @@ def render(manifest: Manifest) -> str:
     Returns:
         The text of README.md; the same manifest gives the same text.
     """
-    header = yaml.safe_dump(
-        front_matter(manifest), sort_keys=False, allow_unicode=True, width=10_000
+    header = yaml.dump(
+        front_matter(manifest),
+        Dumper=_PlainDumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=10_000,
     )
     parts = [
         f"---\n{header}---\n\n# BIOSCAN-5M\n",
@@ -149,19 +196,23 @@ def _loading(manifest: Manifest) -> str:
     name = _default(manifest)
     splits = next(splits for found, splits in available(manifest) if found.name == name)
     split = "train" if "train" in splits else next(iter(splits))
-    return f"""\
-## Loading
-
-```python
-from datasets import load_dataset
-
-ds = load_dataset("bioscan-5m", "{name}", split="{split}")
-ds = load_dataset("bioscan-5m", "{name}", split="{split}", streaming=True)
-ds = load_dataset("bioscan-5m", "{name}", split="{split}", filters=[("order", "==", "Diptera")])
-```
-
-Put this repository's name, or the path of this folder, in the place of `bioscan-5m`.
-"""
+    call = f'load_dataset("bioscan-5m", "{name}", split="{split}"'
+    lines = [f"ds = {call})", f"ds = {call}, streaming=True)"]
+    if manifest.format == "parquet":
+        lines.append(f'ds = {call}, filters=[("order", "==", "Diptera")])')
+    example = "\n".join(["from datasets import load_dataset", "", *lines])
+    text = (
+        f"## Loading\n\n```python\n{example}\n```\n\n"
+        "Put this repository's name, or the path of this folder, in the place of `bioscan-5m`.\n"
+    )
+    if not serves_metadata(manifest):
+        text += (
+            "\nA sample is the image `jpg` and the record `json`, which has the columns below.\n"
+            "The metadata of all specimens, without images, lie beside the shards as Parquet:\n"
+            f"`{METADATA}/*.parquet`, for pandas, DuckDB or Polars. How many samples a shard has\n"
+            "stands in `sizes.json` in the folder of each configuration.\n"
+        )
+    return text
 
 
 def _configurations(manifest: Manifest) -> str:

@@ -39,7 +39,7 @@ from conversion.reconcile import require_fit
 from conversion.shard import ShardResult, ShardTask
 from conversion.state import State, open_state
 from conversion.stored_metadata import MetadataShard, StoredMetadata, write_metadata
-from conversion.writers import writer_named
+from conversion.writers import metadata_writer, writer_named
 
 DEFAULT_SHARD_BYTES: Final = 500_000_000
 _SHOWN: Final = 5
@@ -229,7 +229,7 @@ class _Conversion:
             catalogue.sorted_rows(),
             counts,
             self._state.work,
-            writer_named(self._options.format),
+            metadata_writer(self._options.format),
             self._metadata_limit(),
         )
 
@@ -292,7 +292,7 @@ class _Conversion:
 
     def _placed(self, metadata: StoredMetadata) -> StoredMetadata:
         """The metadata under its final names."""
-        suffix = writer_named(self._options.format).suffix
+        suffix = metadata_writer(self._options.format).suffix
         shards = tuple(
             MetadataShard(s.shard, s.written, self._options.output / s.shard.name(suffix))
             for s in metadata.shards

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -122,7 +123,9 @@ class Manifest:
                 for name, splits in sorted(self.sources.items())
             },
         }
-        return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
+        # A digest of the rest, so that a change anywhere in this file is noticed too.
+        data["digest"] = hashlib.sha256(_text(data)).hexdigest()
+        return _text(data)
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:
@@ -155,6 +158,10 @@ class Manifest:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"something is missing or of another kind: {error}") from error
+
+
+def _text(data: dict[str, Any]) -> bytes:
+    return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _plain(value: SplitFiles | ShardFile | SourceRecord) -> dict[str, Any]:

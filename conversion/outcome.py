@@ -19,7 +19,7 @@ from conversion.members import source_labels
 from conversion.package_plan import PackagePlan, libraries
 from conversion.shard import ShardResult
 from conversion.stored_metadata import StoredMetadata
-from conversion.writers import writer_named
+from conversion.writers import metadata_writer, writer_named
 
 ALL_SPLITS = "all"
 
@@ -170,6 +170,7 @@ class Folder:
             ALL_SPLITS: SourceRecord((metadata_source,), metadata.content)
         }
         self._record(manifest, outcomes, bad_rows)
+        self._add_companions(manifest)
         write_folder(self.path, manifest)
         self._remove_stale(manifest)
         return manifest
@@ -196,11 +197,24 @@ class Folder:
         else:
             path.unlink(missing_ok=True)
 
+    def _add_companions(self, manifest: Manifest) -> None:
+        for name in manifest.packages:
+            shards = {
+                shard.path.rpartition("/")[2]: shard.rows
+                for shard in manifest.files()
+                if shard.path.startswith(f"{name}/")
+            }
+            for file, content in writer_named(self.format).companions(shards).items():
+                path = f"{name}/{file}"
+                written = write_whole(self.path / path, content)
+                manifest.extras[path] = ShardFile(path, 0, written.bytes, written.sha256)
+
     def _remove_stale(self, manifest: Manifest) -> None:
         """Remove shards that an earlier division into shards has left."""
-        suffix = writer_named(self.format).suffix
         listed = {shard.path for shard in manifest.files()}
+        images, metadata = writer_named(self.format).suffix, metadata_writer(self.format).suffix
         for name in (*package_names(), METADATA):
+            suffix = metadata if name == METADATA else images
             for path in (self.path / name).glob(f"*-of-*{suffix}"):
                 if f"{name}/{path.name}" not in listed:
                     path.unlink()

@@ -18,10 +18,11 @@ from bioscan5m_hf.schema import SPLITS, Split
 from conversion.catalogue import Catalogue, SplitCount
 from conversion.manifest import FORMAT_VERSION
 from conversion.members import source_labels, source_paths
-from conversion.plan import METADATA_BYTES, Shard, plan_shards
+from conversion.plan import Shard, plan_shards
 from conversion.reconcile import Reconciliation, reconcile
 from conversion.shard import ShardTask
 from conversion.stored_metadata import StoredMetadata
+from conversion.writers import writer_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +134,11 @@ def plan_package(
     selection = members.selection
     splits = [count.split for count in members.counts]
     sizes = _planned_sizes(members.path, splits)
+    row_bytes = writer_named(options.format).row_bytes
     shards = plan_shards(
         selection.package,
         [
-            (split.published, of_split + METADATA_BYTES)
+            (split.published, of_split + row_bytes)
             for split, of_split in zip(splits, sizes, strict=True)
         ],
         options.shard_bytes,

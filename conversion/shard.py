@@ -24,10 +24,6 @@ from conversion.plan import Shard
 from conversion.tables import RowReader, StoredTable
 from conversion.writers import writer_named
 
-# A row group is what a reader fetches for its first row, and what the Hub's viewer holds.
-BLOCK_ROWS: Final = 1000
-BLOCK_BYTES: Final = 6 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
@@ -99,42 +95,77 @@ def make_shard(task: ShardTask, on_images: OnImages | None = None) -> ShardResul
     """
     rejects: list[Finding] = []
     total = 0
+    with writer_named(task.format)(task.path, image=True) as writer:
+        for block in read_blocks(task):
+            if block.images:
+                writer.write(block.rows, block.images)
+            rejects += block.rejects
+            plain = sum(map(len, block.images))
+            total += plain
+            if on_images:
+                on_images(len(block.images), plain)
+        if not writer.rows:
+            writer.discard()
+            return ShardResult(task.shard, 0, 0, None, tuple(rejects))
+        written = writer.commit()
+    return ShardResult(task.shard, writer.rows, total, written, tuple(rejects))
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive specimens of a shard: a row group, or a record batch.
+
+    Attributes:
+        rows: Upstream's columns; without a row only if there are no images.
+        images: The bytes of each image.
+        rejects: The specimens that were left out between them.
+    """
+
+    rows: pa.RecordBatch
+    images: list[bytes | bytearray]
+    rejects: list[Finding]
+
+
+def read_blocks(task: ShardTask) -> Iterator[Block]:
+    """Read what a shard is made of.
+
+    Args:
+        task: The task of the shard.
+
+    Yields:
+        Its specimens in order, those with flawed images left out.
+
+    Raises:
+        ImageError: An image is flawed, and flaws are not recorded.
+        ArchiveError: A source cannot be read.
+    """
     with _Sources(task) as sources, RowReader(task.metadata) as rows:
-        with writer_named(task.format)(task.path, image=True) as writer:
-            for block in _blocks(task):
-                images: list[bytes | bytearray] = []
-                kept: list[int] = []
-                for index, entry in enumerate(block.to_pylist()):
-                    try:
-                        image = sources.read(entry)
-                        check_jpeg(image)
-                    except FlawedImage as flawed:
-                        rejects.append(_reject(task, entry, flawed))
-                        continue
-                    images.append(image)
-                    kept.append(index)
-                positions = block["position"].to_numpy()[kept]
-                if images:
-                    writer.write(rows.take(positions), images)
-                plain = sum(map(len, images))
-                total += plain
-                if on_images:
-                    on_images(len(images), plain)
-            if not writer.rows:
-                writer.discard()
-                return ShardResult(task.shard, 0, 0, None, tuple(rejects))
-            written = writer.commit()
-        return ShardResult(task.shard, writer.rows, total, written, tuple(rejects))
+        for members in _blocks(task):
+            images: list[bytes | bytearray] = []
+            kept: list[int] = []
+            rejects: list[Finding] = []
+            for index, entry in enumerate(members.to_pylist()):
+                try:
+                    image = sources.read(entry)
+                    check_jpeg(image)
+                except FlawedImage as flawed:
+                    rejects.append(_reject(task, entry, flawed))
+                    continue
+                images.append(image)
+                kept.append(index)
+            positions = members["position"].to_numpy()[kept]
+            yield Block(rows.take(positions), images, rejects)
 
 
 def _blocks(task: ShardTask) -> Iterator[pa.Table]:
-    """The members of the shard, cut into row groups."""
+    """The members of the shard, cut into the blocks of its format."""
+    kind = writer_named(task.format)
     rows = _slice(task.members, task.shard.start, task.shard.stop)
     sizes = rows["size"].to_numpy()
     start = 0
     while start < rows.num_rows:
-        reached = np.cumsum(sizes[start : start + BLOCK_ROWS])
-        count = max(1, int(np.searchsorted(reached, BLOCK_BYTES, side="right")))
+        reached = np.cumsum(sizes[start : start + kind.block_rows])
+        count = max(1, int(np.searchsorted(reached, kind.block_bytes, side="right")))
         yield rows.slice(start, count)
         start += count
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from bioscan5m_hf.schema import Split, arrow_schema
 from bioscan5m_hf.variants import METADATA
 from conversion.files import Written
-from conversion.plan import METADATA_BYTES, Shard, plan_shards
+from conversion.plan import Shard, plan_shards
 from conversion.tables import StoredTable
 from conversion.writers.base import ShardWriter
 
@@ -76,7 +76,7 @@ def write_metadata(
     Raises:
         OutputError: A file cannot be written.
     """
-    sizes = [(split.published, np.full(count, METADATA_BYTES)) for split, count in counts]
+    sizes = [(split.published, np.full(count, writer.row_bytes)) for split, count in counts]
     stream = _Stream(rows)
     digest = hashlib.sha256()
     written: list[MetadataShard] = []

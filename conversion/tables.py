@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from bioscan5m_hf.schema import arrow_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,42 @@ class StoredTable:
     rows: int
 
 
+class _Groups(Protocol):
+    """The row groups, or record batches, of one file."""
+
+    rows: list[int]
+
+    def read(self, group: int) -> pa.Table: ...
+
+    def close(self) -> None: ...
+
+
+class _ParquetGroups:
+    def __init__(self, path: str) -> None:
+        self._file = pq.ParquetFile(path)
+        metadata = self._file.metadata
+        self.rows = [metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
+
+    def read(self, group: int) -> pa.Table:
+        return self._file.read_row_group(group)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _ArrowGroups:
+    def __init__(self, path: str) -> None:
+        self._map = pa.memory_map(path)
+        self._file = pa.ipc.open_file(self._map)
+        self.rows = [self._file.get_batch(i).num_rows for i in range(self._file.num_record_batches)]
+
+    def read(self, group: int) -> pa.Table:
+        return pa.Table.from_batches([self._file.get_batch(group)])
+
+    def close(self) -> None:
+        self._map.close()
+
+
 class RowReader:
     """Takes rows by position, positions growing from call to call.
 
@@ -37,7 +75,7 @@ class RowReader:
 
     def __init__(self, tables: tuple[StoredTable, ...]) -> None:
         self._tables = tables
-        self._file: pq.ParquetFile | None = None
+        self._file: _Groups | None = None
         self._file_number = -1
         self._group: pa.Table | None = None
         self._group_start = self._group_stop = 0
@@ -49,6 +87,8 @@ class RowReader:
             positions: Growing positions among all specimens.
         """
         pieces: list[pa.Table] = []
+        if not len(positions):
+            return pa.RecordBatch.from_pylist([], arrow_schema(image=False))
         while len(positions):
             group = self._group_at(int(positions[0]))
             here = int(np.searchsorted(positions, self._group_stop, side="left"))
@@ -70,19 +110,19 @@ class RowReader:
         )
         file = self._open(number)
         start = self._tables[number].first
-        for group in range(file.num_row_groups):
-            stop = start + file.metadata.row_group(group).num_rows
-            if position < stop:
-                self._group = file.read_row_group(group)
-                self._group_start, self._group_stop = start, stop
+        for group, rows in enumerate(file.rows):
+            if position < start + rows:
+                self._group = file.read(group)
+                self._group_start, self._group_stop = start, start + rows
                 return self._group
-            start = stop
+            start += rows
         raise AssertionError(f"position {position} is beyond {self._tables[number].path}")
 
-    def _open(self, number: int) -> pq.ParquetFile:
+    def _open(self, number: int) -> _Groups:
         if self._file is None or self._file_number != number:
             self._close()
-            self._file = pq.ParquetFile(self._tables[number].path)
+            path = self._tables[number].path
+            self._file = _ArrowGroups(path) if path.endswith(".arrow") else _ParquetGroups(path)
             self._file_number = number
         return self._file
 

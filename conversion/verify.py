@@ -15,7 +15,7 @@ from bioscan5m_hf.variants import METADATA
 from conversion import card
 from conversion.files import Written, digest_of
 from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest
-from conversion.writers import writer_named
+from conversion.writers import FORMATS
 
 
 def verify(folder: Path, *, threads: int) -> tuple[Manifest, list[str]]:
@@ -76,9 +76,9 @@ def _check_content(path: Path, file: ShardFile) -> Iterator[str]:
 
 
 def _check_names(folder: Path, manifest: Manifest) -> Iterator[str]:
-    suffix = writer_named(manifest.format).suffix
+    suffixes = {writer.suffix for writer in FORMATS.values()}
     listed = {file.path for file in manifest.files()}
-    for path in sorted(folder.glob(f"*/*{suffix}")):
+    for path in sorted(path for path in folder.glob("*/*") if path.suffix in suffixes):
         name = path.relative_to(folder).as_posix()
         if name not in listed:
             yield f"{name}: is not in the manifest"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -23,14 +23,40 @@ class ShardWriter(ABC):
     Args:
         path: The final name of the shard.
         image: Whether the shard has images.
+
+    Attributes:
+        suffix: What the names of its files end with.
+        row_bytes: What a specimen takes in a shard beside the bytes of its image; upstream's rows
+            have some 1,000 bytes of text.
+        block_rows: How many specimens a block should have at most.
+        block_bytes: How many bytes of images a block should have at most.
+        metadata_writer: What writes the metadata in a folder of this format, where the format
+            itself cannot.
     """
 
     suffix: ClassVar[str]
+    row_bytes: ClassVar[int]
+    block_rows: ClassVar[int] = 1000
+    block_bytes: ClassVar[int] = 6 << 20
+    metadata_writer: ClassVar[type[ShardWriter] | None] = None
 
     def __init__(self, path: Path, *, image: bool) -> None:
         self.image = image
         self.rows = 0
         self._file = AtomicFile(path)
+
+    @classmethod
+    def companions(cls, shards: Mapping[str, int]) -> dict[str, bytes]:
+        """Small files that belong beside the shards of a configuration.
+
+        Args:
+            shards: The file name of each shard of the configuration, and its specimens.
+
+        Returns:
+            The content of each file, by its name.
+        """
+        del shards
+        return {}
 
     def write(self, rows: pa.RecordBatch, images: Images | None = None) -> None:
         """Append one block of specimens: a row group, or a record batch.
