@@ -1,91 +1,171 @@
-"""Prove a dataset folder against its manifest."""
+"""Prove a dataset folder: against its manifest, and if asked against the release."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import dataclasses
+import multiprocessing
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
 import yaml
 
-from bioscan5m_hf.schema import IMAGE_COLUMN, arrow_schema
+from bioscan5m_hf.release import find_release
+from bioscan5m_hf.schema import SPLITS, split_named
 from bioscan5m_hf.variants import METADATA
 from conversion import card
-from conversion.files import Written, digest_of
-from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest
-from conversion.writers import FORMATS
+from conversion.catalogue import Catalogue
+from conversion.checking import Checked, CheckTask, Keys, check_bytes, check_shard
+from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, SplitFiles, read_manifest
+from conversion.package_plan import PlanOptions, list_members, plan_package, select
+from conversion.shard import ShardTask
+from conversion.stored_metadata import StoredMetadata, write_metadata
+from conversion.writers import FORMATS, metadata_writer
 
 
-def verify(folder: Path, *, threads: int) -> tuple[Manifest, list[str]]:
-    """Compare every file of a dataset folder with the manifest.
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """What to prove, and how deep.
+
+    Attributes:
+        folder: The dataset folder.
+        workers: How many shards are checked at a time.
+        release: The release to compare every image and value with, if any.
+        decode: Whether to decode every image.
+    """
+
+    folder: Path
+    workers: int
+    release: Path | None = None
+    decode: bool = False
+
+
+def verify(options: VerifyOptions) -> tuple[Manifest, list[str]]:
+    """Compare a dataset folder with its manifest.
 
     Args:
-        folder: The folder.
-        threads: How many files are read at a time.
+        options: What to prove.
 
     Returns:
-        The manifest, and everything that differs from it, each as one line.
+        The manifest, and everything that is wrong, each as one line.
 
     Raises:
         ForeignFolder: There is no manifest, or it cannot be read.
+        DataError: The release that was given cannot be read.
     """
+    folder = options.folder
     manifest = read_manifest(folder)
     findings: list[str] = []
     if manifest.to_json() != (folder / MANIFEST_NAME).read_bytes():
         findings.append(f"{MANIFEST_NAME}: was changed")
-    files = [*manifest.files(), *manifest.extras.values()]
-    with ThreadPoolExecutor(threads) as pool:
-        for found in pool.map(lambda file: _check_file(folder, file), files):
-            findings += found
+    findings += filter(None, (check_bytes(folder, file) for file in manifest.extras.values()))
     findings += _check_names(folder, manifest)
     findings += _check_card(folder, manifest)
+    context = multiprocessing.get_context("spawn")
+    with (
+        tempfile.TemporaryDirectory(prefix="bioscan5m-") as work,
+        ProcessPoolExecutor(options.workers, mp_context=context) as pool,
+    ):
+        sources: dict[str, ShardTask] = {}
+        if options.release:
+            sources, problems = _plan_again(options, manifest, Path(work))
+            findings += problems
+        tasks = list(_tasks(options, manifest, sources))
+        findings += _check_shards(tasks, manifest, pool)
     return manifest, findings
 
 
-def _check_file(folder: Path, file: ShardFile) -> list[str]:
-    path = folder / file.path
-    try:
-        found = digest_of(path)
-    except FileNotFoundError:
-        return [f"{file.path}: is missing"]
-    except OSError as error:
-        return [f"{file.path}: cannot be read ({error.strerror})"]
-    if found.bytes != file.bytes:
-        return [f"{file.path}: has {found.bytes:,} bytes instead of {file.bytes:,}"]
-    if found != Written(file.bytes, file.sha256):
-        return [f"{file.path}: its bytes were changed (SHA-256 {found.sha256})"]
-    return list(_check_content(path, file)) if file.path.endswith(".parquet") else []
+def _tasks(
+    options: VerifyOptions, manifest: Manifest, sources: dict[str, ShardTask]
+) -> Iterator[CheckTask]:
+    for configuration, split, files in _every_split(manifest):
+        for file in files.shards:
+            yield CheckTask(
+                folder=str(options.folder),
+                file=file,
+                split=split_named(split).name,
+                image=configuration != METADATA,
+                decode=options.decode,
+                source=sources.get(file.path),
+            )
 
 
-def _check_content(path: Path, file: ShardFile) -> Iterator[str]:
-    try:
-        with pq.ParquetFile(path) as shard:
-            rows, schema = shard.metadata.num_rows, shard.schema_arrow
-    except (pa.ArrowException, OSError) as error:
-        yield f"{file.path}: is not a Parquet file ({error})"
-        return
-    if rows != file.rows:
-        yield f"{file.path}: has {rows:,} rows instead of {file.rows:,}"
-    if "/" in file.path:
-        expected = arrow_schema(image=IMAGE_COLUMN in schema.names)
-        has_image = not file.path.startswith(f"{METADATA}/")
-        if has_image != (IMAGE_COLUMN in schema.names) or not schema.equals(expected):
-            yield f"{file.path}: its columns are not those of this program's schema"
+def _every_split(manifest: Manifest) -> Iterator[tuple[str, str, SplitFiles]]:
+    for configuration, splits in manifest.splits.items():
+        for split, files in splits.items():
+            yield configuration, split, files
+
+
+def _check_shards(tasks: Sequence[CheckTask], manifest: Manifest, pool: Executor) -> Iterator[str]:
+    checked: dict[str, Checked] = {}
+    for result in pool.map(check_shard, tasks):
+        checked[result.file.path] = result
+        yield from result.findings
+    known: dict[str, Keys] = {}
+    for configuration in (METADATA, *manifest.packages):
+        splits = manifest.splits.get(configuration, {})
+        held = {split: _keys(files.shards, checked) for split, files in splits.items()}
+        yield from _check_configuration(configuration, splits, held, known)
+        if configuration == METADATA:
+            known = {split: keys for split, keys in held.items() if keys is not None}
+
+
+def _keys(shards: Iterable[ShardFile], checked: dict[str, Checked]) -> Keys | None:
+    """The keys of a split in the order of its rows; none where one of its shards is unreadable."""
+    found = [checked[shard.path].keys for shard in shards]
+    whole = [keys for keys in found if keys is not None]
+    return np.concatenate(whole) if whole and len(whole) == len(found) else None
+
+
+def _check_configuration(
+    name: str,
+    splits: dict[str, SplitFiles],
+    held: dict[str, Keys | None],
+    known: dict[str, Keys],
+) -> Iterator[str]:
+    readable = [keys for keys in held.values() if keys is not None]
+    together = np.concatenate(readable) if readable else np.zeros(0, "V16")
+    if (repeated := len(together) - len(np.unique(together))) > 0:
+        yield f"{name}: {repeated:,} processids stand in more than one row"
+    for split, keys in held.items():
+        if keys is None:
+            continue
+        files = splits[split]
+        if len(keys) != files.rows:
+            yield f"{name}/{split}: has {len(keys):,} rows instead of {files.rows:,}"
+        if len(keys) > 1 and (np.diff(_leading(keys).astype(object)) < 0).any():
+            yield f"{name}/{split}: its shards are not in the order of md5(processid)"
+        if split not in known or name == METADATA:
+            continue
+        if len(keys) + files.rejected != len(known[split]):
+            yield (
+                f"{name}/{split}: has {len(keys):,} specimens and {files.rejected:,} were left "
+                f"out, of {len(known[split]):,} in the metadata"
+            )
+        if strangers := int((~np.isin(keys, known[split])).sum()):
+            yield f"{name}/{split}: {strangers:,} specimens are not in the metadata"
+
+
+def _leading(keys: Keys) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    return np.ascontiguousarray(keys.view(">u8").reshape(-1, 2)[:, 0].astype(np.uint64))
+
+
+# ------------------------------------------------------------------------------ names and card
 
 
 def _check_names(folder: Path, manifest: Manifest) -> Iterator[str]:
     suffixes = {writer.suffix for writer in FORMATS.values()}
-    listed = {file.path for file in manifest.files()}
+    listed = {file.path for file in manifest.files()} | set(manifest.extras)
     for path in sorted(path for path in folder.glob("*/*") if path.suffix in suffixes):
         name = path.relative_to(folder).as_posix()
         if name not in listed:
             yield f"{name}: is not in the manifest"
-    for configuration, splits in manifest.splits.items():
-        for split, files in splits.items():
-            if sum(shard.rows for shard in files.shards) != files.rows:
-                yield f"{MANIFEST_NAME}: the shards of {configuration}/{split} do not add up"
+    for configuration, split, files in _every_split(manifest):
+        if sum(shard.rows for shard in files.shards) != files.rows:
+            yield f"{MANIFEST_NAME}: the shards of {configuration}/{split} do not add up"
 
 
 def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
@@ -95,8 +175,70 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
     except (OSError, UnicodeDecodeError, IndexError, yaml.YAMLError):
         yield f"{card.CARD_NAME}: has no front matter that could be read"
         return
-    if (
-        not isinstance(header, dict)
-        or header.get("configs") != card.front_matter(manifest)["configs"]
-    ):
+    found = header.get("configs") if isinstance(header, dict) else None
+    if found != card.front_matter(manifest)["configs"]:
         yield f"{card.CARD_NAME}: its configurations are not those of the files"
+
+
+# -------------------------------------------------------------------------------- the release
+
+
+def _plan_again(
+    options: VerifyOptions, manifest: Manifest, work: Path
+) -> tuple[dict[str, ShardTask], list[str]]:
+    """Plan the folder from the release, as when it was made; what differs is a finding."""
+    assert options.release is not None
+    release = find_release(options.release)
+    findings: list[str] = []
+    sources: dict[str, ShardTask] = {}
+    with Catalogue(work / "catalogue", threads=options.workers) as catalogue:
+        # What cannot be taken was recorded when the folder was made, and is left out again.
+        catalogue.load_metadata(release.metadata, lambda _: None)
+        catalogue.settle_rows(release.metadata.label, lambda _: None)
+        counts = catalogue.place_rows()
+        metadata = write_metadata(
+            catalogue.sorted_rows(),
+            counts,
+            work,
+            metadata_writer(manifest.format),
+            next(iter(manifest.splits[METADATA].values())).shard_bytes,
+        )
+        findings += _compare_metadata(manifest, metadata)
+        for package in manifest.packages:
+            for split, files in manifest.splits[package].items():
+                chosen = select(release, package, [split_named(split)])
+                members = list_members(catalogue, *chosen, work)
+                plan = plan_package(
+                    dataclasses.replace(members, path=_keep(members.path, split)),
+                    metadata,
+                    PlanOptions(options.folder, work, manifest.format, files.shard_bytes, True),
+                )
+                sources |= {_name(task): task for task in plan.tasks}
+    listed = {f.path for f in manifest.files() if not f.path.startswith(f"{METADATA}/")}
+    findings += [f"{name}: is not what the release gives" for name in sorted(listed - set(sources))]
+    return sources, findings
+
+
+def _keep(path: Path, split: str) -> Path:
+    """Each split is listed on its own here, under the same name."""
+    return path.rename(path.with_stem(f"{path.stem}-{split}"))
+
+
+def _name(task: ShardTask) -> str:
+    return task.path.relative_to(task.folder).as_posix()
+
+
+def _compare_metadata(manifest: Manifest, metadata: StoredMetadata) -> list[str]:
+    recorded = {record.digest for record in manifest.sources[METADATA].values()}
+    if recorded == {metadata.content}:
+        return []
+    counts = {split.published: 0 for split in SPLITS}
+    for stored in metadata.shards:
+        counts[stored.shard.split] += stored.shard.rows
+    held = {split: files.rows for split, files in manifest.splits[METADATA].items()}
+    told = [
+        f"{METADATA}/{split}: {held.get(split, 0):,} rows, in the release {count:,}"
+        for split, count in counts.items()
+        if held.get(split, 0) != count
+    ]
+    return told or [f"{METADATA}: some values are not the release's"]

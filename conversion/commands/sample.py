@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bioscan5m_hf.variants import package_names
 from conversion.commands.options import (
     Commands,
     add_command,
@@ -49,6 +50,19 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         help="the names of the zips: BIOSCAN_5M_… as on the Hub (the default), or BIOSCAN_…",
     )
     parser.add_argument(
+        "--metadata",
+        action="append",
+        default=[],
+        choices=("csv", "jsonld", "zip"),
+        help="a form of the metadata, may be repeated (default: csv and jsonld)",
+    )
+    parser.add_argument(
+        "--distinct",
+        type=count,
+        metavar="N",
+        help="how many different photographs are drawn at most, the others reuse them (3000)",
+    )
+    parser.add_argument(
         "--tiny", action="store_true", help="images of a few hundred bytes, for tests of scale"
     )
     add_workers(parser)
@@ -65,23 +79,27 @@ def _run(options: argparse.Namespace) -> int:
         done += specimens
         reporter.reached(done)
 
+    wanted = packages(options)
+    sample = SampleOptions(
+        root=options.release,
+        specimens=options.specimens,
+        seed=options.seed,
+        packages=wanted or tuple(package_names()),
+        layout=options.layout,
+        names=options.names,
+        metadata=tuple(options.metadata) or ("csv", "jsonld"),
+        workers=options.workers,
+        tiny=options.tiny,
+        distinct=options.distinct,
+    )
     reporter.begin(options.specimens, 0, "sampling")
     try:
-        summary = write_sample(
-            SampleOptions(
-                root=options.release,
-                specimens=options.specimens,
-                seed=options.seed,
-                **({"packages": packages(options)} if options.package else {}),
-                layout=options.layout,
-                names=options.names,
-                workers=options.workers,
-                tiny=options.tiny,
-            ),
-            advance,
-        )
+        summary = write_sample(sample, advance)
     finally:
         reporter.end()
-    rows = [(str(path), readable_size(size)) for path, size in summary.files]
-    make_console().print(make_table(str(options.release), ("file", "size"), rows, right=1))
+    rows = [(split, f"{count:,}") for split, count in summary.specimens.items()]
+    console = make_console()
+    console.print(make_table(str(options.release), ("split", "specimens"), rows, right=1))
+    images = ", ".join(f"{count:,} {package}" for package, count in summary.images.items())
+    console.print(f"{summary.files} files, {readable_size(summary.size)}; images: {images}")
     return 0

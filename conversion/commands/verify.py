@@ -8,7 +8,7 @@ from pathlib import Path
 from bioscan5m_hf.errors import VerificationFailed
 from conversion.commands.options import Commands, add_command, add_workers
 from conversion.console import make_console, readable_size
-from conversion.verify import verify
+from conversion.verify import VerifyOptions, verify
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -18,15 +18,27 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "verify",
         _run,
         "prove a dataset folder against its manifest",
-        ["bioscan5m verify bioscan-5m"],
+        [
+            "bioscan5m verify bioscan-5m",
+            "bioscan5m verify bioscan-5m --release RELEASE --images",
+        ],
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="the dataset folder")
+    parser.add_argument(
+        "--release",
+        type=Path,
+        metavar="RELEASE",
+        help="compare every image and every value with this release too",
+    )
+    parser.add_argument("--images", action="store_true", help="decode every image too")
     add_workers(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
     """Prove a dataset folder; every difference is printed."""
-    manifest, findings = verify(options.folder, threads=options.workers)
+    manifest, findings = verify(
+        VerifyOptions(options.folder, options.workers, options.release, options.images)
+    )
     console = make_console()
     for finding in findings:
         console.print(finding, markup=False)

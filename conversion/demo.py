@@ -1,0 +1,134 @@
+"""The whole way on a small synthetic release: sample, convert, verify, load."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+
+from bioscan5m_hf.errors import ForeignFolder, VerificationFailed
+from bioscan5m_hf.variants import DEFAULT_PACKAGE, package_names
+from conversion.console import ConsoleReporter, make_table
+from conversion.contact_sheet import Tile, contact_sheet
+from conversion.convert import ConvertOptions, convert
+from conversion.files import write_whole
+from conversion.sample import SampleOptions, write_sample
+from conversion.verify import VerifyOptions, verify
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_SPECIMENS: Final = 400
+_PHOTOGRAPHS: Final = 160
+_SHEET_COLUMNS: Final = 6
+_SHEET_ROWS: Final = 4
+_SHOWN: Final = ("processid", "order", "family", "dna_bin", "country", "split")
+_MARK: Final = ".bioscan5m-demo"
+
+
+def demo(folder: Path, *, workers: int, console: Console) -> None:
+    """Go the whole way, and show what came of it.
+
+    Args:
+        folder: The folder to write; a demo that is there already is replaced.
+        workers: How many processes work at a time.
+        console: Where results are shown.
+
+    Raises:
+        ForeignFolder: The folder holds something else than a demo.
+        VerificationFailed: The dataset folder is not what its manifest says.
+    """
+    _prepare(folder)
+    release, dataset = folder / "release", folder / "bioscan-5m"
+    reporter = ConsoleReporter()
+
+    console.print(f"[bold]1.[/] bioscan5m sample {release} -n {_SPECIMENS}")
+    reporter.begin(_SPECIMENS, 0, "sampling")
+    done = 0
+
+    def advance(specimens: int) -> None:
+        nonlocal done
+        done += specimens
+        reporter.reached(done)
+
+    write_sample(
+        SampleOptions(release, _SPECIMENS, workers=workers, distinct=_PHOTOGRAPHS), advance
+    )
+    reporter.end()
+
+    console.print(f"[bold]2.[/] bioscan5m convert {release} --output {dataset}")
+    summary = convert(ConvertOptions(release, dataset, workers), reporter)
+
+    console.print(f"[bold]3.[/] bioscan5m verify {dataset}")
+    _, findings = verify(VerifyOptions(dataset, workers))
+    if findings:
+        raise VerificationFailed(
+            f"{len(findings)} differences, the first: {findings[0]}", where=str(dataset)
+        )
+    shards = sum(1 for _ in summary.manifest.files())
+    console.print(f"   {len(package_names())} packages, {shards} shards, all as the manifest says")
+
+    console.print(f'[bold]4.[/] load_dataset("{dataset}", "{DEFAULT_PACKAGE}", split="train")')
+    rows = _load(dataset, folder / "cache")
+    _show(rows, console)
+    sheet = folder / "contact-sheet.png"
+    write_whole(sheet, _sheet(dataset, folder / "cache"))
+    console.print(f"Specimens at a glance: {sheet.resolve()}")
+    console.print(f"In Python, from {folder.resolve()}:")
+    console.print(
+        '    from datasets import load_dataset\n    load_dataset("bioscan-5m", "cropped_256")'
+    )
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder, in the place of an earlier demo only."""
+    earlier = (folder / _MARK).exists()
+    if folder.exists() and not earlier and (not folder.is_dir() or any(folder.iterdir())):
+        raise ForeignFolder(
+            "the folder holds something else than an earlier demo",
+            where=str(folder),
+            fix="choose another with --output",
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / _MARK).touch()
+
+
+def _load(dataset: Path, cache: Path, split: str = "train") -> Dataset:
+    # Progress bars of another library would tear the page of results apart.
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    from datasets import load_dataset
+
+    return load_dataset(str(dataset), DEFAULT_PACKAGE, split=split, cache_dir=str(cache))
+
+
+def _show(rows: Dataset, console: Console) -> None:
+    first = rows.select(range(min(5, len(rows))))
+    table = [
+        [*(str(row[name] or "") for name in _SHOWN), "{} x {}".format(*row["image"].size)]
+        for row in first
+    ]
+    console.print(make_table(f"{len(rows):,} rows", (*_SHOWN, "image"), table))
+
+
+def _sheet(dataset: Path, cache: Path) -> bytes:
+    rows = _load(dataset, cache, "all")
+    wanted = _SHEET_COLUMNS * _SHEET_ROWS
+    tiles = [
+        Tile(row["image"], f"{row['order']}, {row['taxon']}")
+        for row in rows.select(_varied(rows["order"], wanted))
+    ]
+    return contact_sheet(tiles, _SHEET_COLUMNS)
+
+
+def _varied(orders: list[str | None], count: int) -> list[int]:
+    """Specimens of as many orders as possible: the first of each, then the second, and so on."""
+    seen: dict[str | None, int] = {}
+    ranked = []
+    for index, order in enumerate(orders):
+        seen[order] = seen.get(order, 0) + 1
+        ranked.append((seen[order], index))
+    return [index for _, index in sorted(ranked)[:count]]
