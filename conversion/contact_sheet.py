@@ -13,6 +13,7 @@ _TILE: Final = 192
 _CAPTION: Final = 22
 _GAP: Final = 8
 _GROUND: Final = (250, 250, 248)
+_MOUNT: Final = (226, 228, 232)
 _INK: Final = (40, 44, 52)
 
 
@@ -49,19 +50,14 @@ def contact_sheet(tiles: Sequence[Tile], columns: int) -> bytes:
         row, column = divmod(number, columns)
         left = _GAP + column * (_TILE + _GAP)
         top = _GAP + row * (_TILE + _CAPTION + _GAP)
-        sheet.paste(_square(tile.image), (left, top))
+        draw.rectangle((left, top, left + _TILE - 1, top + _TILE - 1), _MOUNT)
+        small = tile.image.convert("RGB")
+        small.thumbnail((_TILE, _TILE), Image.Resampling.LANCZOS)
+        sheet.paste(small, (left + (_TILE - small.width) // 2, top + (_TILE - small.height) // 2))
         draw.text((left, top + _TILE + 3), _fit(tile.caption, font), _INK, font)
     out = io.BytesIO()
     sheet.save(out, "PNG", optimize=True)
     return out.getvalue()
-
-
-def _square(image: Image.Image) -> Image.Image:
-    """The middle of a photograph, as a tile."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = (left, top, left + side, top + side)
-    return image.convert("RGB").resize((_TILE, _TILE), Image.Resampling.LANCZOS, box)
 
 
 def _fit(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

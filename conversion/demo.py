@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _SPECIMENS: Final = 400
-_PHOTOGRAPHS: Final = 160
 _SHEET_COLUMNS: Final = 6
 _SHEET_ROWS: Final = 4
 _SHOWN: Final = ("processid", "order", "family", "dna_bin", "country", "split")
@@ -54,9 +53,7 @@ def demo(folder: Path, *, workers: int, console: Console) -> None:
         done += specimens
         reporter.reached(done)
 
-    write_sample(
-        SampleOptions(release, _SPECIMENS, workers=workers, distinct=_PHOTOGRAPHS), advance
-    )
+    write_sample(SampleOptions(release, _SPECIMENS, workers=workers), advance)
     reporter.end()
 
     console.print(f"[bold]2.[/] bioscan5m convert {release} --output {dataset}")
