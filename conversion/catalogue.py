@@ -201,7 +201,7 @@ class Catalogue:
             SELECT processid, split_number, list(source ORDER BY rank, source),
                 list(folder ORDER BY rank, source)
             FROM images SEMI JOIN repeated USING (split_number, processid)
-            GROUP BY ALL
+            GROUP BY split_number, processid
             HAVING min(size) <> max(size) OR min(crc) <> max(crc)
             ORDER BY {_ORDER}
         """

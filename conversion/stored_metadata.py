@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from bioscan5m_hf.schema import Split, arrow_schema
 from bioscan5m_hf.variants import METADATA
+from conversion.canonical import canonical
 from conversion.files import Written
 from conversion.plan import Shard, plan_shards
 from conversion.tables import StoredTable
@@ -97,15 +97,8 @@ def _content(block: pa.RecordBatch) -> bytes:
     """A digest of the values of a block, which does not depend on how Arrow lays them out."""
     digest = hashlib.sha256()
     for column in block.columns:
-        digest.update(np.packbits(column.is_null().to_numpy(zero_copy_only=False)).data)
-        if pa.types.is_string(column.type):
-            text = column.fill_null("")
-            digest.update(pc.binary_length(text).to_numpy())
-            _, offsets, data = text.buffers()
-            edges = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
-            digest.update(memoryview(data)[edges[0] : edges[-1]])
-        else:
-            digest.update(column.fill_null(0).to_numpy())
+        for buffer in canonical(column).buffers():
+            digest.update(b"" if buffer is None else memoryview(buffer))
     return digest.digest()
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from bioscan5m_hf.schema import arrow_schema
+from conversion.canonical import canonical
 from conversion.writers.base import Images, ShardWriter, with_images
 
 
@@ -32,6 +33,8 @@ class ArrowWriter(ShardWriter):
         self._writer = pa.ipc.new_file(self._file, self._schema)
 
     def _write(self, rows: pa.RecordBatch, images: Images | None) -> None:
+        columns = [canonical(column) for column in rows.columns]
+        rows = pa.record_batch(columns, names=rows.schema.names)
         block = rows if images is None else with_images(rows, images, self._schema)
         self._writer.write_batch(block.cast(self._schema))
 

@@ -1,0 +1,8 @@
+"""``python -m conversion``: the command line, where no script is installed."""
+
+import sys
+
+from conversion.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Releases that many tests read, made once; and the command line as a process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from conversion.sample import SampleOptions, write_sample
+
+REAL = Path(__file__).resolve().parent.parent.parent / "shared" / "real"
+
+settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this run of the suite share."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    (root / "shared").mkdir(exist_ok=True)
+    return root / "shared"
+
+
+def make_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Make a folder in whichever process comes first; the others wait for it."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.with_suffix(".done").exists():
+            make(folder)
+            folder.with_suffix(".done").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def release(shared: Path) -> Path:
+    """2,000 specimens in all four packages, zips in groups, csv and JSON-LD."""
+    return make_once(
+        shared / "release",
+        lambda root: write_sample(SampleOptions(root, 2000, seed=1, workers=2, distinct=24)),
+    )
+
+
+@pytest.fixture(scope="session")
+def small_release(shared: Path) -> Path:
+    """80 specimens in two packages."""
+    return make_once(
+        shared / "small",
+        lambda root: write_sample(
+            SampleOptions(
+                root, 80, seed=2, workers=1, distinct=8, packages=("original_256", "cropped_256")
+            )
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder of real records and photographs."""
+    if not REAL.is_dir():
+        pytest.skip("the real records and photographs are not on this machine")
+    return REAL
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """Start ``bioscan5m`` as a process; its status must be what the test expects."""
+
+    def start(
+        *words: str | Path, status: int = 0, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "conversion", *map(str, words)],
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == status, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        if status in {1, 2} and not done.stderr.startswith("usage:"):
+            errors = [line for line in done.stderr.splitlines() if line.startswith("bioscan5m: ")]
+            assert len(errors) <= 1
+        return done
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def converted(release: Path, shared: Path, run: Run) -> Path:
+    """All four packages of the release as Parquet, in several shards."""
+    return make_once(
+        shared / "bioscan-5m",
+        lambda root: run("convert", release, "--output", root, "--shard-size", "2MB"),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds what another has left in the cache of a library."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
