@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,11 @@ from conversion.sample.roll import Roll
 from conversion.sample.store import BodyStore
 from conversion.sample.zipwriter import ZipWriter
 
-TREE = "bioscan5m/"
+TREE: Final = "bioscan5m/"
 
-_PREFIXES: dict[Names, str] = {"hub": "BIOSCAN_5M_", "seed": "BIOSCAN_"}
-_LARGEST_PART = 38_000_000_000  # bytes; upstream keeps its parts under 40 GB
-_FEWEST_PARTS = 2
+_PREFIXES: Final[dict[Names, str]] = {"hub": "BIOSCAN_5M_", "seed": "BIOSCAN_"}
+_LARGEST_PART: Final = 38_000_000_000  # bytes; upstream keeps its parts under 40 GB
+_FEWEST_PARTS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)

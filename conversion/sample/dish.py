@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 Pixels = NDArray[np.float32]
 
@@ -60,6 +60,12 @@ def grain(size: tuple[int, int]) -> Pixels:
 
 @cache
 def _dish(size: tuple[int, int], number: int) -> Image.Image:
+    # Nothing in a dish is sharp, and a quarter of the pixels takes a quarter of the time.
+    half = (size[0] // 2, size[1] // 2)
+    return _half_dish(half, number).resize(size, Image.Resampling.BICUBIC)
+
+
+def _half_dish(size: tuple[int, int], number: int) -> Image.Image:
     rng = np.random.default_rng(100 + number)
     width, height = size
     down, across = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -82,8 +88,7 @@ def _dish(size: tuple[int, int], number: int) -> Image.Image:
     tint = np.array(_GROUNDS[number % len(_GROUNDS)], dtype=np.float32)
     lavender = outside[..., None] * np.array([2, -4, 8], dtype=np.float32)
     colour = tint + light[..., None] + lavender + _wall_lines(radius, angle, rng)
-    picture = Image.fromarray(np.clip(colour, 0, 255).astype(np.uint8), "RGB")
-    return picture.filter(ImageFilter.GaussianBlur(0.8))
+    return Image.fromarray(np.clip(colour, 0, 255).astype(np.uint8))
 
 
 def _wall_lines(radius: Pixels, angle: Pixels, rng: np.random.Generator) -> Pixels:

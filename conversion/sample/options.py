@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from bioscan5m_hf.errors import UnknownName, UsageError
 from bioscan5m_hf.variants import Package, package_named, package_names
@@ -16,7 +16,7 @@ Layout = Literal["groups", "full", "parts", "folder"]
 Names = Literal["hub", "seed"]
 MetadataFile = Literal["csv", "jsonld", "zip"]
 
-_MOST_PORTRAITS = 3_000
+_MOST_PORTRAITS: Final = 3_000
 
 
 def usable_cpus() -> int:

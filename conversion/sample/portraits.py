@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,8 @@ from conversion.sample.specimen import FULL_SIZE, TINY_SIZE, photograph, tiny_ph
 from conversion.sample.store import BodyStore
 from conversion.sample.workers import Workers
 
-_PER_TASK = 4
-_TINY_PER_TASK = 256
+_PER_TASK: Final = 4
+_TINY_PER_TASK: Final = 256
 
 
 @dataclass(frozen=True, slots=True)

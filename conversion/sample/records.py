@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +124,7 @@ def rows(task: Task) -> list[dict[str, str]]:
         identity.digests(processids),
         people.lineages.bin_codes(lineage),
         barcodes.specimen_barcodes(seed, index, lineage, _typical(seed, task.specimens)),
-        _draws(seed, index).tolist(),
+        _draws(seed, index),
         strict=True,
     )
     known = genera()
@@ -131,7 +132,7 @@ def rows(task: Task) -> list[dict[str, str]]:
     for number, group, line, processid, sampleid, digest, code, barcode, draws in columns:
         belongs = SPLITS[group]
         genus = known[people.lineages.genus[line]]
-        labels = _labels(genus, people.lineages.species[line], draws[0])
+        labels = _labels(genus, people.lineages.species[line], draws.depth)
         at = number - task.start
         left, top, right, bottom = frames.boxes[at].tolist()
         box = (left, top, right, bottom)
@@ -141,15 +142,19 @@ def rows(task: Task) -> list[dict[str, str]]:
                 "sampleid": sampleid,
                 "taxon": next(filter(None, reversed(labels.values()))),
                 **labels,
-                "dna_bin": "" if draws[1] < 0.012 else code,
+                "dna_bin": "" if draws.bin_missing < 0.012 else code,
                 "dna_barcode": barcode,
                 **_collected(number, task.specimens, draws),
-                "image_measurement_value": "" if draws[2] < 0.02 else str(frames.pixels[at]),
+                "image_measurement_value": ""
+                if draws.pixels_missing < 0.02
+                else str(frames.pixels[at]),
                 "area_fraction": str(area_fraction(box, frames.size)),
                 "scale_factor": str(scale_factor(box)),
-                "inferred_ranks": str(int((draws[3] - 0.9) * 60) if draws[3] > 0.9 else 0),
+                "inferred_ranks": str(
+                    int((draws.inferred - 0.9) * 60) if draws.inferred > 0.9 else 0
+                ),
                 "split": belongs.name,
-                "index_bioscan_1M_insect": _earlier_row(number, draws[4]),
+                "index_bioscan_1M_insect": _earlier_row(number, draws.earlier),
                 "chunk": identity.chunk(digest, belongs),
             }
         )
@@ -189,11 +194,24 @@ def _typical(seed: int, specimens: int) -> NDArray[np.uint8]:
     return barcodes.lineage_barcodes(population(seed, specimens).lineages)
 
 
-def _draws(seed: int, index: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Independent numbers for each specimen: what is missing, and where it comes from."""
-    streams = ("depth", "bin missing", "pixels missing", "inferred", "earlier", "place",
-               "province", "latitude", "longitude", "decimals")  # fmt: skip
-    return np.stack([noise.unit(seed, stream, index) for stream in streams], axis=1)
+class _Draws(NamedTuple):
+    """Independent numbers in [0, 1) that decide the properties of one specimen."""
+
+    depth: float
+    bin_missing: float
+    pixels_missing: float
+    inferred: float
+    earlier: float
+    place: float
+    province: float
+    latitude: float
+    longitude: float
+    decimals: float
+
+
+def _draws(seed: int, index: NDArray[np.int64]) -> Iterator[_Draws]:
+    columns = [noise.unit(seed, stream, index).tolist() for stream in _Draws._fields]
+    return map(_Draws._make, zip(*columns, strict=True))
 
 
 def _labels(genus: Genus, species: str, draw: float) -> dict[str, str]:
@@ -214,16 +232,16 @@ def _labels(genus: Genus, species: str, draw: float) -> dict[str, str]:
     return labels
 
 
-def _collected(number: int, specimens: int, draws: list[float]) -> dict[str, str]:
+def _collected(number: int, specimens: int, draws: _Draws) -> dict[str, str]:
     """Where a specimen was collected."""
-    place = PLACES[int(draws[5] ** 1.6 * len(PLACES))]
+    place = PLACES[int(draws.place**1.6 * len(PLACES))]
     # Even the smallest sample has some values that are easily misread.
     every = max(2, min(_AWKWARD_EVERY, specimens // len(AWKWARD_PLACES)))
     is_awkward = number % every == 1
     if is_awkward:
         place = AWKWARD_PLACES[number // every % len(AWKWARD_PLACES)]
-    has_province = place.provinces and (is_awkward or draws[6] > 0.08)
-    province = place.provinces[int(draws[6] * len(place.provinces))] if has_province else ""
+    has_province = place.provinces and (is_awkward or draws.province > 0.08)
+    province = place.provinces[int(draws.province * len(place.provinces))] if has_province else ""
     latitude, longitude = _coordinates(place, draws)
     return {
         "country": place.country,
@@ -233,13 +251,13 @@ def _collected(number: int, specimens: int, draws: list[float]) -> dict[str, str
     }
 
 
-def _coordinates(place: Place, draws: list[float]) -> tuple[str, str]:
-    if draws[9] > 0.985:
+def _coordinates(place: Place, draws: _Draws) -> tuple[str, str]:
+    if draws.decimals > 0.985:
         return "", ""
-    decimals = _DECIMALS[int(draws[9] * len(_DECIMALS))]
+    decimals = _DECIMALS[int(draws.decimals * len(_DECIMALS))]
     return (
-        str(round(place.latitude + draws[7] * 2.4 - 1.2, decimals)),
-        str(round(place.longitude + draws[8] * 2.4 - 1.2, decimals)),
+        str(round(place.latitude + draws.latitude * 2.4 - 1.2, decimals)),
+        str(round(place.longitude + draws.longitude * 2.4 - 1.2, decimals)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from bioscan5m_hf.schema import SPLITS
 from conversion.sample import identity
 from conversion.sample.population import population, portraits_of
 
-_BLOCK = 1 << 16
+_BLOCK: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)

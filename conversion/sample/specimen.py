@@ -131,7 +131,13 @@ def _figure(built: Form, length: float, rng: np.random.Generator) -> Image.Image
         tint = mixed(wings.colours[int(rng.integers(len(wings.colours)))], _some_colour(rng), 0.08)
         for side_sign in (-1, 1):
             _wing(pen, wings, side_sign, tint, fringe=built.fringe, rng=rng)
-    figure = pen.picture().resize((side // _SUPERSAMPLING,) * 2, Image.Resampling.BOX)
+    whole = pen.picture()
+    drawn = whole.getbbox()
+    assert drawn is not None
+    margin = 8 * _SUPERSAMPLING  # the blur spreads a little
+    left, top, right, bottom = drawn
+    cut = whole.crop((left - margin, top - margin, right + margin, bottom + margin))
+    figure = cut.reduce(_SUPERSAMPLING)
     return _textured(figure, rng).filter(ImageFilter.GaussianBlur(0.6))
 
 
@@ -143,8 +149,8 @@ def _some_colour(rng: np.random.Generator) -> Colour:
 def _textured(figure: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Uneven light over the body, as of bristles and fluid."""
     pixels = np.asarray(figure).copy()
-    cells = figure.width // 3
-    uneven = Image.fromarray(rng.normal(0, 13, (cells, cells)).astype(np.float32))
+    cells = (figure.height // 3, figure.width // 3)
+    uneven = Image.fromarray(rng.normal(0, 13, cells).astype(np.float32))
     smooth = np.asarray(uneven.resize(figure.size, Image.Resampling.BICUBIC))
     pixels[..., :3] = np.clip(pixels[..., :3] + smooth[..., None], 0, 255).astype(np.uint8)
     return Image.fromarray(pixels)

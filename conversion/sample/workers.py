@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
-_AHEAD = 2  # tasks that wait for each process; more would pile up results
+_AHEAD: Final = 2  # tasks that wait for each process; more would pile up results
 
 
 class Workers:

@@ -138,13 +138,12 @@ class ZipWriter:
         try:
             if kind is None:
                 self._finish()
+                self._partial.replace(self._path)
         finally:
             self._directory.close()
             self._file.close()
-            if kind is not None:
-                self._partial.unlink(missing_ok=True)
-        if kind is None:
-            self._partial.replace(self._path)
+            # Gone already where all went well; a full disk may have stopped the last step.
+            self._partial.unlink(missing_ok=True)
 
     def add_folder(self, name: str) -> None:
         """Add an entry for a folder.
