@@ -91,7 +91,8 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
     """
     listed = available(manifest)
     default = _default(manifest)
-    specimens = max(sum(files.rows for files in splits.values()) for _, splits in listed)
+    counts = (sum(files.rows for files in splits.values()) for _, splits in listed)
+    specimens = max(counts, default=0)
     return {
         "pretty_name": "BIOSCAN-5M",
         "license": "cc-by-3.0",
@@ -194,7 +195,9 @@ _FORMAT_NAMES: Final = {"parquet": "Parquet", "arrow": "Arrow", "webdataset": "W
 
 def _loading(manifest: Manifest) -> str:
     name = _default(manifest)
-    splits = next(splits for found, splits in available(manifest) if found.name == name)
+    splits = next((splits for found, splits in available(manifest) if found.name == name), None)
+    if not splits:
+        return ""
     split = "train" if "train" in splits else next(iter(splits))
     call = f'load_dataset("bioscan-5m", "{name}", split="{split}"'
     lines = [f"ds = {call})", f"ds = {call}, streaming=True)"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from bioscan5m_hf.errors import ChangedInput, OutputError
+from bioscan5m_hf.errors import ChangedInput, MetadataError, OutputError
 from bioscan5m_hf.metadata import BadRow
 from bioscan5m_hf.release import Release, Selection, find_release
 from bioscan5m_hf.schema import Split
@@ -184,8 +184,7 @@ class _Conversion:
                 listed = [self._list(catalogue, *choice) for choice in selected]
                 metadata = writing.result()
         self._check_metadata(metadata)
-        placed = self._placed(metadata)
-        plans = [plan_package(members, placed, self._plan_options()) for members in listed]
+        plans = [plan_package(members, metadata, self._plan_options()) for members in listed]
         finished = self._finished_splits(plans)
         tasks = [
             task
@@ -196,7 +195,6 @@ class _Conversion:
         if changes := self._state.changes(tasks):
             self._refuse_changes("the unfinished conversion in this folder", changes)
             self._state.forget_receipts()
-        self._place(metadata)
         results, made = self._make(tasks, pool)
         outcomes = [self._settle(plan, results, finished) for plan in plans]
         options = self._options
@@ -204,7 +202,7 @@ class _Conversion:
         manifest = folder.finish(
             outcomes,
             {plan.package: plan for plan in plans},
-            placed,
+            self._place(metadata),
             self._release.metadata.label,
             self._bad_rows,
         )
@@ -220,7 +218,10 @@ class _Conversion:
         on_bad_row = self._keep_bad_row if self._options.record else None
         catalogue.load_metadata(file, on_bad_row)
         catalogue.settle_rows(file.label, on_bad_row)
-        return catalogue.place_rows()
+        counts = catalogue.place_rows()
+        if not any(count for _, count in counts):
+            raise MetadataError("has no rows that could be used", where=file.label)
+        return counts
 
     def _write_metadata(
         self, catalogue: Catalogue, counts: list[tuple[Split, int]]
@@ -290,21 +291,17 @@ class _Conversion:
 
     # -------------------------------------------------------------------------------- making
 
-    def _placed(self, metadata: StoredMetadata) -> StoredMetadata:
-        """The metadata under its final names."""
-        suffix = metadata_writer(self._options.format).suffix
-        shards = tuple(
-            MetadataShard(s.shard, s.written, self._options.output / s.shard.name(suffix))
-            for s in metadata.shards
-        )
-        return replace(metadata, shards=shards)
-
-    def _place(self, metadata: StoredMetadata) -> None:
+    def _place(self, metadata: StoredMetadata) -> StoredMetadata:
+        """Let the metadata appear under its final names."""
         folder = self._options.output / METADATA
         folder.mkdir(exist_ok=True)
-        for work, final in zip(metadata.shards, self._placed(metadata).shards, strict=True):
-            work.path.replace(final.path)
+        placed: list[MetadataShard] = []
+        for stored in metadata.shards:
+            final = folder / stored.path.name
+            stored.path.replace(final)
+            placed.append(replace(stored, path=final))
         sync_folder(folder)
+        return replace(metadata, shards=tuple(placed))
 
     def _settle(
         self, plan: PackagePlan, results: Sequence[ShardResult], finished: set[tuple[str, str]]

@@ -185,6 +185,7 @@ def open_state(folder: Path) -> Iterator[State]:
         yield state
     finally:
         shutil.rmtree(state.work, ignore_errors=True)
+        remove_partials(folder)
         if not state.receipts():
             shutil.rmtree(state.path)
         os.close(descriptor)

@@ -1,0 +1,87 @@
+"""The command line itself: names, help, statuses."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+
+COMMANDS = ("inspect", "convert", "verify", "sample", "demo")
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").stdout == f"bioscan5m {version('bioscan5m-hf')}\n"
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    text = run("--help").stdout
+    for command in COMMANDS:
+        assert f"    {command} " in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_has_an_example(command: str, run: Run) -> None:
+    text = run(command, "--help").stdout
+    assert f"examples:\n  bioscan5m {command}" in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("frobnicate",),
+        ("convert",),
+        ("convert", "x", "--output", "y", "--workers", "0"),
+        ("convert", "x", "--output", "y", "--shard-size", "big"),
+        ("sample", "x", "-n", "-3"),
+    ],
+)
+def test_wrong_usage_is_status_2(words: tuple[str, ...], run: Run) -> None:
+    assert "usage: bioscan5m" in run(*words, status=2).stderr
+
+
+def test_quiet_says_nothing_on_standard_error(
+    small_release: Path, tmp_path: Path, run: Run
+) -> None:
+    convert = ("convert", small_release, "--split", "val", "--output")
+    assert run(*convert, tmp_path / "a", "--quiet").stderr == ""
+    lines = run(*convert, tmp_path / "b").stderr.splitlines()
+    assert any(line.startswith("converting ") for line in lines)
+    assert not any("\r" in line or "\x1b" in line for line in lines)
+
+
+def test_inspect_shows_what_is_there(small_release: Path, run: Run) -> None:
+    text = run("inspect", small_release).stdout
+    assert "BIOSCAN_5M_cropped_256_eval.zip" in text
+    assert "other_heldout" in text
+    assert "Everything fits" in text
+
+
+def test_a_closed_pipe_is_no_error(small_release: Path, run: Run) -> None:
+    del run
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        f"{sys.executable} -m conversion inspect {small_release} | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+
+
+def test_demo_ends_with_rows_and_a_picture(tmp_path: Path, run: Run) -> None:
+    text = run("demo", "--output", tmp_path / "demo").stdout
+    assert "all as the manifest says" in text
+    assert "processid" in text
+    sheet = tmp_path / "demo" / "contact-sheet.png"
+    assert str(sheet) in text
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    again = run("demo", "--output", tmp_path, status=1).stderr
+    assert "something else than an earlier demo" in again
