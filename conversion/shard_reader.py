@@ -51,9 +51,7 @@ def _read_parquet(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 
 def _read_arrow(path: Path, _schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     with pa.memory_map(str(path)) as source:
-        file = pa.ipc.open_file(source)
-        for number in range(file.num_record_batches):
-            yield file.get_batch(number)
+        yield from pa.ipc.open_stream(source)
 
 
 def _read_tar(path: Path, _schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -54,11 +54,11 @@ class _ParquetGroups:
 class _ArrowGroups:
     def __init__(self, path: str) -> None:
         self._map = pa.memory_map(path)
-        self._file = pa.ipc.open_file(self._map)
-        self.rows = [self._file.get_batch(i).num_rows for i in range(self._file.num_record_batches)]
+        self._batches = list(pa.ipc.open_stream(self._map))
+        self.rows = [batch.num_rows for batch in self._batches]
 
     def read(self, group: int) -> pa.Table:
-        return pa.Table.from_batches([self._file.get_batch(group)])
+        return pa.Table.from_batches([self._batches[group]])
 
     def close(self) -> None:
         self._map.close()

@@ -13,13 +13,14 @@ from conversion.writers.base import Images, ShardWriter, with_images
 
 
 class ArrowWriter(ShardWriter):
-    """Uncompressed record batches in Arrow's file format.
+    """Uncompressed record batches in Arrow's streaming format, as ``datasets`` keeps its own files.
 
     A shard can be memory-mapped: its columns, images included, are used where they lie, so opening
-    it costs only the description of each batch. A batch is therefore larger than a row group of
-    Parquet: with 32 MB the 200 GB of original photographs are some 6,000 batches, whose
-    descriptions are read in a fraction of a second, and a stream still gets its first row early.
-    A random row costs the same whatever the size of its batch, since nothing is copied.
+    it costs only the description of each batch; ``datasets.Dataset.from_file`` does just that. A
+    batch is therefore larger than a row group of Parquet: with 32 MB the 200 GB of original
+    photographs are some 6,000 batches, whose descriptions are read in a fraction of a second, and
+    a stream still gets its first row early. A random row costs the same whatever the size of its
+    batch, since nothing is copied.
     """
 
     suffix: ClassVar[str] = ".arrow"
@@ -30,7 +31,7 @@ class ArrowWriter(ShardWriter):
     def __init__(self, path: Path, *, image: bool) -> None:
         super().__init__(path, image=image)
         self._schema = arrow_schema(image=image)
-        self._writer = pa.ipc.new_file(self._file, self._schema)
+        self._writer = pa.ipc.new_stream(self._file, self._schema)
 
     def _write(self, rows: pa.RecordBatch, images: Images | None) -> None:
         columns = [canonical(column) for column in rows.columns]
