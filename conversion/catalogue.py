@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bioscan5m_hf.errors import MetadataError, OutputError
 from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, OnBadRow, read_metadata
@@ -23,9 +24,10 @@ from conversion.findings import Finding
 from conversion.members import IMAGE_SCHEMA, Stray, read_images
 from conversion.streams import Ahead
 
-MEMORY: Final = "600MB"
+MEMORY: Final = "500MB"
 _BATCH_ROWS: Final = 4096
 _ROW_GROUP: Final = 8192
+_SPLIT_NAMES: Final = pa.array([split.name for split in SPLITS])
 
 # The order of a configuration: upstream's splits, and md5(processid) within each. It is a fixed
 # random order, and consecutive rows lie in the same folder of upstream's zips.
@@ -99,13 +101,10 @@ class Catalogue:
             MetadataError: See ``read_metadata``.
         """
         columns = ["processid", "split"] if slim else column_names()
-        batches = read_metadata(file, on_bad_row)
         schema = pa.schema([ROW_SCHEMA.field(name) for name in [*columns, "row"]])
+        batches = read_metadata(file, on_bad_row)
         self._take(
-            "specimens",
-            schema,
-            (batch.select(schema.names) for batch in batches),
-            "SELECT incoming.*, split_number FROM incoming JOIN splits USING (split)",
+            "specimens", _numbered(schema), (_number(b.select(schema.names)) for b in batches)
         )
 
     def settle_rows(self, label: str, on_bad_row: OnBadRow | None = None) -> None:
@@ -179,12 +178,7 @@ class Catalogue:
         self._run("DROP TABLE IF EXISTS images")
         strays: list[Stray] = []
         batches = read_images(selection, splits, strays.append)
-        self._take(
-            "images",
-            IMAGE_SCHEMA,
-            batches,
-            "SELECT incoming.* EXCLUDE split, split_number FROM incoming JOIN splits USING (split)",
-        )
+        self._take("images", _numbered(IMAGE_SCHEMA), map(_number, batches))
         return strays
 
     def settle_duplicates(self, labels: Sequence[str]) -> list[Finding]:
@@ -284,7 +278,7 @@ class Catalogue:
             f"""
             COPY (
                 SELECT positions.rowid AS position, split_number,
-                    images.* EXCLUDE (split_number, rank)
+                    images.* EXCLUDE (split, split_number, rank)
                 FROM positions JOIN images USING (split_number, processid)
                 ORDER BY positions.rowid
             ) TO '{str(path).replace("'", "''")}' (
@@ -303,15 +297,13 @@ class Catalogue:
             for batch in self._connection.sql(query).to_arrow_reader(_BATCH_ROWS):
                 yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
-    def _take(
-        self, table: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch], query: str
-    ) -> None:
-        """Make a table of a query over batches, which are made meanwhile in another thread."""
+    def _take(self, table: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+        """Make a table of batches, which are made meanwhile in another thread."""
         with Ahead(batches) as ahead:
             incoming = pa.RecordBatchReader.from_batches(schema, iter(ahead))
             self._connection.register("incoming", incoming)
             try:
-                self._run(f"CREATE OR REPLACE TABLE {table} AS {query}")
+                self._run(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM incoming")
             except OutputError as error:
                 # The database tells of its own trouble only; the cause may be in the batches.
                 raise ahead.failure or error from error
@@ -319,7 +311,7 @@ class Catalogue:
                 self._connection.unregister("incoming")
 
     def _take_small(self, table: str, rows: pa.Table) -> None:
-        self._take(table, rows.schema, iter(rows.to_batches()), "SELECT * FROM incoming")
+        self._take(table, rows.schema, iter(rows.to_batches()))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -331,6 +323,19 @@ class Catalogue:
                 where=str(self.work),
                 fix="see that there is room on this disk, and run the same command again",
             ) from error
+
+
+def _numbered(schema: pa.Schema) -> pa.Schema:
+    return schema.append(pa.field("split_number", pa.int8()))
+
+
+def _number(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Add the number of each row's split, so that the database need not look it up.
+
+    It would, with rows whose number it does not know beforehand, keep all of them in memory.
+    """
+    numbers = pc.index_in(batch.column("split"), _SPLIT_NAMES).cast(pa.int8())
+    return pa.record_batch([*batch.columns, numbers], schema=_numbered(batch.schema))
 
 
 def _listed(splits: Sequence[Split]) -> str:
