@@ -10,7 +10,6 @@ from typing import Final
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
@@ -56,7 +55,7 @@ class ConsoleReporter:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False)
         self._progress: Progress | None = None
         self._began = self._told = 0.0
         self._total = self._done = 0
@@ -64,7 +63,7 @@ class ConsoleReporter:
     def say(self, text: str) -> None:
         """Show one note."""
         if not self._quiet:
-            self._console.print(text, markup=False)
+            self._console.print(text, markup=False, soft_wrap=True)
 
     def begin(self, images: int, done: int, verb: str = "converting") -> None:
         """Show that images are going to be worked on, of which some are done."""
@@ -78,7 +77,7 @@ class ConsoleReporter:
         self._progress = Progress(
             TextColumn(verb),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
             _Rate(),
             TimeRemainingColumn(),
             TextColumn("left"),
