@@ -19,6 +19,7 @@ from conversion.members import source_labels
 from conversion.package_plan import PackagePlan, libraries
 from conversion.shard import ShardResult
 from conversion.stored_metadata import StoredMetadata
+from conversion.vocabularies import write_vocabularies
 from conversion.writers import metadata_writer, writer_named
 
 ALL_SPLITS = "all"
@@ -171,6 +172,7 @@ class Folder:
         }
         self._record(manifest, outcomes, bad_rows)
         self._add_companions(manifest)
+        write_vocabularies(self.path, manifest, metadata.vocabularies)
         write_folder(self.path, manifest)
         self._remove_stale(manifest)
         return manifest

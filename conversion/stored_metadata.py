@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from bioscan5m_hf.schema import Split, arrow_schema
 from bioscan5m_hf.variants import METADATA
+from bioscan5m_hf.vocabulary import Vocabulary, VocabularyCounter
 from conversion.canonical import canonical
 from conversion.files import Written
 from conversion.plan import Shard, plan_shards
@@ -50,11 +51,13 @@ class StoredMetadata:
         shards: Its files, in order.
         content: A digest of every value in every row, whatever the format and its version.
         shard_bytes: The size that a shard was to have at most.
+        vocabularies: The distinct values of each rank.
     """
 
     shards: tuple[MetadataShard, ...]
     content: str
     shard_bytes: int
+    vocabularies: tuple[Vocabulary, ...]
 
 
 def write_metadata(
@@ -79,6 +82,7 @@ def write_metadata(
     sizes = [(split.published, np.full(count, writer.row_bytes)) for split, count in counts]
     stream = _Stream(rows)
     digest = hashlib.sha256()
+    counter = VocabularyCounter()
     written: list[MetadataShard] = []
     for shard in plan_shards(METADATA, sizes, limit):
         path = folder / shard.name(writer.suffix)
@@ -88,9 +92,11 @@ def write_metadata(
                 block = stream.take(min(left, BLOCK_ROWS))
                 left -= block.num_rows
                 digest.update(_content(block))
+                counter.add(block)
                 file.write(block)
             written.append(MetadataShard(shard, file.commit(), path))
-    return StoredMetadata(tuple(written), digest.hexdigest(), limit)
+    vocabularies = tuple(counter.vocabularies())
+    return StoredMetadata(tuple(written), digest.hexdigest(), limit, vocabularies)
 
 
 def _content(block: pa.RecordBatch) -> bytes:
