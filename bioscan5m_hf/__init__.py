@@ -1,1 +1,47 @@
-"""BIOSCAN-5M for ``datasets`` and the Hugging Face Hub: what a user of the data imports."""
+"""BIOSCAN-5M for ``datasets`` and the Hugging Face Hub: what a user of the data imports.
+
+    from bioscan5m_hf import load_dataset
+
+    ds = load_dataset("bioscan-5m", "cropped_256", split="train", streaming=True)
+
+``load_dataset`` loads a dataset folder or a raw release, local or remote. ``Bioscan5M`` is the
+builder behind it. ``labels`` gives the vocabulary of a rank. ``iter_images`` decodes fast. Every
+error is a ``BioscanError``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bioscan5m_hf.builder import Bioscan5M
+    from bioscan5m_hf.errors import BioscanError
+    from bioscan5m_hf.labels import labels
+    from bioscan5m_hf.load import load_dataset
+    from bioscan5m_hf.pixels import iter_images
+    from bioscan5m_hf.vocabulary import Vocabulary
+
+__all__ = ["Bioscan5M", "BioscanError", "Vocabulary", "iter_images", "labels", "load_dataset"]
+
+# datasets, pandas and pyarrow take long to import, so a name is fetched when it is first used.
+_HOMES = {
+    "Bioscan5M": "bioscan5m_hf.builder",
+    "BioscanError": "bioscan5m_hf.errors",
+    "Vocabulary": "bioscan5m_hf.vocabulary",
+    "iter_images": "bioscan5m_hf.pixels",
+    "labels": "bioscan5m_hf.labels",
+    "load_dataset": "bioscan5m_hf.load",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -62,8 +62,8 @@ def parse_split(
                 fix="write a name, or a name and a slice such as train[:10%]",
             )
         part = (match["slice"] or "") + (match["rounding"] or "")
-        for split in _splits_named(match["name"].strip(), configuration, available):
-            terms.append(Term(split, part))
+        named = _splits_named(match["name"].strip(), configuration, available)
+        terms += [Term(split, part) for split in named]
     names = [term.split.published for term in terms if not term.slice]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise UsageError(

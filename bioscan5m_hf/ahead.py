@@ -1,0 +1,79 @@
+"""Read ahead in a thread, so that the network works while the rows are used."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterator
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+
+_DEPTH: Final = 1
+_POLL_SECONDS: Final = 0.1
+
+
+class _End:
+    """What a reader puts into the queue last: the error it ended with, if any."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+class _Reader(Generic[T]):
+    """Runs an iterator in a thread, until it ends or nobody wants its items any more."""
+
+    def __init__(self, items: Iterator[T], depth: int) -> None:
+        self._items = items
+        self._waiting: queue.Queue[T | _End] = queue.Queue(depth)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="bioscan5m-ahead", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            for item in self._items:
+                if not self._put(item):
+                    break
+        except BaseException as raised:  # noqa: BLE001 - raised again where it is waited for
+            error = raised
+        if isinstance(self._items, Generator):
+            self._items.close()
+        self._put(_End(error))
+
+    def _put(self, item: T | _End) -> bool:
+        while not self._stopped.is_set():
+            try:
+                self._waiting.put(item, timeout=_POLL_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def get(self) -> T | _End:
+        return self._waiting.get()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+
+def ahead(items: Iterator[T], depth: int = _DEPTH) -> Iterator[T]:
+    """Hand out the items of an iterator that is run in a thread.
+
+    Args:
+        items: What to run; it is closed in the thread where the consumer stops early.
+        depth: How many items may wait. One more is being made meanwhile, so memory is bounded.
+
+    Yields:
+        The items, in order. What the iterator raises is raised here.
+    """
+    reader = _Reader(items, depth)
+    try:
+        while not isinstance(item := reader.get(), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+    finally:
+        reader.stop()

@@ -1,0 +1,335 @@
+"""The ``datasets`` builder: one for every kind of folder, so that all give the same rows."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import datasets
+import pyarrow as pa
+from datasets.builder import Key
+from datasets.exceptions import DatasetGenerationError
+
+from bioscan5m_hf.ahead import ahead
+from bioscan5m_hf.barcodes import BARCODE, cut, unique_keys
+from bioscan5m_hf.choice import Choice, choose_columns
+from bioscan5m_hf.data import Data
+from bioscan5m_hf.errors import BioscanError, UnknownName, UsageError
+from bioscan5m_hf.filters import Filter, Where
+from bioscan5m_hf.names import parse_split
+from bioscan5m_hf.opening import open_data
+from bioscan5m_hf.pieces import Piece
+from bioscan5m_hf.remote import RemotePath
+from bioscan5m_hf.schema import RANKS, Split, features
+from bioscan5m_hf.variants import (
+    DEFAULT_PACKAGE,
+    PACKAGES,
+    Configuration,
+    configuration_named,
+    configurations,
+)
+from bioscan5m_hf.vocabulary import Vocabulary
+
+# Raised when the same options would give other rows than before, so that no old cache is used.
+_VERSION = datasets.Version("1.0.0")
+
+
+@dataclass(eq=False)
+class Bioscan5MConfig(datasets.BuilderConfig):
+    """What can be asked of the builder beside a configuration's name.
+
+    Attributes:
+        columns: The columns that are wanted; all by default.
+        where: Which rows are wanted, as Parquet filters or as an Arrow expression.
+        class_labels: The ranks whose columns shall be ``ClassLabel``.
+        max_nucleotides: Where barcodes are cut; ``None`` leaves them whole.
+        unique_barcodes: Keep one specimen for each barcode.
+        splits: The splits to serve; all that there is data of by default.
+        among: The splits whose specimens count for ``unique_barcodes``; those that are served by
+            default.
+        on_error: What to do about a specimen whose image is missing or flawed in a raw release:
+            ``"stop"``, or ``"skip"`` it and warn.
+    """
+
+    columns: list[str] | None = None
+    where: Where | None = None
+    class_labels: list[str] | None = None
+    max_nucleotides: int | None = None
+    unique_barcodes: bool = False
+    splits: list[str] | None = None
+    among: list[str] | None = None
+    on_error: str = "stop"
+
+    def create_config_id(
+        self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None
+    ) -> str:
+        """Name the folder of the cache by everything that decides the rows.
+
+        Args:
+            config_kwargs: The options that were given.
+            custom_features: Features that were given to the builder.
+        """
+        given = {name: value for name, value in config_kwargs.items() if value not in (None, False)}
+        if custom_features is not None:
+            given["features"] = custom_features.to_dict()
+        if not given:
+            return str(self.name)
+        told = hashlib.sha256()
+        for name in sorted(given):
+            # The text of an Arrow expression leaves out what is long; its pickle does not.
+            told.update(f"{name}\0".encode() + pickle.dumps(given[name], protocol=4))
+        return f"{self.name}-{told.hexdigest()[:16]}"
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, Bioscan5MConfig) and pickle.dumps(self) == pickle.dumps(other)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
+    """BIOSCAN-5M from a dataset folder or from a raw release, prepared or streamed.
+
+    A raw release is served as it is: bytes are read out of the zips while they are iterated, and
+    nothing is unpacked.
+
+        builder = Bioscan5M(config_name="cropped_256_eval", data_dir="release/")
+        builder.as_streaming_dataset(split="validation")
+
+    Args:
+        data_dir: The folder, as a path or URL.
+        config_name: A configuration; ``cropped_256`` by default.
+        **options: Those of ``Bioscan5MConfig``, and those of every builder.
+
+    Raises:
+        UnknownName: A column, rank or option value that does not exist.
+        ReleaseNotFound: There is no data in the folder.
+    """
+
+    VERSION = _VERSION
+    BUILDER_CONFIG_CLASS = Bioscan5MConfig
+    BUILDER_CONFIGS: ClassVar[list[Bioscan5MConfig]] = [
+        Bioscan5MConfig(
+            name=found.name,
+            version=_VERSION,
+            description=next((p.meaning for p in PACKAGES if p.name == found.package), "no images"),
+        )
+        for found in configurations()
+    ]
+    DEFAULT_CONFIG_NAME = DEFAULT_PACKAGE
+
+    def __init__(self, *args: Any, data: Data | None = None, **options: Any) -> None:
+        self._given_data = data
+        self._choice: Choice | None = None
+        self._vocabularies: dict[str, Vocabulary] = {}
+        options.setdefault("dataset_name", "bioscan5m")
+        if options.get("config_name") is not None:
+            options["config_name"] = configuration_named(options["config_name"]).name
+        if options.get("hash") is None and data is None and options.get("data_dir"):
+            self._given_data = open_data(
+                options["data_dir"],
+                options=_storage(options),
+                cache_dir=options.get("cache_dir"),
+            )
+        super().__init__(*args, **options)
+
+    # ------------------------------------------------------------------------- what is served
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration that is served."""
+        return configuration_named(self.config.name)
+
+    @property
+    def data(self) -> Data:
+        """The data behind ``data_dir``.
+
+        Raises:
+            UsageError: No ``data_dir`` was given.
+        """
+        if self._given_data is None:
+            raise UsageError(
+                "Bioscan5M was not told where the data is",
+                fix="give data_dir=, a dataset folder or a raw release",
+            )
+        return self._given_data
+
+    @property
+    def served_splits(self) -> list[Split]:
+        """The splits that are served, in upstream's order.
+
+        Raises:
+            UnknownName: A split was asked for that does not exist.
+            ReleaseNotFound: There is no data of it.
+        """
+        return self._named(self.config.splits)
+
+    def _named(self, names: list[str] | None) -> list[Split]:
+        available = self.data.splits(self.configuration)
+        if names is None:
+            return available
+        terms = [t for name in names for t in parse_split(name, self.configuration, available)]
+        return [split for split in available if split in {term.split for term in terms}]
+
+    def _columns(self) -> tuple[str, ...]:
+        return choose_columns(self.config.columns, image=self.configuration.package is not None)
+
+    def _ranks(self) -> list[str]:
+        """The ranks that become ``ClassLabel``."""
+        wanted = self.config.class_labels or []
+        if isinstance(wanted, str):
+            raise UsageError(f"class_labels= wants a list, not {wanted!r}", fix=f"[{wanted!r}]")
+        for rank in wanted:
+            if rank not in RANKS:
+                raise UnknownName.of("rank", str(rank), RANKS)
+        columns = self._columns()
+        return [rank for rank in RANKS if rank in wanted and rank in columns]
+
+    # --------------------------------------------------------------------- what datasets calls
+
+    def _info(self) -> datasets.DatasetInfo:
+        _check_options(self.config)
+        declared = features(image=self.configuration.package is not None)
+        ranks = self._ranks()
+        # The names of the labels are put on at the end: they would stand in every file else.
+        chosen = {
+            name: datasets.Value("int64") if name in ranks else declared[name]
+            for name in self._columns()
+        }
+        return datasets.DatasetInfo(
+            description="BIOSCAN-5M: insects with photograph, DNA barcode and taxonomy",
+            license="cc-by-3.0",
+            homepage="https://biodiversitygenomics.net/5M-insects/",
+            features=datasets.Features(chosen),
+        )
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        del dl_manager  # Nothing is downloaded as a whole.
+        condition = Filter.of(self.config.where)
+        pieces = {split: self._pieces(split) for split in self.served_splits}
+        keep = None
+        if self.config.unique_barcodes:
+            among = self._named(self.config.among or self.config.splits)
+            every = (piece for split in among for piece in pieces.get(split) or self._pieces(split))
+            keep = unique_keys(every, condition, self.config.max_nucleotides)
+        self._choice = Choice(self._columns(), condition, keep)
+        self._load_vocabularies()
+        return [
+            datasets.SplitGenerator(name=split.published, gen_kwargs={"pieces": found})
+            for split, found in pieces.items()
+        ]
+
+    def _pieces(self, split: Split) -> list[Piece]:
+        return self.data.pieces(self.configuration, split, self.config.on_error)
+
+    def _load_vocabularies(self) -> None:
+        for rank in self._ranks():
+            if rank not in self._vocabularies:
+                self._vocabularies[rank] = self.data.vocabulary(rank)
+
+    def _generate_shards(self, pieces: list[Piece]) -> Iterator[str]:
+        yield from map(str, pieces)
+
+    def _generate_more_gen_kwargs(self, pieces: list[Piece]) -> Iterator[dict[str, list[Piece]]]:
+        for piece in pieces:
+            yield {"pieces": piece.divide()}
+
+    def _generate_tables(self, pieces: list[Piece]) -> Iterator[tuple[Key, pa.Table]]:
+        assert self._choice is not None, "_split_generators comes first"
+        for number, piece in enumerate(pieces):
+            tables = piece.read(self._choice)
+            if isinstance(self.data.root, RemotePath):
+                tables = ahead(tables)
+            for batch, table in enumerate(tables):
+                yield Key(number, batch), self._finished(table)
+
+    def _finished(self, table: pa.Table) -> pa.Table:
+        """The columns as the features declare them."""
+        schema = self.info.features.arrow_schema
+        columns = []
+        for name in schema.names:
+            column = table[name]
+            if name == BARCODE and self.config.max_nucleotides is not None:
+                column = cut(column, self.config.max_nucleotides)
+            if name in self._vocabularies:
+                column = self._vocabularies[name].encode(column)
+            columns.append(column)
+        return pa.table(columns, names=schema.names).cast(schema)
+
+    def _prepare_split_single(self, *args: Any, **options: Any) -> Iterator[Any]:
+        failure: BioscanError | None = None
+        try:
+            yield from super()._prepare_split_single(*args, **options)
+        except DatasetGenerationError as error:
+            if not isinstance(error.__cause__, BioscanError):
+                raise
+            failure = error.__cause__
+        if failure is not None:
+            raise failure
+
+    # --------------------------------------------------------------------------- what comes out
+
+    def _as_dataset(self, split: Any = datasets.Split.TRAIN, in_memory: bool = False) -> Any:
+        wanted = (
+            split
+            if isinstance(split, datasets.ReadInstruction)
+            else datasets.ReadInstruction.from_spec(str(split))
+        )
+        rows = {name: found.num_examples for name, found in self.info.splits.items()}
+        pieces = wanted.to_absolute(rows)
+        if any(piece.to > piece.from_ for piece in pieces):
+            made = super()._as_dataset(split=split, in_memory=in_memory)
+        else:
+            # datasets takes a split without rows for a damaged one.
+            info = self.info.copy()
+            table = self.info.features.arrow_schema.empty_table()
+            made = datasets.Dataset(
+                datasets.table.InMemoryTable(table),
+                info=info,
+                split=datasets.NamedSplit(str(split)),
+                fingerprint=self._get_dataset_fingerprint(split),
+            )
+        return self._labelled(made)
+
+    def _labelled(self, made: datasets.Dataset) -> datasets.Dataset:
+        if not self._ranks():
+            return made
+        info = made.info.copy()
+        info.features = self._labelled_features(info.features)
+        return datasets.Dataset(
+            made.data, info=info, split=made.split, fingerprint=f"{made._fingerprint}-labelled"
+        )
+
+    def _labelled_features(self, plain: datasets.Features) -> datasets.Features:
+        self._load_vocabularies()
+        labelled = copy.copy(plain)
+        for rank in self._ranks():
+            labelled[rank] = datasets.ClassLabel(names=self._vocabularies[rank].names)
+        return labelled
+
+    def _as_streaming_dataset_single(self, *args: Any, **options: Any) -> Any:
+        made = super()._as_streaming_dataset_single(*args, **options)
+        if self._ranks():
+            made.info.features = self._labelled_features(made.info.features)
+        return made
+
+
+def _check_options(config: Bioscan5MConfig) -> None:
+    if config.on_error not in ("stop", "skip"):
+        raise UnknownName.of("on_error", str(config.on_error), ("stop", "skip"))
+    length = config.max_nucleotides
+    if length is not None and (not isinstance(length, int) or length < 1):
+        raise UsageError(f"max_nucleotides={length!r} is not a positive whole number")
+    Filter.of(config.where)
+
+
+def _storage(options: dict[str, Any]) -> dict[str, Any]:
+    storage = dict(options.get("storage_options") or {})
+    if options.get("token") is not None and str(options["data_dir"]).startswith("hf://"):
+        storage["token"] = options["token"]
+    return storage

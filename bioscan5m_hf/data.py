@@ -1,0 +1,136 @@
+"""The data behind a path, whatever its kind: which splits, pieces and labels there are."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bioscan5m_hf.choice import Choice
+from bioscan5m_hf.errors import MetadataError
+from bioscan5m_hf.folder import DatasetFolder
+from bioscan5m_hf.pieces import Piece, shard_piece
+from bioscan5m_hf.remote import Location, exists, open_location, read_whole
+from bioscan5m_hf.schema import RANKS, Split
+from bioscan5m_hf.variants import METADATA, Configuration, configuration_named
+from bioscan5m_hf.vocabulary import (
+    Vocabulary,
+    VocabularyCounter,
+    check_rank,
+    from_parquet,
+)
+
+
+class Data(Protocol):
+    """What the builder reads.
+
+    Attributes:
+        root: Where it is.
+    """
+
+    root: Location
+
+    def splits(self, configuration: Configuration) -> list[Split]:
+        """The splits of a configuration that there is data of."""
+        ...
+
+    def pieces(
+        self, configuration: Configuration, split: Split, on_error: str = "stop"
+    ) -> list[Piece]:
+        """The pieces of one split, in order."""
+        ...
+
+    def vocabulary(self, rank: str) -> Vocabulary:
+        """The distinct values of a rank over all records."""
+        ...
+
+    def digest(self, configuration: Configuration, split: Split) -> str:
+        """What tells the content of one split from another content."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredData:
+    """A dataset folder as data.
+
+    Attributes:
+        folder: What the folder holds.
+    """
+
+    folder: DatasetFolder
+
+    @property
+    def root(self) -> Location:
+        """Where it is."""
+        return self.folder.root
+
+    def splits(self, configuration: Configuration) -> list[Split]:
+        """The splits of a configuration that there are shards of.
+
+        Raises:
+            ReleaseNotFound: There is nothing of it.
+        """
+        return self.folder.splits(configuration)
+
+    def pieces(
+        self, configuration: Configuration, split: Split, on_error: str = "stop"
+    ) -> list[Piece]:
+        """One piece for each shard; what was flawed was settled when they were made."""
+        del on_error
+        shards = self.folder.shards_of(configuration, split)
+        return [shard_piece(self.root / shard.path) for shard in shards]
+
+    def vocabulary(self, rank: str) -> Vocabulary:
+        """The distinct values of a rank, from the file of vocabularies where there is one.
+
+        Raises:
+            UnknownName: There is no such rank.
+            MetadataError: They can neither be read nor be counted.
+        """
+        check_rank(rank)
+        if exists(self.folder.vocabularies):
+            data = read_whole(self.folder.vocabularies)
+            return from_parquet(data, rank, str(self.folder.vocabularies))
+        if METADATA not in self.folder.shards:
+            raise MetadataError(
+                "has no vocabularies, and no metadata configuration to count them in",
+                where=str(self.root),
+                fix="convert again",
+            )
+        return self._counted(rank)
+
+    def _counted(self, rank: str) -> Vocabulary:
+        """A folder of an earlier version has no vocabularies: they are counted."""
+        counter = VocabularyCounter()
+        configuration = configuration_named(METADATA)
+        choice = Choice((*RANKS, "split"))
+        for split in self.splits(configuration):
+            for piece in self.pieces(configuration, split):
+                for table in piece.read(choice):
+                    for batch in table.to_batches():
+                        counter.add(batch)
+        return next(found for found in counter.vocabularies() if found.rank == rank)
+
+    def digest(self, configuration: Configuration, split: Split) -> str:
+        """What tells the content of one split from another content."""
+        told = hashlib.sha256(self.folder.format.encode())
+        for shard in self.folder.shards_of(configuration, split):
+            told.update(
+                f"{shard.path}\0{shard.digest or state_of(self.root / shard.path)}".encode()
+            )
+        return told.hexdigest()
+
+
+def state_of(location: Location) -> str:
+    """What tells one state of a file from another, without reading it.
+
+    Raises:
+        ArchiveError: It is not there.
+    """
+    if isinstance(location, Path):
+        with open_location(location):
+            found = location.stat()
+        return f"{location.resolve()} {found.st_size} {found.st_mtime_ns}"
+    with open_location(location) as source:
+        return f"{source.location} {source.size} {getattr(source, 'version', '')}"

@@ -1,0 +1,174 @@
+"""A dataset folder, as the converter makes it: which shards hold which split."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bioscan5m_hf.errors import DataError, MetadataError, ReleaseNotFound
+from bioscan5m_hf.remote import Location, exists, read_whole
+from bioscan5m_hf.schema import SPLITS, Split
+from bioscan5m_hf.variants import METADATA, Configuration, package_names
+from bioscan5m_hf.vocabulary import VOCABULARIES_NAME
+
+MANIFEST_NAME: Final = "manifest.json"
+SUFFIXES: Final[dict[str, str]] = {".parquet": "parquet", ".arrow": "arrow", ".tar": "webdataset"}
+
+SHARD_PATH: Final = re.compile(
+    rf"(?P<configuration>{'|'.join([*package_names(), METADATA])})/"
+    rf"(?P<split>{'|'.join(split.published for split in SPLITS)})-"
+    r"(?P<index>\d{5})-of-(?P<count>\d{5})"
+    rf"(?P<suffix>{'|'.join(map(re.escape, SUFFIXES))})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredShard:
+    """One shard.
+
+    Attributes:
+        path: Its path in the folder.
+        rows: How many specimens it has, where that is known.
+        digest: What tells its content from another, where that is known.
+    """
+
+    path: str
+    rows: int | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFolder:
+    """What a dataset folder holds.
+
+    Attributes:
+        root: Where it is.
+        format: ``parquet``, ``arrow`` or ``webdataset``.
+        shards: For each package (and ``metadata``) and each published split, its shards in order.
+    """
+
+    root: Location
+    format: str
+    shards: dict[str, dict[str, tuple[StoredShard, ...]]]
+
+    def splits(self, configuration: Configuration) -> list[Split]:
+        """The splits of a configuration that there are shards of.
+
+        Args:
+            configuration: The configuration.
+
+        Raises:
+            ReleaseNotFound: There is nothing of it.
+        """
+        held = self.shards.get(configuration.package or METADATA, {})
+        found = [split for split in configuration.splits if held.get(split.published)]
+        if not found:
+            raise ReleaseNotFound(
+                f"this folder has nothing of {configuration.name}",
+                where=str(self.root),
+                fix=f"it has {', '.join(self.shards) or 'no shards'}",
+            )
+        return found
+
+    def shards_of(self, configuration: Configuration, split: Split) -> tuple[StoredShard, ...]:
+        """The shards of one split.
+
+        Args:
+            configuration: The configuration.
+            split: The split.
+        """
+        return self.shards[configuration.package or METADATA][split.published]
+
+    @property
+    def vocabularies(self) -> Location:
+        """Where the vocabularies are, if the folder has them."""
+        return self.root / VOCABULARIES_NAME
+
+
+def open_folder(root: Location) -> DatasetFolder | None:
+    """Read the manifest of a dataset folder.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        What it holds, or ``None`` where there is no manifest.
+
+    Raises:
+        MetadataError: The manifest is damaged.
+    """
+    path = root / MANIFEST_NAME
+    if not exists(path):
+        return None
+    try:
+        manifest = json.loads(read_whole(path))
+        return DatasetFolder(
+            root,
+            str(manifest["format"]),
+            {
+                name: {split: _shards(files) for split, files in splits.items()}
+                for name, splits in manifest["configurations"].items()
+            },
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MetadataError(
+            f"the manifest cannot be read ({type(error).__name__}: {error})",
+            where=str(path),
+            fix="get or make the folder again",
+        ) from error
+
+
+def _shards(files: dict[str, Any]) -> tuple[StoredShard, ...]:
+    return tuple(
+        StoredShard(shard["path"], int(shard["rows"]), shard["sha256"]) for shard in files["shards"]
+    )
+
+
+def folder_of(root: Location, paths: Iterable[str]) -> DatasetFolder | None:
+    """Understand a folder without a manifest by the names of its files.
+
+    Args:
+        root: The folder.
+        paths: The paths of its files, relative to it.
+
+    Returns:
+        What it holds, or ``None`` where no file is named as a shard.
+
+    Raises:
+        DataError: It holds shards of two formats, or a shard is not there.
+    """
+    found: dict[tuple[str, str], dict[int, tuple[str, int]]] = {}
+    suffixes: set[tuple[str, str]] = set()
+    for path in sorted(paths):
+        if match := SHARD_PATH.fullmatch(path):
+            suffixes.add((match["configuration"], match["suffix"]))
+            split = found.setdefault((match["configuration"], match["split"]), {})
+            if int(match["index"]) in split:
+                raise DataError(
+                    "holds the shards of a split twice, divided in two ways", where=f"{root}/{path}"
+                )
+            split[int(match["index"])] = (path, int(match["count"]))
+    if not found:
+        return None
+    # The metadata beside tar shards are Parquet.
+    formats = {SUFFIXES[suffix] for name, suffix in suffixes if name != METADATA}
+    if len(formats) > 1:
+        raise DataError(
+            f"holds shards of several formats ({', '.join(sorted(formats))})", where=str(root)
+        )
+    shards: dict[str, dict[str, tuple[StoredShard, ...]]] = {}
+    for (name, split_name), numbered in sorted(found.items()):
+        counts = {count for _, count in numbered.values()}
+        if len(counts) > 1 or len(numbered) != min(counts):
+            raise DataError(
+                f"{len(numbered)} of {max(counts)} shards of {name}/{split_name} are there",
+                where=str(root),
+                fix="get the others too",
+            )
+        shards.setdefault(name, {})[split_name] = tuple(
+            StoredShard(numbered[index][0]) for index in sorted(numbered)
+        )
+    return DatasetFolder(root, formats.pop() if formats else "parquet", shards)

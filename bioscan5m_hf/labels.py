@@ -1,0 +1,43 @@
+"""``labels``: the vocabulary of a rank, from wherever the data lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from bioscan5m_hf.opening import open_data
+from bioscan5m_hf.vocabulary import Vocabulary, check_rank
+
+
+def labels(
+    path: str | os.PathLike[str],
+    rank: str,
+    *,
+    revision: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> Vocabulary:
+    """The distinct values of a rank over all records, whatever their split, in sorted order.
+
+        species = labels("bioscan-5m", "species")
+        species.names[17], species.index("Megaselia abdita"), species.counts["train"]
+
+    An index is the one that the package ``bioscan-dataset`` gives, but for an absent label, which
+    is ``None`` here and -1 there.
+
+    Args:
+        path: As ``load_dataset`` takes it.
+        rank: ``phylum``, ``class``, ``order``, ``family``, ``subfamily``, ``genus``, ``species``
+            or ``dna_bin``.
+        revision: A branch, tag or commit of a repository.
+        storage_options: What a remote file system is opened with, such as a token.
+        cache_dir: Where the vocabularies of a raw release are kept once they are counted.
+
+    Raises:
+        UnknownName: There is no such rank.
+        ReleaseNotFound: There is no data there.
+    """
+    check_rank(rank)
+    data = open_data(path, revision=revision, options=storage_options, cache_dir=cache_dir)
+    return data.vocabulary(rank)

@@ -1,0 +1,106 @@
+"""Find out what lies behind a path: a dataset folder or a raw release."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from bioscan5m_hf.data import Data, StoredData
+from bioscan5m_hf.errors import ReleaseNotFound
+from bioscan5m_hf.folder import folder_of, open_folder
+from bioscan5m_hf.remote import Location, RemotePath, location_of
+
+NAME: Final = "bioscan-5m"
+PATH_VARIABLE: Final = "BIOSCAN5M_PATH"
+_REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def resolve(
+    path: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Location:
+    """Find the folder that a path means.
+
+    Args:
+        path: A folder; a URL; a repository of the Hub such as ``user/bioscan-5m``; or
+            ``bioscan-5m``, which is a folder of that name here, else what the environment
+            variable ``BIOSCAN5M_PATH`` names.
+        revision: A branch, tag or commit of a repository.
+        options: What a remote file system wants to be opened with.
+
+    Raises:
+        ReleaseNotFound: There is no such folder.
+    """
+    text = os.fspath(path)
+    found = location_of(text, options)
+    if isinstance(found, RemotePath):
+        return _revised(found, revision)
+    found = found.expanduser()
+    if found.is_dir():
+        return found
+    if text == NAME:
+        named = os.environ.get(PATH_VARIABLE)
+        if not named:
+            raise ReleaseNotFound(
+                f"there is no folder {NAME!r} here, and {PATH_VARIABLE} is not set",
+                fix=f"set {PATH_VARIABLE} to a dataset folder, a raw release or a repository of "
+                "the Hub; make a folder with: bioscan5m convert RELEASE --output bioscan-5m",
+            )
+        if named == NAME:
+            raise ReleaseNotFound(
+                f"{PATH_VARIABLE} is {NAME!r} itself, and there is no such folder"
+            )
+        return resolve(named, revision=revision, options=options)
+    if found.exists():
+        raise ReleaseNotFound("is not a folder", where=text, fix="give the folder it lies in")
+    if _REPOSITORY.fullmatch(text) and not text.startswith("."):
+        return _revised(location_of(f"hf://datasets/{text}", options), revision)
+    raise ReleaseNotFound(
+        "there is no such folder",
+        where=text,
+        fix="give a folder, a URL, or a repository of the Hub such as user/bioscan-5m",
+    )
+
+
+def _revised(location: Location, revision: str | None) -> Location:
+    if revision is None or not isinstance(location, RemotePath):
+        return location
+    match = re.fullmatch(r"(hf://datasets/[^/]+/[^/@]+)(?:@[^/]+)?(/.*)?", location.url)
+    if match is None:
+        return location
+    quoted = revision.replace("/", "%2F")
+    return RemotePath(f"{match[1]}@{quoted}{match[2] or ''}", location.options)
+
+
+def open_data(
+    path: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> Data:
+    """Open a dataset folder or a raw release.
+
+    Args:
+        path: See ``resolve``.
+        revision: A branch, tag or commit of a repository.
+        options: What a remote file system wants to be opened with.
+        cache_dir: Where the index of a raw release is kept.
+
+    Raises:
+        ReleaseNotFound: There is neither.
+    """
+    del cache_dir
+    root = resolve(path, revision=revision, options=options)
+    folder = open_folder(root)
+    if folder is None and isinstance(root, Path):
+        names = [p.relative_to(root).as_posix() for p in root.glob("*/*") if p.is_file()]
+        folder = folder_of(root, names)
+    if folder is None:
+        raise ReleaseNotFound("nothing of BIOSCAN-5M here", where=str(root))
+    return StoredData(folder)

@@ -1,0 +1,266 @@
+"""Pieces of a dataset folder: what one worker reads at a time, one class for each format.
+
+Of a row that is not wanted no image is looked at: the columns that decide are read first.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bioscan5m_hf.choice import Choice, Numbers
+from bioscan5m_hf.errors import ArchiveError, DataError
+from bioscan5m_hf.remote import Location, ReadAhead, open_location
+from bioscan5m_hf.schema import IMAGE_COLUMN, IMAGE_TYPE, arrow_schema
+from bioscan5m_hf.sources import Source, SourceStream
+
+_TAR_BATCH: Final = 200
+
+
+class Piece(Protocol):
+    """A part of a split, small enough to be handed to a worker by its description."""
+
+    def read(self, choice: Choice) -> Iterator[pa.Table]:
+        """The rows that are wanted, in order, with the columns that are wanted at least."""
+        ...
+
+    def divide(self) -> list[Piece]:
+        """The same rows as several pieces, where that is possible."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetPiece:
+    """A Parquet shard, or some row groups of it.
+
+    Attributes:
+        path: Where it is.
+        groups: The numbers of the row groups; all by default.
+    """
+
+    path: Location
+    groups: tuple[int, ...] | None = None
+
+    def read(self, choice: Choice) -> Iterator[pa.Table]:
+        """The rows that are wanted; of a row group without any, only what decides is read."""
+        with _opened_parquet(self.path) as file:
+            for group in self._numbers(file):
+                yield from _read_parts(
+                    choice,
+                    lambda names, group=group: file.read_row_group(
+                        group, columns=list(names), use_threads=False
+                    ),
+                )
+
+    def _numbers(self, file: pq.ParquetFile) -> tuple[int, ...]:
+        return tuple(range(file.num_row_groups)) if self.groups is None else self.groups
+
+    def divide(self) -> list[Piece]:
+        """One piece for each row group."""
+        with _opened_parquet(self.path) as file:
+            return [ParquetPiece(self.path, (group,)) for group in self._numbers(file)]
+
+
+@dataclass(frozen=True, slots=True)
+class ArrowPiece:
+    """An Arrow shard, or some record batches of it.
+
+    Attributes:
+        path: Where it is.
+        batches: The numbers of the record batches; all by default.
+    """
+
+    path: Location
+    batches: tuple[int, ...] | None = None
+
+    def read(self, choice: Choice) -> Iterator[pa.Table]:
+        """The rows that are wanted; of a batch without any, only what decides is read."""
+        with _opened_arrow(self.path) as stream:
+            for number in self._numbers(stream):
+                yield from _read_parts(
+                    choice, lambda names, number=number: _read_batch(stream, number, names)
+                )
+
+    def _numbers(self, stream: Any) -> tuple[int, ...]:
+        count = pa.ipc.open_file(stream).num_record_batches
+        return tuple(range(count)) if self.batches is None else self.batches
+
+    def divide(self) -> list[Piece]:
+        """One piece for each record batch."""
+        with _opened_arrow(self.path) as stream:
+            return [ArrowPiece(self.path, (number,)) for number in self._numbers(stream)]
+
+
+@dataclass(frozen=True, slots=True)
+class TarPiece:
+    """A WebDataset shard: ``<processid>.jpg`` and ``<processid>.json`` of each specimen.
+
+    Attributes:
+        path: Where it is.
+    """
+
+    path: Location
+
+    def read(self, choice: Choice) -> Iterator[pa.Table]:
+        """The rows that are wanted; images of others are passed over."""
+        with open_location(self.path) as file:
+            source: Source = file if isinstance(self.path, Path) else ReadAhead(file)
+            samples = _samples(source, str(self.path))
+            for rows, images in iter(lambda: _take(samples, _TAR_BATCH), ([], [])):
+                yield from _sample_table(source, str(self.path), rows, images, choice)
+
+    def divide(self) -> list[Piece]:
+        """A tar has no directory, so it stays whole."""
+        return [self]
+
+
+_KINDS: Final = {".parquet": ParquetPiece, ".arrow": ArrowPiece, ".tar": TarPiece}
+
+
+def shard_piece(path: Location) -> Piece:
+    """The piece that a whole shard makes.
+
+    Args:
+        path: Where the shard is; its suffix tells its format.
+    """
+    return _KINDS[PurePosixPath(str(path)).suffix](path)
+
+
+def _read_parts(choice: Choice, read: Any) -> Iterator[pa.Table]:
+    """Read what decides, then the rest of the rows that are wanted."""
+    deciding = choice.deciding
+    if not deciding:
+        table: pa.Table = read(choice.columns)
+        yield table
+        return
+    first: pa.Table = read(deciding)
+    chosen = choice.rows(first)
+    if not len(chosen):
+        return
+    missing = [name for name in choice.columns if name not in deciding]
+    table = _taken(first, chosen)
+    if missing:
+        for field, column in _columns(_taken(read(missing), chosen)):
+            table = table.append_column(field, column)
+    yield table.select(list(choice.columns))
+
+
+def _columns(table: pa.Table) -> Iterator[tuple[pa.Field, pa.ChunkedArray]]:
+    yield from zip(table.schema, table.columns, strict=True)
+
+
+def _taken(table: pa.Table, chosen: Numbers) -> pa.Table:
+    if len(chosen) == table.num_rows:
+        return table
+    return table.take(pa.array(chosen))
+
+
+# ------------------------------------------------------------------------------------ opening
+
+
+def _opened_parquet(path: Location) -> pq.ParquetFile:
+    try:
+        if isinstance(path, Path):
+            return pq.ParquetFile(path, memory_map=True)
+        return pq.ParquetFile(_python_file(path), pre_buffer=True)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _opened_arrow(path: Location) -> Any:
+    try:
+        return pa.memory_map(str(path)) if isinstance(path, Path) else _python_file(path)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _python_file(path: Location) -> pa.PythonFile:
+    return pa.PythonFile(SourceStream(open_location(path)), mode="r")
+
+
+def _damaged(path: Location, error: Exception) -> ArchiveError:
+    return ArchiveError(f"cannot be read ({error})", where=str(path), fix="get it again")
+
+
+def _read_batch(stream: Any, number: int, names: tuple[str, ...]) -> pa.Table:
+    schema = pa.ipc.open_file(stream).schema
+    fields = sorted(schema.get_field_index(name) for name in names)
+    reader = pa.ipc.open_file(
+        stream, options=pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
+    )
+    return pa.Table.from_batches([reader.get_batch(number)])
+
+
+# ----------------------------------------------------------------------------------- WebDataset
+
+_Extent = tuple[int, int]
+_Sample = tuple[dict[str, Any], _Extent | None]
+
+
+def _samples(source: Source, where: str) -> Iterator[_Sample]:
+    """The metadata of each specimen, and where in the tar its image lies."""
+    key: str | None = None
+    row: dict[str, Any] | None = None
+    extent: _Extent | None = None
+    try:
+        with tarfile.open(fileobj=SourceStream(source), mode="r:") as tar:
+            for entry in tar:
+                # Else it remembers every member.
+                tar.members = []
+                stem, _, suffix = entry.name.partition(".")
+                if stem != key:
+                    if key is not None:
+                        yield _whole(key, row, where), extent
+                    key, row, extent = stem, None, None
+                if suffix == "json":
+                    row = json.loads(source.read_at(entry.offset_data, entry.size))
+                elif suffix == "jpg":
+                    extent = (entry.offset_data, entry.size)
+    except (tarfile.TarError, ValueError) as error:
+        raise ArchiveError(f"cannot be read ({error})", where=where, fix="get it again") from error
+    if key is not None:
+        yield _whole(key, row, where), extent
+
+
+def _whole(key: str, row: dict[str, Any] | None, where: str) -> dict[str, Any]:
+    if row is None:
+        raise DataError(f"{key}.json is not beside {key}.jpg", where=where, fix="get it again")
+    return row
+
+
+def _take(samples: Iterator[_Sample], count: int) -> tuple[list[Any], list[Any]]:
+    taken = list(itertools.islice(samples, count))
+    return [row for row, _ in taken], [extent for _, extent in taken]
+
+
+def _sample_table(
+    source: Source,
+    where: str,
+    rows: list[dict[str, Any]],
+    extents: list[_Extent | None],
+    choice: Choice,
+) -> Iterator[pa.Table]:
+    table = pa.Table.from_pylist(rows, schema=arrow_schema(image=False))
+    chosen = choice.rows(table) if choice.deciding else np.arange(table.num_rows)
+    if not len(chosen):
+        return
+    table = _taken(table, chosen)
+    if choice.image:
+        names = table["processid"].to_pylist()
+        images = []
+        for number, name in zip(chosen.tolist(), names, strict=True):
+            extent = extents[number]
+            if extent is None:
+                raise DataError(f"{name}.jpg is not there", where=where, fix="get it again")
+            images.append({"bytes": source.read_at(*extent), "path": f"{name}.jpg"})
+        table = table.append_column(IMAGE_COLUMN, pa.array(images, IMAGE_TYPE))
+    yield table.select(list(choice.columns))

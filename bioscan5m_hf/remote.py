@@ -1,0 +1,344 @@
+"""Files that are read over a network, by ranges of bytes."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from bioscan5m_hf.errors import ArchiveError, UsageError
+from bioscan5m_hf.sources import LocalFile, Source
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+Options = tuple[tuple[str, Any], ...]
+
+_TIMEOUT_SECONDS: Final = 60
+_ATTEMPTS: Final = 4
+_FIRST_WAIT_SECONDS: Final = 0.5
+_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_SMALLEST_READ: Final = 1 << 16
+_LARGEST_READ: Final = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePath:
+    """A file or folder behind a URL.
+
+    Attributes:
+        url: Such as ``https://host/folder/file.zip`` or ``hf://datasets/user/name/file.zip``.
+        options: What the file system wants to be opened with, such as a token.
+    """
+
+    url: str
+    options: Options = ()
+
+    @property
+    def name(self) -> str:
+        """The last part of the URL."""
+        return PurePosixPath(self.url).name
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the URL, from the scheme on."""
+        return PurePosixPath(self.url).parts
+
+    @property
+    def is_http(self) -> bool:
+        """Whether it is read by HTTP without a file system in between."""
+        return self.url.startswith(("http://", "https://"))
+
+    def __truediv__(self, below: str) -> RemotePath:
+        return RemotePath(f"{self.url.rstrip('/')}/{below}", self.options)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Location = Path | RemotePath
+
+
+def location_of(path: str | Path, options: Mapping[str, Any] | None = None) -> Location:
+    """Tell a URL from a path.
+
+    Args:
+        path: Either.
+        options: What a remote file system wants to be opened with.
+    """
+    text = str(path)
+    if "://" not in text:
+        return Path(path)
+    if text.startswith("file://"):
+        return Path(text.removeprefix("file://"))
+    return RemotePath(text.rstrip("/"), tuple(sorted((options or {}).items())))
+
+
+class HttpFile:
+    """A file behind an HTTP server that serves ranges of bytes.
+
+    Args:
+        path: Its URL.
+
+    Attributes:
+        location: The URL.
+        size: Its length in bytes.
+        version: What the server says to tell one state of the file from another.
+
+    Raises:
+        ArchiveError: It cannot be reached, or the server does not tell its length.
+    """
+
+    def __init__(self, path: RemotePath) -> None:
+        self.location = path.url
+        self._headers = {str(k): str(v) for k, v in dict(path.options).get("headers", {}).items()}
+        headers = self._head()
+        self.version = headers.get("ETag") or headers.get("Last-Modified") or ""
+
+    def _head(self) -> http.client.HTTPMessage:
+        try:
+            with _request("HEAD", self.location, self._headers) as answer:
+                headers: http.client.HTTPMessage = answer.headers
+            length = headers.get("Content-Length")
+        except urllib.error.HTTPError as error:
+            if error.code not in (403, 405, 501):
+                raise _failed(self.location, error) from error
+            # Signed addresses, and some servers, allow no HEAD.
+            headers, length = self._first_byte()
+        except (OSError, http.client.HTTPException) as error:
+            raise _failed(self.location, error) from error
+        if length is None or not length.isdigit():
+            raise ArchiveError("the server does not tell its length", where=self.location)
+        self.size = int(length)
+        return headers
+
+    def _first_byte(self) -> tuple[http.client.HTTPMessage, str | None]:
+        try:
+            with _request("GET", self.location, {**self._headers, "Range": "bytes=0-0"}) as answer:
+                total = answer.headers.get("Content-Range", "").rpartition("/")[2]
+                return answer.headers, total or None
+        except (OSError, http.client.HTTPException) as error:
+            raise _failed(self.location, error) from error
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read up to ``length`` bytes from ``offset`` with one request."""
+        length = min(length, self.size - offset)
+        if length <= 0:
+            return b""
+        wanted = {**self._headers, "Range": f"bytes={offset}-{offset + length - 1}"}
+        try:
+            data, status = _fetch(self.location, wanted, length)
+        except (OSError, http.client.HTTPException) as error:
+            raise _failed(self.location, error, offset) from error
+        if status != http.client.PARTIAL_CONTENT and not (offset == 0 and length == self.size):
+            raise ArchiveError(
+                "the server does not serve ranges of bytes",
+                where=self.location,
+                fix="download the file and give the path of its folder",
+            )
+        return data
+
+    def close(self) -> None:
+        """Nothing is held between requests."""
+
+    def __enter__(self) -> HttpFile:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _fetch(url: str, headers: Mapping[str, str], length: int) -> tuple[bytes, int]:
+    """One range, asked for again where the connection breaks or the server is busy."""
+    wait = _FIRST_WAIT_SECONDS
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with _request("GET", url, headers) as answer:
+                data: bytes = answer.read(length)
+                if len(data) < length:
+                    raise http.client.IncompleteRead(data, length - len(data))
+                return data, answer.status
+        except urllib.error.HTTPError as error:
+            if error.code not in _PASSING or attempt == _ATTEMPTS:
+                raise
+        except (OSError, http.client.HTTPException):
+            if attempt == _ATTEMPTS:
+                raise
+        time.sleep(wait)
+        wait *= 2
+    raise AssertionError("the last attempt returns or raises")
+
+
+@contextmanager
+def _request(method: str, url: str, headers: Mapping[str, str]) -> Iterator[Any]:
+    request = urllib.request.Request(url, headers=dict(headers), method=method)  # noqa: S310 - http only
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
+        yield answer
+
+
+def _failed(url: str, error: Exception, offset: int | None = None) -> ArchiveError:
+    where = "" if offset is None else f" at byte {offset:,}"
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()
+        told = f"the server answers {error.code} {error.reason}"
+    else:
+        told = str(getattr(error, "reason", None) or error) or type(error).__name__
+    return ArchiveError(f"cannot be read{where} ({told})", where=url)
+
+
+class FsspecFile:
+    """A file of any file system that ``fsspec`` knows.
+
+    Args:
+        path: Its URL.
+
+    Raises:
+        ArchiveError: It cannot be opened.
+    """
+
+    def __init__(self, path: RemotePath) -> None:
+        self.location = path.url
+        self._fs, self._path = file_system(path)
+        try:
+            info = self._fs.info(self._path)
+        except (OSError, ValueError) as error:
+            raise ArchiveError(f"cannot be opened ({error})", where=self.location) from error
+        if info.get("size") is None:
+            raise ArchiveError("its length is not known", where=self.location)
+        self.size = int(info["size"])
+        known = ("ETag", "etag", "blob_id", "xet_hash", "mtime", "LastModified", "created")
+        self.version = str([info[key] for key in known if info.get(key)])
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read up to ``length`` bytes from ``offset``."""
+        stop = min(offset + length, self.size)
+        if stop <= offset:
+            return b""
+        try:
+            data: bytes = self._fs.cat_file(self._path, start=offset, end=stop)
+        except (OSError, ValueError) as error:
+            raise ArchiveError(
+                f"cannot be read at byte {offset:,} ({error})", where=self.location
+            ) from error
+        if len(data) < stop - offset:
+            raise ArchiveError(f"breaks off at byte {offset + len(data):,}", where=self.location)
+        return data
+
+    def close(self) -> None:
+        """The file system is shared and stays."""
+
+    def __enter__(self) -> FsspecFile:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def file_system(path: RemotePath) -> tuple[AbstractFileSystem, str]:
+    """The file system behind a URL, and how it names the file.
+
+    Raises:
+        UsageError: The scheme is not known, or what serves it is not installed.
+    """
+    import fsspec
+
+    try:
+        system, name = fsspec.core.url_to_fs(path.url, **dict(path.options))
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"this URL cannot be read ({error})", where=path.url) from error
+    return system, str(name)
+
+
+class ReadAhead:
+    """A source that reads on while it is read in order, ever more at a time.
+
+    Args:
+        source: What is read.
+        largest: How many bytes are asked for at most beyond what is wanted.
+    """
+
+    def __init__(self, source: Source, largest: int = _LARGEST_READ) -> None:
+        self.location = source.location
+        self.size = source.size
+        self._source = source
+        self._largest = largest
+        self._ahead = _SMALLEST_READ
+        self._start = 0
+        self._held = b""
+        self._lock = threading.Lock()
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read up to ``length`` bytes from ``offset``, from what is held where possible."""
+        with self._lock:
+            stop = self._start + len(self._held)
+            if self._start <= offset and min(offset + length, self.size) <= stop:
+                return self._held[offset - self._start : offset - self._start + length]
+            in_order = self._start <= offset <= stop and self._held
+            self._ahead = min(2 * self._ahead, self._largest) if in_order else _SMALLEST_READ
+            kept = self._held[offset - self._start :] if in_order else b""
+            wanted = max(length, self._ahead) - len(kept)
+            self._held = kept + self._source.read_at(offset + len(kept), wanted)
+            self._start = offset
+            return self._held[:length]
+
+    def close(self) -> None:
+        """Close what is read."""
+        self._source.close()
+
+    def __enter__(self) -> ReadAhead:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def open_location(location: str | Location) -> LocalFile | HttpFile | FsspecFile:
+    """Open a file for random access, wherever it lies.
+
+    Raises:
+        ArchiveError: It cannot be opened.
+        UsageError: The URL's scheme is not known.
+    """
+    if isinstance(location, str):
+        location = location_of(location)
+    if isinstance(location, Path):
+        return LocalFile(location)
+    return HttpFile(location) if location.is_http else FsspecFile(location)
+
+
+def read_whole(location: Location) -> bytes:
+    """Read a small file.
+
+    Raises:
+        ArchiveError: It cannot be read.
+    """
+    with open_location(location) as source:
+        return source.read_at(0, source.size)
+
+
+def exists(location: Location) -> bool:
+    """Whether there is a file.
+
+    Raises:
+        ArchiveError: The server cannot be reached, or answers something else than yes or no.
+    """
+    if isinstance(location, Path):
+        return location.is_file()
+    if not location.is_http:
+        system, name = file_system(location)
+        return bool(system.isfile(name))
+    try:
+        HttpFile(location)
+    except ArchiveError as error:
+        cause = error.__cause__
+        if isinstance(cause, urllib.error.HTTPError) and cause.code in (403, 404, 410):
+            return False
+        raise
+    return True
