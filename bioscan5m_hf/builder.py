@@ -39,7 +39,7 @@ _VERSION = datasets.Version("1.0.0")
 
 
 @dataclass(eq=False)
-class Bioscan5MConfig(datasets.BuilderConfig):
+class Bioscan5MConfig(datasets.BuilderConfig):  # type: ignore[misc]
     """What can be asked of the builder beside a configuration's name.
 
     Attributes:

@@ -23,13 +23,12 @@ from bioscan5m_hf.vocabulary import (
 
 
 class Data(Protocol):
-    """What the builder reads.
+    """What the builder reads."""
 
-    Attributes:
-        root: Where it is.
-    """
-
-    root: Location
+    @property
+    def root(self) -> Location:
+        """Where it is."""
+        ...
 
     def splits(self, configuration: Configuration) -> list[Split]:
         """The splits of a configuration that there is data of."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from bioscan5m_hf.errors import UnknownName, UsageError
 from bioscan5m_hf.schema import arrow_schema, column_names
 
 Condition = tuple[str, str, Any]
-Where = pc.Expression | list[Condition] | list[list[Condition]] | Condition
+Where: TypeAlias = pc.Expression | list[Condition] | list[list[Condition]] | Condition
 
 _COMPARISONS: Final[dict[str, Callable[[pc.Expression, Any], pc.Expression]]] = {
     "==": lambda field, value: field == value,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from bioscan5m_hf.errors import UnknownName, UsageError
 from bioscan5m_hf.names import Term, parse_split
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bioscan5m_hf.data import Data
 
-    Loaded = Dataset | DatasetDict | IterableDataset | IterableDatasetDict | list[Any]
+    Loaded: TypeAlias = Dataset | DatasetDict | IterableDataset | IterableDatasetDict | list[Any]
 
 OURS: Final = (
     "columns",

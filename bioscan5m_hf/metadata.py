@@ -6,11 +6,13 @@ of either. Only the empty string is a missing value: ``NA``, ``None`` and ``nan`
 
 from __future__ import annotations
 
+import io
 import itertools
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -22,6 +24,7 @@ import pyarrow.csv as pacsv
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.jsonld import Pairs, read_objects
 from bioscan5m_hf.release import MetadataFile
+from bioscan5m_hf.remote import Location, ReadAhead, open_location
 from bioscan5m_hf.schema import (
     COLUMNS,
     SPLITS,
@@ -31,6 +34,7 @@ from bioscan5m_hf.schema import (
     check_columns,
     column_names,
 )
+from bioscan5m_hf.sources import SourceStream
 
 ROW: Final = "row"
 """The column of the batches that says which record of its file a row was, the header being 1."""
@@ -42,6 +46,7 @@ ROW_SCHEMA: Final = pa.schema(
 # One row has to fit into a block; upstream's longest has some 3,000 bytes.
 _BLOCK_BYTES: Final = 4 << 20
 _JSON_BATCH: Final = 4096
+_PIPE_BYTES: Final = 1 << 16
 # A name must work as a file name, and as a WebDataset key: that ends at the first dot, readers pass
 # over one that begins with two underscores, and a tar header has 100 bytes for it.
 _PLAIN_NAME: Final = r"^(?:[^_/\\.\x00-\x1f\x7f]|_[^_/\\.\x00-\x1f\x7f])[^/\\.\x00-\x1f\x7f]*$"
@@ -111,17 +116,27 @@ def _raiser(label: str) -> OnBadRow:
 @contextmanager
 def _opened(file: MetadataFile) -> Iterator[BinaryIO]:
     try:
-        if file.member is None:
-            with file.path.open("rb") as stream:
+        with _bytes_of(file.path) as stream:
+            if file.member is None:
                 yield stream
-        else:
-            with zipfile.ZipFile(file.path) as archive, archive.open(file.member) as member:
-                yield member  # type: ignore[misc]
+            else:
+                with zipfile.ZipFile(stream) as archive, archive.open(file.member) as member:
+                    yield member  # type: ignore[misc]
     # A damaged zip says so by the first three; an encrypted member by a RuntimeError.
     except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
         raise MetadataError(
             f"cannot be read ({error})", where=str(file.path), fix="download it again"
         ) from error
+
+
+@contextmanager
+def _bytes_of(path: Location) -> Iterator[BinaryIO]:
+    if isinstance(path, Path):
+        with path.open("rb") as stream:
+            yield stream
+        return
+    with ReadAhead(open_location(path)) as source:
+        yield io.BufferedReader(SourceStream(source), _PIPE_BYTES)
 
 
 def _check_header(names: list[str], label: str) -> None:

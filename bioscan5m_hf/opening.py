@@ -11,7 +11,10 @@ from typing import Any, Final
 from bioscan5m_hf.data import Data, StoredData
 from bioscan5m_hf.errors import ReleaseNotFound
 from bioscan5m_hf.folder import folder_of, open_folder
+from bioscan5m_hf.raw import RawData
+from bioscan5m_hf.release import find_release, gather
 from bioscan5m_hf.remote import Location, RemotePath, location_of
+from bioscan5m_hf.remote_release import list_files, probe_release
 
 NAME: Final = "bioscan-5m"
 PATH_VARIABLE: Final = "BIOSCAN5M_PATH"
@@ -95,12 +98,34 @@ def open_data(
     Raises:
         ReleaseNotFound: There is neither.
     """
-    del cache_dir
     root = resolve(path, revision=revision, options=options)
     folder = open_folder(root)
     if folder is None and isinstance(root, Path):
         names = [p.relative_to(root).as_posix() for p in root.glob("*/*") if p.is_file()]
         folder = folder_of(root, names)
-    if folder is None:
-        raise ReleaseNotFound("nothing of BIOSCAN-5M here", where=str(root))
-    return StoredData(folder)
+    if folder is not None:
+        return StoredData(folder)
+    if isinstance(root, Path):
+        return RawData(find_release(root), index_cache(cache_dir))
+    return _open_remote(root, index_cache(cache_dir))
+
+
+def _open_remote(root: RemotePath, cache: Path) -> Data:
+    listed = list_files(root)
+    if listed is not None:
+        below = [str(path).removeprefix(f"{root.url}/") for path in listed]
+        folder = folder_of(root, below)
+        if folder is not None:
+            return StoredData(folder)
+    return RawData(gather(root, listed or probe_release(root)), cache)
+
+
+def index_cache(cache_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Where the index of a raw release is kept: in the cache of ``datasets``.
+
+    Args:
+        cache_dir: Another cache than the usual one.
+    """
+    from datasets import config
+
+    return Path(cache_dir or config.HF_DATASETS_CACHE).expanduser() / "bioscan5m_index"

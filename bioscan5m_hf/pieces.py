@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Protocol
@@ -123,7 +123,11 @@ class TarPiece:
         return [self]
 
 
-_KINDS: Final = {".parquet": ParquetPiece, ".arrow": ArrowPiece, ".tar": TarPiece}
+_KINDS: Final[dict[str, Callable[[Location], Piece]]] = {
+    ".parquet": ParquetPiece,
+    ".arrow": ArrowPiece,
+    ".tar": TarPiece,
+}
 
 
 def shard_piece(path: Location) -> Piece:
@@ -215,7 +219,7 @@ def _samples(source: Source, where: str) -> Iterator[_Sample]:
         with tarfile.open(fileobj=SourceStream(source), mode="r:") as tar:
             for entry in tar:
                 # Else it remembers every member.
-                tar.members = []
+                tar.members = []  # type: ignore[attr-defined]
                 stem, _, suffix = entry.name.partition(".")
                 if stem != key:
                     if key is not None:

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from bioscan5m_hf.errors import ArchiveError, MetadataError, ReleaseNotFound
+from bioscan5m_hf.remote import Location, ReadAhead, open_location
 from bioscan5m_hf.schema import SPLITS, Split
+from bioscan5m_hf.sources import SourceStream
 from bioscan5m_hf.variants import PACKAGES, PARTITIONS, package_named, package_names
 
 Form = Literal["csv", "jsonld"]
@@ -53,7 +55,7 @@ class Archive:
         part: Its number among the parts of a package; ``None`` where it is whole.
     """
 
-    path: Path
+    path: Location
     package: str
     partition: str | None
     part: int | None
@@ -94,7 +96,7 @@ class MetadataFile:
         member: Its name in the zip; ``None`` for a file.
     """
 
-    path: Path
+    path: Location
     form: Form
     member: str | None = None
 
@@ -142,11 +144,11 @@ class Release:
         notes: Files that look like a part of a release but are not used, as sentences.
     """
 
-    root: Path
+    root: Location
     archives: tuple[Archive, ...]
     folders: tuple[ImageFolder, ...]
     metadata: MetadataFile
-    bbox: Path | None
+    bbox: Location | None
     notes: tuple[str, ...]
 
     @property
@@ -231,15 +233,30 @@ def find_release(root: str | Path) -> Release:
         raise ReleaseNotFound(
             what, where=str(folder), fix="give the folder that holds upstream's zips"
         )
+    return gather(folder, _walk(folder, _DEPTH))
+
+
+def gather(root: Location, paths: Iterable[Location]) -> Release:
+    """Tell archives, images and metadata from other files by their names.
+
+    Args:
+        root: The folder, for messages.
+        paths: The files in it, and its folders named ``images``.
+
+    Raises:
+        ReleaseNotFound: There are neither archives nor unpacked images, or there is no metadata.
+        MetadataError: There are several metadata files that cannot all be the same.
+        ArchiveError: The metadata zip cannot be read.
+    """
     archives: list[Archive] = []
     folders: list[ImageFolder] = []
     metadata: list[MetadataFile] = []
-    metadata_zips: list[Path] = []
-    boxes: list[Path] = []
+    metadata_zips: list[Location] = []
+    boxes: list[Location] = []
     notes: list[str] = []
-    for path in _walk(folder, _DEPTH):
+    for path in paths:
         name = path.name
-        if path.is_dir():
+        if isinstance(path, Path) and path.is_dir():
             folders += _image_folders(path)
         elif match := _ARCHIVE.fullmatch(name):
             archives.append(_archive(path, match))
@@ -255,13 +272,13 @@ def find_release(root: str | Path) -> Release:
     if not archives and not folders:
         raise ReleaseNotFound(
             "no images of BIOSCAN-5M in this folder",
-            where=str(folder),
+            where=str(root),
             fix="expected zips such as BIOSCAN_5M_cropped_256_train.zip, "
             "or an unpacked bioscan5m/images",
         )
-    chosen = _choose_metadata(folder, metadata, metadata_zips, notes)
+    chosen = _choose_metadata(root, metadata, metadata_zips, notes)
     return Release(
-        root=folder,
+        root=root,
         archives=tuple(sorted(archives, key=lambda archive: str(archive.path))),
         folders=tuple(sorted(folders, key=lambda found: str(found.path))),
         metadata=chosen,
@@ -285,7 +302,7 @@ def _walk(folder: Path, depth: int) -> Iterator[Path]:
             yield from _walk(entry, depth - 1)
 
 
-def _archive(path: Path, match: re.Match[str]) -> Archive:
+def _archive(path: Location, match: re.Match[str]) -> Archive:
     partition, part = match["partition"], match["part"]
     return Archive(
         path,
@@ -303,7 +320,7 @@ def _image_folders(images: Path) -> Iterator[ImageFolder]:
 
 
 def _choose_metadata(
-    root: Path, loose: list[MetadataFile], zips: list[Path], notes: list[str]
+    root: Location, loose: list[MetadataFile], zips: list[Location], notes: list[str]
 ) -> MetadataFile:
     """Prefer csv to JSON-LD, and a loose file to the zip; all of them hold the same rows."""
     packed = [] if any(file.form == "csv" for file in loose) else _members_of(zips)
@@ -326,7 +343,7 @@ def _choose_metadata(
 
 def _only_one(candidates: list[MetadataFile]) -> MetadataFile:
     candidates = sorted(candidates, key=lambda file: (len(file.path.parts), str(file.path)))
-    if candidates[0].member is None and len({file.path.stat().st_size for file in candidates}) > 1:
+    if candidates[0].member is None and len({_size(file.path) for file in candidates}) > 1:
         raise MetadataError(
             f"two different metadata files: {candidates[0].path} and {candidates[1].path}",
             fix="keep the one that belongs to the images",
@@ -334,12 +351,19 @@ def _only_one(candidates: list[MetadataFile]) -> MetadataFile:
     return candidates[0]
 
 
-def _members_of(zips: list[Path]) -> list[MetadataFile]:
+def _size(path: Location) -> int:
+    with open_location(path) as source:
+        return source.size
+
+
+def _members_of(zips: list[Location]) -> list[MetadataFile]:
     found: list[MetadataFile] = []
     for path in zips:
         try:
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
+            with open_location(path) as source:
+                reader = source if isinstance(path, Path) else ReadAhead(source)
+                with zipfile.ZipFile(SourceStream(reader)) as archive:
+                    names = archive.namelist()
         except (zipfile.BadZipFile, OSError) as error:
             raise ArchiveError(
                 f"cannot be read as a zip ({error})", where=str(path), fix="download it again"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from bioscan5m_hf.errors import ArchiveError, UsageError
 from bioscan5m_hf.sources import LocalFile, Source
@@ -148,7 +148,7 @@ class HttpFile:
     def close(self) -> None:
         """Nothing is held between requests."""
 
-    def __enter__(self) -> HttpFile:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -234,7 +234,7 @@ class FsspecFile:
     def close(self) -> None:
         """The file system is shared and stays."""
 
-    def __enter__(self) -> FsspecFile:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -292,14 +292,14 @@ class ReadAhead:
         """Close what is read."""
         self._source.close()
 
-    def __enter__(self) -> ReadAhead:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
 
 
-def open_location(location: str | Location) -> LocalFile | HttpFile | FsspecFile:
+def open_location(location: str | Location) -> Source:
     """Open a file for random access, wherever it lies.
 
     Raises:

@@ -29,6 +29,10 @@ class Source(Protocol):
         """Give back what the source holds."""
         ...
 
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
 
 class LocalFile:
     """A file on a disk, read without a shared position, so that threads can share it.

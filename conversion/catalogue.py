@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioscan5m_hf.errors import MetadataError, OutputError
+from bioscan5m_hf.members import IMAGE_SCHEMA, Stray, read_images
 from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, OnBadRow, read_metadata
 from bioscan5m_hf.release import MetadataFile, Selection
 from bioscan5m_hf.schema import SPLITS, Split, column_names
 from conversion.findings import Finding
-from conversion.members import IMAGE_SCHEMA, Stray, read_images
 from conversion.streams import Ahead
 
 MEMORY: Final = "500MB"

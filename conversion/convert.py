@@ -122,7 +122,7 @@ def convert(options: ConvertOptions, reporter: Reporter) -> Summary:
         BioscanError: See the tree in ``bioscan5m_hf.errors``; nothing is left half-written.
     """
     release = find_release(options.release)
-    _check_places(release.root, options.output)
+    _check_places(options.release, options.output)
     wanted = options.packages or tuple(release.packages)
     selected = [select(release, package, options.splits) for package in wanted]
     for note in (*release.notes, *(note for found, _ in selected for note in found.notes)):

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bioscan5m_hf.members import source_labels
 from bioscan5m_hf.metadata import BadRow
 from bioscan5m_hf.release import Release, Selection, find_release
 from bioscan5m_hf.schema import SPLITS, Split
 from conversion.catalogue import Catalogue, SplitCount
 from conversion.findings import Finding, bad_row_finding
-from conversion.members import source_labels
 from conversion.reconcile import Reconciliation, reconcile
 
 

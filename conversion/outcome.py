@@ -9,13 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+from bioscan5m_hf.members import source_labels
 from bioscan5m_hf.schema import split_named
 from bioscan5m_hf.variants import METADATA, package_names
 from conversion import card
 from conversion.files import write_whole
 from conversion.findings import REJECTS_NAME, Finding, read_rejects, write_rejects
 from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, SourceRecord, SplitFiles
-from conversion.members import source_labels
 from conversion.package_plan import PackagePlan, libraries
 from conversion.shard import ShardResult
 from conversion.stored_metadata import StoredMetadata

@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bioscan5m_hf.members import source_labels, source_paths
 from bioscan5m_hf.release import Release, Selection
 from bioscan5m_hf.schema import SPLITS, Split
 from conversion.catalogue import Catalogue, SplitCount
 from conversion.manifest import FORMAT_VERSION
-from conversion.members import source_labels, source_paths
 from conversion.plan import Shard, plan_shards
 from conversion.reconcile import Reconciliation, reconcile
 from conversion.shard import ShardTask

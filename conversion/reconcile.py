@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bioscan5m_hf.errors import MismatchError
+from bioscan5m_hf.members import Stray, source_labels
 from bioscan5m_hf.release import Selection
 from bioscan5m_hf.schema import Split
 from conversion.catalogue import Catalogue
 from conversion.findings import Finding
-from conversion.members import Stray, source_labels
 
 _SHOWN = 5
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -15,8 +16,8 @@ import pyarrow.compute as pc
 from bioscan5m_hf.archive import ENCRYPTED, read_directory
 from bioscan5m_hf.errors import ArchiveError
 from bioscan5m_hf.release import IMAGE_PATH, Archive, ImageFolder, Selection
+from bioscan5m_hf.remote import ReadAhead, open_location
 from bioscan5m_hf.schema import Split
-from bioscan5m_hf.sources import open_source
 
 IMAGE_SCHEMA: Final = pa.schema(
     [
@@ -98,8 +99,10 @@ def _read_archive(
 ) -> Iterator[pa.RecordBatch]:
     # Arrow's engine writes a named group as Python does before version 3, with a P.
     pattern = re.sub(r"\(\?P?<", "(?P<", IMAGE_PATH.pattern)
-    with open_source(archive.path) as source:
-        for block in read_directory(source):
+    with open_location(archive.path) as source:
+        # Tail and directory lie side by side: over a network one request is to serve both.
+        reader = source if isinstance(archive.path, Path) else ReadAhead(source)
+        for block in read_directory(reader):
             parts = pc.extract_regex(block["name"], f"^{pattern}$")
             placed = pc.and_(
                 pc.is_valid(parts),

@@ -1,0 +1,125 @@
+"""A raw release as data: nothing is converted, and nothing is unpacked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bioscan5m_hf.data import state_of
+from bioscan5m_hf.errors import ReleaseNotFound
+from bioscan5m_hf.members import source_labels
+from bioscan5m_hf.pieces import Piece
+from bioscan5m_hf.raw_index import (
+    MetadataIndex,
+    Plan,
+    index_metadata,
+    plan_images,
+    plan_metadata,
+)
+from bioscan5m_hf.raw_piece import RawPiece
+from bioscan5m_hf.release import Release, Selection
+from bioscan5m_hf.remote import Location, RemotePath, read_whole
+from bioscan5m_hf.schema import Split
+from bioscan5m_hf.variants import Configuration
+from bioscan5m_hf.vocabulary import Vocabulary, check_rank, from_parquet
+
+
+@dataclass(frozen=True, slots=True)
+class RawData:
+    """A raw release as data.
+
+    Attributes:
+        release: What was found.
+        cache: Where its index is kept.
+    """
+
+    release: Release
+    cache: Path
+
+    @property
+    def root(self) -> Location:
+        """Where it is."""
+        return self.release.root
+
+    def splits(self, configuration: Configuration) -> list[Split]:
+        """The splits of a configuration that there are archives or folders of.
+
+        Raises:
+            ReleaseNotFound: There is nothing of it.
+        """
+        package = configuration.package
+        if package is None:
+            return list(configuration.splits)
+        held = self.release.select(package, configuration.splits).splits
+        found = [split for split in configuration.splits if split.name in held]
+        if not found:
+            raise ReleaseNotFound(
+                f"this release has nothing of {configuration.name}", where=str(self.root)
+            )
+        return found
+
+    def pieces(
+        self, configuration: Configuration, split: Split, on_error: str = "stop"
+    ) -> list[Piece]:
+        """The pieces of one split; the index is made where it is not in the cache.
+
+        Raises:
+            MetadataError: The metadata are flawed.
+            ArchiveError: An archive is damaged.
+            MismatchError: A specimen has no image, or two that differ.
+        """
+        skip = on_error == "skip"
+        index = self._index(skip=skip)
+        if not index.rows[split.name]:
+            return []
+        if configuration.package is None:
+            plan = plan_metadata(index, split, self.cache)
+            return _pieces(plan, (), (), image=False, skip=skip)
+        selection = self._selection(configuration, split)
+        plan = plan_images(
+            index,
+            selection,
+            split,
+            self.cache,
+            skip=skip,
+            in_archive_order=any(isinstance(a.path, RemotePath) for a in selection.archives),
+        )
+        sources = (*(a.path for a in selection.archives), *(f.path for f in selection.folders))
+        labels = tuple(source_labels(selection))
+        return _pieces(plan, sources, labels, image=True, skip=skip)
+
+    def _selection(self, configuration: Configuration, split: Split) -> Selection:
+        assert configuration.package is not None
+        return self.release.select(configuration.package, [split])
+
+    def _index(self, *, skip: bool) -> MetadataIndex:
+        return index_metadata(self.release.metadata, self.cache, skip=skip)
+
+    def vocabulary(self, rank: str) -> Vocabulary:
+        """The distinct values of a rank, counted once and kept in the cache.
+
+        Raises:
+            UnknownName: There is no such rank.
+            MetadataError: The metadata are flawed.
+        """
+        check_rank(rank)
+        index = self._index(skip=False)
+        return from_parquet(read_whole(index.vocabularies), rank, str(index.vocabularies))
+
+    def digest(self, configuration: Configuration, split: Split) -> str:
+        """What tells the content of one split from another content."""
+        states: Iterable[str] = [state_of(self.release.metadata.path)]
+        if configuration.package is not None:
+            selection = self._selection(configuration, split)
+            states = [*states, *(state_of(archive.path) for archive in selection.archives)]
+            states = [*states, *(str(folder.path.resolve()) for folder in selection.folders)]
+        return "\0".join([split.name, *states])
+
+
+def _pieces(
+    plan: Plan, sources: tuple[Location, ...], labels: tuple[str, ...], *, image: bool, skip: bool
+) -> list[Piece]:
+    return [
+        RawPiece(plan.path, group, sources, labels, image, skip) for group in range(plan.groups)
+    ]

@@ -1,0 +1,134 @@
+"""Find a release behind a URL: by a listing where there is one, else by the known names."""
+
+from __future__ import annotations
+
+import html.parser
+import http.client
+import itertools
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from typing import Final
+
+from bioscan5m_hf.errors import ArchiveError, ReleaseNotFound
+from bioscan5m_hf.release import METADATA_STEM
+from bioscan5m_hf.remote import RemotePath, exists, file_system
+from bioscan5m_hf.variants import PACKAGES, PARTITIONS
+
+_DEPTH: Final = 4
+_LISTING_BYTES: Final = 4 << 20
+_TIMEOUT_SECONDS: Final = 60
+_MOST_PARTS: Final = 99
+
+
+def list_files(root: RemotePath) -> list[RemotePath] | None:
+    """The files below a URL, as far as they can be listed.
+
+    Args:
+        root: A folder.
+
+    Returns:
+        The files, by their names; ``None`` where the server lists nothing.
+
+    Raises:
+        ReleaseNotFound: There is no such folder.
+    """
+    if root.is_http:
+        found = list(_linked(root, _DEPTH))
+        return sorted(found, key=str) or None
+    system, folder = file_system(root)
+    try:
+        names = system.find(folder, maxdepth=_DEPTH)
+    except (OSError, ValueError) as error:
+        raise ReleaseNotFound(f"cannot be listed ({error})", where=str(root)) from error
+    below = [str(name).removeprefix(folder).lstrip("/") for name in names]
+    if not below:
+        raise ReleaseNotFound("is empty or does not exist", where=str(root))
+    return [root / name for name in sorted(below)]
+
+
+class _Links(html.parser.HTMLParser):
+    """Collects where the links of a page lead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.targets: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.targets += [value for name, value in attrs if name == "href" and value]
+
+
+def _linked(root: RemotePath, depth: int) -> Iterator[RemotePath]:
+    """The files that a server's page about a folder links to, and those of its folders."""
+    base = f"{root.url}/"
+    for target in _links(base):
+        url = urllib.parse.urljoin(base, target).partition("?")[0].partition("#")[0]
+        name = url.removeprefix(base)
+        if not url.startswith(base) or not re.fullmatch(r"[^/]+/?", name):
+            continue
+        below = root / name.rstrip("/")
+        if not name.endswith("/"):
+            yield below
+        elif depth > 1 and name != "images/":
+            yield from _linked(below, depth - 1)
+
+
+def _links(url: str) -> list[str]:
+    request = urllib.request.Request(url)  # noqa: S310 - only http comes here
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
+            if answer.headers.get_content_type() != "text/html":
+                return []
+            page = answer.read(_LISTING_BYTES).decode("utf-8", "replace")
+    except urllib.error.HTTPError as error:
+        error.close()
+        return []
+    except (OSError, http.client.HTTPException) as error:
+        raise ArchiveError(f"cannot be reached ({error})", where=url) from error
+    links = _Links()
+    links.feed(page)
+    return links.targets
+
+
+def probe_release(root: RemotePath) -> list[RemotePath]:
+    """Ask a server that lists nothing for every name that upstream's files go by.
+
+    Args:
+        root: The folder.
+    """
+    found = [root / name for name in _archive_names() if exists(root / name)]
+    for name in _part_stems():
+        for part in range(1, _MOST_PARTS + 1):
+            path = root / f"{name}.{part:02}.zip"
+            if not exists(path):
+                break
+            found.append(path)
+    metadata = (
+        f"{METADATA_STEM}.csv",
+        f"{METADATA_STEM}.jsonld",
+        "BIOSCAN_5M_Insect_Dataset_metadata_MultiTypes.zip",
+        "BIOSCAN_5M_Insect_Dataset_metadata.zip",
+    )
+    return found + [root / name for name in metadata if exists(root / name)]
+
+
+def _stems() -> Iterator[str]:
+    stems = [stem for package in PACKAGES for stem in package.stems]
+    for prefix, stem in itertools.product(("BIOSCAN_5M_", "BIOSCAN_"), stems):
+        yield f"{prefix}{stem}"
+
+
+def _archive_names() -> Iterator[str]:
+    for stem in _stems():
+        yield f"{stem}.zip"
+        if stem.endswith("_256"):
+            for partition in PARTITIONS:
+                yield f"{stem}_{partition}.zip"
+
+
+def _part_stems() -> Iterator[str]:
+    for stem in _stems():
+        yield f"{stem}_{PARTITIONS[0]}" if stem.endswith("_256") else stem
