@@ -11,7 +11,14 @@ import pytest
 
 from bioscan5m_hf import BioscanError, labels, load_dataset
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.remote import ReadAhead, RemotePath, exists, location_of, open_location, read_whole
+from bioscan5m_hf.remote import (
+    ReadAhead,
+    RemotePath,
+    exists,
+    location_of,
+    open_location,
+    read_whole,
+)
 from conversion.sample import SampleOptions, write_sample
 from tests.conftest import make_once
 from tests.independent import read_images, read_rows
@@ -29,7 +36,12 @@ def wide(shared: Path) -> Path:
     def make(root: Path) -> None:
         write_sample(
             SampleOptions(
-                root, 9_000, seed=5, workers=2, distinct=8, packages=("cropped_256",),
+                root,
+                9_000,
+                seed=5,
+                workers=2,
+                distinct=8,
+                packages=("cropped_256",),
                 metadata=("zip",),
             )  # fmt: skip
         )
@@ -77,7 +89,11 @@ def test_the_metadata_are_read_once(wide: Path, wide_served: Served, tmp_path: P
     for split in ("val", "test", "val"):
         list(
             load_dataset(
-                wide_served.url, split=split, streaming=True, columns=["species"], cache_dir=tmp_path
+                wide_served.url,
+                split=split,
+                streaming=True,
+                columns=["species"],
+                cache_dir=tmp_path,
             )
         )
     csv_bytes = wide_served.traffic.sent(METADATA)
