@@ -20,11 +20,12 @@ from bioscan5m_hf.choice import Choice, choose_columns
 from bioscan5m_hf.data import Data
 from bioscan5m_hf.errors import BioscanError, UnknownName, UsageError
 from bioscan5m_hf.filters import Filter, Where
+from bioscan5m_hf.mapped import map_shards
 from bioscan5m_hf.names import parse_split
 from bioscan5m_hf.opening import open_data
 from bioscan5m_hf.pieces import Piece
 from bioscan5m_hf.remote import RemotePath
-from bioscan5m_hf.schema import RANKS, Split, features
+from bioscan5m_hf.schema import RANKS, Split, features, split_named
 from bioscan5m_hf.variants import (
     DEFAULT_PACKAGE,
     PACKAGES,
@@ -73,7 +74,8 @@ class Bioscan5MConfig(datasets.BuilderConfig):  # type: ignore[misc]
             config_kwargs: The options that were given.
             custom_features: Features that were given to the builder.
         """
-        given = {name: value for name, value in config_kwargs.items() if value not in (None, False)}
+        # An Arrow expression cannot be compared, so no "in" here.
+        given = {n: v for n, v in config_kwargs.items() if v is not None and v is not False}
         if custom_features is not None:
             given["features"] = custom_features.to_dict()
         if not given:
@@ -295,6 +297,37 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
                 fingerprint=self._get_dataset_fingerprint(split),
             )
         return self._labelled(made)
+
+    def as_mapped_dataset(self, split: str) -> datasets.Dataset | None:
+        """Open local Arrow shards as a dataset without copying them.
+
+        Args:
+            split: A published name, perhaps with a slice.
+
+        Returns:
+            The dataset; ``None`` where the data have to be prepared, since they are not local
+            Arrow shards or their values have to be changed.
+        """
+        name, bracket, rest = split.partition("[")
+        paths = self.data.arrow_files(self.configuration, split_named(name))
+        if paths is None or self.config.max_nucleotides is not None:
+            return None
+        self._split_generators(None)
+        assert self._choice is not None
+        info = self.info.copy()
+        info.features = self._labelled_features(info.features)
+        print_ = self._get_dataset_fingerprint(f"mapped {name}")
+        made = map_shards(paths, self._choice, info, self._vocabularies, print_)
+        if bracket:
+            wanted = datasets.ReadInstruction.from_spec(split).to_absolute({name: made.num_rows})
+            made = made.select(range(wanted[0].from_, wanted[0].to))
+        return datasets.Dataset(
+            made.data,
+            info=made.info,
+            split=datasets.NamedSplit(name + bracket + rest),
+            indices_table=made._indices,
+            fingerprint=made._fingerprint,
+        )
 
     def _labelled(self, made: datasets.Dataset) -> datasets.Dataset:
         if not self._ranks():

@@ -40,6 +40,10 @@ class Data(Protocol):
         """The pieces of one split, in order."""
         ...
 
+    def arrow_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
+        """The files of a split, if they can be mapped into memory as they are."""
+        ...
+
     def vocabulary(self, rank: str) -> Vocabulary:
         """The distinct values of a rank over all records."""
         ...
@@ -79,6 +83,14 @@ class StoredData:
         del on_error
         shards = self.folder.shards_of(configuration, split)
         return [shard_piece(self.root / shard.path) for shard in shards]
+
+    def arrow_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
+        """The shards of a split, if they are local and of Arrow's format."""
+        root = self.root
+        if not isinstance(root, Path):
+            return None
+        paths = [root / shard.path for shard in self.folder.shards_of(configuration, split)]
+        return paths if all(path.suffix == ".arrow" for path in paths) else None
 
     def vocabulary(self, rank: str) -> Vocabulary:
         """The distinct values of a rank, from the file of vocabularies where there is one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from bioscan5m_hf.errors import UnknownName, UsageError
 from bioscan5m_hf.names import Term, parse_split
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
     from bioscan5m_hf.data import Data
-
-    Loaded: TypeAlias = Dataset | DatasetDict | IterableDataset | IterableDatasetDict | list[Any]
 
 OURS: Final = (
     "columns",
@@ -46,13 +44,66 @@ THEIRS: Final = (
 """Options of ``datasets.load_dataset`` that mean the same here."""
 
 
+@overload
+def load_dataset(
+    path: str | os.PathLike[str] = ...,
+    name: str | None = ...,
+    split: None = ...,
+    streaming: Literal[False] = ...,
+    **options: Any,
+) -> DatasetDict: ...
+
+
+@overload
+def load_dataset(
+    path: str | os.PathLike[str] = ...,
+    name: str | None = ...,
+    split: None = ...,
+    *,
+    streaming: Literal[True],
+    **options: Any,
+) -> IterableDatasetDict: ...
+
+
+@overload
+def load_dataset(
+    path: str | os.PathLike[str] = ...,
+    name: str | None = ...,
+    *,
+    split: str,
+    streaming: Literal[False] = ...,
+    **options: Any,
+) -> Dataset: ...
+
+
+@overload
+def load_dataset(
+    path: str | os.PathLike[str] = ...,
+    name: str | None = ...,
+    *,
+    split: str,
+    streaming: Literal[True],
+    **options: Any,
+) -> IterableDataset: ...
+
+
+@overload
+def load_dataset(
+    path: str | os.PathLike[str] = ...,
+    name: str | None = ...,
+    split: str | Sequence[str] | None = ...,
+    streaming: bool = ...,
+    **options: Any,
+) -> Any: ...
+
+
 def load_dataset(
     path: str | os.PathLike[str] = "bioscan-5m",
     name: str | None = DEFAULT_PACKAGE,
     split: str | Sequence[str] | None = None,
     streaming: bool = False,
     **options: Any,
-) -> Loaded:
+) -> Any:
     """Load BIOSCAN-5M, converted or raw, local or remote, prepared or streamed.
 
         ds = load_dataset("bioscan-5m", "cropped_256", split="train", streaming=True)
@@ -188,6 +239,10 @@ class _Loader:
         if self._streaming:
             return builder.as_streaming_dataset(split=split)
         options = self._options
+        if not options.get("keep_in_memory"):
+            mapped = builder.as_mapped_dataset(split + term.slice)
+            if mapped is not None:
+                return mapped
         builder.download_and_prepare(
             download_mode=options.get("download_mode"),
             verification_mode="all_checks"

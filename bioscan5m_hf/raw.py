@@ -96,6 +96,11 @@ class RawData:
     def _index(self, *, skip: bool) -> MetadataIndex:
         return index_metadata(self.release.metadata, self.cache, skip=skip)
 
+    def arrow_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
+        """A raw release has no file that can be mapped."""
+        del configuration, split
+        return None
+
     def vocabulary(self, rank: str) -> Vocabulary:
         """The distinct values of a rank, counted once and kept in the cache.
 

@@ -52,7 +52,7 @@ def test_what_is_no_split(text: str) -> None:
 
 
 def test_a_split_without_data_is_never_left_out() -> None:
-    with pytest.raises(ReleaseNotFound, match="no data of the split 'validation'.*train, test"):
+    with pytest.raises(ReleaseNotFound, match=r"no data of the split 'validation'.*train, test"):
         parse_split("seen", WHOLE, [split_named("train"), split_named("test")])
 
 
@@ -78,7 +78,7 @@ def test_wrong_names_of_other_things(forms: Path, tmp_path: Path) -> None:
         ({"split": "train[:10%]", "streaming": True}, "slice"),
     ):
         with pytest.raises(UsageError, match=told):
-            load_dataset(forms / "parquet", cache_dir=tmp_path, **options)  # type: ignore[arg-type]
+            load_dataset(forms / "parquet", cache_dir=tmp_path, **options)
 
 
 def test_lists_and_slices_of_splits(forms: Path, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_the_name_alone(
         ds = load_dataset("bioscan-5m", split="val", streaming=True, cache_dir=tmp_path / "cache")
         return [row["processid"] for row in ds.decode(False)]
 
-    with pytest.raises(ReleaseNotFound, match="BIOSCAN5M_PATH is not set; .*bioscan5m convert"):
+    with pytest.raises(ReleaseNotFound, match=r"BIOSCAN5M_PATH is not set; .*bioscan5m convert"):
         ids()
     monkeypatch.setenv("BIOSCAN5M_PATH", "bioscan-5m")
     with pytest.raises(ReleaseNotFound):

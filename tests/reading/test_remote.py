@@ -43,7 +43,7 @@ def wide(shared: Path) -> Path:
                 distinct=8,
                 packages=("cropped_256",),
                 metadata=("zip",),
-            )  # fmt: skip
+            )
         )
 
     return make_once(shared / "wide", make)
@@ -75,7 +75,7 @@ def test_the_first_row_comes_early(
     )
     rows = iter(ds)
     assert next(rows)["image"].size
-    rows.close()  # type: ignore[attr-defined]
+    rows.close()
     traffic = wide_served.traffic
     # The directory; the stretch of the first row, and at most two that are read ahead.
     limit = _directory_bytes(path) + (1 << 17) + 3 * (4 << 20)
@@ -106,12 +106,10 @@ def test_the_metadata_are_read_once(wide: Path, wide_served: Served, tmp_path: P
 
 
 def test_a_whole_split_costs_few_requests(wide: Path, wide_served: Served, tmp_path: Path) -> None:
-    open_ = lambda: load_dataset(  # noqa: E731
-        wide_served.url, split="pretrain", streaming=True, cache_dir=tmp_path
-    )
-    open_()
+    options: dict[str, Any] = {"split": "pretrain", "streaming": True, "cache_dir": tmp_path}
+    load_dataset(wide_served.url, **options)
     wide_served.traffic.forget()
-    rows = plain(open_())
+    rows = plain(load_dataset(wide_served.url, **options))
     images = read_images(wide, "cropped_256")
     assert {r["processid"]: r["image"]["bytes"] for r in rows} == {
         r["processid"]: images[r["processid"]] for r in rows
@@ -228,7 +226,7 @@ def test_reading_ahead_gives_the_same_bytes(forms: Path, served: Served) -> None
     assert read_whole(location_of(f"file://{path}")) == data
 
 
-def test_a_file_that_is_not_there(served: Served, tmp_path: Path) -> None:
+def test_a_file_that_is_not_there(served: Served) -> None:
     with pytest.raises(ArchiveError, match="404"):
         open_location(RemotePath(f"{served.url}/nothing.zip"))
     with pytest.raises(ArchiveError, match="cannot be opened"):

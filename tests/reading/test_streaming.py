@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import pickle
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,10 @@ def test_nodes_and_workers_see_every_specimen_once(kind: str, stream: Any) -> No
     for nodes in (2, 3):
         parts = [_ids(split_dataset_by_node(stream(kind), n, nodes)) for n in range(nodes)]
         assert all(parts)
-        assert sorted(sum(parts, [])) == sorted(whole)
+        assert sorted(itertools.chain(*parts)) == sorted(whole)
     ds = stream(kind)
     shards = [_ids(ds.shard(ds.num_shards, index)) for index in range(ds.num_shards)]
-    assert sorted(sum(shards, [])) == sorted(whole)
+    assert sorted(itertools.chain(*shards)) == sorted(whole)
 
 
 @pytest.mark.parametrize("kind", SOURCES)
