@@ -29,7 +29,7 @@ class _Stub(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return object
+        return type(name, (), {"__init__": lambda *_, **__: None})
 
 
 def _theirs() -> Any:
