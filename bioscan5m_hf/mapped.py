@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
 
 import datasets
 import numpy as np
@@ -16,66 +15,13 @@ from bioscan5m_hf.errors import ArchiveError
 from bioscan5m_hf.vocabulary import Vocabulary
 
 
-class MappedFile(MemoryMappedTable):  # type: ignore[misc]
-    """A shard in Arrow's file format; ``datasets`` itself maps streams only.
-
-    It is pickled as its path, so workers map the same file instead of copying it.
-    """
-
-    @classmethod
-    def from_file(cls, filename: str, replays: Any = None) -> MappedFile:
-        """Map a shard.
-
-        Args:
-            filename: The shard.
-            replays: What to do to the table once it is mapped.
-
-        Raises:
-            ArchiveError: It is not there or not an Arrow file.
-        """
-        return cls(cls._apply_replays(_mapped(filename), replays), filename, replays)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        table = self._apply_replays(_mapped(state["path"]), state["replays"])
-        MemoryMappedTable.__init__(self, table, path=state["path"], replays=state["replays"])
-
-
-def _keeping_kind(name: str) -> Any:
-    inherited = getattr(MemoryMappedTable, name)
-
-    def method(self: MappedFile, *args: Any, **options: Any) -> MappedFile:
-        made = inherited(self, *args, **options)
-        return MappedFile(made.table, made.path, made.replays)
-
-    method.__doc__ = inherited.__doc__
-    return method
-
-
-# The inherited methods name their class, and would give tables that are unpickled as streams.
-_TRANSFORMS: Final = (
-    "slice",
-    "filter",
-    "flatten",
-    "combine_chunks",
-    "cast",
-    "replace_schema_metadata",
-    "add_column",
-    "append_column",
-    "remove_column",
-    "set_column",
-    "rename_columns",
-    "drop",
-    "select",
-)
-for _name in _TRANSFORMS:
-    setattr(MappedFile, _name, _keeping_kind(_name))
-
-
-def _mapped(path: str) -> pa.Table:
+def _mapped(path: Path) -> MemoryMappedTable:
     try:
-        return pa.ipc.open_file(pa.memory_map(path)).read_all()
+        return MemoryMappedTable.from_file(str(path))
     except (pa.ArrowException, OSError) as error:
-        raise ArchiveError(f"cannot be mapped ({error})", where=path, fix="get it again") from error
+        raise ArchiveError(
+            f"cannot be mapped ({error})", where=str(path), fix="get it again"
+        ) from error
 
 
 def map_shards(
@@ -97,7 +43,7 @@ def map_shards(
     Raises:
         ArchiveError: A shard cannot be mapped.
     """
-    shards = [MappedFile.from_file(str(path)) for path in paths]
+    shards = [_mapped(path) for path in paths]
     if not shards:
         empty = InMemoryTable(pa.schema(info.features.arrow_schema).empty_table())
         return datasets.Dataset(empty, info=info, fingerprint=fingerprint)
@@ -123,7 +69,9 @@ def map_shards(
     return made if rows is None else made.select(rows)
 
 
-def _rows(shards: Sequence[MappedFile], choice: Choice) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _rows(
+    shards: Sequence[MemoryMappedTable], choice: Choice
+) -> np.ndarray[Any, np.dtype[np.int64]]:
     found = []
     first = 0
     for shard in shards:

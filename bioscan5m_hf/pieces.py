@@ -5,10 +5,11 @@ Of a row that is not wanted no image is looked at: the columns that decide are r
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Protocol
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bioscan5m_hf.arrow_stream import StoredBatch, read_batch, read_schema, stored_batches
 from bioscan5m_hf.choice import Choice, Numbers
 from bioscan5m_hf.errors import ArchiveError, DataError
 from bioscan5m_hf.remote import Location, ReadAhead, open_location
@@ -24,6 +26,9 @@ from bioscan5m_hf.schema import IMAGE_COLUMN, IMAGE_TYPE, arrow_schema
 from bioscan5m_hf.sources import Source, SourceStream
 
 _TAR_BATCH: Final = 200
+
+
+_ReadColumns = Callable[[Sequence[str]], pa.Table]
 
 
 class Piece(Protocol):
@@ -54,12 +59,7 @@ class ParquetPiece:
         """The rows that are wanted; of a row group without any, only what decides is read."""
         with _opened_parquet(self.path) as file:
             for group in self._numbers(file):
-                yield from _read_parts(
-                    choice,
-                    lambda names, group=group: file.read_row_group(
-                        group, columns=list(names), use_threads=False
-                    ),
-                )
+                yield from _read_parts(choice, functools.partial(_read_group, file, group))
 
     def _numbers(self, file: pq.ParquetFile) -> tuple[int, ...]:
         return tuple(range(file.num_row_groups)) if self.groups is None else self.groups
@@ -84,20 +84,15 @@ class ArrowPiece:
 
     def read(self, choice: Choice) -> Iterator[pa.Table]:
         """The rows that are wanted; of a batch without any, only what decides is read."""
-        with _opened_arrow(self.path) as stream:
-            for number in self._numbers(stream):
-                yield from _read_parts(
-                    choice, lambda names, number=number: _read_batch(stream, number, names)
-                )
-
-    def _numbers(self, stream: Any) -> tuple[int, ...]:
-        count = pa.ipc.open_file(stream).num_record_batches
-        return tuple(range(count)) if self.batches is None else self.batches
+        for number, read in enumerate(_arrow_batches(self.path)):
+            if self.batches is None or number in self.batches:
+                yield from _read_parts(choice, read)
 
     def divide(self) -> list[Piece]:
         """One piece for each record batch."""
-        with _opened_arrow(self.path) as stream:
-            return [ArrowPiece(self.path, (number,)) for number in self._numbers(stream)]
+        count = sum(1 for _ in _arrow_batches(self.path))
+        numbers = range(count) if self.batches is None else self.batches
+        return [ArrowPiece(self.path, (number,)) for number in numbers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +134,13 @@ def shard_piece(path: Location) -> Piece:
     return _KINDS[PurePosixPath(str(path)).suffix](path)
 
 
-def _read_parts(choice: Choice, read: Any) -> Iterator[pa.Table]:
+def _read_parts(choice: Choice, read: _ReadColumns) -> Iterator[pa.Table]:
     """Read what decides, then the rest of the rows that are wanted."""
     deciding = choice.deciding
     if not deciding:
-        table: pa.Table = read(choice.columns)
-        yield table
+        yield read(list(choice.columns))
         return
-    first: pa.Table = read(deciding)
+    first = read(list(deciding))
     chosen = choice.rows(first)
     if not len(chosen):
         return
@@ -180,11 +174,30 @@ def _opened_parquet(path: Location) -> pq.ParquetFile:
         raise _damaged(path, error) from error
 
 
-def _opened_arrow(path: Location) -> Any:
-    try:
-        return pa.memory_map(str(path)) if isinstance(path, Path) else _python_file(path)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
+def _read_group(file: pq.ParquetFile, group: int, names: Sequence[str]) -> pa.Table:
+    return file.read_row_group(group, columns=list(names), use_threads=False)
+
+
+def _arrow_batches(path: Location) -> Iterator[_ReadColumns]:
+    """A reader of columns for each record batch; a mapped file is read where it is looked at."""
+    if isinstance(path, Path):
+        try:
+            with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
+                for batch in reader:
+                    yield pa.Table.from_batches([batch]).select
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(path, error) from error
+        return
+    with open_location(path) as source:
+        schema = read_schema(source)
+        for stored in stored_batches(source):
+            yield functools.partial(_fetch_columns, source, schema, stored)
+
+
+def _fetch_columns(
+    source: Source, schema: pa.Schema, stored: StoredBatch, names: Sequence[str]
+) -> pa.Table:
+    return pa.Table.from_batches([read_batch(source, schema, stored, names)])
 
 
 def _python_file(path: Location) -> pa.PythonFile:
@@ -193,15 +206,6 @@ def _python_file(path: Location) -> pa.PythonFile:
 
 def _damaged(path: Location, error: Exception) -> ArchiveError:
     return ArchiveError(f"cannot be read ({error})", where=str(path), fix="get it again")
-
-
-def _read_batch(stream: Any, number: int, names: tuple[str, ...]) -> pa.Table:
-    schema = pa.ipc.open_file(stream).schema
-    fields = sorted(schema.get_field_index(name) for name in names)
-    reader = pa.ipc.open_file(
-        stream, options=pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
-    )
-    return pa.Table.from_batches([reader.get_batch(number)])
 
 
 # ----------------------------------------------------------------------------------- WebDataset
