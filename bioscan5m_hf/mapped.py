@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from datasets.table import ConcatenationTable, InMemoryTable, MemoryMappedTable
 
-from bioscan5m_hf.choice import Choice
+from bioscan5m_hf.choice import Choice, Numbers
 from bioscan5m_hf.errors import ArchiveError
 from bioscan5m_hf.vocabulary import Vocabulary
 
@@ -69,9 +69,7 @@ def map_shards(
     return made if rows is None else made.select(rows)
 
 
-def _rows(
-    shards: Sequence[MemoryMappedTable], choice: Choice
-) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _rows(shards: Sequence[MemoryMappedTable], choice: Choice) -> Numbers:
     found = []
     first = 0
     for shard in shards:
