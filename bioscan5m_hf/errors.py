@@ -15,7 +15,13 @@
     │   ├── ChangedInput           an unfinished or finished folder made from something else
     │   └── FolderInUse            another conversion holds the folder
     ├── ConversionFailed           a shard could not be made
-    └── VerificationFailed         a dataset folder differs from its manifest
+    ├── VerificationFailed         a dataset folder differs from its manifest
+    └── PublicationFailed          a dataset folder could not be published
+        ├── NotSignedIn            no token, or one that the Hub does not know
+        ├── NotPermitted           the token does not allow it
+        ├── StorageExceeded        the account has no room left on the Hub
+        ├── HubUnreachable         no answer, or none but failures
+        └── ForeignRepository      a repository that holds something else
 
 A message says what was found, where (file, member, row), and what to do about it.
 """
@@ -138,3 +144,27 @@ class ConversionFailed(BioscanError):
 
 class VerificationFailed(BioscanError):
     """A dataset folder differs from its manifest."""
+
+
+class PublicationFailed(BioscanError):
+    """A dataset folder could not be published."""
+
+
+class NotSignedIn(PublicationFailed):
+    """There is no token, or the Hub does not know it."""
+
+
+class NotPermitted(PublicationFailed):
+    """The token does not allow what was asked of the Hub."""
+
+
+class StorageExceeded(PublicationFailed):
+    """The account has no room left on the Hub."""
+
+
+class HubUnreachable(PublicationFailed):
+    """The Hub does not answer, or answers with failures only."""
+
+
+class ForeignRepository(PublicationFailed):
+    """The repository holds something that this program did not put there."""

@@ -1,0 +1,1 @@
+"""A small stand-in for the Hub, which the real clients talk to."""

@@ -1,0 +1,125 @@
+"""A served Hub, a dataset folder to publish, and clients in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from conversion.convert import ConvertOptions, convert
+from conversion.manifest import read_manifest
+from conversion.sample import SampleOptions, write_sample
+from tests.hub.stand_in import HubStandIn, serve_hub
+
+NAME = "user/bioscan-5m"
+
+
+class Quiet:
+    """A reporter that nobody listens to."""
+
+    def say(self, text: str) -> None: ...
+    def begin(self, images: int, done: int) -> None: ...
+    def reached(self, images: int) -> None: ...
+    def end(self) -> None: ...
+
+
+@pytest.fixture
+def hub() -> Iterator[HubStandIn]:
+    with serve_hub() as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("hub") / "release"
+    write_sample(
+        SampleOptions(root=root, specimens=240, packages=("cropped_256",), workers=2, distinct=12)
+    )
+    return root
+
+
+@pytest.fixture(scope="session")
+def converted(release: Path) -> Path:
+    output = release.parent / "bioscan-5m"
+    convert(ConvertOptions(release, output, workers=2, shard_bytes=400_000), Quiet())
+    return output
+
+
+@pytest.fixture
+def folder(converted: Path, tmp_path: Path) -> Path:
+    """A dataset folder that a test may change."""
+    copy = tmp_path / "bioscan-5m"
+    shutil.copytree(converted, copy)
+    return copy
+
+
+def shards_of(folder: Path) -> list[str]:
+    return [file.path for file in read_manifest(folder).files()]
+
+
+def large_bytes(folder: Path) -> int:
+    """How much of a folder the Hub stores as large files."""
+    manifest = read_manifest(folder)
+    files = [*manifest.files(), *manifest.extras.values()]
+    return sum(file.bytes for file in files if file.path.endswith((".parquet", ".png")))
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Runs programs that know of no other Hub than the stand-in."""
+
+    hub: HubStandIn
+    home: Path
+
+    def environment(self, token: str | None = "hf_writer") -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        kept |= {
+            "HF_ENDPOINT": self.hub.endpoint,
+            "HF_HOME": str(self.home),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+        }
+        return kept | ({"HF_TOKEN": token} if token else {})
+
+    def start(self, *words: str, token: str | None = "hf_writer") -> subprocess.Popen[str]:
+        program = "import sys; from conversion.cli import main; sys.exit(main(sys.argv[1:]))"
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *words],
+            env=self.environment(token),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str, token: str | None = "hf_writer") -> tuple[int, str, str]:
+        """Run a command of the command line; returns its status and what it printed."""
+        with self.start(*words, token=token) as process:
+            out, err = process.communicate(timeout=120)
+        assert "Traceback" not in err, err
+        assert not token or token not in out + err
+        return process.returncode, out, err
+
+    def python(self, program: str) -> str:
+        """Run a program that must end well; returns what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-W", "error::UserWarning", "-c", program],
+            env=self.environment(None),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def client(hub: HubStandIn, tmp_path: Path) -> Client:
+    return Client(hub, tmp_path / "home")
