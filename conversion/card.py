@@ -2,212 +2,136 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from bioscan5m_hf.schema import COLUMNS, SPLITS
-from bioscan5m_hf.variants import (
-    DEFAULT_PACKAGE,
-    METADATA,
-    PACKAGES,
-    Configuration,
-    configurations,
-)
+from bioscan5m_hf.variants import METADATA, PACKAGES
 from conversion.findings import REJECTS_NAME
-from conversion.manifest import Manifest, SplitFiles
-from conversion.writers import metadata_writer, writer_named
+from conversion.front_matter import (
+    available,
+    front_matter_text,
+    serves_metadata,
+    shown_split,
+)
+from conversion.manifest import MANIFEST_NAME, Manifest
+from conversion.profile import Profile
 
 CARD_NAME: Final = "README.md"
 
-_SIZES: Final = (
-    (1_000, "n<1K"),
-    (10_000, "1K<n<10K"),
-    (100_000, "10K<n<100K"),
-    (1_000_000, "100K<n<1M"),
-    (10_000_000, "1M<n<10M"),
-)
+SHEET: Final = "assets/specimens.png"
+TAXONOMY: Final = "assets/taxonomy.png"
+MEASURES: Final = "assets/measures.png"
+SITES: Final = "assets/sites.png"
+PICTURES: Final = (SHEET, TAXONOMY, MEASURES, SITES)
 
-_CITATION: Final = """\
+HOLDER: Final = "CBG Photography Group, Centre for Biodiversity Genomics"
+CITATION: Final = """\
 @inproceedings{gharaee2024bioscan5m,
   title     = {{BIOSCAN-5M}: A Multimodal Dataset for Insect Biodiversity},
-  author    = {Gharaee, Zahra and others},
+  author    = {Gharaee, Zahra and Lowe, Scott C. and Gong, ZeMing and Millan Arias, Pablo and
+               Pellegrino, Nicholas and Wang, Austin T. and Haurum, Joakim Bruslund and
+               Zarubiieva, Iuliia and Kari, Lila and Steinke, Dirk and Taylor, Graham W. and
+               Fieguth, Paul and Chang, Angel X.},
   booktitle = {Advances in Neural Information Processing Systems (NeurIPS),
                Datasets and Benchmarks Track},
   year      = {2024},
   note      = {arXiv:2406.12723}
 }"""
 
-
-class _PlainDumper(yaml.SafeDumper):
-    """Writes out what occurs twice, since not every reader of cards follows references."""
-
-    def ignore_aliases(self, _data: object) -> bool:
-        return True
+_FORMAT_NAMES: Final = {"parquet": "Parquet", "arrow": "Arrow", "webdataset": "WebDataset"}
 
 
-def available(manifest: Manifest) -> list[tuple[Configuration, dict[str, SplitFiles]]]:
-    """The configurations that a folder can serve, with the files of each split.
-
-    Args:
-        manifest: What the folder holds.
-
-    Returns:
-        Each configuration that has at least one specimen, and its published splits in order.
-    """
-    found: list[tuple[Configuration, dict[str, SplitFiles]]] = []
-    for configuration in configurations(manifest.packages):
-        if configuration.package is None and not serves_metadata(manifest):
-            continue
-        held = manifest.splits.get(configuration.package or METADATA, {})
-        splits = {
-            split.published: held[split.published]
-            for split in configuration.splits
-            if split.published in held and held[split.published].rows
-        }
-        if splits:
-            found.append((configuration, splits))
-    return found
-
-
-def serves_metadata(manifest: Manifest) -> bool:
-    """Whether the metadata can be a configuration.
-
-    ``datasets`` reads all configurations of a folder with one module, so Parquet files beside tar
-    shards are files like any other; but a folder without images has nothing else to serve.
-    """
-    return metadata_writer(manifest.format) is writer_named(manifest.format)
-
-
-def front_matter(manifest: Manifest) -> dict[str, Any]:
-    """The YAML block of the card, from which ``datasets`` learns the configurations.
-
-    Sizes of splits are never declared: ``datasets`` takes a filtered split for a damaged one if
-    they are.
-
-    Args:
-        manifest: What the folder holds.
-    """
-    listed = available(manifest)
-    default = _default(manifest)
-    counts = (sum(files.rows for files in splits.values()) for _, splits in listed)
-    specimens = max(counts, default=0)
-    return {
-        "pretty_name": "BIOSCAN-5M",
-        "license": "cc-by-3.0",
-        "task_categories": ["image-classification", "zero-shot-image-classification"],
-        "tags": ["biology", "biodiversity", "insects", "taxonomy", "dna-barcode", "image"],
-        "size_categories": [next((name for top, name in _SIZES if specimens < top), "10M<n<100M")],
-        "configs": [
-            {
-                "config_name": configuration.name,
-                **({"default": True} if configuration.name == default else {}),
-                "data_files": [
-                    {"split": split, "path": _pattern(files)} for split, files in splits.items()
-                ],
-            }
-            for configuration, splits in listed
-        ],
-        **_declared_features(manifest),
-    }
-
-
-def _declared_features(manifest: Manifest) -> dict[str, Any]:
-    """The features, where the files do not carry them.
-
-    The types of JSON are guessed from the first five samples otherwise, and a column that is null
-    in all of them cannot hold text later (huggingface/datasets#7549).
-    """
-    if manifest.format != "webdataset":
-        return {}
-    columns = [{"name": column.name, "dtype": column.kind.value} for column in COLUMNS]
-    features = [
-        {"name": "jpg", "dtype": "image"},
-        {"name": "json", "struct": columns},
-        {"name": "__key__", "dtype": "string"},
-        {"name": "__url__", "dtype": "string"},
-    ]
-    return {
-        "dataset_info": [
-            {"config_name": configuration.name, "features": features}
-            for configuration, _ in available(manifest)
-        ]
-    }
-
-
-def _default(manifest: Manifest) -> str:
-    packages = manifest.packages
-    if DEFAULT_PACKAGE in packages:
-        return DEFAULT_PACKAGE
-    return packages[-1] if packages else METADATA
-
-
-def _pattern(files: SplitFiles) -> str:
-    """The shards of one division only: another that was interrupted may lie beside it."""
-    stem, _, rest = files.shards[0].path.rpartition("-00000-of-")
-    return f"{stem}-*-of-{rest}"
-
-
-def render(manifest: Manifest) -> str:
+def render(manifest: Manifest, found: Profile | None = None) -> str:
     """Write the card.
 
     Args:
-        manifest: What the folder holds.
+        manifest: What the folder holds; pictures are shown if they are among its extras.
+        found: What the specimens are like, if that is told.
 
     Returns:
-        The text of README.md; the same manifest gives the same text.
+        The text of README.md; the same folder gives the same text.
     """
-    header = yaml.dump(
-        front_matter(manifest),
-        Dumper=_PlainDumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=10_000,
-    )
     parts = [
-        f"---\n{header}---\n\n# BIOSCAN-5M\n",
-        _introduction(manifest),
+        f"{front_matter_text(manifest)}\n# BIOSCAN-5M\n",
+        f"{description(manifest)}\n",
+        _picture(manifest, SHEET, "Specimens of the most frequent orders, side by side"),
         _loading(manifest),
         _configurations(manifest),
         _splits(manifest),
-        _columns(),
+        _columns(manifest),
+        _specimens(manifest, found) if found else "",
         _left_out(manifest),
+        _files(manifest),
         _rights(),
     ]
     return "\n".join(part for part in parts if part)
 
 
-def _introduction(manifest: Manifest) -> str:
-    metadata = manifest.splits.get(METADATA, {})
-    specimens = sum(files.rows for files in metadata.values())
+def description(manifest: Manifest) -> str:
+    """What the dataset is, in a few sentences of plain text.
+
+    Args:
+        manifest: What the folder holds.
+    """
+    specimens = sum(files.rows for files in manifest.splits.get(METADATA, {}).values())
     return (
         f"{specimens:,} insects and their kin, each with photograph, DNA barcode, Barcode Index\n"
         "Number, taxonomy, place of collection and size: the BIOSCAN-5M release, as\n"
         f"{_FORMAT_NAMES[manifest.format]} shards that load and stream. Image bytes are\n"
         "upstream's own, untouched. Rows stand in the order of md5(processid), which is a fixed\n"
-        "random order.\n"
+        "random order."
     )
 
 
-_FORMAT_NAMES: Final = {"parquet": "Parquet", "arrow": "Arrow", "webdataset": "WebDataset"}
+def escaped(text: str) -> str:
+    """Text from the data, as Markdown and HTML show it, letter by letter and on one line.
+
+    Args:
+        text: Such as the name of a country.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    # An entity is what neither Markdown nor the cells of its tables take for a sign of theirs.
+    return re.sub(r"[^\w\s,.'()/:;%°+-]", lambda found: f"&#{ord(found[0])};", line).replace(
+        "_", "&#95;"
+    )
+
+
+def _picture(manifest: Manifest, path: str, meaning: str) -> str:
+    return f"![{meaning}]({path})\n" if path in manifest.extras else ""
 
 
 def _loading(manifest: Manifest) -> str:
-    name = _default(manifest)
-    splits = next((splits for found, splits in available(manifest) if found.name == name), None)
-    if not splits:
+    shown = shown_split(manifest)
+    if shown is None:
         return ""
-    split = "train" if "train" in splits else next(iter(splits))
-    call = f'load_dataset("bioscan-5m", "{name}", split="{split}"'
-    lines = [f"ds = {call})", f"ds = {call}, streaming=True)"]
+    name, split = shown
+    call = f'load_dataset("{manifest.name}", "{name}", split="{split}"'
+    record = 'row["json"]' if manifest.format == "webdataset" else "row"
+    lines = [
+        "from datasets import load_dataset",
+        "",
+        "# everything at hand, any row at once",
+        f"ds = {call})",
+        "# nothing downloaded but the rows that are looked at",
+        f"rows = {call}, streaming=True)",
+    ]
     if manifest.format == "parquet":
-        lines.append(f'ds = {call}, filters=[("order", "==", "Diptera")])')
-    example = "\n".join(["from datasets import load_dataset", "", *lines])
-    text = (
-        f"## Loading\n\n```python\n{example}\n```\n\n"
-        "Put this repository's name, or the path of this folder, in the place of `bioscan-5m`.\n"
-    )
+        lines += [
+            "# only the rows that are wanted",
+            f'flies = {call}, filters=[("order", "==", "Diptera")])',
+        ]
+    lines += [
+        "# with labels; what is not labelled gets -1",
+        f'families = sorted({{{record}["family"] for row in rows.take(1000)}} - {{None}})',
+        "label_of = {family: label for label, family in enumerate(families)}",
+        f'rows = rows.map(lambda row: {{"label": label_of.get({record}["family"], -1)}})',
+    ]
+    example = "\n".join(lines)
+    text = f"## Loading\n\n```python\n{example}\n```\n"
+    if "/" not in manifest.name:
+        text += f"\n`{manifest.name}` is the path of this folder, or the name of its repository.\n"
     if not serves_metadata(manifest):
         text += (
             "\nA sample is the image `jpg` and the record `json`, which has the columns below.\n"
@@ -248,11 +172,32 @@ def _splits(manifest: Manifest) -> str:
     return "## Splits\n\n" + _table(head, rows, right=len(names)) + note
 
 
-def _columns() -> str:
-    rows = [("`image`", "image", "the photograph")]
+def _columns(manifest: Manifest) -> str:
+    image = "jpg" if manifest.format == "webdataset" else "image"
+    rows = [(f"`{image}`", "image", "the photograph")] if manifest.packages else []
     rows += [(f"`{c.name}`", c.kind.value, c.meaning) for c in COLUMNS]
     note = "\nAn empty value of upstream is null; `NA`, `None` and `nan` are text there and here.\n"
     return "## Columns\n\n" + _table(("column", "type", "meaning"), rows) + note
+
+
+def _specimens(manifest: Manifest, found: Profile) -> str:
+    """What the specimens are like: pictures, and what they show in figures for who cannot see."""
+    barcodes, with_barcode = found.barcodes
+    countries = [(escaped(name), f"{count:,}") for name, count in found.countries]
+    others, rest = found.other_countries
+    if others:
+        countries.append((f"{others:,} others", f"{rest:,}"))
+    ranks = [(rank.rank, f"{rank.taxa:,}", f"{rank.labelled:,}") for rank in found.ranks]
+    parts = [
+        "## Specimens\n",
+        _picture(manifest, TAXONOMY, "Specimens of each order, labelled specimens at each rank"),
+        _table(("rank", "taxa", "labelled specimens"), ranks, right=2),
+        _picture(manifest, MEASURES, "Histograms of barcode length and of organism size"),
+        f"{with_barcode:,} specimens have a barcode; {barcodes:,} barcodes are different.\n",
+        _picture(manifest, SITES, "Map of the places of collection"),
+        _table(("country", "specimens"), countries, right=1) if countries else "",
+    ]
+    return "\n".join(part for part in parts if part)
 
 
 def _left_out(manifest: Manifest) -> str:
@@ -263,15 +208,28 @@ def _left_out(manifest: Manifest) -> str:
     return head + _table(("reason", "count"), rows, right=1)
 
 
+def _files(manifest: Manifest) -> str:
+    known = {
+        "quickstart.ipynb": "a notebook that streams, shows, filters and labels specimens",
+        "croissant.json": "the dataset in the vocabulary of Croissant",
+    }
+    rows = [(f"[`{name}`]({name})", known[name]) for name in known if name in manifest.extras]
+    rows.append((f"[`{MANIFEST_NAME}`]({MANIFEST_NAME})", "the digest of every file"))
+    return "## Other files\n\n" + _table(("file", "what it is"), rows)
+
+
 def _rights() -> str:
     return f"""\
 ## Licence and citation
 
-Images and metadata: Creative Commons Attribution 3.0 (CC BY 3.0). Copyright holder: CBG
-Photography Group, Centre for Biodiversity Genomics, 2021.
+Images and metadata are licensed under
+[Creative Commons Attribution 3.0](https://creativecommons.org/licenses/by/3.0/) (CC BY 3.0).
+Copyright holder: {HOLDER}, 2021. Who uses or passes them on must name the copyright holder and
+the licence, and say what was changed. Here nothing was changed but the packaging: the bytes of
+the images and the values of the metadata are upstream's.
 
 ```bibtex
-{_CITATION}
+{CITATION}
 ```
 """
 

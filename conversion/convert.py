@@ -25,7 +25,6 @@ from conversion.outcome import (
     metadata_changes,
     settle,
     without,
-    write_folder,
 )
 from conversion.package_plan import (
     MemberList,
@@ -35,6 +34,7 @@ from conversion.package_plan import (
     plan_package,
     select,
 )
+from conversion.presentation import write_card
 from conversion.reconcile import require_fit
 from conversion.shard import ShardResult, ShardTask
 from conversion.state import State, open_state
@@ -276,7 +276,7 @@ class _Conversion:
             self._refuse_changes("what this folder holds", list(changes.values()))
             # What is about to be overwritten is not advertised meanwhile.
             self._before = without(self._before, changes)
-            write_folder(self._options.output, self._before)
+            write_card(self._options.output, self._before)
         return finished
 
     def _refuse_changes(self, what: str, changes: Sequence[str]) -> None:

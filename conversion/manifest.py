@@ -15,6 +15,7 @@ from bioscan5m_hf.variants import METADATA, package_names
 
 MANIFEST_NAME: Final = "manifest.json"
 FORMAT_VERSION: Final = 1
+DEFAULT_NAME: Final = "bioscan-5m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Manifest:
         extras: Other files of the folder, such as the card: path to length and digest.
         rejects: How many specimens and images were left out, for each reason.
         sources: For each configuration and published split, what it was made from.
+        name: What examples call it: the repository that it was published to, as ``user/name``.
     """
 
     format: str
@@ -87,6 +89,7 @@ class Manifest:
     extras: dict[str, ShardFile] = field(default_factory=dict)
     rejects: dict[str, int] = field(default_factory=dict)
     sources: dict[str, dict[str, SourceRecord]] = field(default_factory=dict)
+    name: str = DEFAULT_NAME
 
     @property
     def packages(self) -> list[str]:
@@ -106,6 +109,7 @@ class Manifest:
             "format_version": FORMAT_VERSION,
             "version": self.version,
             "format": self.format,
+            "name": self.name,
             "libraries": dict(sorted(self.libraries.items())),
             "configurations": {
                 name: {
@@ -140,6 +144,7 @@ class Manifest:
                 raise ValueError(f"format version {data['format_version']!r} is not known")
             return cls(
                 format=data["format"],
+                name=data["name"],
                 version=data["version"],
                 libraries=data["libraries"],
                 splits={

@@ -12,11 +12,11 @@ from typing import Protocol
 from bioscan5m_hf.members import source_labels
 from bioscan5m_hf.schema import split_named
 from bioscan5m_hf.variants import METADATA, package_names
-from conversion import card
 from conversion.files import write_whole
 from conversion.findings import REJECTS_NAME, Finding, read_rejects, write_rejects
-from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, SourceRecord, SplitFiles
+from conversion.manifest import Manifest, ShardFile, SourceRecord, SplitFiles
 from conversion.package_plan import PackagePlan, libraries
+from conversion.presentation import write_presentation
 from conversion.shard import ShardResult
 from conversion.stored_metadata import StoredMetadata
 from conversion.vocabularies import write_vocabularies
@@ -148,7 +148,7 @@ class Folder:
         metadata_source: str,
         bad_rows: Sequence[Finding],
     ) -> Manifest:
-        """Write the record of rejects, the card, and last the manifest.
+        """Write the record of rejects, what the folder shows of itself, and last the manifest.
 
         Args:
             outcomes: What came of each package.
@@ -159,6 +159,7 @@ class Folder:
         """
         manifest = Manifest(self.format, version("bioscan5m-hf"), libraries())
         if self.before:
+            manifest.name = self.before.name
             manifest.splits |= self.before.splits
             manifest.sources |= self.before.sources
         for outcome in outcomes:
@@ -173,7 +174,7 @@ class Folder:
         self._record(manifest, outcomes, bad_rows)
         self._add_companions(manifest)
         write_vocabularies(self.path, manifest, metadata.vocabularies)
-        write_folder(self.path, manifest)
+        write_presentation(self.path, manifest)
         self._remove_stale(manifest)
         return manifest
 
@@ -220,19 +221,6 @@ class Folder:
             for path in (self.path / name).glob(f"*-of-*{suffix}"):
                 if f"{name}/{path.name}" not in listed:
                     path.unlink()
-
-
-def write_folder(path: Path, manifest: Manifest) -> None:
-    """Write the card of a dataset folder, and last its manifest.
-
-    Args:
-        path: The folder.
-        manifest: What it holds; the card's length and digest are entered here.
-    """
-    text = card.render(manifest).encode()
-    written = write_whole(path / card.CARD_NAME, text)
-    manifest.extras[card.CARD_NAME] = ShardFile(card.CARD_NAME, 0, written.bytes, written.sha256)
-    write_whole(path / MANIFEST_NAME, manifest.to_json())
 
 
 def settle(

@@ -29,6 +29,7 @@ from conversion.console import readable_size
 from conversion.files import Written, digest_of
 from conversion.hub import MAIN, Commit, HubRepository, LocalFile, RemoteFile
 from conversion.manifest import MANIFEST_NAME, Manifest, read_manifest
+from conversion.presentation import present
 from conversion.writers import FORMATS
 
 _ATTEMPTS: Final = 3
@@ -232,11 +233,15 @@ def publish(options: PublishOptions, say: Say) -> Published:
     """
     if options.create_pr and options.revision != MAIN:
         raise UsageError("a pull request is always opened against the main branch")
-    _, files = files_to_publish(options.folder)
+    manifest, files = files_to_publish(options.folder)
     repository = HubRepository(options.repository, options.revision)
     user = repository.sign_in()
     say(f"publishing {options.folder} as {user}")
     repository.prepare(private=options.private)
+    if manifest.name != repository.name:
+        say(f"writing the card for {repository.name}")
+        present(options.folder, repository.name)
+        _, files = files_to_publish(options.folder)
     for attempt in range(1, _ATTEMPTS + 1):
         found = compare(repository, files, options.foreign)
         if found.is_equal or found.commit is None:

@@ -19,6 +19,7 @@ from bioscan5m_hf.variants import METADATA
 from conversion import card
 from conversion.catalogue import Catalogue
 from conversion.checking import Checked, CheckTask, Keys, check_bytes, check_shard
+from conversion.front_matter import front_matter
 from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.package_plan import PlanOptions, list_members, plan_package, select
 from conversion.shard import ShardTask
@@ -176,7 +177,7 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
         yield f"{card.CARD_NAME}: has no front matter that could be read"
         return
     found = header.get("configs") if isinstance(header, dict) else None
-    if found != card.front_matter(manifest)["configs"]:
+    if found != front_matter(manifest)["configs"]:
         yield f"{card.CARD_NAME}: its configurations are not those of the files"
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from conversion.convert import ConvertOptions, convert
 from conversion.manifest import read_manifest
-from conversion.sample import SampleOptions, write_sample
+from conversion.presentation import present
+from tests.conftest import make_once
 from tests.hub.stand_in import HubStandIn, serve_hub
 
 NAME = "user/bioscan-5m"
@@ -36,25 +37,25 @@ def hub() -> Iterator[HubStandIn]:
 
 
 @pytest.fixture(scope="session")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("hub") / "release"
-    write_sample(
-        SampleOptions(root=root, specimens=240, packages=("cropped_256",), workers=2, distinct=12)
-    )
-    return root
+def converted(small_release: Path, shared: Path) -> Path:
+    """One package in several shards, with card and pictures."""
 
+    def make(root: Path) -> object:
+        options = ConvertOptions(
+            small_release, root / NAME, 2, packages=("cropped_256",), shard_bytes=100_000
+        )
+        summary = convert(options, Quiet())
+        # Under the name that tests publish it by, so that publishing changes nothing in it.
+        present(options.output, NAME)
+        return summary
 
-@pytest.fixture(scope="session")
-def converted(release: Path) -> Path:
-    output = release.parent / "bioscan-5m"
-    convert(ConvertOptions(release, output, workers=2, shard_bytes=400_000), Quiet())
-    return output
+    return make_once(shared / "published", make) / NAME
 
 
 @pytest.fixture
 def folder(converted: Path, tmp_path: Path) -> Path:
     """A dataset folder that a test may change."""
-    copy = tmp_path / "bioscan-5m"
+    copy = tmp_path / NAME
     shutil.copytree(converted, copy)
     return copy
 

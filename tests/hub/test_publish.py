@@ -105,11 +105,11 @@ def test_killed_amid_the_upload_it_goes_on(
 
 
 def test_new_shards_replace_the_old_in_one_commit(
-    hub: HubStandIn, client: Client, release: Path, converted: Path, tmp_path: Path
+    hub: HubStandIn, client: Client, small_release: Path, converted: Path, tmp_path: Path
 ) -> None:
     publish(client, converted)
     other = tmp_path / "bioscan-5m"
-    convert(ConvertOptions(release, other, workers=1, shard_bytes=900_000), Quiet())
+    convert(ConvertOptions(small_release, other, 1, packages=("cropped_256",)), Quiet())
     gone = set(shards_of(converted)) - set(shards_of(other))
     assert gone
     assert f"{len(gone)} removed" in publish(client, other)

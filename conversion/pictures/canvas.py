@@ -1,0 +1,123 @@
+"""A sheet to draw on that reads well on a light page and on a dark one."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from typing import Final
+
+from PIL import Image, ImageDraw, ImageFont
+
+INK: Final = (31, 41, 51)
+FAINT: Final = (99, 108, 118)
+LINE: Final = (222, 225, 229)
+FIRST: Final = (36, 122, 109)
+SECOND: Final = (190, 110, 28)
+# Not white: a white sheet glares on a dark page, and its edge is lost on a white one.
+GROUND: Final = (250, 250, 247)
+_RADIUS: Final = 22
+
+Color = tuple[int, int, int]
+
+
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """Pillow's own typeface, so that no machine draws with another.
+
+    Args:
+        size: Its height in pixels.
+    """
+    found = ImageFont.load_default(size)
+    assert isinstance(found, ImageFont.FreeTypeFont)
+    return found
+
+
+class Canvas:
+    """A sheet with round corners and a title.
+
+    Args:
+        width: Pixels.
+        height: Pixels.
+        title: What stands at its top.
+        note: What stands beside the title, smaller.
+    """
+
+    def __init__(self, width: int, height: int, title: str, note: str = "") -> None:
+        self.width, self.height = width, height
+        self.image = Image.new("RGB", (width, height), GROUND)
+        self._draw = ImageDraw.Draw(self.image)
+        self.text((40, 34), title, 34, INK)
+        if note:
+            self.text((width - 40, 42), note, 22, FAINT, "ra")
+
+    def text(
+        self,
+        place: tuple[float, float],
+        text: str,
+        size: int,
+        color: Color = INK,
+        anchor: str = "la",
+    ) -> None:
+        """Write a line.
+
+        Args:
+            place: Pixels from the left and the top.
+            text: The line.
+            size: Its height in pixels.
+            color: Of the letters.
+            anchor: Where of the line the place is, in Pillow's two letters.
+        """
+        self._draw.text(place, text, color, font(size), anchor)
+
+    def bar(self, box: tuple[float, float, float, float], color: Color) -> None:
+        """Fill a rectangle: left, top, right, bottom."""
+        left, top, right, bottom = map(round, box)
+        if right > left and bottom > top:
+            self._draw.rectangle((left, top, right - 1, bottom - 1), color)
+
+    def line(self, ends: tuple[float, float, float, float], color: Color = LINE) -> None:
+        """Draw a straight line, two pixels wide."""
+        self._draw.line(tuple(map(round, ends)), color, 2)
+
+    def paste(self, image: Image.Image, left: int, top: int) -> None:
+        """Put a picture on the sheet."""
+        self.image.paste(image, (left, top))
+
+    def png(self, *, optimize: bool = True) -> bytes:
+        """The sheet as a PNG with transparent corners.
+
+        Args:
+            optimize: Take time to make it smaller, which photographs hardly become.
+        """
+        # Drawn larger and made smaller, or the corners would be jagged.
+        mask = Image.new("L", (self.width * 2, self.height * 2), 0)
+        outline = (0, 0, self.width * 2 - 1, self.height * 2 - 1)
+        ImageDraw.Draw(mask).rounded_rectangle(outline, _RADIUS * 2, 255)
+        self.image.putalpha(mask.resize(self.image.size, Image.Resampling.BOX))
+        out = io.BytesIO()
+        self.image.save(out, "PNG", optimize=optimize)
+        return out.getvalue()
+
+
+def fit(text: str, size: int, width: float) -> str:
+    """Shorten a line to a width in pixels.
+
+    Args:
+        text: The line.
+        size: The height of its letters in pixels.
+        width: What it may take.
+    """
+    letters = font(size)
+    if letters.getlength(text) <= width:
+        return text
+    while text and letters.getlength(f"{text}…") > width:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def short_count(count: int) -> str:
+    """A count as it stands at an axis: 250, 1.5k, 20k, 3M."""
+    for unit, factor in (("M", 1_000_000), ("k", 1_000)):
+        if count >= factor:
+            return f"{count / factor:.1f}".removesuffix(".0") + unit
+    return str(count)

@@ -1,0 +1,124 @@
+"""A contact sheet: some specimens of each order, side by side."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from bioscan5m_hf.schema import IMAGE_COLUMN
+from conversion.pictures.canvas import FAINT, INK, LINE, Canvas, fit
+from conversion.shard_reader import read_shard
+
+_WIDTH: Final = 1600
+_TILE: Final = 156
+_GAP: Final = 8
+_LABELS: Final = 210
+_ACROSS: Final = 8
+_ORDERS: Final = 8
+_TOP: Final = 100
+# Rows that are looked through in the first shard of each split: rare orders need some searching.
+_SEARCHED: Final = 1_500
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One specimen for the sheet.
+
+    Attributes:
+        order: Its order.
+        processid: Its id.
+        tile: Its photograph, small, as a PNG.
+    """
+
+    order: str
+    processid: str
+    tile: bytes
+
+
+def pick_specimens(shard: Path) -> list[Pick]:
+    """Choose the first specimens of each order in the first rows of a shard.
+
+    The order of the rows is random but fixed, and so is the choice.
+
+    Args:
+        shard: A shard with images.
+
+    Returns:
+        At most as many of each order as stand side by side on the sheet.
+
+    Raises:
+        BrokenShard: The file is not a shard.
+        OSError: It cannot be read.
+    """
+    picks: list[Pick] = []
+    counts: dict[str, int] = {}
+    seen = 0
+    for batch in read_shard(shard, [IMAGE_COLUMN, "processid", "order"]):
+        orders = batch.column("order").to_pylist()[: _SEARCHED - seen]
+        for row, order in enumerate(orders):
+            if order is None or counts.get(order, 0) >= _ACROSS:
+                continue
+            data = batch.column(IMAGE_COLUMN)[row]["bytes"].as_py()
+            tile = _tile(data)
+            if tile is not None:
+                picks.append(Pick(order, batch.column("processid")[row].as_py(), tile))
+                counts[order] = counts.get(order, 0) + 1
+        seen += len(orders)
+        if seen >= _SEARCHED:
+            break
+    return picks
+
+
+def _tile(data: bytes) -> bytes | None:
+    """A photograph made small; none where Pillow cannot read it, however whole the file is."""
+    try:
+        with Image.open(io.BytesIO(data)) as photograph:
+            photograph.draft("RGB", (2 * _TILE, 2 * _TILE))
+            small = photograph.convert("RGB")
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        return None
+    small.thumbnail((_TILE, _TILE), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    small.save(out, "PNG")
+    return out.getvalue()
+
+
+def contact_sheet(picks: Iterable[Pick], orders: Sequence[tuple[str, int]]) -> bytes | None:
+    """Draw the contact sheet.
+
+    Args:
+        picks: The specimens, the first ones of an order first.
+        orders: The orders and how many specimens each has, the largest first.
+
+    Returns:
+        A PNG; none where there is no specimen to show.
+    """
+    found: dict[str, list[Pick]] = {}
+    for pick in picks:
+        row = found.setdefault(pick.order, [])
+        if len(row) < _ACROSS and pick.processid not in {shown.processid for shown in row}:
+            row.append(pick)
+    shown = [(order, count) for order, count in orders if order in found][:_ORDERS]
+    if not shown:
+        return None
+    height = _TOP + len(shown) * (_TILE + _GAP) + 30
+    canvas = Canvas(_WIDTH, height, "Specimens of the most frequent orders")
+    for number, (order, count) in enumerate(shown):
+        top = _TOP + number * (_TILE + _GAP)
+        canvas.text((40, top + _TILE // 2 - 30), fit(order, 24, _LABELS - 10), 24, INK)
+        canvas.text((40, top + _TILE // 2 + 6), f"{count:,}", 20, FAINT)
+        for column, pick in enumerate(found[order]):
+            left = 40 + _LABELS + column * (_TILE + _GAP)
+            canvas.bar((left, top, left + _TILE, top + _TILE), LINE)
+            with Image.open(io.BytesIO(pick.tile)) as tile:
+                canvas.paste(
+                    tile.convert("RGB"),
+                    left + (_TILE - tile.width) // 2,
+                    top + (_TILE - tile.height) // 2,
+                )
+    return canvas.png(optimize=False)

@@ -1,0 +1,138 @@
+"""What a dataset folder shows of itself: card, pictures, notebook and Croissant, then the manifest.
+
+All of it is made from the shards and the manifest alone, so it can be made anew at any time, and
+the same folder gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from bioscan5m_hf.errors import VerificationFailed
+from bioscan5m_hf.variants import METADATA
+from conversion import card
+from conversion.croissant import CROISSANT_NAME, render_croissant
+from conversion.files import write_whole
+from conversion.front_matter import shown_split
+from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest
+from conversion.notebook import NOTEBOOK_NAME, render_notebook
+from conversion.pictures.charts import measures, taxonomy
+from conversion.pictures.sites import sites
+from conversion.pictures.specimens import Pick, contact_sheet, pick_specimens
+from conversion.profile import Profile, profile
+from conversion.shard_reader import BrokenShard
+from conversion.state import open_state
+
+_MADE_HERE: Final = (*card.PICTURES, CROISSANT_NAME, NOTEBOOK_NAME, card.CARD_NAME)
+
+
+def sheet_shards(manifest: Manifest) -> list[str]:
+    """The shards that the contact sheet is made from: the first of each split of one package.
+
+    Args:
+        manifest: What the folder holds.
+
+    Returns:
+        Their paths in the folder.
+    """
+    shown = shown_split(manifest)
+    if shown is None or shown[0] == METADATA:
+        return []
+    return [files.shards[0].path for files in manifest.splits[shown[0]].values() if files.shards]
+
+
+def write_presentation(
+    folder: Path, manifest: Manifest, picks: Iterable[Pick] | None = None
+) -> None:
+    """Write pictures, notebook, Croissant and card of a dataset folder, and last its manifest.
+
+    Args:
+        folder: The folder.
+        manifest: What it holds; the files that are written are entered here.
+        picks: The specimens of the contact sheet; chosen from the shards by default.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    found = profile(folder, manifest) if METADATA in manifest.splits else None
+    if picks is None:
+        picks = [pick for path in sheet_shards(manifest) for pick in pick_specimens(folder / path)]
+    for name in _MADE_HERE:
+        manifest.extras.pop(name, None)
+    made: dict[str, bytes | None] = {CROISSANT_NAME: render_croissant(manifest)}
+    if found:
+        made |= _pictures(found, list(picks))
+        made[NOTEBOOK_NAME] = render_notebook(manifest, found)
+    for name, content in made.items():
+        _enter(folder, manifest, name, content)
+    for name in card.PICTURES:
+        if name not in manifest.extras:
+            (folder / name).unlink(missing_ok=True)
+    write_card(folder, manifest, found)
+
+
+def write_card(folder: Path, manifest: Manifest, found: Profile | None = None) -> None:
+    """Write the card of a dataset folder, and last its manifest.
+
+    Args:
+        folder: The folder.
+        manifest: What it holds; the card is entered here.
+        found: What the specimens are like, if that is told.
+    """
+    _enter(folder, manifest, card.CARD_NAME, card.render(manifest, found).encode())
+    write_whole(folder / MANIFEST_NAME, manifest.to_json())
+
+
+def _pictures(found: Profile, picks: Sequence[Pick]) -> dict[str, bytes | None]:
+    return {
+        card.SHEET: contact_sheet(picks, found.orders),
+        card.TAXONOMY: taxonomy(found),
+        card.MEASURES: measures(found),
+        card.SITES: sites(found) if found.sites else None,
+    }
+
+
+def _enter(folder: Path, manifest: Manifest, name: str, content: bytes | None) -> None:
+    if content is None:
+        return
+    written = write_whole(folder / name, content)
+    manifest.extras[name] = ShardFile(name, 0, written.bytes, written.sha256)
+
+
+def present(folder: Path, name: str | None = None) -> Manifest:
+    """Write what a dataset folder shows of itself anew.
+
+    Args:
+        folder: The folder.
+        name: What its examples load; by default what they did before.
+
+    Returns:
+        The manifest as it is now.
+
+    Raises:
+        ForeignFolder: The folder has no manifest.
+        FolderInUse: A conversion is writing it.
+        VerificationFailed: A shard that is looked at is missing or broken.
+        UsageError: The name is none of a repository.
+    """
+    read_manifest(folder)
+    with open_state(folder):
+        manifest = read_manifest(folder)
+        if name:
+            # Not at the top: nobody else needs the Hub's library here, and it takes long to import.
+            from conversion.hub import check_repository_name
+
+            manifest.name = check_repository_name(name)
+        try:
+            write_presentation(folder, manifest)
+        except (BrokenShard, FileNotFoundError, duckdb.Error) as error:
+            raise VerificationFailed(
+                f"a shard cannot be read ({error})",
+                where=str(folder),
+                fix="convert again with --restart",
+            ) from error
+    return manifest

@@ -1,0 +1,240 @@
+"""Card, pictures, notebook and Croissant of a dataset folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from conversion import card
+from conversion.manifest import Manifest, read_manifest
+from conversion.pictures.charts import measures, taxonomy
+from conversion.pictures.sites import sites
+from conversion.pictures.specimens import Pick, contact_sheet, pick_specimens
+from conversion.presentation import write_presentation
+from conversion.profile import Profile, RankCount, profile
+from conversion.shard_reader import read_shard
+from conversion.verify import VerifyOptions, verify
+from tests.conftest import Run
+
+NOTHING = Profile(0, (), (), (0, 0), (0, 0), {}, {}, (), (0, 0), {})
+
+
+def rows_of(folder: Path, columns: list[str]) -> pa.Table:
+    shards = sorted((folder / "metadata").glob("*.parquet"))
+    return pa.Table.from_batches(
+        [batch for shard in shards for batch in read_shard(shard, columns)]
+    )
+
+
+def test_the_profile_counts_what_is_there(converted: Path) -> None:
+    found = profile(converted, read_manifest(converted))
+    rows = rows_of(converted, ["order", "country", "dna_barcode", "dna_bin", "coord-lat"])
+    frame = rows.to_pandas()
+    assert found.specimens == len(frame)
+    orders = frame["order"].value_counts()
+    assert dict(found.orders) == {name: orders[name] for name, _ in found.orders}
+    assert sum(n for _, n in found.orders) + found.other_orders[1] == frame["order"].notna().sum()
+    assert found.barcodes == (frame["dna_barcode"].nunique(), frame["dna_barcode"].notna().sum())
+    assert sum(found.barcode_lengths.values()) == found.barcodes[1]
+    bins = next(rank for rank in found.ranks if rank.rank == "dna_bin")
+    assert bins == RankCount("dna_bin", frame["dna_bin"].nunique(), frame["dna_bin"].notna().sum())
+    assert found.located == frame["coord-lat"].notna().sum()
+
+
+def test_made_anew_it_is_the_same(converted: Path, tmp_path: Path, run: Run) -> None:
+    folder = tmp_path / "bioscan-5m"
+    shutil.copytree(converted, folder)
+    before = {
+        p: p.read_bytes() for p in folder.rglob("*") if p.suffix != ".parquet" and p.is_file()
+    }
+    for path in (folder / "assets").iterdir():
+        path.unlink()
+    run("card", folder)
+    after = {p: p.read_bytes() for p in folder.rglob("*") if p.suffix != ".parquet" and p.is_file()}
+    assert after == before
+    assert set(card.PICTURES) < set(read_manifest(folder).extras)
+    assert verify(VerifyOptions(folder, 1))[1] == []
+    (folder / card.SITES).write_bytes(b"")
+    assert [f for f in verify(VerifyOptions(folder, 1))[1] if card.SITES in f]
+
+
+def test_a_name_goes_into_card_and_notebook(converted: Path, tmp_path: Path, run: Run) -> None:
+    folder = tmp_path / "bioscan-5m"
+    shutil.copytree(converted, folder)
+    run("card", folder, "--name", "user/insects")
+    assert 'load_dataset("user/insects", "cropped_256"' in (folder / "README.md").read_text()
+    assert "user/insects" in (folder / "quickstart.ipynb").read_text()
+    run("card", folder)
+    assert read_manifest(folder).name == "user/insects"
+    run("card", folder, "--name", "insects", status=2)
+
+
+@pytest.mark.parametrize("form", ["arrow", "webdataset"])
+def test_every_format_has_one(form: str, small_release: Path, tmp_path: Path, run: Run) -> None:
+    folder = tmp_path / "bioscan-5m"
+    run("convert", small_release, "--output", folder, "--format", form, "--package", "cropped_256")
+    assert set(card.PICTURES) < set(read_manifest(folder).extras)
+    assert verify(VerifyOptions(folder, 1))[1] == []
+    found = profile(folder, read_manifest(folder))
+    assert found.specimens == 80
+
+
+def test_the_front_matter_is_what_the_hub_asks_for(converted: Path) -> None:
+    header = yaml.safe_load((converted / "README.md").read_text().split("---\n")[1])
+    assert header["license"] == "cc-by-3.0"
+    assert header["pretty_name"] == "BIOSCAN-5M"
+    names = [config["config_name"] for config in header["configs"]]
+    assert [info["config_name"] for info in header["dataset_info"]] == names
+    assert header["dataset_info"][0]["features"][0] == {"name": "image", "dtype": "image"}
+    assert header["size_categories"] == ["n<1K"]
+
+
+HOSTILE = [
+    "a|b",
+    "<b>x</b>",
+    "[x](y)",
+    "`x`",
+    "line\nbreak",
+    "**x**",
+    "a_b_c",
+    "&amp;",
+    "\\| #",
+    "$x$",
+]
+
+
+class Shown(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        raise AssertionError(tag, attrs)
+
+
+@given(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30)))
+def test_text_of_the_data_stays_text(text: str) -> None:
+    line = card.escaped(text)
+    assert not set(line) & set('|<>[]`*_\n\r\\~$"!{}^=@')
+    shown = Shown()
+    shown.feed(line)
+    shown.close()
+    plain = "".join(letter if letter.isprintable() else " " for letter in text)
+    assert shown.text == " ".join(plain.split())
+
+
+def test_hostile_countries_do_not_break_the_card(converted: Path) -> None:
+    manifest = read_manifest(converted)
+    found = dataclasses.replace(
+        profile(converted, manifest), countries=tuple((name, 1) for name in HOSTILE)
+    )
+    table = [line for line in card.render(manifest, found).splitlines() if line.startswith("| ")]
+    start = table.index("| country | specimens |")
+    cells = [line.strip("| ").split(" | ") for line in table[start + 2 : start + 2 + len(HOSTILE)]]
+    assert [cell[1] for cell in cells] == ["1"] * len(HOSTILE)
+
+
+@pytest.mark.parametrize("draw", [taxonomy, measures, sites])
+def test_pictures_of_nothing_and_of_much(draw: Callable[[Profile], bytes]) -> None:
+    much = Profile(
+        12_000_000,
+        (RankCount("dna_bin", 324_411, 5_137_441),),
+        tuple((f"{'Order' * 9}{n}", 5_000_000 >> n) for n in range(12)),
+        (43, 10),
+        (2_486_492, 5_150_850),
+        {0: 1, 640: 4_000_000, 1600: 1},
+        {-8: 1, 30: 5_000_000, 63: 1},
+        (),
+        (0, 0),
+        {(-90, -180): 1, (89, 179): 10**6},
+    )
+    for found in (NOTHING, much):
+        data = draw(found)
+        assert data == draw(found)
+        with Image.open(io.BytesIO(data)) as picture:
+            assert picture.mode == "RGBA"
+            corner, middle = picture.getpixel((0, 0)), picture.getpixel((8, picture.height // 2))
+            # Nothing shows at the corners, and the ground is its own, on any page.
+            assert corner[3] == 0  # type: ignore[index]
+            assert middle == (250, 250, 247, 255)
+
+
+def test_the_contact_sheet_shows_each_specimen_once(converted: Path) -> None:
+    shard = converted / read_manifest(converted).splits["cropped_256"]["train"].shards[0].path
+    picks = pick_specimens(shard)
+    assert picks == pick_specimens(shard)
+    assert len({pick.processid for pick in picks}) == len(picks)
+    orders = [("Diptera", 5), ("Nothing", 4)]
+    assert contact_sheet([*picks, *picks], orders) == contact_sheet(picks, orders)
+    assert contact_sheet([], orders) is None
+    assert contact_sheet([Pick("Other", "x", b"")], orders) is None
+
+
+def test_metadata_alone(converted: Path, tmp_path: Path) -> None:
+    whole = read_manifest(converted)
+    folder = tmp_path / "bioscan-5m"
+    shutil.copytree(converted / "metadata", folder / "metadata")
+    manifest = Manifest("parquet", whole.version, splits={"metadata": whole.splits["metadata"]})
+    write_presentation(folder, manifest)
+    assert card.SHEET not in manifest.extras
+    assert "quickstart.ipynb" not in manifest.extras
+    assert "specimens.png" not in (folder / "README.md").read_text()
+
+
+CROISSANT = """
+import json, sys, warnings
+import mlcroissant as mlc
+dataset = mlc.Dataset(jsonld=sys.argv[1])
+issues = dataset.metadata.issues
+assert not issues.errors and not issues.warnings, issues.report()
+told = {}
+for name in ("cropped_256/validation", "metadata/validation"):
+    rows = list(dataset.records(name))
+    told[name] = [len(rows), sorted(k.split("/")[-1] for k in rows[0])]
+    told[name].append([type(r.get(f"{name}/image")).__name__ for r in rows[:1]])
+    told[name].append([r[f"{name}/processid"].decode() for r in rows])
+print(json.dumps(told))
+"""
+
+
+def test_croissant_is_valid_and_loads(converted: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CROISSANT, str(converted / "croissant.json")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    held = read_manifest(converted).splits
+    for name, (count, columns, images, processids) in told.items():
+        configuration, split = name.split("/")
+        assert count == held[configuration][split].rows
+        assert ("image" in columns) == (configuration != "metadata")
+        assert len(columns) == 23 + ("image" in columns)
+        rows = [
+            row
+            for shard in held[configuration][split].shards
+            for batch in read_shard(converted / shard.path, ["processid"])
+            for row in batch.column("processid").to_pylist()
+        ]
+        assert processids == rows
+        assert images == (["NoneType"] if configuration == "metadata" else ["JpegImageFile"])
