@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from bioscan5m_hf.schema import Split
 from bioscan5m_hf.variants import METADATA
 from conversion.catalogue import Catalogue
 from conversion.execute import LocalPool, Pool, run_shards
-from conversion.files import sync_folder
+from conversion.files import Written, sync_folder
 from conversion.findings import Finding, bad_row_finding
 from conversion.manifest import MANIFEST_NAME, Manifest, read_manifest
 from conversion.outcome import (
@@ -34,6 +35,7 @@ from conversion.package_plan import (
     plan_package,
     select,
 )
+from conversion.pictures.specimens import Pick
 from conversion.presentation import write_card
 from conversion.reconcile import require_fit
 from conversion.shard import ShardResult, ShardTask
@@ -59,6 +61,7 @@ class ConvertOptions:
         format: The format of the shards.
         record: Leave out and record what is flawed, instead of stopping.
         restart: Throw away what was made from other input or with other options.
+        name: What examples call it: the repository it is going to be published to.
     """
 
     release: Path
@@ -70,6 +73,35 @@ class ConvertOptions:
     format: str = "parquet"
     record: bool = False
     restart: bool = False
+    name: str | None = None
+
+
+class Sink(Protocol):
+    """Takes finished shards away, such as to the Hub."""
+
+    def has(self, path: str, written: Written) -> bool:
+        """Whether a shard with these bytes was taken already."""
+        ...
+
+    def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
+        """These shards are going to be made, of such a size at most."""
+        ...
+
+    def has_room(self, running: int) -> bool:
+        """Whether one more shard may be begun while so many are being made."""
+        ...
+
+    def take(self, task: ShardTask, result: ShardResult) -> None:
+        """A shard is finished."""
+        ...
+
+    def picks(self, paths: Sequence[str]) -> Sequence[Pick]:
+        """Specimens to show, chosen from some shards before they were taken away."""
+        ...
+
+    def finish(self) -> None:
+        """No more shards come: wait until all are taken away."""
+        ...
 
 
 class Reporter(Protocol):
@@ -111,12 +143,13 @@ class Summary:
     strays: int
 
 
-def convert(options: ConvertOptions, reporter: Reporter) -> Summary:
+def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = None) -> Summary:
     """Convert a release into a dataset folder.
 
     Args:
         options: What to convert, and how.
         reporter: Told how it goes.
+        sink: Takes finished shards away; by default they stay in the folder.
 
     Raises:
         BioscanError: See the tree in ``bioscan5m_hf.errors``; nothing is left half-written.
@@ -129,7 +162,7 @@ def convert(options: ConvertOptions, reporter: Reporter) -> Summary:
         reporter.say(note)
     with open_state(options.output) as state, LocalPool(options.workers) as pool:
         before = _read_before(options)
-        return _Conversion(options, release, state, reporter, before).run(selected, pool)
+        return _Conversion(options, release, state, reporter, before, sink).run(selected, pool)
 
 
 def _check_places(release: Path, output: Path) -> None:
@@ -167,7 +200,9 @@ class _Conversion:
         state: State,
         reporter: Reporter,
         before: Manifest | None,
+        sink: Sink | None,
     ) -> None:
+        self._sink = sink
         self._options = options
         self._release = release
         self._state = state
@@ -183,6 +218,8 @@ class _Conversion:
                 writing = aside.submit(self._write_metadata, catalogue, counts)
                 listed = [self._list(catalogue, *choice) for choice in selected]
                 metadata = writing.result()
+        # The disk is for shards from here on.
+        shutil.rmtree(self._state.work / "catalogue")
         self._check_metadata(metadata)
         plans = [plan_package(members, metadata, self._plan_options()) for members in listed]
         finished = self._finished_splits(plans)
@@ -198,7 +235,14 @@ class _Conversion:
         results, made = self._make(tasks, pool)
         outcomes = [self._settle(plan, results, finished) for plan in plans]
         options = self._options
-        folder = Folder(options.output, options.format, options.shard_bytes, self._before)
+        folder = Folder(
+            options.output,
+            options.format,
+            options.shard_bytes,
+            self._before,
+            options.name,
+            self._sink.picks if self._sink else None,
+        )
         manifest = folder.finish(
             outcomes,
             {plan.package: plan for plan in plans},
@@ -271,7 +315,7 @@ class _Conversion:
         """The configurations and splits that the folder holds already, made from the same."""
         if self._before is None:
             return set()
-        finished, changes = compare_with(self._before, plans, self._options)
+        finished, changes = compare_with(self._before, plans, self._options, self._is_elsewhere)
         if changes:
             self._refuse_changes("what this folder holds", list(changes.values()))
             # What is about to be overwritten is not advertised meanwhile.
@@ -316,12 +360,19 @@ class _Conversion:
             self._options.shard_bytes,
         )
 
+    def _is_elsewhere(self, path: str, written: Written) -> bool:
+        return self._sink is not None and self._sink.has(path, written)
+
     def _make(self, tasks: Sequence[ShardTask], pool: Pool) -> tuple[list[ShardResult], int]:
         results: list[ShardResult] = []
         todo: list[ShardTask] = []
+        if self._sink:
+            self._sink.plan(tasks, self._options.shard_bytes)
         for task in tasks:
-            if result := self._state.trusted(task):
+            if result := self._state.trusted(task, self._is_elsewhere):
                 results.append(result)
+                if self._sink:
+                    self._sink.take(task, result)
             else:
                 todo.append(task)
         by_shard = {task.shard: task for task in todo}
@@ -331,8 +382,13 @@ class _Conversion:
         self._reporter.begin(done + sum(task.shard.rows for task in todo), done)
         # The longest first, so that no worker is left with a long shard at the end.
         todo.sort(key=lambda task: -task.shard.rows)
-        for result in run_shards(todo, pool, self._reporter.reached):
+        has_room = self._sink.has_room if self._sink else lambda _running: True
+        for result in run_shards(todo, pool, self._reporter.reached, has_room):
             self._state.keep(by_shard[result.shard], result)
             results.append(result)
+            if self._sink:
+                self._sink.take(by_shard[result.shard], result)
+        if self._sink:
+            self._sink.finish()
         self._reporter.end()
         return results, len(todo)

@@ -135,6 +135,10 @@ def _count(images: int, _bytes: int) -> None:
             _counter.value += images
 
 
+HasRoom = Callable[[int], bool]
+"""Whether one more shard may be begun while so many are being made."""
+
+
 @dataclass(slots=True)
 class _Queue:
     """Tasks that wait, those that run, and those whose worker died beneath them."""
@@ -144,14 +148,16 @@ class _Queue:
     suspects: deque[ShardTask] = field(default_factory=deque)
     failures: dict[ShardTask, int] = field(default_factory=dict)
 
-    def fill(self, pool: Pool) -> None:
+    def fill(self, pool: Pool, has_room: HasRoom) -> None:
         # A suspect runs alone, so that it is known who is to blame if a worker dies again.
-        while self.suspects and not self.running:
+        while self.suspects and not self.running and has_room(0):
             task = self.suspects.popleft()
             self.running[pool.submit(task)] = task
             return
         while self.waiting and not self.suspects and len(self.running) < pool.size:
             if any(task in self.failures for task in self.running.values()):
+                return
+            if not has_room(len(self.running)):
                 return
             task = self.waiting.popleft()
             self.running[pool.submit(task)] = task
@@ -174,7 +180,10 @@ def _told(cause: BaseException) -> str:
 
 
 def run_shards(
-    tasks: Sequence[ShardTask], pool: Pool, on_images: Callable[[int], None] | None = None
+    tasks: Sequence[ShardTask],
+    pool: Pool,
+    on_images: Callable[[int], None] | None = None,
+    has_room: HasRoom = lambda _running: True,
 ) -> Iterator[ShardResult]:
     """Make shards, and hand out each result as it comes.
 
@@ -184,6 +193,7 @@ def run_shards(
         tasks: What to make; the first are started first.
         pool: Where to make it.
         on_images: Told now and then how many images were finished in all.
+        has_room: Asked whether one more may be begun while so many are being made.
 
     Yields:
         A result for each task, in the order in which they finish.
@@ -195,7 +205,9 @@ def run_shards(
     queue = _Queue(deque(tasks))
     before = pool.images_done()
     while queue.waiting or queue.running or queue.suspects:
-        queue.fill(pool)
+        queue.fill(pool, has_room)
+        if not queue.running:
+            time.sleep(_POLL_SECONDS)
         done, _ = wait(queue.running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
         if on_images:
             on_images(pool.images_done() - before)

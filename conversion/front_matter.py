@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import yaml
 
 from bioscan5m_hf.schema import COLUMNS, IMAGE_COLUMN
-from bioscan5m_hf.variants import DEFAULT_PACKAGE, METADATA, Configuration, configurations
+from bioscan5m_hf.variants import (
+    DEFAULT_PACKAGE,
+    METADATA,
+    Configuration,
+    configurations,
+    package_names,
+)
 from conversion.manifest import Manifest, SplitFiles
 from conversion.writers import metadata_writer, writer_named
 
@@ -129,10 +136,18 @@ def default_configuration(manifest: Manifest) -> str:
     Args:
         manifest: What the folder holds.
     """
-    packages = manifest.packages
+    return shown_package(manifest.packages) or METADATA
+
+
+def shown_package(packages: Collection[str]) -> str | None:
+    """The package that stands for all where one must be chosen.
+
+    Args:
+        packages: The packages there are.
+    """
     if DEFAULT_PACKAGE in packages:
         return DEFAULT_PACKAGE
-    return packages[-1] if packages else METADATA
+    return next((name for name in reversed(package_names()) if name in packages), None)
 
 
 def pattern(files: SplitFiles) -> str:

@@ -94,6 +94,8 @@ class LocalFile:
             return False
         if remote.sha256:
             return remote.sha256 == self.sha256
+        if not self.source.exists():
+            return False
         data = self.source.read_bytes()
         return hashlib.sha1(b"blob %d\0%b" % (len(data), data)).hexdigest() == remote.git_oid  # noqa: S324 - git's name for it
 

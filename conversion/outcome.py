@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import Protocol
 from bioscan5m_hf.members import source_labels
 from bioscan5m_hf.schema import split_named
 from bioscan5m_hf.variants import METADATA, package_names
-from conversion.files import write_whole
+from conversion.files import Written, write_whole
 from conversion.findings import REJECTS_NAME, Finding, read_rejects, write_rejects
 from conversion.manifest import Manifest, ShardFile, SourceRecord, SplitFiles
 from conversion.package_plan import PackagePlan, libraries
-from conversion.presentation import write_presentation
+from conversion.pictures.specimens import Pick
+from conversion.presentation import sheet_shards, write_presentation
 from conversion.shard import ShardResult
+from conversion.state import IsElsewhere
 from conversion.stored_metadata import StoredMetadata
 from conversion.vocabularies import write_vocabularies
 from conversion.writers import metadata_writer, writer_named
@@ -68,7 +70,7 @@ def metadata_changes(before: Manifest, content: str) -> list[str]:
 
 
 def compare_with(
-    before: Manifest, plans: Sequence[PackagePlan], wanted: Wanted
+    before: Manifest, plans: Sequence[PackagePlan], wanted: Wanted, is_elsewhere: IsElsewhere
 ) -> tuple[set[tuple[str, str]], dict[tuple[str, str], str]]:
     """Which splits a folder holds already, and which it holds made from something else.
 
@@ -76,6 +78,7 @@ def compare_with(
         before: What the folder holds.
         plans: What is planned.
         wanted: The options.
+        is_elsewhere: Whether a shard that is not here is kept elsewhere.
 
     Returns:
         Pairs of configuration and published split that need not be made again, and those that
@@ -95,7 +98,11 @@ def compare_with(
                 changes[plan.package, split] = (
                     f"{name} has shards of {files.shard_bytes:,} bytes, not {wanted.shard_bytes:,}"
                 )
-            elif all(_is_there(wanted.output, shard) for shard in files.shards):
+            elif all(
+                _is_there(wanted.output, shard)
+                or is_elsewhere(shard.path, Written(shard.bytes, shard.sha256))
+                for shard in files.shards
+            ):
                 finished.add((plan.package, split))
     return finished, changes
 
@@ -133,12 +140,16 @@ class Folder:
         format: The name of its format.
         shard_bytes: The size that a shard of this run should have at most.
         before: What it held before, which stays.
+        name: What examples call it; by default what they did before.
+        picks: Gives the specimens of the contact sheet, from the paths of some shards.
     """
 
     path: Path
     format: str
     shard_bytes: int
     before: Manifest | None
+    name: str | None = None
+    picks: Callable[[Sequence[str]], Sequence[Pick]] | None = None
 
     def finish(
         self,
@@ -162,6 +173,7 @@ class Folder:
             manifest.name = self.before.name
             manifest.splits |= self.before.splits
             manifest.sources |= self.before.sources
+        manifest.name = self.name or manifest.name
         for outcome in outcomes:
             name = outcome.package
             files = manifest.splits.get(name, {}) | outcome.splits
@@ -174,7 +186,8 @@ class Folder:
         self._record(manifest, outcomes, bad_rows)
         self._add_companions(manifest)
         write_vocabularies(self.path, manifest, metadata.vocabularies)
-        write_presentation(self.path, manifest)
+        picks = self.picks(sheet_shards(manifest)) if self.picks else None
+        write_presentation(self.path, manifest, picks or None)
         self._remove_stale(manifest)
         return manifest
 

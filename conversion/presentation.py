@@ -6,7 +6,7 @@ the same folder gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -59,13 +59,19 @@ def write_presentation(
         OutputError: A file cannot be written.
     """
     found = profile(folder, manifest) if METADATA in manifest.splits else None
+    sheet: bytes | None = None
     if picks is None:
-        picks = [pick for path in sheet_shards(manifest) for pick in pick_specimens(folder / path)]
+        shards = [folder / path for path in sheet_shards(manifest)]
+        if not all(shard.exists() for shard in shards) and (folder / card.SHEET).exists():
+            # Freed when they were published; the sheet was made before.
+            sheet = (folder / card.SHEET).read_bytes()
+        picks = [] if sheet else [pick for shard in shards for pick in pick_specimens(shard)]
     for name in _MADE_HERE:
         manifest.extras.pop(name, None)
     made: dict[str, bytes | None] = {CROISSANT_NAME: render_croissant(manifest)}
     if found:
-        made |= _pictures(found, list(picks))
+        made |= _pictures(found)
+        made[card.SHEET] = sheet or contact_sheet(picks, found.orders)
         made[NOTEBOOK_NAME] = render_notebook(manifest, found)
     for name, content in made.items():
         _enter(folder, manifest, name, content)
@@ -87,9 +93,8 @@ def write_card(folder: Path, manifest: Manifest, found: Profile | None = None) -
     write_whole(folder / MANIFEST_NAME, manifest.to_json())
 
 
-def _pictures(found: Profile, picks: Sequence[Pick]) -> dict[str, bytes | None]:
+def _pictures(found: Profile) -> dict[str, bytes | None]:
     return {
-        card.SHEET: contact_sheet(picks, found.orders),
         card.TAXONOMY: taxonomy(found),
         card.MEASURES: measures(found),
         card.SITES: sites(found) if found.sites else None,

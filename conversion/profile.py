@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-from pyarrow.dataset import dataset
+import pyarrow as pa
 
 from bioscan5m_hf.schema import RANKS
 from bioscan5m_hf.variants import METADATA
@@ -98,7 +98,9 @@ def _open(connection: duckdb.DuckDBPyConnection, shards: Sequence[Path]) -> None
     if all(path.suffix == ".parquet" for path in shards):
         connection.read_parquet(names).create_view("stored")
     else:
-        connection.register("stored", dataset(names, format="ipc"))
+        # Mapped, not read: its pages are the system's to keep or to drop.
+        tables = [pa.ipc.open_stream(pa.memory_map(name)).read_all() for name in names]
+        connection.register("stored", pa.concat_tables(tables))
     # A long text is counted by its hash: among five million, two share one with a chance of less
     # than one in a million.
     connection.execute(

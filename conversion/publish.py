@@ -122,21 +122,22 @@ class Published:
 def files_to_publish(folder: Path) -> tuple[Manifest, list[LocalFile]]:
     """The files of a dataset folder, as its manifest tells them.
 
-    Only lengths are looked at: the digest of a file is proved before it is sent.
+    Only lengths are looked at: the digest of a file is proved before it is sent. A file may be
+    missing here if the repository has it, as after a rolling publication.
 
     Args:
         folder: The dataset folder.
 
     Raises:
         ForeignFolder: There is no manifest, or it cannot be read.
-        VerificationFailed: A file is missing or has another length.
+        VerificationFailed: A file has another length.
     """
     manifest = read_manifest(folder)
     listed = [*manifest.files(), *manifest.extras.values()]
-    wrong = [file.path for file in listed if _length(folder / file.path) != file.bytes]
+    wrong = [f.path for f in listed if _length(folder / f.path) not in (None, f.bytes)]
     if wrong:
         raise VerificationFailed(
-            f"{len(wrong)} files are missing or have another length: {_some(wrong)}",
+            f"{len(wrong)} files have another length than in the manifest: {_some(wrong)}",
             where=str(folder),
             fix="convert again with --restart",
         )
@@ -165,11 +166,18 @@ def compare(
 
     Raises:
         ForeignRepository: It holds something else, and shall be left alone.
+        VerificationFailed: A file is neither here nor there.
     """
     wanted = {file.path: file for file in files}
     commit = repository.head()
     remote = repository.files(commit) if commit else {}
     missing = [file for path, file in wanted.items() if not file.is_same(remote.get(path))]
+    if lost := [file.path for file in missing if not file.source.exists()]:
+        raise VerificationFailed(
+            f"{len(lost)} files are missing, here and in the repository: {_some(lost)}",
+            where=repository.url,
+            fix="convert again",
+        )
     others = [path for path in remote if path not in wanted and path != _ATTRIBUTES]
     ours = _put_there(repository, commit, remote)
     strange = [path for path in (*others, *_written_over(remote, missing)) if not ours(path)]

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +20,9 @@ from conversion.plan import Shard
 from conversion.shard import ShardResult, ShardTask
 
 STATE_FOLDER = ".bioscan5m"
+
+IsElsewhere = Callable[[str, Written], bool]
+"""Whether a file of the folder, with such a length and digest, is kept elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +79,12 @@ class State:
         self.work = self.path / "work"
         self._receipts = self.path / "receipts"
 
-    def trusted(self, task: ShardTask) -> ShardResult | None:
+    def trusted(self, task: ShardTask, is_elsewhere: IsElsewhere) -> ShardResult | None:
         """The result of an earlier run for a shard, if the file is still what was written then.
 
         Args:
             task: The task of the shard.
+            is_elsewhere: Whether a file that is not here is kept elsewhere.
         """
         try:
             receipt = Receipt.from_json(self._receipt(task.shard).read_bytes())
@@ -93,7 +97,8 @@ class State:
         try:
             intact = digest_of(task.path) == receipt.result.written
         except FileNotFoundError:
-            return None
+            name = task.path.relative_to(task.folder).as_posix()
+            intact = is_elsewhere(name, receipt.result.written)
         return receipt.result if intact else None
 
     def changes(self, tasks: Sequence[ShardTask]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.variants import METADATA
 from conversion.commands.options import (
     Commands,
@@ -38,11 +39,15 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         [
             "bioscan5m convert RELEASE --output bioscan-5m --package cropped_256",
             "bioscan5m convert RELEASE --output bioscan-5m --split val --split test",
+            "bioscan5m convert RELEASE --publish user/bioscan-5m --scratch 20GB",
         ],
     )
     add_release(parser)
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="the dataset folder to write"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="the dataset folder to write (with --publish by default ./ and the repository's name)",
     )
     add_packages(parser)
     add_splits(parser)
@@ -71,6 +76,21 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="make anew what was made from other input or with other options",
     )
+    parser.add_argument(
+        "--publish",
+        metavar="REPO_ID",
+        help="publish to this dataset repository, as user/name, when all is made",
+    )
+    parser.add_argument(
+        "--scratch",
+        type=size,
+        metavar="SIZE",
+        help="with --publish: send each shard when it is made and free it, so that the folder "
+        "never takes more than SIZE",
+    )
+    parser.add_argument(
+        "--private", action="store_true", help="with --publish: others may not see it"
+    )
     add_workers(parser)
     add_quiet(parser)
 
@@ -78,22 +98,44 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def _run(options: argparse.Namespace) -> int:
     """Convert a release, and show what was written."""
     writer_named(options.format)
-    summary = convert(
-        ConvertOptions(
-            release=options.release,
-            output=options.output,
-            workers=options.workers,
-            packages=packages(options),
-            splits=splits(options),
-            shard_bytes=options.shard_size,
-            format=options.format,
-            record=options.on_error == "record",
-            restart=options.restart,
-        ),
-        ConsoleReporter(quiet=options.quiet),
+    output = _output(options)
+    asked = ConvertOptions(
+        release=options.release,
+        output=output,
+        workers=options.workers,
+        packages=packages(options),
+        splits=splits(options),
+        shard_bytes=options.shard_size,
+        format=options.format,
+        record=options.on_error == "record",
+        restart=options.restart,
+        name=options.publish,
     )
-    _show_summary(summary, options.output)
+    reporter = ConsoleReporter(quiet=options.quiet)
+    if options.publish is None:
+        _show_summary(convert(asked, reporter), output)
+        return 0
+    # Nobody else needs the Hub's library, which takes long to import.
+    from conversion.rolling import convert_and_publish
+
+    summary, published = convert_and_publish(
+        asked, reporter, private=options.private, scratch=options.scratch
+    )
+    _show_summary(summary, output)
+    make_console().print(f"{published.url}: {published.files:,} files", markup=False)
     return 0
+
+
+def _output(options: argparse.Namespace) -> Path:
+    if options.publish is None and (options.scratch or options.private):
+        raise UsageError("--scratch and --private go with --publish", fix="say where to publish")
+    if options.output:
+        return Path(options.output)
+    if options.publish is None:
+        raise UsageError("there is no folder to write", fix="name one with --output")
+    from conversion.hub import check_repository_name
+
+    return Path(check_repository_name(options.publish).partition("/")[2])
 
 
 def _show_summary(summary: Summary, output: Path) -> None:
