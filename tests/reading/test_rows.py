@@ -24,8 +24,8 @@ def test_every_configuration(
     tmp_path: Path,
 ) -> None:
     # Preparing copies everything: where the source is another form of the same, a few will do.
-    few = not streaming and kind not in ("zips", "parquet")
-    for configuration in CONFIGURATIONS[-5:] if few else CONFIGURATIONS:
+    few = not streaming and kind != "zips"
+    for configuration in CONFIGURATIONS[-2:] if few else CONFIGURATIONS:
         found = load_dataset(
             root_of(kind), configuration.name, streaming=streaming, cache_dir=tmp_path
         )
