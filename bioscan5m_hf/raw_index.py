@@ -6,14 +6,9 @@ joins and sorts them, out of core where they do not fit into memory.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import logging
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +21,7 @@ from bioscan5m_hf.data import state_of
 from bioscan5m_hf.errors import MetadataError, MismatchError
 from bioscan5m_hf.members import IMAGE_SCHEMA, Stray, read_images, source_labels
 from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, read_metadata
+from bioscan5m_hf.raw_cache import database_in, key_of, made_once
 from bioscan5m_hf.release import MetadataFile, Selection
 from bioscan5m_hf.schema import SPLITS, Split, column_names
 from bioscan5m_hf.vocabulary import VOCABULARIES_NAME, VocabularyCounter, to_parquet
@@ -38,7 +34,6 @@ LOCATION_COLUMNS: Final = ("source", "folder", "offset", "compressed", "size", "
 
 # Raised when an index is made in another way than before.
 _INDEX_VERSION: Final = "1"
-_MEMORY: Final = "600MB"
 _SHOWN: Final = 5
 _BATCH_ROWS: Final = 4096
 # A piece is what one worker reads: small splits make at least this many, to go round.
@@ -89,8 +84,8 @@ def index_metadata(file: MetadataFile, cache: Path, *, skip: bool) -> MetadataIn
     Raises:
         MetadataError: A record does not fit, or a processid stands in two.
     """
-    key = _key(_INDEX_VERSION, state_of(file.path), file.member or "", str(skip))
-    folder = _made(cache / f"metadata-{key}", lambda work: _write_metadata(file, work, skip))
+    key = key_of(_INDEX_VERSION, state_of(file.path), file.member or "", str(skip))
+    folder = made_once(cache / f"metadata-{key}", lambda work: _write_metadata(file, work, skip))
     report = json.loads((folder / _REPORT).read_bytes())
     return MetadataIndex(folder, key, report["rows"])
 
@@ -134,7 +129,7 @@ def _check_unique(file: MetadataFile, tables: list[Path], work: Path) -> None:
         SELECT processid, list(row ORDER BY row) FROM read_parquet(?)
         GROUP BY processid HAVING count(*) > 1 ORDER BY min(row) LIMIT 1
     """
-    with _database(work) as database:
+    with database_in(work) as database:
         found = database.execute(query, [list(map(str, tables))]).fetchone() if tables else None
     if found is not None:
         processid, rows = found
@@ -169,14 +164,14 @@ def plan_metadata(index: MetadataIndex, split: Split, cache: Path) -> Plan:
         split: The split.
         cache: Where plans are kept.
     """
-    key = _key(_INDEX_VERSION, index.key, split.name)
+    key = key_of(_INDEX_VERSION, index.key, split.name)
 
     def write(work: Path) -> None:
-        with _database(work) as database:
+        with database_in(work) as database:
             query = f"SELECT {_upstream()} FROM read_parquet(?) ORDER BY md5(processid), processid"
             _write_plan(database, query, [str(index.table(split))], index.rows[split.name], work)
 
-    return _plan(_made(cache / f"rows-{key}", write), key)
+    return _plan(made_once(cache / f"rows-{key}", write), key)
 
 
 def plan_images(
@@ -207,16 +202,18 @@ def plan_images(
     states += [
         f"{folder.path.resolve()} {_tree_state(folder.path)}" for folder in selection.folders
     ]
-    listed = _key(_INDEX_VERSION, selection.package, *states)
-    key = _key(listed, index.key, split.name, str(skip), str(in_archive_order))
+    listed = key_of(_INDEX_VERSION, selection.package, *states)
+    key = key_of(listed, index.key, split.name, str(skip), str(in_archive_order))
 
     def write(work: Path) -> None:
-        images = _made(cache / f"images-{listed}", lambda below: _write_images(selection, below))
+        images = made_once(
+            cache / f"images-{listed}", lambda below: _write_images(selection, below)
+        )
         join = _Join(index, selection, split, images / _IMAGES, skip)
         order = 'source, "offset", folder, processid' if in_archive_order else "md5(processid)"
         join.write(work, order)
 
-    return _plan(_made(cache / f"plan-{key}", write), key)
+    return _plan(made_once(cache / f"plan-{key}", write), key)
 
 
 def _tree_state(folder: Path) -> str:
@@ -250,7 +247,7 @@ class _Join:
     skip: bool
 
     def write(self, work: Path, order: str) -> None:
-        with _database(work) as database:
+        with database_in(work) as database:
             database.execute(
                 "CREATE TABLE images AS SELECT * EXCLUDE split FROM read_parquet(?) WHERE split=?",
                 [str(self.images), self.split.name],
@@ -371,39 +368,3 @@ def _regrouped(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Tabl
 def _plan(folder: Path, key: str) -> Plan:
     path = folder / _PLAN
     return Plan(path, pq.read_metadata(path).num_row_groups, key)
-
-
-@contextlib.contextmanager
-def _database(work: Path) -> Iterator[DuckDBPyConnection]:
-    import duckdb
-
-    with (
-        tempfile.TemporaryDirectory(dir=work) as spill,
-        duckdb.connect(str(Path(spill) / "join.duckdb")) as database,
-    ):
-        database.execute(f"SET memory_limit='{_MEMORY}'")
-        database.execute(f"SET threads={len(os.sched_getaffinity(0))}")
-        database.execute("SET enable_progress_bar=false")
-        yield database
-
-
-def _key(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-
-
-def _made(folder: Path, write: Callable[[Path], None]) -> Path:
-    """A folder of the cache, made where it is not there yet; it appears whole."""
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        write(work)
-        work.rename(folder)
-    except OSError:
-        # Another process was faster.
-        if not folder.is_dir():
-            raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return folder
