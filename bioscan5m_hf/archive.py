@@ -99,7 +99,7 @@ def find_directory(source: Source) -> Extent:
     """
     tail_start = max(0, source.size - _END.size - _MAX16)
     tail = source.read_at(tail_start, source.size - tail_start)
-    end = tail.rfind(b"PK\x05\x06", 0, max(0, len(tail) - _END.size + 4))
+    end = _find_end(tail)
     if end < 0:
         raise _not_found(source)
     _, disk, first_disk, _, members, length, offset, _ = _END.unpack_from(tail, end)
@@ -108,7 +108,10 @@ def find_directory(source: Source) -> Extent:
     if locator_at >= 0:
         locator = source.read_at(locator_at, _END64_LOCATOR.size)
         if locator[:4] == b"PK\x06\x07":
-            end, disk, first_disk, members, length, offset = _find_end64(source, locator)
+            end = _find_end64(source, locator, locator_at)
+            _, _, _, _, disk, first_disk, _, members, length, offset = _END64.unpack(
+                source.read_at(end, _END64.size)
+            )
     if disk or first_disk:
         raise ArchiveError("is one volume of a split archive", where=source.location)
     start = end - length
@@ -117,13 +120,24 @@ def find_directory(source: Source) -> Extent:
     return Extent(start, length, members, start - offset)
 
 
-def _find_end64(source: Source, locator: bytes) -> tuple[int, int, int, int, int, int]:
+def _find_end(tail: bytes) -> int:
+    """Where the end record starts in the last bytes of an archive; -1 where there is none."""
+    last = at = tail.rfind(b"PK\x05\x06", 0, max(0, len(tail) - _END.size + 4))
+    # The comment may hold the mark of an end too; the true one is followed by what it announces.
+    while at >= 0:
+        if at + _END.size + _END.unpack_from(tail, at)[-1] == len(tail):
+            return at
+        at = tail.rfind(b"PK\x05\x06", 0, at + 3)
+    return last
+
+
+def _find_end64(source: Source, locator: bytes, locator_at: int) -> int:
+    """Where the Zip64 end record starts; bytes before the archive move it from where it says."""
     _, _, declared, _ = _END64_LOCATOR.unpack(locator)
-    record = source.read_at(declared, _END64.size)
-    if len(record) < _END64.size or record[:4] != b"PK\x06\x06":
-        raise _damaged(source, "its Zip64 end record is not where it should be")
-    _, _, _, _, disk, first_disk, _, members, length, offset = _END64.unpack(record)
-    return declared, disk, first_disk, members, length, offset
+    for at in (declared, locator_at - _END64.size):
+        if 0 <= at <= locator_at - _END64.size and source.read_at(at, 4) == b"PK\x06\x06":
+            return int(at)
+    raise _damaged(source, "its Zip64 end record is not where it should be")
 
 
 def _not_found(source: Source) -> ArchiveError:
@@ -215,9 +229,9 @@ def _parse_entries(
     large = (size == _MAX32) | (compressed == _MAX32) | (offset == _MAX32)
     if large.any():
         _fill_zip64(raw, at, entries, np.flatnonzero(large), (size, compressed, offset))
+    # No summand is above the file's size, so no sum can wrap around.
+    inside = (offset <= extent.start - extent.shift) & (compressed <= extent.start)
     offset += np.uint64(extent.shift)
-    inside = (offset <= extent.start) & (compressed <= extent.start)
-    # Both summands are known to be below the file's size here, so the sum cannot wrap around.
     inside &= offset + compressed + np.uint64(_LOCAL_HEADER_LENGTH) <= extent.start
     if not inside.all():
         worst = names[int(np.flatnonzero(~inside)[0])].decode("utf-8", "backslashreplace")

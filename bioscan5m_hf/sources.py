@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -38,18 +39,23 @@ class LocalFile:
     """A file on a disk, read without a shared position, so that threads can share it.
 
     Raises:
-        ArchiveError: The file cannot be opened.
+        ArchiveError: It cannot be opened, or is no file.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.location = str(path)
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # To open a pipe would wait for its writer.
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise ArchiveError(
                 f"cannot be opened ({error.strerror})", where=self.location
             ) from error
-        self.size = os.fstat(self._descriptor).st_size
+        found = os.fstat(self._descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(self._descriptor)
+            raise ArchiveError("is not a file", where=self.location)
+        self.size = found.st_size
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Read up to ``length`` bytes from ``offset``; fewer only at the end of the file."""
