@@ -10,21 +10,31 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 from bioscan5m_hf.errors import MetadataError
 
 _CHUNK_BYTES: Final = 1 << 20
 _LONGEST_OBJECT: Final = 8 << 20
+# "-Infinity" and escapes such as "\\ud83e\\udd97" are the longest that can be cut off.
+_LONGEST_WORD: Final = 16
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 Pairs = list[tuple[str, object]]
 
 
+class Readable(Protocol):
+    """Where bytes come from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read up to so many bytes; none at the end."""
+        ...
+
+
 class _Text:
     """A window on the text that moves forward only."""
 
-    def __init__(self, stream: BinaryIO, label: str) -> None:
+    def __init__(self, stream: Readable, label: str) -> None:
         self._stream = stream
         self._label = label
         self._decode = codecs.getincrementaldecoder("utf-8-sig")()
@@ -58,11 +68,11 @@ class _Text:
                 return ""
 
 
-def read_objects(stream: BinaryIO, label: str) -> Iterator[Pairs]:
+def read_objects(stream: Readable, label: str) -> Iterator[Pairs]:
     """Decode the objects of a JSON array one after another.
 
     Args:
-        stream: The file, opened for reading bytes.
+        stream: The bytes of the file.
         label: How messages name it.
 
     Yields:
@@ -106,13 +116,25 @@ def _decode_one(text: _Text, decoder: json.JSONDecoder, where: str) -> Pairs:
             raise MetadataError("is nested too deep", where=where) from error
         except json.JSONDecodeError as error:
             # An object that is cut off by the window looks like a broken one until more is read.
-            too_long = len(text.window) - text.position > _LONGEST_OBJECT
-            if too_long or not text.more():
-                reason = "is too long" if too_long else f"is not valid JSON ({error.msg})"
-                raise MetadataError(reason, where=where) from error
+            if not _may_be_cut_off(error, text.window):
+                raise MetadataError(f"is not valid JSON ({error.msg})", where=where) from error
+            if len(text.window) - text.position > _LONGEST_OBJECT:
+                raise MetadataError("is too long", where=where) from error
+            if not text.more():
+                raise MetadataError(
+                    f"breaks off ({error.msg})", where=where, fix="download it again"
+                ) from error
+        except ValueError as error:
+            # A number with more digits than the decoder converts.
+            raise MetadataError(f"is not valid JSON ({error})", where=where) from error
         else:
             text.position = end
             return pairs  # type: ignore[no-any-return]
+
+
+def _may_be_cut_off(error: json.JSONDecodeError, window: str) -> bool:
+    """Whether more text could mend it: it ends in a string, or in the midst of a word."""
+    return error.msg.startswith("Unterminated string") or error.pos + _LONGEST_WORD >= len(window)
 
 
 def _unexpected(mark: str, label: str, number: int) -> MetadataError:

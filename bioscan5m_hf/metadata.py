@@ -6,14 +6,11 @@ of either. Only the empty string is a missing value: ``NA``, ``None`` and ``nan`
 
 from __future__ import annotations
 
-import io
 import itertools
-import zipfile
+import reprlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +20,8 @@ import pyarrow.csv as pacsv
 
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.jsonld import Pairs, read_objects
+from bioscan5m_hf.metadata_stream import MetadataStream, first_line, open_metadata
 from bioscan5m_hf.release import MetadataFile
-from bioscan5m_hf.remote import Location, ReadAhead, open_location
 from bioscan5m_hf.schema import (
     COLUMNS,
     SPLITS,
@@ -34,7 +31,6 @@ from bioscan5m_hf.schema import (
     check_columns,
     column_names,
 )
-from bioscan5m_hf.sources import SourceStream
 
 ROW: Final = "row"
 """The column of the batches that says which record of its file a row was, the header being 1."""
@@ -46,12 +42,12 @@ ROW_SCHEMA: Final = pa.schema(
 # One row has to fit into a block; upstream's longest has some 3,000 bytes.
 _BLOCK_BYTES: Final = 4 << 20
 _JSON_BATCH: Final = 4096
-_PIPE_BYTES: Final = 1 << 16
 # A name must work as a file name, and as a WebDataset key: that ends at the first dot, readers pass
 # over one that begins with two underscores, and a tar header has 100 bytes for it.
 _PLAIN_NAME: Final = r"^(?:[^_/\\.\x00-\x1f\x7f]|_[^_/\\.\x00-\x1f\x7f])[^/\\.\x00-\x1f\x7f]*$"
 _LONGEST_NAME: Final = 90
 _LARGEST_EXACT: Final = 2.0**53
+_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +86,13 @@ def read_metadata(
         Record batches of ``ROW_SCHEMA``: upstream's columns in their order, then the row number.
 
     Raises:
-        MetadataError: The file cannot be read, a column is missing, unknown or there twice, or,
-            without ``on_bad_row``, a record has a wrong number of fields, a processid that cannot
-            name a file, an unknown split or a value that does not parse.
+        MetadataError: The file cannot be read, in its header or first object a column is missing,
+            unknown or there twice, or, without ``on_bad_row``, a record has a wrong number of
+            fields, a processid that cannot name a file, an unknown split or a value that does not
+            parse.
     """
     report = on_bad_row or _raiser(file.label)
-    with _opened(file) as stream:
+    with open_metadata(file) as stream:
         texts = _read_csv if file.form == "csv" else _read_jsonld
         for text, rows in texts(stream, file.label, report):
             yield _convert(text, rows, report)
@@ -111,32 +108,6 @@ def _raiser(label: str) -> OnBadRow:
         )
 
     return stop
-
-
-@contextmanager
-def _opened(file: MetadataFile) -> Iterator[BinaryIO]:
-    try:
-        with _bytes_of(file.path) as stream:
-            if file.member is None:
-                yield stream
-            else:
-                with zipfile.ZipFile(stream) as archive, archive.open(file.member) as member:
-                    yield member  # type: ignore[misc]
-    # A damaged zip says so by the first three; an encrypted member by a RuntimeError.
-    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-        raise MetadataError(
-            f"cannot be read ({error})", where=str(file.path), fix="download it again"
-        ) from error
-
-
-@contextmanager
-def _bytes_of(path: Location) -> Iterator[BinaryIO]:
-    if isinstance(path, Path):
-        with path.open("rb") as stream:
-            yield stream
-        return
-    with ReadAhead(open_location(path)) as source:
-        yield io.BufferedReader(SourceStream(source), _PIPE_BYTES)
 
 
 def _check_header(names: list[str], label: str) -> None:
@@ -158,7 +129,7 @@ def _check_header(names: list[str], label: str) -> None:
 
 
 def _read_csv(
-    stream: BinaryIO, label: str, report: OnBadRow
+    stream: MetadataStream, label: str, report: OnBadRow
 ) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64]]]:
     broken: list[int] = []
 
@@ -200,9 +171,21 @@ def _read_csv(
     except pa.ArrowInvalid as error:
         if failure:
             raise failure[0] from error
+        told = first_line(error)
+        if "straddling" in told:
+            told = f"a row of more than {_BLOCK_BYTES:,} bytes, or a quote that is never closed"
         raise MetadataError(
-            f"cannot be read as csv ({_first_line(error)})", where=label, fix="download it again"
+            f"cannot be read as csv ({told})", where=label, fix="download it again"
         ) from error
+    except UnicodeDecodeError as error:
+        raise MetadataError(
+            "its header is not UTF-8 text", where=label, fix="download it again"
+        ) from error
+    # A value that begins with a quote and lacks the other swallows every row behind it.
+    if stream.quotes % 2:
+        raise MetadataError(
+            "cannot be read as csv (a quote is never closed)", where=label, fix="download it again"
+        )
 
 
 def _number_rows(count: int, first: int, broken: list[int]) -> tuple[npt.NDArray[np.uint64], int]:
@@ -213,16 +196,11 @@ def _number_rows(count: int, first: int, broken: list[int]) -> tuple[npt.NDArray
     return rows, int(rows[-1]) + 1 if count else first
 
 
-def _first_line(error: Exception) -> str:
-    line = str(error).partition("\n")[0]
-    return line if len(line) <= 160 else f"{line[:160]}…"
-
-
 # ------------------------------------------------------------------------------------- JSON-LD
 
 
 def _read_jsonld(
-    stream: BinaryIO, label: str, report: OnBadRow
+    stream: MetadataStream, label: str, report: OnBadRow
 ) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64]]]:
     names = column_names()
     numbered = enumerate(read_objects(stream, label), start=1)
@@ -230,32 +208,62 @@ def _read_jsonld(
         rows: list[int] = []
         values: list[list[object]] = []
         for number, pairs in batch:
-            value = _ordered(pairs, names, f"{label}: row {number}")
-            if bad := _not_text(value, number):
+            if number == 1:
+                _check_header([name for name, _ in pairs], f"{label}: row 1")
+            value = _ordered(pairs, names)
+            if bad := _bad_object(pairs, number) if value is None else _not_text(value, number):
                 report(bad)
-                continue
-            rows.append(number)
-            values.append(value)
+            elif value is not None:
+                rows.append(number)
+                values.append(value)
         columns = zip(*values, strict=True) if values else ([] for _ in names)
         arrays = [pa.array((v or None for v in column), pa.string()) for column in columns]
         yield pa.record_batch(arrays, names=names), np.asarray(rows, np.uint64)
 
 
-def _ordered(pairs: Pairs, names: list[str], where: str) -> list[object]:
-    found = [name for name, _ in pairs]
-    if found == names:
+def _ordered(pairs: Pairs, names: list[str]) -> list[object] | None:
+    """The values in the order of the columns; none where the names are others."""
+    if [name for name, _ in pairs] == names:
         return [value for _, value in pairs]
-    _check_header(found, where)
     by_name = dict(pairs)
+    if len(pairs) != len(names) or any(name not in by_name for name in names):
+        return None
     return [by_name[name] for name in names]
+
+
+def _bad_object(pairs: Pairs, row: int) -> BadRow:
+    missing, extra, repeated = check_columns(name for name, _ in pairs)
+    found = ", ".join(
+        f"{what} {reprlib.repr(name)}"
+        for what, names in (("lacks", missing), ("has the unknown", extra), ("repeats", repeated))
+        for name in names[:_SHOWN]
+    )
+    return BadRow(row, _text_of(pairs, "processid"), _text_of(pairs, "split"), "broken-row", found)
+
+
+def _text_of(pairs: Pairs, wanted: str) -> str | None:
+    found = [value for name, value in pairs if name == wanted]
+    return found[0] if found and isinstance(found[0], str) and _is_unicode(found[0]) else None
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether text can be written as UTF-8: JSON can name half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _not_text(values: list[object], row: int) -> BadRow | None:
     for column, value in zip(COLUMNS, values, strict=True):
-        if value is not None and not isinstance(value, str):
-            processid = values[0] if isinstance(values[0], str) else None
-            detail = f"{column.name} is not a string: {value!r:.60}"
-            return BadRow(row, processid, None, "unparsable-value", detail)
+        if value is not None and not (isinstance(value, str) and _is_unicode(value)):
+            known = dict(zip(column_names(), values, strict=True))
+            pairs = list(known.items())
+            processid, split = _text_of(pairs, "processid"), _text_of(pairs, "split")
+            what = "no text" if isinstance(value, str) else "not a string"
+            detail = f"{column.name} is {what}: {reprlib.repr(value)}"
+            return BadRow(row, processid, split, "unparsable-value", detail)
     return None
 
 
