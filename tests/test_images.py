@@ -149,7 +149,7 @@ def inflated(engine: object, data: bytes, size: int) -> Inflated:
     tail=st.binary(max_size=3),
     flip=st.one_of(st.none(), st.integers(0, 10_000)),
 )
-def test_both_inflaters_agree(  # noqa: PLR0917
+def test_both_inflaters_agree(
     plain: bytes, level: int, off: int, cut: int, tail: bytes, flip: int | None
 ) -> None:
     engine = zlib.compressobj(level, wbits=-15)
