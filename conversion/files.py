@@ -129,6 +129,7 @@ class AtomicFile:
             self._partial.replace(self.path)
             sync_folder(self.path.parent)
         except OSError as error:
+            self.discard()
             raise output_error(error, self.path) from error
         self.closed = True
         return Written(self._length, self._digest.hexdigest())
