@@ -1,0 +1,142 @@
+"""Files are there whole under their final name, or not at all, whatever the disk does."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bioscan5m_hf.errors import OutputError
+from conversion.files import AtomicFile, Written, digest_of, remove_partials, write_whole
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "below" / "a.parquet"
+    with AtomicFile(path) as file:
+        assert file.write(b"abc") == 3
+        assert file.write(memoryview(b"defg")[1:]) == 3
+        assert file.tell() == 6
+        assert not path.exists()
+        [partial] = path.parent.iterdir()
+        assert partial.name.startswith(".")
+        assert not list(path.parent.glob("*.parquet"))
+        written = file.commit()
+    assert path.read_bytes() == b"abcefg"
+    assert written == Written(6, hashlib.sha256(b"abcefg").hexdigest()) == digest_of(path)
+    assert everything(path.parent) == ["a.parquet"]
+
+
+def test_leaving_the_block_is_enough(tmp_path: Path) -> None:
+    with AtomicFile(tmp_path / "a") as file:
+        file.write(b"x")
+    assert (tmp_path / "a").read_bytes() == b"x"
+    assert everything(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OutputError])
+def test_nothing_is_left_after_an_error(error: type[BaseException], tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"before")
+    with pytest.raises(error), AtomicFile(tmp_path / "a") as file:
+        file.write(b"half")
+        raise error("so")
+    assert (tmp_path / "a").read_bytes() == b"before"
+    assert everything(tmp_path) == ["a"]
+
+
+def test_what_a_library_closes_is_not_taken_for_whole(tmp_path: Path) -> None:
+    file = AtomicFile(tmp_path / "a")
+    file.write(b"half")
+    file.close()
+    assert not (tmp_path / "a").exists()
+    file.discard()
+    assert everything(tmp_path) == []
+
+
+def test_nothing_is_left_where_the_name_is_taken_by_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(OutputError, match="cannot be written"), AtomicFile(tmp_path / "a") as file:
+        file.write(b"x")
+    assert everything(tmp_path) == ["a"]
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_whole(tmp_path / "a", b"x")
+    assert everything(tmp_path) == ["a"]
+
+
+def test_where_no_file_can_be_made_the_error_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for path in (tmp_path / "file" / "a", Path("/proc/nothing/a"), tmp_path / ("n" * 300)):
+        with pytest.raises(OutputError, match="cannot be written"):
+            AtomicFile(path)
+
+
+def test_what_killed_runs_left_is_removed(tmp_path: Path) -> None:
+    for name in (".a.1.partial", "train/.b.2.partial", "train/c.parquet", ".keep"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    remove_partials(tmp_path)
+    assert everything(tmp_path) == [".keep", "c.parquet", "train"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    done = subprocess.run(mount, check=False, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_told_of_and_nothing_is_left(small_disk: Path) -> None:
+    with pytest.raises(OutputError, match="no space left on the disk.*; make room and run"):
+        write_whole(small_disk / "a", bytes(3 << 20))
+    with (
+        pytest.raises(OutputError, match="no space left"),
+        AtomicFile(small_disk / "a") as file,
+    ):
+        for _ in range(300):
+            file.write(bytes(5000))
+    assert everything(small_disk) == []
+    write_whole(small_disk / "a", bytes(1 << 19))
+    assert everything(small_disk) == ["a"]
+
+
+def test_a_limit_on_files_is_told_of_and_nothing_is_left(tmp_path: Path) -> None:
+    program = f"""
+import resource
+from pathlib import Path
+from bioscan5m_hf.errors import OutputError
+from conversion.files import write_whole
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+folder = Path({str(tmp_path)!r})
+write_whole(folder / "small", bytes(10_000))
+try:
+    write_whole(folder / "large", bytes(10_001))
+except OutputError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert "large: cannot be written (File too large)" in done.stdout
+    assert everything(tmp_path) == ["small"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="Permission denied"):
+        write_whole(tmp_path / "a", b"x")
+    tmp_path.chmod(0o700)
