@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -27,27 +28,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 where it is done, 1 where the data is bad or the work failed, 2 for wrong usage, 130
         where it was interrupted.
     """
-    options = build_parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
-    run: Callable[[argparse.Namespace], int] = options.run
+    _signals.clear()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
+        options = build_parser().parse_args(arguments)
+        run: Callable[[argparse.Namespace], int] = options.run
         status = run(options)
         sys.stdout.flush()
-    except BioscanError as error:
+    except (KeyboardInterrupt, BioscanError, RuntimeError) as error:
+        # A library that is interrupted may make an error of its own of it.
+        if _signals or isinstance(error, KeyboardInterrupt):
+            print_error("interrupted; run the same command again to go on")
+            return _INTERRUPTED
+        if not isinstance(error, BioscanError):
+            raise
         print_error(str(error))
         return error.exit_status
-    except KeyboardInterrupt:
-        print_error("interrupted; run the same command again to go on")
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader of a pipe has seen enough; what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads(sys.stdout.fileno()):
+            # The reader of a pipe has seen enough; what is still buffered has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        # What the system refuses at a place that no room expects it: a folder, a link, a lock.
+        place = f"{error.filename}: " if error.filename else ""
+        print_error(f"{place}{error.strerror or error}")
+        return 1
     return status
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+_signals: list[int] = []
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    _signals.append(number)
     raise KeyboardInterrupt
+
+
+def _nobody_reads(descriptor: int) -> bool:
+    """Whether the other end of a pipe was closed."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(found & select.POLLERR for _, found in poll.poll(0))
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -33,7 +33,10 @@ def make_console() -> Console:
 
 def print_error(message: str) -> None:
     """Print an error as one line on standard error."""
-    sys.stderr.write(f"bioscan5m: error: {' '.join(message.split())}\n")
+    line = " ".join(message.split())
+    # Names in an archive may hold what moves a terminal's cursor or recolours it.
+    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+    sys.stderr.write(f"bioscan5m: error: {shown}\n")
 
 
 class _Rate(ProgressColumn):
