@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.sharedctypes import Synchronized
 from typing import Protocol, Self
@@ -19,6 +20,7 @@ from bioscan5m_hf.errors import BioscanError, ConversionFailed
 from conversion.shard import ShardResult, ShardTask, make_shard
 
 _ATTEMPTS = 2
+_IDLE_DEATHS = 3
 _POLL_SECONDS = 0.2
 _WATCH_SECONDS = 0.5
 
@@ -70,13 +72,18 @@ class LocalPool:
             initargs=(self._counter, os.getpid()),
         )
         # Workers take a moment to import what they need; meanwhile the catalogue is made.
-        for _ in range(self.size):
-            executor.submit(os.getpid)
+        with suppress(BrokenProcessPool, OSError), deaf_processes():
+            for _ in range(self.size):
+                executor.submit(os.getpid)
         return executor
 
     def submit(self, task: ShardTask) -> Future[ShardResult]:
         """Start one task."""
-        return self._executor.submit(_run, task)
+        try:
+            with deaf_processes():
+                return self._executor.submit(_run, task)
+        except OSError as error:
+            raise BrokenProcessPool("a worker could not be started") from error
 
     def images_done(self) -> int:
         """How many images were finished since the pool began."""
@@ -107,13 +114,34 @@ class LocalPool:
             self.stop()
 
 
+@contextmanager
+def deaf_processes() -> Iterator[None]:
+    """Processes that begin in the block do not hear Ctrl-C, not even while they import.
+
+    It reaches every process of the terminal; only the parent shall answer to it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _counter: Synchronized[int] | None = None
 
 
 def _begin_worker(counter: Synchronized[int], parent: int) -> None:
     global _counter  # noqa: PLW0603 - a pool's initializer has no other place to put it
     _counter = counter
-    # Ctrl-C reaches every process of the terminal; only the parent shall answer to it.
+    begin_worker(parent)
+
+
+def begin_worker(parent: int) -> None:
+    """Let a worker process live and die with its parent.
+
+    Args:
+        parent: The id of the parent process.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
@@ -147,20 +175,33 @@ class _Queue:
     running: dict[Future[ShardResult], ShardTask] = field(default_factory=dict)
     suspects: deque[ShardTask] = field(default_factory=deque)
     failures: dict[ShardTask, int] = field(default_factory=dict)
+    idle_deaths: int = 0
 
     def fill(self, pool: Pool, has_room: HasRoom) -> None:
         # A suspect runs alone, so that it is known who is to blame if a worker dies again.
-        while self.suspects and not self.running and has_room(0):
-            task = self.suspects.popleft()
-            self.running[pool.submit(task)] = task
+        if self.suspects and not self.running and has_room(0):
+            self._start(self.suspects, pool)
             return
         while self.waiting and not self.suspects and len(self.running) < pool.size:
             if any(task in self.failures for task in self.running.values()):
                 return
             if not has_room(len(self.running)):
                 return
-            task = self.waiting.popleft()
-            self.running[pool.submit(task)] = task
+            self._start(self.waiting, pool)
+
+    def _start(self, tasks: deque[ShardTask], pool: Pool) -> None:
+        self.running[pool.submit(tasks[0])] = tasks[0]
+        tasks.popleft()
+
+    def begin_anew(self, pool: Pool) -> None:
+        """Replace a pool whose workers died while no task of theirs is to blame."""
+        self.idle_deaths += 1
+        if self.idle_deaths > _IDLE_DEATHS:
+            raise ConversionFailed(
+                f"the worker processes died {self.idle_deaths} times before they had work",
+                fix="see that there is memory for them, or use fewer --workers",
+            )
+        pool.replace()
 
     def fail(self, task: ShardTask, cause: BaseException) -> None:
         self.failures[task] = self.failures.get(task, 0) + 1
@@ -205,7 +246,13 @@ def run_shards(
     queue = _Queue(deque(tasks))
     before = pool.images_done()
     while queue.waiting or queue.running or queue.suspects:
-        queue.fill(pool, has_room)
+        try:
+            queue.fill(pool, has_room)
+        except BrokenProcessPool:
+            # A worker died between two tasks; those that run tell of it themselves.
+            if not queue.running:
+                queue.begin_anew(pool)
+                continue
         if not queue.running:
             time.sleep(_POLL_SECONDS)
         done, _ = wait(queue.running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
