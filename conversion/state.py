@@ -92,6 +92,8 @@ class State:
             return None
         if receipt.made_from != dict(task.made_from):
             return None
+        if receipt.result.rejects and not task.record:
+            return None
         if receipt.result.written is None:
             return receipt.result
         try:
@@ -120,9 +122,12 @@ class State:
             if task is None:
                 continue
             now = planned.get(path.name, dict(task.made_from))
-            for name, before in receipt.made_from.items():
-                if now.get(name) != before and (name != "input" or path.name in planned):
-                    found[_change(name, before, now.get(name))] = None
+            others = [
+                name for name in receipt.made_from if receipt.made_from[name] != now.get(name)
+            ]
+            # Another size of shards makes other shards, and so another input of each.
+            for name in [name for name in others if name != "input"] or others:
+                found[_change(name, receipt.made_from[name], now.get(name))] = None
         return list(found)
 
     def keep(self, task: ShardTask, result: ShardResult) -> None:
@@ -133,6 +138,15 @@ class State:
     def receipts(self) -> int:
         """How many shards have a receipt."""
         return len(list(self._receipts.glob("*.json")))
+
+    def has_orphans(self) -> bool:
+        """Whether something lies in the folder that no manifest says is ours.
+
+        A run that ends between a shard and its receipt leaves such a shard behind.
+        """
+        if (self.folder / MANIFEST_NAME).exists():
+            return False
+        return any(path.is_file() for path in self.folder.glob("*/*") if path.parent != self.path)
 
     def forget_receipts(self) -> None:
         """Remove every receipt."""
@@ -165,24 +179,7 @@ def open_state(folder: Path) -> Iterator[State]:
     _check_ours(folder)
     made = not folder.exists()
     state = State(folder)
-    try:
-        state.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ForeignFolder(
-            f"the folder cannot be made ({error.strerror})", where=str(folder)
-        ) from error
-    lock = state.path / "lock"
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-    try:
-        # The kernel gives the lock back when the process ends, however it ends.
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise FolderInUse(
-            "another conversion is writing this folder",
-            where=str(folder),
-            fix="wait until it has ended, or choose another --output",
-        ) from error
+    descriptor = _lock(state.path / "lock", folder)
     try:
         remove_partials(folder)
         shutil.rmtree(state.work, ignore_errors=True)
@@ -191,10 +188,37 @@ def open_state(folder: Path) -> Iterator[State]:
     finally:
         shutil.rmtree(state.work, ignore_errors=True)
         remove_partials(folder)
-        if not state.receipts():
+        if not state.receipts() and not state.has_orphans():
             shutil.rmtree(state.path)
         os.close(descriptor)
         _remove_empty(folder, whole=made)
+
+
+def _lock(lock: Path, folder: Path) -> int:
+    while True:
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # another conversion has just ended and removed the folder
+        except OSError as error:
+            raise ForeignFolder(
+                f"the folder cannot be written to ({error.strerror})", where=str(folder)
+            ) from error
+        try:
+            # The kernel gives the lock back when the process ends, however it ends.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise FolderInUse(
+                "another conversion is writing this folder",
+                where=str(folder),
+                fix="wait until it has ended, or choose another --output",
+            ) from error
+        # A conversion that has ended meanwhile took the file away: the lock would bar nobody.
+        if lock.exists() and os.path.samestat(lock.stat(), os.fstat(descriptor)):
+            return descriptor
+        os.close(descriptor)
 
 
 def _check_ours(folder: Path) -> None:
