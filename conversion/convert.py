@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from bioscan5m_hf.errors import ChangedInput, MetadataError, OutputError
+from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError, OutputError
 from bioscan5m_hf.metadata import BadRow
 from bioscan5m_hf.release import Release, Selection, find_release
 from bioscan5m_hf.schema import Split
@@ -179,7 +179,13 @@ def _read_before(options: ConvertOptions) -> Manifest | None:
     """The manifest of what the folder holds already, if it is of the format that is asked for."""
     if not (options.output / MANIFEST_NAME).exists():
         return None
-    before = read_manifest(options.output)
+    try:
+        before = read_manifest(options.output)
+    except ForeignFolder:
+        if not options.restart:
+            raise
+        (options.output / MANIFEST_NAME).unlink()
+        return None
     if before.format != options.format:
         ending = {"webdataset": "wds"}.get(options.format, options.format)
         raise ChangedInput(

@@ -138,10 +138,11 @@ class Manifest:
         Raises:
             ValueError: It is not one, or one of another format version.
         """
-        data = json.loads(text)
         try:
+            data = json.loads(text)
             if data["format_version"] != FORMAT_VERSION:
                 raise ValueError(f"format version {data['format_version']!r} is not known")
+            _check_names(data["configurations"])
             return cls(
                 format=data["format"],
                 name=data["name"],
@@ -161,8 +162,15 @@ class Manifest:
                     for name, splits in data["source"].items()
                 },
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"something is missing or of another kind: {error}") from error
+
+
+def _check_names(configurations: dict[str, dict[str, Any]]) -> None:
+    published = {split.published for split in SPLITS}
+    for name, splits in configurations.items():
+        if name not in {*package_names(), METADATA} or not published.issuperset(splits):
+            raise ValueError(f"the configuration {name!r} or one of its splits is not known")
 
 
 def _text(data: dict[str, Any]) -> bytes:

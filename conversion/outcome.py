@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Protocol
 from bioscan5m_hf.members import source_labels
 from bioscan5m_hf.schema import split_named
 from bioscan5m_hf.variants import METADATA, package_names
-from conversion.files import Written, write_whole
+from conversion.files import Written, digest_of, write_whole
 from conversion.findings import REJECTS_NAME, Finding, read_rejects, write_rejects
 from conversion.manifest import Manifest, ShardFile, SourceRecord, SplitFiles
 from conversion.package_plan import PackagePlan, libraries
@@ -22,7 +23,7 @@ from conversion.shard import ShardResult
 from conversion.state import IsElsewhere
 from conversion.stored_metadata import StoredMetadata
 from conversion.vocabularies import write_vocabularies
-from conversion.writers import metadata_writer, writer_named
+from conversion.writers import SUFFIXES, metadata_writer, writer_named
 
 ALL_SPLITS = "all"
 
@@ -50,6 +51,16 @@ class Wanted(Protocol):
     @property
     def shard_bytes(self) -> int:
         """The size that a shard should have at most."""
+        ...
+
+    @property
+    def record(self) -> bool:
+        """Whether what is flawed may be left out."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """How many shards are read at a time."""
         ...
 
     @property
@@ -84,7 +95,7 @@ def compare_with(
         Pairs of configuration and published split that need not be made again, and those that
         differ, with a phrase about the difference.
     """
-    finished: set[tuple[str, str]] = set()
+    held: list[tuple[str, str, SplitFiles]] = []
     changes: dict[tuple[str, str], str] = {}
     for plan in plans:
         for split, digest in plan.inputs.items():
@@ -98,18 +109,35 @@ def compare_with(
                 changes[plan.package, split] = (
                     f"{name} has shards of {files.shard_bytes:,} bytes, not {wanted.shard_bytes:,}"
                 )
-            elif all(
-                _is_there(wanted.output, shard)
-                or is_elsewhere(shard.path, Written(shard.bytes, shard.sha256))
-                for shard in files.shards
-            ):
-                finished.add((plan.package, split))
+            elif wanted.record or not files.rejected:
+                held.append((plan.package, split, files))
+
+    def is_intact(shard: ShardFile) -> bool:
+        expected = Written(shard.bytes, shard.sha256)
+        return _is_intact(wanted.output, shard) or is_elsewhere(shard.path, expected)
+
+    shards = [shard for _, _, files in held for shard in files.shards]
+    with ThreadPoolExecutor(wanted.workers) as pool:
+        intact = dict(
+            zip(
+                shards,
+                pool.map(is_intact, shards),
+                strict=True,
+            )
+        )
+    finished = {
+        (package, split)
+        for package, split, files in held
+        if all(intact[shard] for shard in files.shards)
+    }
     return finished, changes
 
 
-def _is_there(folder: Path, shard: ShardFile) -> bool:
+def _is_intact(folder: Path, shard: ShardFile) -> bool:
+    path = folder / shard.path
     try:
-        return (folder / shard.path).stat().st_size == shard.bytes
+        # Its length tells most damage without reading it.
+        return path.stat().st_size == shard.bytes and digest_of(path).sha256 == shard.sha256
     except OSError:
         return False
 
@@ -226,13 +254,11 @@ class Folder:
                 manifest.extras[path] = ShardFile(path, 0, written.bytes, written.sha256)
 
     def _remove_stale(self, manifest: Manifest) -> None:
-        """Remove shards that an earlier division into shards has left."""
+        """Remove shards that an earlier division into shards, or another format, has left."""
         listed = {shard.path for shard in manifest.files()}
-        images, metadata = writer_named(self.format).suffix, metadata_writer(self.format).suffix
         for name in (*package_names(), METADATA):
-            suffix = metadata if name == METADATA else images
-            for path in (self.path / name).glob(f"*-of-*{suffix}"):
-                if f"{name}/{path.name}" not in listed:
+            for path in (self.path / name).glob("*-of-*"):
+                if path.suffix in SUFFIXES and f"{name}/{path.name}" not in listed:
                     path.unlink()
 
 

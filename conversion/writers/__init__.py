@@ -17,6 +17,10 @@ FORMATS: Final[dict[str, type[ShardWriter]]] = {
 }
 
 
+SUFFIXES: Final = frozenset(writer.suffix for writer in FORMATS.values())
+"""What the names of shards end with, in whatever format."""
+
+
 def writer_named(name: str) -> type[ShardWriter]:
     """Find the writer of a format.
 
