@@ -77,11 +77,7 @@ def read_member(source: Source, member: Member) -> bytes | bytearray:
             directory gives, or has another CRC-32.
         ArchiveError: The archive itself cannot be read.
     """
-    if member.size > MAX_IMAGE_BYTES or member.compressed > MAX_IMAGE_BYTES:
-        largest = max(member.size, member.compressed)
-        raise FlawedImage(
-            Flaw.OVERSIZED, f"{largest:,} bytes, the limit is {MAX_IMAGE_BYTES:,} bytes"
-        )
+    check_size(max(member.size, member.compressed))
     data = source.read_at(member.offset, _HEADER.size + _SLACK + member.compressed)
     if len(data) < _HEADER.size or data[:4] != b"PK\x03\x04":
         raise FlawedImage(Flaw.UNREADABLE, f"no member starts at byte {member.offset:,}")
@@ -93,6 +89,19 @@ def read_member(source: Source, member: Member) -> bytes | bytearray:
             raise FlawedImage(Flaw.UNREADABLE, "the archive ends within it")
     packed = memoryview(data)[start : start + member.compressed]
     return _prove(_unpack(packed, member), member)
+
+
+def check_size(size: int) -> None:
+    """Refuse what is larger than an image may be, before it is read.
+
+    Args:
+        size: Its length in bytes.
+
+    Raises:
+        FlawedImage: It is larger than ``MAX_IMAGE_BYTES``.
+    """
+    if size > MAX_IMAGE_BYTES:
+        raise FlawedImage(Flaw.OVERSIZED, f"{size:,} bytes, the limit is {MAX_IMAGE_BYTES:,} bytes")
 
 
 def _unpack(packed: memoryview, member: Member) -> bytes | bytearray:

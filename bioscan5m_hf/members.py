@@ -167,7 +167,8 @@ def _read_folder(number: int, folder: ImageFolder, on_stray: OnStray) -> Iterato
     for below, entry in _scan(folder.path, ""):
         name = f"{prefix}{below}{entry.name}"
         match = IMAGE_PATH.fullmatch(name)
-        if match is None:
+        # A pipe would be waited for, a link may lead nowhere.
+        if match is None or not entry.is_file():
             on_stray(Stray(str(folder.path), f"{below}{entry.name}", _is_image(name)))
             continue
         rows.append((below, match["processid"], entry.stat().st_size))

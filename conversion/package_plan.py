@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bioscan5m_hf.images import MAX_IMAGE_BYTES
 from bioscan5m_hf.members import source_labels, source_paths
 from bioscan5m_hf.release import Release, Selection
 from bioscan5m_hf.schema import SPLITS, Split
@@ -165,7 +166,8 @@ def _planned_sizes(path: Path, splits: Sequence[Split]) -> list[npt.NDArray[np.i
     """The plain size in bytes of each image, for each split."""
     table = pq.read_table(path, columns=["split_number", "size"])
     numbers = table["split_number"].to_numpy()
-    sizes = table["size"].to_numpy().astype(np.int64)
+    # A size that no image can have is judged when the image is read; here it must not count.
+    sizes = np.minimum(table["size"].to_numpy(), MAX_IMAGE_BYTES).astype(np.int64)
     return [sizes[numbers == SPLITS.index(split)] for split in splits]
 
 

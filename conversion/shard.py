@@ -15,7 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import ArchiveError, ImageError
-from bioscan5m_hf.images import Flaw, FlawedImage, Member, check_jpeg, read_member
+from bioscan5m_hf.images import (
+    MAX_IMAGE_BYTES,
+    Flaw,
+    FlawedImage,
+    Member,
+    check_jpeg,
+    check_size,
+    read_member,
+)
 from bioscan5m_hf.schema import SPLITS
 from bioscan5m_hf.sources import LocalFile, open_source
 from conversion.files import Written
@@ -161,7 +169,7 @@ def _blocks(task: ShardTask) -> Iterator[pa.Table]:
     """The members of the shard, cut into the blocks of its format."""
     kind = writer_named(task.format)
     rows = _slice(task.members, task.shard.start, task.shard.stop)
-    sizes = rows["size"].to_numpy()
+    sizes = np.minimum(rows["size"].to_numpy(), MAX_IMAGE_BYTES)
     start = 0
     while start < rows.num_rows:
         reached = np.cumsum(sizes[start : start + kind.block_rows])
@@ -229,13 +237,16 @@ class _Sources:
 
     def _read_file(self, entry: dict[str, int]) -> bytes:
         path = Path(self._paths[entry["source"]]) / f"{entry['folder']}{entry['processid']}.jpg"
+        check_size(entry["size"])
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                # What grew since it was listed is not read to its end.
+                data = file.read(entry["size"] + 1)
         except OSError as error:
             raise ArchiveError(f"cannot be read ({error.strerror})", where=str(path)) from error
         if len(data) != entry["size"]:
             raise FlawedImage(
-                Flaw.UNREADABLE, f"it has {len(data):,} bytes and had {entry['size']:,} before"
+                Flaw.UNREADABLE, f"its length is no longer the {entry['size']:,} bytes it was"
             )
         return data
 
