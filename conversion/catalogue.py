@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioscan5m_hf.errors import MetadataError, OutputError
+from bioscan5m_hf.images import MAX_IMAGE_BYTES
 from bioscan5m_hf.members import IMAGE_SCHEMA, Stray, read_images
 from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, OnBadRow, read_metadata
 from bioscan5m_hf.release import MetadataFile, Selection
@@ -32,6 +33,9 @@ _SPLIT_NAMES: Final = pa.array([split.name for split in SPLITS])
 # The order of a configuration: upstream's splits, and md5(processid) within each. It is a fixed
 # random order, and consecutive rows lie in the same folder of upstream's zips.
 _ORDER: Final = "split_number, md5(processid), processid"
+
+# A directory may claim any size; more than an image can have counts as that.
+_BYTES: Final = f"coalesce(sum(least(size, {MAX_IMAGE_BYTES})), 0)::BIGINT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,8 @@ class Catalogue:
     def settle_duplicates(self, labels: Sequence[str]) -> list[Finding]:
         """Keep one place of each image; returns those whose places hold different bytes.
 
+        An image that no specimen has is an orphan, whatever its places hold.
+
         Args:
             labels: How messages name each source, by its number.
         """
@@ -195,6 +201,7 @@ class Catalogue:
             SELECT processid, split_number, list(source ORDER BY rank, source),
                 list(folder ORDER BY rank, source)
             FROM images SEMI JOIN repeated USING (split_number, processid)
+            SEMI JOIN positions USING (split_number, processid)
             GROUP BY split_number, processid
             HAVING min(size) <> max(size) OR min(crc) <> max(crc)
             ORDER BY {_ORDER}
@@ -249,15 +256,19 @@ class Catalogue:
             member = f"{folder}{processid}.jpg"
             yield Finding("orphan-image", processid, split, labels[source], member, told)
 
-    def drop_images(self, processids: Sequence[str]) -> None:
+    def drop_images(self, findings: Sequence[Finding]) -> None:
         """Forget images, so that their specimens are left out."""
-        self._take_small("dropped", pa.table({"processid": pa.array(processids, pa.string())}))
-        self._run("DELETE FROM images WHERE processid IN (SELECT processid FROM dropped)")
+        columns = {name: [getattr(f, name) for f in findings] for name in ("split", "processid")}
+        self._take_small("dropped", pa.table(columns))
+        self._run("""
+            DELETE FROM images WHERE (split_number, processid) IN (
+                SELECT (split_number, processid) FROM dropped JOIN splits USING (split))
+        """)
 
     def count_splits(self, splits: Sequence[Split]) -> list[SplitCount]:
         """How many specimens of each split there are, and how many have an image."""
-        query = """
-            SELECT split_number, count(*), count(size), coalesce(sum(size), 0)::BIGINT
+        query = f"""
+            SELECT split_number, count(*), count(size), {_BYTES}
             FROM positions LEFT JOIN images USING (split_number, processid) GROUP BY split_number
         """
         found = {number: counts for number, *counts in self._rows(query)}
@@ -265,7 +276,7 @@ class Catalogue:
 
     def count_sources(self) -> dict[int, tuple[int, int]]:
         """How many images are taken from each source, and their plain bytes."""
-        query = "SELECT source, count(*), sum(size)::BIGINT FROM images GROUP BY source"
+        query = f"SELECT source, count(*), {_BYTES} FROM images GROUP BY source"
         return {source: (images, size) for source, images, size in self._rows(query)}
 
     def write_members(self, path: Path) -> None:

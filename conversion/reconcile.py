@@ -53,7 +53,7 @@ def reconcile(
     strays = catalogue.load_images(selection, splits)
     findings = catalogue.settle_duplicates(labels)
     if findings:
-        catalogue.drop_images([str(finding.processid) for finding in findings])
+        catalogue.drop_images(findings)
     conflicting = {finding.processid for finding in findings}
     findings += [
         Finding("missing-image", processid, split, None, None, "no archive has an image of it")
