@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
 
+from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.release import find_release
 from bioscan5m_hf.schema import SPLITS, split_named
 from bioscan5m_hf.variants import METADATA
 from conversion import card
 from conversion.catalogue import Catalogue
 from conversion.checking import Checked, CheckTask, Keys, check_bytes, check_shard
+from conversion.execute import begin_worker, deaf_processes
 from conversion.front_matter import front_matter
 from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.package_plan import PlanOptions, list_members, plan_package, select
 from conversion.shard import ShardTask
+from conversion.state import STATE_FOLDER
 from conversion.stored_metadata import StoredMetadata, write_metadata
-from conversion.writers import FORMATS, metadata_writer
+from conversion.writers import SUFFIXES, metadata_writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,9 @@ def verify(options: VerifyOptions) -> tuple[Manifest, list[str]]:
     context = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory(prefix="bioscan5m-") as work,
-        ProcessPoolExecutor(options.workers, mp_context=context) as pool,
+        ProcessPoolExecutor(
+            options.workers, mp_context=context, initializer=begin_worker, initargs=(os.getpid(),)
+        ) as pool,
     ):
         sources: dict[str, ShardTask] = {}
         if options.release:
@@ -102,7 +109,7 @@ def _every_split(manifest: Manifest) -> Iterator[tuple[str, str, SplitFiles]]:
 
 def _check_shards(tasks: Sequence[CheckTask], manifest: Manifest, pool: Executor) -> Iterator[str]:
     checked: dict[str, Checked] = {}
-    for result in pool.map(check_shard, tasks):
+    for result in _checked(tasks, pool):
         checked[result.file.path] = result
         yield from result.findings
     known: dict[str, Keys] = {}
@@ -112,6 +119,18 @@ def _check_shards(tasks: Sequence[CheckTask], manifest: Manifest, pool: Executor
         yield from _check_configuration(configuration, splits, held, known)
         if configuration == METADATA:
             known = {split: keys for split, keys in held.items() if keys is not None}
+
+
+def _checked(tasks: Sequence[CheckTask], pool: Executor) -> Iterator[Checked]:
+    try:
+        with deaf_processes():
+            results = pool.map(check_shard, tasks)
+        yield from results
+    except BrokenProcessPool as error:
+        raise VerificationFailed(
+            "a worker process died (out of memory?), so nothing is proved",
+            fix="run the same command again with fewer --workers",
+        ) from error
 
 
 def _keys(shards: Iterable[ShardFile], checked: dict[str, Checked]) -> Keys | None:
@@ -158,11 +177,10 @@ def _leading(keys: Keys) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
 
 
 def _check_names(folder: Path, manifest: Manifest) -> Iterator[str]:
-    suffixes = {writer.suffix for writer in FORMATS.values()}
     listed = {file.path for file in manifest.files()} | set(manifest.extras)
-    for path in sorted(path for path in folder.glob("*/*") if path.suffix in suffixes):
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES):
         name = path.relative_to(folder).as_posix()
-        if name not in listed:
+        if name not in listed and not name.startswith(f"{STATE_FOLDER}/"):
             yield f"{name}: is not in the manifest"
     for configuration, split, files in _every_split(manifest):
         if sum(shard.rows for shard in files.shards) != files.rows:
@@ -173,7 +191,7 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
     try:
         text = (folder / card.CARD_NAME).read_text("utf-8")
         header = yaml.safe_load(text.split("---\n", 2)[1])
-    except (OSError, UnicodeDecodeError, IndexError, yaml.YAMLError):
+    except (OSError, ValueError, IndexError, RecursionError, yaml.YAMLError):
         yield f"{card.CARD_NAME}: has no front matter that could be read"
         return
     found = header.get("configs") if isinstance(header, dict) else None
