@@ -1,0 +1,95 @@
+"""Conversions as processes that can be watched, stopped and killed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+RELEASE_CSV = "BIOSCAN_5M_Insect_Dataset_metadata.csv"
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The digest of every file, hidden ones too."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def leftovers(folder: Path) -> list[str]:
+    """What no finished dataset folder has."""
+    return [path.name for path in folder.rglob("*") if path.name.startswith(".")]
+
+
+class Program:
+    """``bioscan5m`` in a session of its own, so that a signal reaches all its processes."""
+
+    def __init__(self, *words: str | Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "conversion", *map(str, words)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.said = ""
+
+    def wait_for(self, text: str) -> None:
+        """Wait until a line of standard error holds a text."""
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.said += line
+            if text in line:
+                return
+        raise AssertionError(f"it ended with {self.process.wait()} and said: {self.said}")
+
+    def wait(self) -> int:
+        """Wait for the end; returns the status, negative for a signal."""
+        _, rest = self.process.communicate(timeout=200)
+        self.said += rest
+        return self.process.returncode
+
+    def kill_after(self, seconds: float) -> bool:
+        """Kill the parent alone after a while; false where it ended before."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        killed = self.process.wait() == -signal.SIGKILL
+        assert self.process.stderr
+        self.process.stderr.close()
+        return killed
+
+    def interrupt(self, number: int = signal.SIGINT) -> None:
+        """Send a signal to all its processes, as a terminal does."""
+        os.killpg(self.process.pid, number)
+
+    def workers(self) -> list[int]:
+        """The processes that make shards."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        found = []
+        try:
+            listed = children.read_text().split()
+        except OSError:
+            return []
+        for child in listed:
+            try:
+                command = Path(f"/proc/{child}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"spawn_main" in command:
+                found.append(int(child))
+        return found
+
+    def kill_worker(self) -> None:
+        """Kill one worker, as soon as there is one."""
+        while not (found := self.workers()):
+            assert self.process.poll() is None
+            time.sleep(0.01)
+        os.kill(found[0], signal.SIGKILL)

@@ -1,0 +1,248 @@
+"""Conversions that are killed, interrupted, doubled and taken up again: always the same bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from conversion.sample import SampleOptions, write_sample
+from tests.conftest import Run, make_once
+from tests.processes import RELEASE_CSV, Program, digests, leftovers
+
+KILLS = 25
+OPTIONS = ("--package", "cropped_256", "--shard-size", "60kB", "--workers", "2")
+
+
+@pytest.fixture(scope="session")
+def source(shared: Path) -> Path:
+    """A release that makes some thirty shards."""
+    options = SampleOptions(
+        shared / "resume", 200, seed=6, packages=("cropped_256",), distinct=10, workers=1
+    )
+    return make_once(options.root, lambda _: write_sample(options))
+
+
+def shards(output: Path) -> dict[str, str]:
+    found = digests(output / "cropped_256").items()
+    return {name: digest for name, digest in found if not name.startswith(".")}
+
+
+def command(release: Path, output: Path) -> tuple[str | Path, ...]:
+    return ("convert", release, "--output", output, *OPTIONS)
+
+
+@pytest.fixture(scope="session")
+def whole(source: Path, shared: Path, run: Run) -> dict[str, str]:
+    """The digests of a conversion that nothing disturbed."""
+    output = make_once(shared / "undisturbed", lambda output: run(*command(source, output)))
+    found = digests(output)
+    assert sum("cropped_256/" in name for name in found) > 20
+    assert not leftovers(output)
+    return found
+
+
+def finish(source: Path, output: Path, run: Run, whole: dict[str, str]) -> None:
+    run(*command(source, output))
+    assert digests(output) == whole
+    assert not leftovers(output)
+
+
+def test_killed_at_random_moments(
+    source: Path, tmp_path: Path, run: Run, whole: dict[str, str]
+) -> None:
+    choose = random.Random(25)
+    began = time.monotonic()
+    finish(source, tmp_path / "timed", run, whole)
+    length = time.monotonic() - began
+    output = tmp_path / "out"
+    kills = 0
+    while kills < KILLS:
+        if Program(*command(source, output)).kill_after(choose.uniform(0.1, 0.9) * length):
+            kills += 1
+        else:
+            # It came to its end: what the kills before have left did no harm.
+            assert digests(output) == whole
+            assert not leftovers(output)
+            shutil.rmtree(output)
+    finish(source, output, run, whole)
+
+
+@pytest.mark.parametrize("moment", ["reading the metadata", "listing the images", "converting"])
+def test_a_killed_worker_is_replaced(
+    moment: str, source: Path, tmp_path: Path, whole: dict[str, str]
+) -> None:
+    program = Program(*command(source, tmp_path / "out"))
+    program.wait_for(moment)
+    program.kill_worker()
+    assert program.wait() == 0, program.said
+    assert digests(tmp_path / "out") == whole
+    assert not leftovers(tmp_path / "out")
+
+
+def test_workers_that_die_again_and_again_stop_the_run(
+    source: Path, tmp_path: Path, run: Run, whole: dict[str, str]
+) -> None:
+    program = Program(*command(source, tmp_path / "out"))
+    program.wait_for("listing")
+    while program.process.poll() is None:
+        for worker in program.workers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+    assert program.wait() == 1
+    *_, last = program.said.splitlines()
+    assert last.startswith("bioscan5m: error: ")
+    assert "worker process" in last
+    finish(source, tmp_path / "out", run, whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_with_a_line_that_says_how_to_go_on(
+    number: int, source: Path, tmp_path: Path, run: Run, whole: dict[str, str]
+) -> None:
+    choose = random.Random(number)
+    output = tmp_path / "out"
+    for moment in ("reading", "reading", "listing", "converting", "converting", "converting"):
+        program = Program(*command(source, output))
+        program.wait_for(moment)
+        time.sleep(choose.uniform(0, 0.4))
+        program.interrupt(number)
+        status = program.wait()
+        assert "Traceback" not in program.said
+        if status == 0:
+            shutil.rmtree(output)
+            continue
+        assert status == 130, program.said
+        last = program.said.splitlines()[-1]
+        assert last == "bioscan5m: error: interrupted; run the same command again to go on"
+        assert not list(output.rglob("*.partial"))
+    finish(source, output, run, whole)
+
+
+def test_a_second_conversion_into_the_same_folder_is_refused(
+    source: Path, tmp_path: Path, run: Run, whole: dict[str, str]
+) -> None:
+    output = tmp_path / "out"
+    first = Program(*command(source, output))
+    first.wait_for("listing")
+    first.interrupt(signal.SIGSTOP)
+    for _ in range(2):
+        refused = run(*command(source, output), status=1)
+        assert "another conversion is writing this folder" in refused.stderr
+    first.interrupt(signal.SIGCONT)
+    assert first.wait() == 0, first.said
+    assert digests(output) == whole
+    # A dead one holds nothing.
+    second = Program(*command(source, output))
+    second.wait_for("listing")
+    second.interrupt(signal.SIGKILL)
+    second.wait()
+    finish(source, output, run, whole)
+
+
+@pytest.fixture
+def unfinished(source: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A release that may be changed, and a folder with some of its shards."""
+    release, output = tmp_path / "release", tmp_path / "out"
+    shutil.copytree(source, release)
+    program = Program(*command(release, output))
+    program.wait_for("converting")
+    while not list(output.glob(".bioscan5m/receipts/*.json")):
+        assert program.process.poll() is None
+    program.interrupt(signal.SIGKILL)
+    program.wait()
+    return release, output
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--shard-size", "90kB"), "the shard size was 60,000 bytes and is now 90,000 bytes"),
+        (("--format", "arrow"), "the format was parquet and is now arrow"),
+    ],
+)
+def test_other_options_are_an_error_that_says_what_changed(
+    options: tuple[str, str], told: str, unfinished: tuple[Path, Path], tmp_path: Path, run: Run
+) -> None:
+    release, output = unfinished
+    before = shards(output)
+    line = run(*command(release, output), *options, status=1).stderr.splitlines()[-1]
+    assert told in line
+    assert "--restart" in line
+    assert shards(output) == before
+    run(*command(release, output), *options, "--restart")
+    run(*command(release, tmp_path / "anew"), *options)
+    assert digests(output) == digests(tmp_path / "anew")
+    assert not leftovers(output)
+
+
+def change_value(release: Path) -> None:
+    path = release / RELEASE_CSV
+    path.write_bytes(path.read_bytes().replace(b"Arthropoda", b"Arthropodo"))
+
+
+def add_specimens(release: Path) -> None:
+    # Twice as many specimens: other shards altogether.
+    shutil.rmtree(release)
+    write_sample(
+        SampleOptions(release, 400, seed=6, packages=("cropped_256",), distinct=10, workers=1)
+    )
+
+
+@pytest.mark.parametrize("change", [change_value, add_specimens])
+def test_another_release_is_an_error_that_says_so(
+    change: object, unfinished: tuple[Path, Path], tmp_path: Path, run: Run
+) -> None:
+    assert callable(change)
+    release, output = unfinished
+    change(release)
+    line = run(*command(release, output), status=1).stderr.splitlines()[-1]
+    assert "the images or the metadata of the release are others" in line
+    run(*command(release, output), "--restart")
+    run(*command(release, tmp_path / "anew"))
+    assert digests(output) == digests(tmp_path / "anew")
+    # And once it is finished, the other way round.
+    path = release / RELEASE_CSV
+    path.write_bytes(path.read_bytes().replace(b"Insecta", b"insecta"))
+    assert "--restart" in run(*command(release, output), status=1).stderr
+
+
+def test_damaged_shards_and_receipts_are_made_again(
+    unfinished: tuple[Path, Path], run: Run, whole: dict[str, str]
+) -> None:
+    release, output = unfinished
+    [shard, *_] = output.glob("cropped_256/*.parquet")
+    flip(shard, 4000)
+    for receipt in list(output.glob(".bioscan5m/receipts/*.json"))[1:]:
+        flip(receipt, 40)
+    finish(release, output, run, whole)
+
+
+def test_a_finished_folder_is_mended(
+    source: Path, tmp_path: Path, run: Run, whole: dict[str, str]
+) -> None:
+    output = tmp_path / "out"
+    finish(source, output, run, whole)
+    shards = sorted(output.glob("cropped_256/*.parquet"))
+    flip(shards[0], 5000)
+    shards[3].unlink()
+    flip(next(output.glob("metadata/*.parquet")), 50)
+    (output / "README.md").write_text("mine")
+    run("verify", output, status=1)
+    finish(source, output, run, whole)
+    flip(output / "manifest.json", 30)
+    assert "the manifest" in run(*command(source, output), status=1).stderr
+    run(*command(source, output), "--restart")
+    assert digests(output) == whole
+
+
+def flip(path: Path, byte: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[byte % len(data)] ^= 4
+    path.write_bytes(data)
