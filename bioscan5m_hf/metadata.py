@@ -177,10 +177,6 @@ def _read_csv(
         raise MetadataError(
             f"cannot be read as csv ({told})", where=label, fix="download it again"
         ) from error
-    except UnicodeDecodeError as error:
-        raise MetadataError(
-            "its header is not UTF-8 text", where=label, fix="download it again"
-        ) from error
     # A value that begins with a quote and lacks the other swallows every row behind it.
     if stream.quotes % 2:
         raise MetadataError(

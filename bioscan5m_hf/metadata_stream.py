@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import lzma
 import struct
@@ -45,6 +46,7 @@ class MetadataStream(io.RawIOBase):
         self._stream = stream
         self._file = file
         self.quotes = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def readable(self) -> bool:
         """Always true."""
@@ -54,13 +56,21 @@ class MetadataStream(io.RawIOBase):
         """Read up to so many bytes; none at the end.
 
         Raises:
-            MetadataError: The disk or the zip is damaged.
+            MetadataError: The disk or the zip is damaged, or the bytes are not UTF-8 text.
         """
         try:
             data = self._stream.read(size)
         except _DAMAGE as error:
             raise _unreadable(self._file, error) from error
         self.quotes += data.count(b'"')
+        # The parser of csv complains of other text on standard error, behind our back.
+        if not data.isascii() or not data or self._decoder.getstate()[0]:
+            try:
+                self._decoder.decode(data, final=not data)
+            except UnicodeDecodeError as error:
+                raise MetadataError(
+                    "is not UTF-8 text", where=self._file.label, fix="download it again"
+                ) from error
         return data
 
 

@@ -208,8 +208,8 @@ HEADER = GOOD.split(b"\n")[0]
 BROKEN = {
     "empty": (b"", "Empty CSV file"),
     "white": (b"\n\n\n", "cannot be read as csv"),
-    "not UTF-8": (GOOD.replace(b"t2", b"t\xff2"), "invalid UTF8"),
-    "a header that is not UTF-8": (GOOD.replace(b"taxon", b"tax\xffn"), "header is not UTF-8"),
+    "not UTF-8": (GOOD.replace(b"t2", b"t\xff2"), "is not UTF-8 text"),
+    "a header that is not UTF-8": (GOOD.replace(b"taxon", b"tax\xffn"), "is not UTF-8 text"),
     "UTF-16": (GOOD.decode().encode("utf-16"), ""),
     "a page of HTML": (b"<html><body>Quota exceeded</body></html>\n<p>", "lacks 'processid'"),
     "another separator": (GOOD.replace(b",", b"\t"), "lacks 'processid'"),
