@@ -41,6 +41,11 @@ def write(root: Path, rows: list[dict[str, str]], train: list[Entry], form: str 
     return root
 
 
+def convert_words(release: Path, output: Path) -> list[str]:
+    """The command line of a quiet conversion by one worker."""
+    return ["convert", str(release), "--output", str(output), "--workers", "1", "--quiet"]
+
+
 def convert(root: Path, run: Run, *words: str) -> tuple[list[dict[str, Any]], str]:
     """Convert with and without recording; returns what was recorded, and the summary."""
     output = root.parent / "out"
