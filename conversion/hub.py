@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -22,9 +21,7 @@ from huggingface_hub import (
     constants,
 )
 from huggingface_hub.errors import (
-    HfHubHTTPError,
     HFValidationError,
-    LocalTokenNotFoundError,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -33,21 +30,16 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
 from bioscan5m_hf.errors import (
-    BioscanError,
     HubUnreachable,
-    NotPermitted,
-    NotSignedIn,
     PublicationFailed,
-    StorageExceeded,
     UsageError,
 )
+from conversion.hub_errors import Explainer, asked_to_wait
 
 MAIN: Final = constants.DEFAULT_REVISION
 _DATASET: Final = "dataset"
 _ATTEMPTS: Final = 3
 _FIRST_WAIT_SECONDS: Final = 1.0
-# The base of every error of the client's HTTP library, whichever library that is.
-_HTTP_ERROR: Final[type[Exception]] = HfHubHTTPError.__bases__[0]
 
 T = TypeVar("T")
 
@@ -146,6 +138,7 @@ class HubRepository:
         self.name = check_repository_name(name)
         self.revision = revision
         self._api = HfApi(library_name="bioscan5m-hf")
+        self._explainer = Explainer(self.name, self.url, str(self._api.endpoint), revision)
         # Bars of single files would run through what the command line shows.
         disable_progress_bars()
 
@@ -255,7 +248,7 @@ class HubRepository:
         Returns:
             What ``commit`` wants.
         """
-        with self._explained():
+        with self._explainer.explained():
             operation = CommitOperationAdd(file.path, file.source)
             # Taken already; without it the client would read the file once more.
             operation.upload_info.sha256 = bytes.fromhex(file.sha256)
@@ -290,7 +283,7 @@ class HubRepository:
         Raises:
             HubUnreachable: It may have happened or not.
         """
-        with self._explained():
+        with self._explainer.explained():
             made = self._api.create_commit(
                 self.name,
                 [*(CommitOperationDelete(path) for path in deletions), *additions],
@@ -302,131 +295,16 @@ class HubRepository:
             )
         return Commit(made.oid, made.pr_url or self.url)
 
-    # ------------------------------------------------------------------------------- errors
-
     def _patiently(self, ask: Callable[[], T]) -> T:
         """Ask again while the Hub is busy; only for what may be asked twice."""
         wait = _FIRST_WAIT_SECONDS
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                with self._explained():
+                with self._explainer.explained():
                     return ask()
             except HubUnreachable as error:
                 if attempt == _ATTEMPTS:
                     raise
-                time.sleep(_asked_to_wait(error) or wait)
+                time.sleep(asked_to_wait(error) or wait)
                 wait *= 2
         raise AssertionError("the last attempt returns or raises")
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (_HTTP_ERROR, OSError, RuntimeError, ValueError) as error:
-            raise self._explanation(error) from error
-
-    def _explanation(self, error: BaseException) -> BioscanError:
-        if isinstance(error, LocalTokenNotFoundError):
-            return NotSignedIn(
-                "there is no token for the Hub",
-                where=self.name,
-                fix="sign in with: hf auth login, or set HF_TOKEN",
-            )
-        refusal = _refusal(error)
-        if refusal is not None:
-            return self._refused(refusal)
-        cause = _transport_failure(error)
-        if cause is not None:
-            return HubUnreachable(
-                f"the Hub cannot be reached ({_one_line(cause) or type(cause).__name__})",
-                where=str(self._api.endpoint),
-                fix=_GO_ON,
-            )
-        return PublicationFailed(_one_line(error), where=self.name)
-
-    def _refused(self, refusal: HfHubHTTPError) -> BioscanError:
-        said = _one_line(refusal.server_message or refusal)
-        status = refusal.response.status_code
-        if isinstance(refusal, RevisionNotFoundError):
-            kind, found, fix = (
-                PublicationFailed,
-                f"the repository has no revision {self.revision!r}",
-                "name a branch that it has",
-            )
-        elif isinstance(refusal, RepositoryNotFoundError):
-            kind, found, fix = (
-                PublicationFailed,
-                "there is no such dataset repository, or the token may not see it",
-                "see that the name is right and that the token is of an account that may see it",
-            )
-        elif status in _TRANSIENT:
-            kind, found, fix = (HubUnreachable, _TRANSIENT[status], _GO_ON)
-        else:
-            kind, found, fix = _REFUSALS.get(
-                _FULL if _says_full(status, said) else status,
-                (PublicationFailed, "the Hub refuses", "see what it says"),
-            )
-        return kind(f"{found} (status {status}: {said})", where=self.url, fix=fix)
-
-
-_GO_ON: Final = "run the same command again: it goes on where it stopped"
-_BUSY: Final = "the Hub fails"
-_TRANSIENT: Final = {
-    408: _BUSY,
-    412: "somebody else has written to the repository meanwhile",
-    429: "the Hub asks to slow down",
-    500: _BUSY,
-    502: _BUSY,
-    503: _BUSY,
-    504: _BUSY,
-}
-_FULL: Final = 507
-_REFUSALS: Final[dict[int, tuple[type[PublicationFailed], str, str]]] = {
-    401: (
-        NotSignedIn,
-        "the Hub does not accept the token",
-        "sign in anew with: hf auth login, or set another HF_TOKEN",
-    ),
-    403: (
-        NotPermitted,
-        "the token does not allow it",
-        "use a token that may write to this repository",
-    ),
-    _FULL: (
-        StorageExceeded,
-        "the Hub has no room for it",
-        "free some of the account's storage, or get more, and run the same command again",
-    ),
-}
-
-
-def _says_full(status: int, said: str) -> bool:
-    # Quotas are refused as 403 too, and only the text tells.
-    told = any(word in said.lower() for word in ("storage", "quota"))
-    return status in (402, 413, _FULL) or (status == 403 and told)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-def _refusal(error: BaseException) -> HfHubHTTPError | None:
-    return next((found for found in _causes(error) if isinstance(found, HfHubHTTPError)), None)
-
-
-def _transport_failure(error: BaseException) -> BaseException | None:
-    kinds = (_HTTP_ERROR, ConnectionError, TimeoutError)
-    return next((found for found in _causes(error) if isinstance(found, kinds)), None)
-
-
-def _asked_to_wait(error: HubUnreachable) -> float | None:
-    refusal = _refusal(error)
-    value = refusal.response.headers.get("Retry-After", "") if refusal else ""
-    return float(value) if value.isdecimal() else None
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())[:300]

@@ -265,11 +265,11 @@ def test_an_output_folder_inside_the_release(copy: Path, run: Run) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Path:
-    """A file system of 3 MB, which needs the right to mount."""
+    """A file system of 8 MB, which needs the right to mount."""
     path = tmp_path / "small-disk"
     path.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", path], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", path], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("mounting a small file system is not allowed here")
@@ -278,7 +278,7 @@ def small_disk(tmp_path: Path) -> Path:
 
 def test_a_full_disk(copy: Path, small_disk: Path, run: Run) -> None:
     try:
-        (small_disk / "ballast").write_bytes(bytes(2_600_000))
+        (small_disk / "ballast").write_bytes(bytes(8_050_000))
         line = run("convert", copy, "--output", small_disk / "out", status=1).stderr
         assert "run the same command again" in line
         assert not (small_disk / "out").exists()
