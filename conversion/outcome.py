@@ -23,7 +23,7 @@ from conversion.shard import ShardResult
 from conversion.state import IsElsewhere
 from conversion.stored_metadata import StoredMetadata
 from conversion.vocabularies import write_vocabularies
-from conversion.writers import SUFFIXES, metadata_writer, writer_named
+from conversion.writers import SUFFIXES, writer_named
 
 ALL_SPLITS = "all"
 

@@ -9,7 +9,7 @@ import resource
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from hypothesis import given, settings
@@ -39,6 +39,12 @@ class Memory:
 
     def close(self) -> None:
         pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
 
 def listed(data: bytes, block_bytes: int = 8 << 20) -> list[dict[str, Any]]:
