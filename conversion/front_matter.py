@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from bioscan5m_hf.schema import COLUMNS, IMAGE_COLUMN
+from bioscan5m_hf.schema import COLUMNS
 from bioscan5m_hf.variants import (
     DEFAULT_PACKAGE,
     METADATA,
@@ -103,28 +103,25 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
 
 
 def _declared_features(manifest: Manifest) -> dict[str, Any]:
-    """The features of each configuration, which the Hub shows and ``datasets`` relies on.
+    """The features, where the files do not carry them.
 
-    Parquet and Arrow files carry them too. The types of JSON are guessed from the first five
-    samples otherwise, and a column that is null in all of them cannot hold text later
-    (huggingface/datasets#7549).
+    The types of JSON are guessed from the first five samples otherwise, and a column that is null
+    in all of them cannot hold text later (huggingface/datasets#7549).
     """
-    columns: list[dict[str, Any]]
-    columns = [{"name": column.name, "dtype": column.kind.value} for column in COLUMNS]
-    with_image = [{"name": IMAGE_COLUMN, "dtype": "image"}, *columns]
-    if manifest.format == "webdataset":
-        with_image = [
-            {"name": "jpg", "dtype": "image"},
-            {"name": "json", "struct": columns},
-            {"name": "__key__", "dtype": "string"},
-            {"name": "__url__", "dtype": "string"},
-        ]
+    if manifest.format != "webdataset":
+        return {}
+    features = [
+        {"name": "jpg", "dtype": "image"},
+        {
+            "name": "json",
+            "struct": [{"name": column.name, "dtype": column.kind.value} for column in COLUMNS],
+        },
+        {"name": "__key__", "dtype": "string"},
+        {"name": "__url__", "dtype": "string"},
+    ]
     return {
         "dataset_info": [
-            {
-                "config_name": configuration.name,
-                "features": with_image if configuration.package else columns,
-            }
+            {"config_name": configuration.name, "features": features}
             for configuration, _ in available(manifest)
         ]
     }

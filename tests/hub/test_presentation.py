@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from bioscan5m_hf.variants import configurations
 from conversion import card
 from conversion.manifest import Manifest, read_manifest
 from conversion.pictures.charts import measures, taxonomy
@@ -97,9 +98,10 @@ def test_the_front_matter_is_what_the_hub_asks_for(converted: Path) -> None:
     header = yaml.safe_load((converted / "README.md").read_text().split("---\n")[1])
     assert header["license"] == "cc-by-3.0"
     assert header["pretty_name"] == "BIOSCAN-5M"
-    names = [config["config_name"] for config in header["configs"]]
-    assert [info["config_name"] for info in header["dataset_info"]] == names
-    assert header["dataset_info"][0]["features"][0] == {"name": "image", "dtype": "image"}
+    assert [config["config_name"] for config in header["configs"]] == [
+        configuration.name for configuration in configurations()
+    ]
+    assert "dataset_info" not in header, "the files carry the features themselves"
     assert header["size_categories"] == ["n<1K"]
 
 
