@@ -113,8 +113,9 @@ def compare_with(
                 held.append((plan.package, split, files))
 
     def is_intact(shard: ShardFile) -> bool:
-        expected = Written(shard.bytes, shard.sha256)
-        return _is_intact(wanted.output, shard) or is_elsewhere(shard.path, expected)
+        if (wanted.output / shard.path).exists():
+            return _is_intact(wanted.output, shard)
+        return is_elsewhere(shard.path, Written(shard.bytes, shard.sha256))
 
     shards = [shard for _, _, files in held for shard in files.shards]
     with ThreadPoolExecutor(wanted.workers) as pool:
