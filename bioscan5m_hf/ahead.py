@@ -1,4 +1,4 @@
-"""Read ahead in a thread, so that the network works while the rows are used."""
+"""Run an iterator ahead in a thread, so that making and using its items overlap."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _Reader(Generic[T]):
         self._thread.join()
 
 
-def ahead(items: Iterator[T], depth: int = _DEPTH) -> Iterator[T]:
+def ahead(items: Iterator[T], depth: int = _DEPTH) -> Generator[T]:
     """Hand out the items of an iterator that is run in a thread.
 
     Args:

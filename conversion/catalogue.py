@@ -7,7 +7,7 @@ the zips in a few hundred megabytes; what does not fit is put aside in the work 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.errors import MetadataError, OutputError
 from bioscan5m_hf.images import MAX_IMAGE_BYTES
 from bioscan5m_hf.members import IMAGE_SCHEMA, Stray, read_images
@@ -23,10 +24,10 @@ from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, OnBadRow, read_metadata
 from bioscan5m_hf.release import MetadataFile, Selection
 from bioscan5m_hf.schema import SPLITS, Split, column_names
 from conversion.findings import Finding
-from conversion.streams import Ahead
 
 MEMORY: Final = "500MB"
 _BATCH_ROWS: Final = 4096
+_AHEAD: Final = 4
 _ROW_GROUP: Final = 8192
 _SPLIT_NAMES: Final = pa.array([split.name for split in SPLITS])
 
@@ -310,14 +311,15 @@ class Catalogue:
 
     def _take(self, table: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
         """Make a table of batches, which are made meanwhile in another thread."""
-        with Ahead(batches) as ahead:
-            incoming = pa.RecordBatchReader.from_batches(schema, iter(ahead))
+        made = _Made(batches)
+        with closing(ahead(iter(made), _AHEAD)) as waiting:
+            incoming = pa.RecordBatchReader.from_batches(schema, waiting)
             self._connection.register("incoming", incoming)
             try:
                 self._run(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM incoming")
             except OutputError as error:
                 # The database tells of its own trouble only; the cause may be in the batches.
-                raise ahead.failure or error from error
+                raise made.failure or error from error
             finally:
                 self._connection.unregister("incoming")
 
@@ -334,6 +336,21 @@ class Catalogue:
                 where=str(self.work),
                 fix="see that there is room on this disk, and run the same command again",
             ) from error
+
+
+class _Made:
+    """Batches, and what went wrong while they were made: a database reports that as its own."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self.failure: BaseException | None = None
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self._batches
+        except BaseException as error:
+            self.failure = error
+            raise
 
 
 def _numbered(schema: pa.Schema) -> pa.Schema:

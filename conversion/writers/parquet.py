@@ -8,20 +8,13 @@ from typing import ClassVar, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioscan5m_hf.schema import COLUMNS, IMAGE_COLUMN, arrow_schema
+from bioscan5m_hf.schema import COLUMNS, IMAGE_COLUMN, RANKS, arrow_schema
 from conversion.writers.base import Images, ShardWriter, with_images
 
 # Values that repeat over and over; the others would fill a dictionary and leave it again.
 _REPEATING: Final = [
     "taxon",
-    "phylum",
-    "class",
-    "order",
-    "family",
-    "subfamily",
-    "genus",
-    "species",
-    "dna_bin",
+    *RANKS,
     "country",
     "province_state",
     "inferred_ranks",

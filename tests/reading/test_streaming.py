@@ -135,7 +135,7 @@ def test_reading_ahead_is_bounded_and_ends_with_its_consumer() -> None:
 
     reader = ahead(numbers())
     assert [next(reader) for _ in range(5)] == [0, 1, 2, 3, 4]
-    reader.close()  # type: ignore[attr-defined]
+    reader.close()
     assert made[-1] == -1
     assert len(made) <= 5 + 3 + 1
     assert list(ahead(iter(range(7)))) == list(range(7))
