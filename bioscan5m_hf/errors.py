@@ -14,6 +14,7 @@
     │   ├── ForeignFolder          a folder that this program did not make
     │   ├── ChangedInput           an unfinished or finished folder made from something else
     │   └── FolderInUse            another conversion holds the folder
+    ├── DownloadFailed             a file of the release could not be fetched whole
     ├── ConversionFailed           a shard could not be made
     ├── VerificationFailed         a dataset folder differs from its manifest
     └── PublicationFailed          a dataset folder could not be published
@@ -136,6 +137,10 @@ class ChangedInput(OutputError):
 
 class FolderInUse(OutputError):
     """Another conversion is writing this folder."""
+
+
+class DownloadFailed(BioscanError):
+    """A file of the release could not be fetched whole; what there is of it is kept."""
 
 
 class ConversionFailed(BioscanError):

@@ -75,7 +75,7 @@ def _nobody_reads(descriptor: int) -> bool:
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     # Not at the top: every worker process imports this module again, and needs none of it.
-    from conversion.commands import card, convert, demo, inspect, publish, sample, verify
+    from conversion.commands import card, convert, demo, download, inspect, publish, sample, verify
 
     parser = argparse.ArgumentParser(
         prog="bioscan5m",
@@ -86,6 +86,6 @@ def build_parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"bioscan5m {version('bioscan5m-hf')}"
     )
     added = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (inspect, convert, verify, card, publish, sample, demo):
+    for command in (download, inspect, convert, verify, card, publish, sample, demo):
         command.add(added)
     return parser

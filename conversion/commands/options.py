@@ -62,14 +62,19 @@ def add_release(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_packages(parser: argparse.ArgumentParser) -> None:
-    """Add ``--package``, which may be repeated."""
+def add_packages(parser: argparse.ArgumentParser, *, default: str = "all") -> None:
+    """Add ``--package``, which may be repeated.
+
+    Args:
+        parser: Where it is added.
+        default: What stands in its place where it is not given, for the help.
+    """
     parser.add_argument(
         "--package",
         action="append",
         default=[],
         metavar="NAME",
-        help=f"a package, may be repeated (default: all; {', '.join(package_names())})",
+        help=f"a package, may be repeated (default: {default}; {', '.join(package_names())})",
     )
 
 

@@ -1,0 +1,1 @@
+"""Fetch a release: which files are wanted, from which mirror, and their transfer."""

@@ -1,0 +1,214 @@
+"""Download a release: plan it, see that there is room, fetch what is missing, prove all of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from enum import Enum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, Protocol
+
+from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.schema import Split
+from conversion.console import readable_size
+from conversion.download.hub import find_on_hub
+from conversion.download.partial import Expected, prove
+from conversion.download.plan import plan_download
+from conversion.download.sources import Mirror, PublishedFile
+from conversion.download.transfer import DEFAULT_PATIENCE, OnBytes, Patience, RemoteFile, Transfers
+from conversion.files import output_error, sync_folder
+
+PARTS_FOLDER: Final = ".bioscan5m-download"
+# What a file system keeps for itself and what else is written meanwhile.
+_RESERVE: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadOptions:
+    """What to download, and how.
+
+    Attributes:
+        mirror: Where it comes from.
+        packages: The packages.
+        output: The folder of the release.
+        splits: The splits; none for all.
+        workers: How many files are fetched at a time.
+        dry_run: Only list the files.
+        patience: How long a server is given.
+    """
+
+    mirror: Mirror
+    packages: tuple[str, ...]
+    output: Path
+    splits: tuple[Split, ...] = ()
+    workers: int = 4
+    dry_run: bool = False
+    patience: Patience = DEFAULT_PATIENCE
+
+
+class Reporter(Protocol):
+    """Told how a download goes."""
+
+    def say(self, text: str) -> None:
+        """Something that the user should know."""
+        ...
+
+    def begin(self, files: Sequence[tuple[str, int]]) -> list[Callable[[int], None]]:
+        """Files of these names and lengths are going to be fetched; returns who counts each."""
+        ...
+
+    def end(self) -> None:
+        """All is done, or has failed."""
+        ...
+
+
+class Presence(Enum):
+    """How much of a file is there; the value is what people are told."""
+
+    WHOLE = "is there"
+    PART = "a part is there"
+    ABSENT = "to be fetched"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file of a download.
+
+    Attributes:
+        remote: The file, and what is known of its bytes.
+        presence: How much of it was there before.
+        held: How many bytes of it were there before.
+    """
+
+    remote: RemoteFile
+    presence: Presence
+    held: int
+
+
+def download(options: DownloadOptions, reporter: Reporter) -> tuple[Item, ...]:
+    """Download what some packages and splits need.
+
+    Args:
+        options: What to download, and how.
+        reporter: Told how it goes.
+
+    Returns:
+        The files, all of them whole and proved unless it was a dry run.
+
+    Raises:
+        BioscanError: See the tree in ``bioscan5m_hf.errors``; what has come is kept and taken up
+            by the next run, and no file has its own name before it is proved.
+    """
+    wanted = plan_download(options.mirror, options.packages, options.splits)
+    transfers = Transfers(options.patience, f"bioscan5m-hf/{version('bioscan5m-hf')}")
+    try:
+        remotes = _find(options.mirror, wanted, transfers)
+        items = tuple(_look(options.output, remote) for remote in remotes)
+        if options.dry_run:
+            return items
+        _check_there(options.output, items, reporter)
+        todo = [item for item in items if item.presence is not Presence.WHOLE]
+        if todo:
+            _check_room(options.output, todo)
+            _fetch_all(options, todo, transfers, reporter)
+        return items
+    finally:
+        transfers.close()
+
+
+def _find(
+    mirror: Mirror, wanted: Sequence[PublishedFile], transfers: Transfers
+) -> list[RemoteFile]:
+    if mirror.transport == "hub":
+        return find_on_hub(mirror.address, wanted)
+    found: list[RemoteFile] = []
+    for file in wanted:
+        url = f"{mirror.address.rstrip('/')}/{file.name}"
+        size = file.bytes or transfers.length_of(RemoteFile(file.name, url, Expected(0)))
+        expected = Expected(size, "md5", file.md5) if file.md5 else Expected(size)
+        found.append(RemoteFile(file.name, url, expected))
+    return found
+
+
+def _look(output: Path, remote: RemoteFile) -> Item:
+    path = output / remote.name
+    if path.exists():
+        return Item(remote, Presence.WHOLE, path.stat().st_size)
+    part = output / PARTS_FOLDER / f"{remote.name}.part"
+    held = part.stat().st_size if part.exists() else 0
+    return Item(remote, Presence.PART if held else Presence.ABSENT, held)
+
+
+def _check_there(output: Path, items: Sequence[Item], reporter: Reporter) -> None:
+    """Prove the files that are there; one that is something else is never overwritten."""
+    for item in items:
+        if item.presence is not Presence.WHOLE:
+            continue
+        path = output / item.remote.name
+        reporter.say(f"{item.remote.name} is there: proving it")
+        try:
+            wrong = prove(path, item.remote.expected)
+        except OSError as error:
+            raise OutputError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        if wrong:
+            raise OutputError(
+                f"is there already, but {wrong}",
+                where=str(path),
+                fix="remove it to fetch it anew, or choose another --output",
+            )
+
+
+def _check_room(output: Path, todo: Sequence[Item]) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(output).free
+    except OSError as error:
+        raise output_error(error, output) from error
+    needed = sum(max(0, item.remote.expected.bytes - item.held) for item in todo) + _RESERVE
+    if needed > free:
+        raise OutputError(
+            f"there is not enough room: {readable_size(needed)} are needed and "
+            f"{readable_size(free)} are free",
+            where=str(output),
+            fix="make room, choose another --output, or ask for fewer --package or --split",
+        )
+
+
+def _fetch_all(
+    options: DownloadOptions, todo: Sequence[Item], transfers: Transfers, reporter: Reporter
+) -> None:
+    parts = options.output / PARTS_FOLDER
+    counts = reporter.begin([(item.remote.name, item.remote.expected.bytes) for item in todo])
+    pool = ThreadPoolExecutor(options.workers)
+    try:
+        running = [
+            pool.submit(_fetch, transfers, item.remote, parts, count)
+            for item, count in zip(todo, counts, strict=True)
+        ]
+        _await(running)
+    finally:
+        # Whatever ends it, an error or Ctrl-C: the threads notice within a chunk.
+        transfers.stop()
+        pool.shutdown(cancel_futures=True)
+        reporter.end()
+    if not any(parts.iterdir()):
+        parts.rmdir()
+
+
+def _await(running: Sequence[Future[None]]) -> None:
+    done, _ = wait(running, return_when=FIRST_EXCEPTION)
+    for future in done:
+        future.result()
+
+
+def _fetch(transfers: Transfers, remote: RemoteFile, parts: Path, on_bytes: OnBytes) -> None:
+    fetched = transfers.fetch(remote, parts, on_bytes)
+    path = parts.parent / remote.name
+    try:
+        fetched.replace(path)
+        sync_folder(parts.parent)
+    except OSError as error:
+        raise output_error(error, path) from error

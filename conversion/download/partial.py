@@ -1,0 +1,209 @@
+"""A file that has come only in part, kept so that the next attempt can go on from there."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from bioscan5m_hf.errors import FolderInUse
+from conversion.files import output_error, write_whole
+
+_READ: Final = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is known of the bytes of a file.
+
+    Attributes:
+        bytes: How many there are.
+        algorithm: ``md5`` or ``sha256``; ``None`` where no digest was published.
+        digest: The digest in hex.
+    """
+
+    bytes: int
+    algorithm: str | None = None
+    digest: str | None = None
+
+    @property
+    def told(self) -> str:
+        """By what the file is proved, for people."""
+        return _NAMES.get(self.algorithm, "length only")
+
+
+_NAMES: Final[dict[str | None, str]] = {"md5": "MD5", "sha256": "SHA-256"}
+
+
+class Partial:
+    """The part of a file that has come, with a note about which file it is a part of.
+
+    Args:
+        folder: Where it lies.
+        name: The name of the file.
+        url: Where it comes from.
+        expected: What is known of its bytes.
+
+    Raises:
+        OutputError: It cannot be written.
+        FolderInUse: Another process is fetching it.
+    """
+
+    def __init__(self, folder: Path, name: str, url: str, expected: Expected) -> None:
+        self.path = folder / f"{name}.part"
+        self.length = 0
+        self.validator = ""
+        self._note = folder / f"{name}.json"
+        self._url = url
+        self._expected = expected
+        self._digest = hashlib.new(expected.algorithm) if expected.algorithm else None
+        self._final = folder / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise output_error(error, self.path) from error
+        self._file = os.fdopen(descriptor, "r+b", buffering=0)
+        try:
+            # The kernel gives the lock back when the process ends, however it ends.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise FolderInUse(
+                "another process is fetching this file",
+                where=str(self.path),
+                fix="wait until it has ended, or choose another --output",
+            ) from error
+
+    def take_up(self, on_bytes: Callable[[int], None], check: Callable[[], None]) -> None:
+        """Take up what is there, if it is a part of the same file; else begin anew.
+
+        Args:
+            on_bytes: Told how many bytes were read again for the digest.
+            check: Called now and then; may raise to stop.
+        """
+        size = os.fstat(self._file.fileno()).st_size
+        if not size or size > self._expected.bytes or not self._is_same():
+            self.clear()
+            return
+        while chunk := self._file.read(_READ):
+            check()
+            if self._digest:
+                self._digest.update(chunk)
+            self.length += len(chunk)
+            on_bytes(len(chunk))
+
+    def _is_same(self) -> bool:
+        try:
+            note = json.loads(self._note.read_bytes())
+            if note["expected"] != asdict(self._expected):
+                return False
+            self.validator = str(note["validator"])
+            # With a digest the source does not matter: the whole is proved in the end.
+            return bool(self._expected.digest or (note["url"] == self._url and self.validator))
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def note_validator(self, validator: str) -> None:
+        """Keep what the server calls this version of the file.
+
+        Args:
+            validator: A strong entity tag, or a date; empty if the server gives neither.
+        """
+        if validator == self.validator and self._note.exists():
+            return
+        self.validator = validator
+        note = {"url": self._url, "validator": validator, "expected": asdict(self._expected)}
+        write_whole(self._note, json.dumps(note, indent=1).encode())
+
+    def write(self, data: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            OutputError: They cannot be written; what was written before stays.
+        """
+        view = memoryview(data)
+        try:
+            while view:
+                written = self._file.write(view)
+                view = view[written:]
+        except OSError as error:
+            raise output_error(error, self._final) from error
+        if self._digest:
+            self._digest.update(data)
+        self.length += len(data)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._file.seek(0)
+        self._file.truncate()
+        self.length = 0
+        if self._digest:
+            self._digest = hashlib.new(self._digest.name)
+
+    def difference(self) -> str | None:
+        """What differs from what was expected, as a phrase; ``None`` where nothing does."""
+        if self.length != self._expected.bytes:
+            return f"has {self.length:,} bytes, and {self._expected.bytes:,} were expected"
+        if self._digest and self._digest.hexdigest() != self._expected.digest:
+            return (
+                f"its {self._expected.told} is {self._digest.hexdigest()}, and "
+                f"{self._expected.digest} was expected"
+            )
+        return None
+
+    def commit(self) -> Path:
+        """Let the file have its own name.
+
+        Raises:
+            OutputError: Its bytes did not reach the disk.
+        """
+        try:
+            os.fsync(self._file.fileno())
+            self.path.replace(self._final)
+            self._note.unlink(missing_ok=True)
+        except OSError as error:
+            raise output_error(error, self._final) from error
+        return self._final
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+
+def prove(path: Path, expected: Expected) -> str | None:
+    """Compare a file that is there with what is known of it.
+
+    Args:
+        path: The file.
+        expected: What is known.
+
+    Returns:
+        What differs, as a phrase; ``None`` where nothing does.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    size = path.stat().st_size
+    if size != expected.bytes:
+        return f"has {size:,} bytes, and {expected.bytes:,} were expected"
+    if expected.algorithm is None:
+        return None
+    with path.open("rb", buffering=0) as file:
+        found = hashlib.file_digest(file, expected.algorithm).hexdigest()
+    if found != expected.digest:
+        return f"its {expected.told} is {found}, and {expected.digest} was expected"
+    return None

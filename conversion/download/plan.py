@@ -1,0 +1,70 @@
+"""Which files are wanted. Pure: packages, splits and a mirror go in, published files come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bioscan5m_hf.errors import ReleaseNotFound, UsageError
+from bioscan5m_hf.release import BBOX_NAME
+from bioscan5m_hf.schema import SPLITS, Split
+from conversion.download.sources import FILES, METADATA_ZIP, MIRRORS, Mirror, PublishedFile
+
+
+def plan_download(
+    mirror: Mirror, packages: Sequence[str], splits: Sequence[Split] = ()
+) -> tuple[PublishedFile, ...]:
+    """Choose the fewest files that hold the wanted packages and splits, and the metadata.
+
+    Args:
+        mirror: Where they are to come from.
+        packages: The names of the packages.
+        splits: The splits; none for all.
+
+    Returns:
+        The metadata, the bounding boxes where the mirror has them and the package has a use for
+        them, then the archives of each package.
+
+    Raises:
+        ReleaseNotFound: The mirror does not have a package; the message says which one does.
+        UsageError: The files must be fetched by hand; the message says which ones from where.
+    """
+    partitions = list(dict.fromkeys(split.partition for split in splits or SPLITS))
+    wanted = [FILES[METADATA_ZIP]]
+    if BBOX_NAME in mirror.files and any(not name.endswith("_256") for name in packages):
+        wanted.append(FILES[BBOX_NAME])
+    for package in packages:
+        archives = _archives(mirror, package, partitions)
+        if not archives:
+            raise ReleaseNotFound(
+                f"there are no archives of {package} for {', '.join(partitions)}",
+                where=f"{mirror.name} ({mirror.address})",
+                fix=_elsewhere(package, partitions),
+            )
+        wanted += archives
+    if mirror.transport == "by hand":
+        raise UsageError(
+            "Google Drive cannot be downloaded from dependably by a program",
+            where=mirror.name,
+            fix=f"open {mirror.address} in a browser and put these into one folder: "
+            f"{', '.join(file.name for file in wanted)}",
+        )
+    return tuple(wanted)
+
+
+def _archives(mirror: Mirror, package: str, partitions: Iterable[str]) -> list[PublishedFile]:
+    """The groups where the mirror has all that are wanted, else the archives of all splits."""
+    held = [FILES[name] for name in mirror.files if FILES[name].package == package]
+    groups = [[f for f in held if f.partition == partition] for partition in partitions]
+    if all(groups):
+        return [file for group in groups for file in group]
+    return [file for file in held if file.partition is None]
+
+
+def _elsewhere(package: str, partitions: Sequence[str]) -> str:
+    for other in MIRRORS:
+        if archives := _archives(other, package, partitions):
+            if other.transport == "by hand":
+                names = ", ".join(file.name for file in archives)
+                return f"fetch these by hand from {other.address}: {names}"
+            return f"use --from {other.name}"
+    return "no mirror has them"

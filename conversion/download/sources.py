@@ -1,0 +1,165 @@
+"""Where upstream publishes what: the one table of files and mirrors.
+
+A new mirror is one entry of ``MIRRORS``; a new file is one entry of ``FILES``. Lengths and MD5
+digests are those that upstream has published; where there are none, the mirror is asked for the
+length, and the Hub for its SHA-256.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from bioscan5m_hf.errors import UnknownName
+from bioscan5m_hf.release import BBOX_NAME, METADATA_STEM
+
+Transport = Literal["https", "hub", "by hand"]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """One file of upstream's.
+
+    Attributes:
+        name: Its name, the same on every mirror.
+        package: The package whose images it holds; ``None`` for metadata and bounding boxes.
+        partition: The group of splits that it holds; ``None`` for all of them.
+        bytes: Its length, if upstream has published it.
+        md5: Its digest in hex, if upstream has published it.
+    """
+
+    name: str
+    package: str | None = None
+    partition: str | None = None
+    bytes: int | None = None
+    md5: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """One place that files are published at.
+
+    Attributes:
+        name: What ``--from`` calls it.
+        transport: How files are fetched from it.
+        location: A URL that the names of files are put behind, the Hub's name of a repository,
+            or the page to open by hand.
+        variable: An environment variable that stands in for the location, for a mirror of the
+            mirror and for tests; the Hub's own is ``HF_ENDPOINT``.
+        files: The names of the files that it has.
+    """
+
+    name: str
+    transport: Transport
+    location: str
+    variable: str | None
+    files: tuple[str, ...]
+
+    @property
+    def address(self) -> str:
+        """The location, or what the environment puts in its place."""
+        return (os.environ.get(self.variable) if self.variable else None) or self.location
+
+
+METADATA_ZIP: Final = f"{METADATA_STEM}_MultiTypes.zip"
+
+FILES: Final[dict[str, PublishedFile]] = {
+    file.name: file
+    for file in (
+        PublishedFile(METADATA_ZIP, bytes=2_065_075_527, md5="ac381b69fafdbaedc2f9cfb89e3571f7"),
+        PublishedFile(BBOX_NAME),
+        PublishedFile("BIOSCAN_5M_original_full.01.zip", "original_full"),
+        PublishedFile("BIOSCAN_5M_original_full.02.zip", "original_full"),
+        PublishedFile("BIOSCAN_5M_original_full.03.zip", "original_full"),
+        PublishedFile("BIOSCAN_5M_original_full.04.zip", "original_full"),
+        PublishedFile("BIOSCAN_5M_original_full.05.zip", "original_full"),
+        PublishedFile("BIOSCAN_5M_cropped.01.zip", "cropped"),
+        PublishedFile("BIOSCAN_5M_cropped.02.zip", "cropped"),
+        PublishedFile("BIOSCAN_5M_original_256.zip", "original_256"),
+        PublishedFile("BIOSCAN_5M_original_256_pretrain.zip", "original_256", "pretrain"),
+        PublishedFile("BIOSCAN_5M_original_256_train.zip", "original_256", "train"),
+        PublishedFile("BIOSCAN_5M_original_256_eval.zip", "original_256", "eval"),
+        PublishedFile("BIOSCAN_5M_cropped_256.zip", "cropped_256"),
+        PublishedFile("BIOSCAN_5M_cropped_256_pretrain.zip", "cropped_256", "pretrain"),
+        PublishedFile(
+            "BIOSCAN_5M_cropped_256_pretrain.01.zip",
+            "cropped_256",
+            "pretrain",
+            md5="0e1cfa86dc7fa4d9c10036990992a2dd",
+        ),
+        PublishedFile(
+            "BIOSCAN_5M_cropped_256_pretrain.02.zip",
+            "cropped_256",
+            "pretrain",
+            md5="ca3191d307957732e8108121b20a2059",
+        ),
+        PublishedFile(
+            "BIOSCAN_5M_cropped_256_train.zip",
+            "cropped_256",
+            "train",
+            bytes=2_224_548_648,
+            md5="3f170db5d95610644883dafc73389049",
+        ),
+        PublishedFile(
+            "BIOSCAN_5M_cropped_256_eval.zip",
+            "cropped_256",
+            "eval",
+            bytes=1_467_020_347,
+            md5="16a997f72a8cd08cbcf7becafe2dda50",
+        ),
+    )
+}
+
+_RESIZED: Final = tuple(
+    f"BIOSCAN_5M_{package}{partition}.zip"
+    for package in ("original_256", "cropped_256")
+    for partition in ("", "_pretrain", "_train", "_eval")
+)
+
+MIRRORS: Final[tuple[Mirror, ...]] = (
+    Mirror("hub", "hub", "bioscan-ml/BIOSCAN-5M", None, (METADATA_ZIP, *_RESIZED)),
+    Mirror(
+        "zenodo",
+        "https",
+        "https://zenodo.org/records/11973457/files/",
+        "BIOSCAN5M_ZENODO_URL",
+        (
+            METADATA_ZIP,
+            "BIOSCAN_5M_cropped_256_pretrain.01.zip",
+            "BIOSCAN_5M_cropped_256_pretrain.02.zip",
+            "BIOSCAN_5M_cropped_256_train.zip",
+            "BIOSCAN_5M_cropped_256_eval.zip",
+        ),
+    ),
+    # No library fetches files of this size from there dependably: its quotas and its page that
+    # asks for a confirmation change without notice.
+    Mirror(
+        "drive",
+        "by hand",
+        "https://drive.google.com/drive/folders/1Jc57eKkeiYrnUBc9WlIp-ZS_L1bVlT-0",
+        None,
+        (
+            METADATA_ZIP,
+            BBOX_NAME,
+            *(name for name, file in FILES.items() if file.package == "original_full"),
+            *(name for name, file in FILES.items() if file.package == "cropped"),
+            *_RESIZED,
+        ),
+    ),
+)
+
+
+def mirror_named(name: str) -> Mirror:
+    """Find a mirror.
+
+    Args:
+        name: Such as ``"hub"``.
+
+    Raises:
+        UnknownName: There is no such mirror; the message lists them.
+    """
+    for mirror in MIRRORS:
+        if mirror.name == name:
+            return mirror
+    raise UnknownName.of("mirror", name, [mirror.name for mirror in MIRRORS])
