@@ -27,6 +27,12 @@ class Flaw(enum.Enum):
     OVERSIZED = "oversized"
     NOT_JPEG = "not-a-jpeg"
     TRUNCATED = "truncated-jpeg"
+    # Of an image that another is made from.
+    UNDECODABLE = "undecodable"
+    OTHER_SIZE = "other-size"
+    MISSING_BOX = "missing-box"
+    BAD_BOX = "bad-box"
+    BOX_MISMATCH = "box-mismatch"
 
 
 class FlawedImage(ValueError):

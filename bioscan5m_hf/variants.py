@@ -7,6 +7,7 @@ configuration over all its splits, and once more for each partition, over the sa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -78,6 +79,61 @@ def package_named(name: str) -> Package:
     raise UnknownName.of("package", name, package_names())
 
 
+_RESIZED: Final = re.compile(r"(original|cropped)_([1-9]\d{0,3})")
+
+
+def resized_name(kind: str, short_side: int) -> str:
+    """The name of a package of resized images.
+
+    Args:
+        kind: ``original`` or ``cropped``.
+        short_side: The shorter side in pixels.
+    """
+    return f"{kind}_{short_side}"
+
+
+def resized_parts(name: str) -> tuple[str, int] | None:
+    """What the name of a package of resized images says; ``None`` for any other name.
+
+    Args:
+        name: Such as ``cropped_256``, upstream's, or ``original_128``, which is only derived.
+
+    Returns:
+        ``original`` or ``cropped``, and the shorter side in pixels.
+    """
+    match = _RESIZED.fullmatch(name)
+    return (match[1], int(match[2])) if match else None
+
+
+def described(name: str) -> Package:
+    """The package of a name that a dataset folder has, upstream's or of another size.
+
+    Args:
+        name: Such as ``cropped_256`` or ``cropped_128``.
+
+    Raises:
+        UnknownName: There can be no such package.
+    """
+    parts = resized_parts(name)
+    if parts is None or name in package_names():
+        return package_named(name)
+    treatment = "cut to the organism" if parts[0] == "cropped" else "whole photographs"
+    return Package(name, (), f"{treatment}, shorter side {parts[1]} pixels")
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names of packages in upstream's order, those of other sizes after upstream's.
+
+    Args:
+        names: Of packages; others are left out.
+    """
+    held = set(names)
+    others = sorted(
+        (parts, name) for name in held.difference(package_names()) if (parts := resized_parts(name))
+    )
+    return [name for name in package_names() if name in held] + [name for _, name in others]
+
+
 def splits_of(partition: str) -> tuple[Split, ...]:
     """The splits of a partition, in upstream's order."""
     return tuple(split for split in SPLITS if split.partition == partition)
@@ -87,16 +143,14 @@ def configurations(packages: Iterable[str] | None = None) -> list[Configuration]
     """Every configuration, those of the packages first and ``metadata`` last.
 
     Args:
-        packages: The packages to list; all four by default.
+        packages: The packages to list; upstream's four by default.
     """
-    wanted = package_names() if packages is None else list(packages)
+    wanted = package_names() if packages is None else packages
     listed: list[Configuration] = []
-    for package in PACKAGES:
-        if package.name not in wanted:
-            continue
-        listed.append(Configuration(package.name, package.name, SPLITS))
+    for name in in_order(wanted):
+        listed.append(Configuration(name, name, SPLITS))
         listed.extend(
-            Configuration(f"{package.name}_{partition}", package.name, splits_of(partition))
+            Configuration(f"{name}_{partition}", name, splits_of(partition))
             for partition in PARTITIONS
         )
     listed.append(Configuration(METADATA, None, SPLITS))

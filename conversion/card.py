@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bioscan5m_hf.schema import COLUMNS, SPLITS
-from bioscan5m_hf.variants import METADATA, PACKAGES
+from bioscan5m_hf.variants import METADATA, Configuration, described
 from conversion.findings import REJECTS_NAME
 from conversion.front_matter import (
     available,
@@ -59,6 +59,7 @@ def render(manifest: Manifest, found: Profile | None = None) -> str:
         _picture(manifest, SHEET, "Specimens of the most frequent orders, side by side"),
         _loading(manifest),
         _configurations(manifest),
+        _derived(manifest),
         _splits(manifest),
         _columns(manifest),
         _specimens(manifest, found) if found else "",
@@ -80,8 +81,8 @@ def description(manifest: Manifest) -> str:
         f"{specimens:,} insects and their kin, each with photograph, DNA barcode, Barcode Index\n"
         "Number, taxonomy, place of collection and size: the BIOSCAN-5M release, as\n"
         f"{_FORMAT_NAMES[manifest.format]} shards that load and stream. Image bytes are\n"
-        "upstream's own, untouched. Rows stand in the order of md5(processid), which is a fixed\n"
-        "random order."
+        f"upstream's own, untouched{_exception(manifest)}. Rows stand in the order of\n"
+        "md5(processid), which is a fixed random order."
     )
 
 
@@ -100,6 +101,26 @@ def escaped(text: str) -> str:
 
 def _picture(manifest: Manifest, path: str, meaning: str) -> str:
     return f"![{meaning}]({path})\n" if path in manifest.extras else ""
+
+
+def _exception(manifest: Manifest) -> str:
+    names = ", ".join(f"`{name}`" for name in manifest.packages if name in manifest.derived)
+    return f", except in\n{names} (see Derived images)" if names else ""
+
+
+def _derived(manifest: Manifest) -> str:
+    rows = []
+    for name in manifest.packages:
+        if record := manifest.derived.get(name):
+            libraries = [f"{key} {' and '.join(found)}" for key, found in record.libraries.items()]
+            rows.append((f"`{name}`", record.recipe.told, ", ".join(libraries)))
+    if not rows:
+        return ""
+    text = (
+        "## Derived images\n\nThese images are not upstream's own files: they were made from "
+        "another package of upstream's.\n\n"
+    )
+    return text + _table(("configuration", "how", "with"), rows)
 
 
 def _loading(manifest: Manifest) -> str:
@@ -143,11 +164,10 @@ def _loading(manifest: Manifest) -> str:
 
 
 def _configurations(manifest: Manifest) -> str:
-    meaning = {package.name: package.meaning for package in PACKAGES}
     rows = [
         (
             f"`{configuration.name}`",
-            meaning.get(configuration.package or "", "no images, all splits"),
+            _meaning(configuration, manifest),
             ", ".join(splits),
             f"{sum(files.rows for files in splits.values()):,}",
             _size(sum(shard.bytes for files in splits.values() for shard in files.shards)),
@@ -156,6 +176,13 @@ def _configurations(manifest: Manifest) -> str:
     ]
     head = ("configuration", "images", "splits", "specimens", "size")
     return "## Configurations\n\n" + _table(head, rows, right=2)
+
+
+def _meaning(configuration: Configuration, manifest: Manifest) -> str:
+    if configuration.package is None:
+        return "no images, all splits"
+    meaning = described(configuration.package).meaning
+    return f"{meaning} (derived)" if configuration.package in manifest.derived else meaning
 
 
 def _splits(manifest: Manifest) -> str:

@@ -67,6 +67,7 @@ class Catalogue:
     def __init__(self, work: Path, *, threads: int) -> None:
         work.mkdir(parents=True, exist_ok=True)
         self.work = work
+        self.threads = threads
         self._connection = duckdb.connect(str(work / "catalogue.duckdb"))
         # A second way in, so that rows can be written while images are listed.
         self._reading = self._connection.cursor()

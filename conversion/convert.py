@@ -9,12 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError, OutputError
+from bioscan5m_hf.errors import (
+    ChangedInput,
+    ForeignFolder,
+    MetadataError,
+    OutputError,
+    UsageError,
+)
 from bioscan5m_hf.metadata import BadRow
-from bioscan5m_hf.release import Release, Selection, find_release
+from bioscan5m_hf.release import Release, find_release
 from bioscan5m_hf.schema import Split
 from bioscan5m_hf.variants import METADATA
 from conversion.catalogue import Catalogue
+from conversion.derive.recipe import recipe_for, target_name, versions
 from conversion.execute import LocalPool, Pool, run_shards
 from conversion.files import Written, sync_folder
 from conversion.findings import Finding, bad_row_finding
@@ -24,10 +31,12 @@ from conversion.outcome import (
     Outcome,
     compare_with,
     metadata_changes,
+    refuse_mixing,
     settle,
     without,
 )
 from conversion.package_plan import (
+    Choice,
     MemberList,
     PackagePlan,
     PlanOptions,
@@ -62,6 +71,9 @@ class ConvertOptions:
         record: Leave out and record what is flawed, instead of stopping.
         restart: Throw away what was made from other input or with other options.
         name: What examples call it: the repository it is going to be published to.
+        derive: Make the packages from others of the release.
+        derive_from: The package to make them from; none to choose.
+        short_side: The shorter side in pixels of what is derived, where it is not in the name.
     """
 
     release: Path
@@ -74,6 +86,9 @@ class ConvertOptions:
     record: bool = False
     restart: bool = False
     name: str | None = None
+    derive: bool = False
+    derive_from: str | None = None
+    short_side: int | None = None
 
 
 class Sink(Protocol):
@@ -156,13 +171,36 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
     """
     release = find_release(options.release)
     _check_places(options.release, options.output)
-    wanted = options.packages or tuple(release.packages)
-    selected = [select(release, package, options.splits) for package in wanted]
-    for note in (*release.notes, *(note for found, _ in selected for note in found.notes)):
+    choices = _choose(options, release)
+    for note in (*release.notes, *(note for c in choices for note in c.selection.notes)):
         reporter.say(note)
+    for recipe in filter(None, (choice.recipe for choice in choices)):
+        reporter.say(f"{recipe.package}: {recipe.told}")
     with open_state(options.output) as state, LocalPool(options.workers) as pool:
         before = _read_before(options)
-        return _Conversion(options, release, state, reporter, before, sink).run(selected, pool)
+        if before:
+            refuse_mixing(before, choices, options.output)
+        return _Conversion(options, release, state, reporter, before, sink).run(choices, pool)
+
+
+def _choose(options: ConvertOptions, release: Release) -> list[Choice]:
+    """What each package is made of."""
+    if not options.derive:
+        if options.short_side or options.derive_from:
+            raise UsageError("a size or a source is given for deriving", fix="add --derive")
+        wanted = options.packages or tuple(release.packages)
+        return [select(release, package, options.splits) for package in wanted]
+    if not options.packages:
+        raise UsageError("nothing is named to derive", fix="add --package NAME")
+    versions()
+    targets = dict.fromkeys(target_name(name, options.short_side) for name in options.packages)
+    recipes = [
+        recipe_for(
+            name, release.packages, bbox=release.bbox is not None, source=options.derive_from
+        )
+        for name in targets
+    ]
+    return [select(release, recipe.package, options.splits, recipe) for recipe in recipes]
 
 
 def _check_places(release: Path, output: Path) -> None:
@@ -216,13 +254,13 @@ class _Conversion:
         self._before = before
         self._bad_rows: list[Finding] = []
 
-    def run(self, selected: Sequence[tuple[Selection, tuple[Split, ...]]], pool: Pool) -> Summary:
+    def run(self, choices: Sequence[Choice], pool: Pool) -> Summary:
         with Catalogue(self._state.work / "catalogue", threads=self._options.workers) as catalogue:
             counts = self._load_metadata(catalogue)
             # Writing the rows and listing the images do not need each other.
             with ThreadPoolExecutor(1) as aside:
                 writing = aside.submit(self._write_metadata, catalogue, counts)
-                listed = [self._list(catalogue, *choice) for choice in selected]
+                listed = [self._list(catalogue, choice) for choice in choices]
                 metadata = writing.result()
         # The disk is for shards from here on.
         shutil.rmtree(self._state.work / "catalogue")
@@ -299,11 +337,10 @@ class _Conversion:
     def _keep_bad_row(self, bad: BadRow) -> None:
         self._bad_rows.append(bad_row_finding(bad, self._release.metadata.label))
 
-    def _list(
-        self, catalogue: Catalogue, selection: Selection, splits: tuple[Split, ...]
-    ) -> MemberList:
-        self._reporter.say(f"listing the images of {selection.package}")
-        members = list_members(catalogue, selection, splits, self._state.work)
+    def _list(self, catalogue: Catalogue, choice: Choice) -> MemberList:
+        self._reporter.say(f"listing the images of {choice.selection.package}")
+        record = self._options.record
+        members = list_members(catalogue, choice, self._state.work, record=record)
         if not self._options.record:
             require_fit(members.reconciliation, str(self._release.root))
         return members

@@ -33,6 +33,11 @@ SPECIMEN_REASONS: Final = frozenset(
         "oversized",
         "not-a-jpeg",
         "truncated-jpeg",
+        "undecodable",
+        "other-size",
+        "missing-box",
+        "bad-box",
+        "box-mismatch",
     }
 )
 

@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 
 from bioscan5m_hf.errors import ForeignFolder
 from bioscan5m_hf.schema import SPLITS
-from bioscan5m_hf.variants import METADATA, package_names
+from bioscan5m_hf.variants import METADATA, in_order
+from conversion.derive.recipe import Recipe
 
 MANIFEST_NAME: Final = "manifest.json"
 FORMAT_VERSION: Final = 1
@@ -67,6 +68,31 @@ class SourceRecord:
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class DerivedRecord:
+    """How a package was made from another one, whose images are not upstream's own bytes.
+
+    Attributes:
+        recipe: From what, and how.
+        libraries: The versions of the libraries that made its images; several of one where the
+            splits were made at different times.
+    """
+
+    recipe: Recipe
+    libraries: dict[str, tuple[str, ...]]
+
+    def with_libraries(self, found: dict[str, str]) -> DerivedRecord:
+        """The record after one more run.
+
+        Args:
+            found: The versions of that run.
+        """
+        joined = dict(self.libraries)
+        for name, version in found.items():
+            joined[name] = tuple(dict.fromkeys((*joined.get(name, ()), version)))
+        return DerivedRecord(self.recipe, joined)
+
+
 @dataclass(slots=True)
 class Manifest:
     """The content of ``manifest.json``.
@@ -80,6 +106,7 @@ class Manifest:
         rejects: How many specimens and images were left out, for each reason.
         sources: For each configuration and published split, what it was made from.
         name: What examples call it: the repository that it was published to, as ``user/name``.
+        derived: For each package that was made from another, how.
     """
 
     format: str
@@ -90,11 +117,12 @@ class Manifest:
     rejects: dict[str, int] = field(default_factory=dict)
     sources: dict[str, dict[str, SourceRecord]] = field(default_factory=dict)
     name: str = DEFAULT_NAME
+    derived: dict[str, DerivedRecord] = field(default_factory=dict)
 
     @property
     def packages(self) -> list[str]:
         """The packages that were converted, in upstream's order."""
-        return [name for name in package_names() if name in self.splits]
+        return in_order(self.splits)
 
     def files(self) -> Iterator[ShardFile]:
         """Every shard, in order."""
@@ -127,6 +155,11 @@ class Manifest:
                 for name, splits in sorted(self.sources.items())
             },
         }
+        if derived := {name: self.derived[name] for name in self.packages if name in self.derived}:
+            data["derived"] = {
+                name: {"recipe": record.recipe.to_json(), "libraries": record.libraries}
+                for name, record in derived.items()
+            }
         # A digest of the rest, so that a change anywhere in this file is noticed too.
         data["digest"] = hashlib.sha256(_text(data)).hexdigest()
         return _text(data)
@@ -160,6 +193,13 @@ class Manifest:
                         for split, value in splits.items()
                     }
                     for name, splits in data["source"].items()
+                },
+                derived={
+                    name: DerivedRecord(
+                        Recipe.from_json(value["recipe"]),
+                        {library: tuple(told) for library, told in value["libraries"].items()},
+                    )
+                    for name, value in data.get("derived", {}).items()
                 },
             )
         except (KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -10,13 +10,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+from bioscan5m_hf.errors import ChangedInput
 from bioscan5m_hf.members import source_labels
 from bioscan5m_hf.schema import split_named
-from bioscan5m_hf.variants import METADATA, package_names
+from bioscan5m_hf.variants import METADATA, in_order, package_names
+from conversion.derive.recipe import versions
 from conversion.files import Written, digest_of, write_whole
 from conversion.findings import REJECTS_NAME, Finding, read_rejects, write_rejects
-from conversion.manifest import Manifest, ShardFile, SourceRecord, SplitFiles
-from conversion.package_plan import PackagePlan, libraries
+from conversion.manifest import DerivedRecord, Manifest, ShardFile, SourceRecord, SplitFiles
+from conversion.package_plan import Choice, PackagePlan, libraries
 from conversion.pictures.specimens import Pick
 from conversion.presentation import sheet_shards, write_presentation
 from conversion.shard import ShardResult
@@ -43,6 +45,31 @@ class Outcome:
     splits: dict[str, SplitFiles]
     made: tuple[str, ...]
     findings: tuple[Finding, ...]
+
+
+def refuse_mixing(before: Manifest, choices: Sequence[Choice], folder: Path) -> None:
+    """Stop where derived images and upstream's own, or two recipes, would share a configuration.
+
+    Args:
+        before: What the folder holds.
+        choices: What is going to be made.
+        folder: The dataset folder, for the message.
+
+    Raises:
+        ChangedInput: They would.
+    """
+    for choice in choices:
+        package = choice.recipe.package if choice.recipe else choice.selection.package
+        record = before.derived.get(package)
+        if package not in before.splits or choice.recipe == (record and record.recipe):
+            continue
+        held = record.recipe.told if record else "upstream's own"
+        wanted = choice.recipe.told if choice.recipe else "upstream's own"
+        raise ChangedInput(
+            f"{package} in this folder is {held}, and would be mixed with what is {wanted}",
+            where=str(folder),
+            fix="choose another --output",
+        )
 
 
 class Wanted(Protocol):
@@ -202,11 +229,15 @@ class Folder:
             manifest.name = self.before.name
             manifest.splits |= self.before.splits
             manifest.sources |= self.before.sources
+            manifest.derived |= self.before.derived
         manifest.name = self.name or manifest.name
         for outcome in outcomes:
             name = outcome.package
             files = manifest.splits.get(name, {}) | outcome.splits
             manifest.splits[name] = {split: found for split, found in files.items() if found.shards}
+            if recipe := inputs[name].members.recipe:
+                record = manifest.derived.get(name, DerivedRecord(recipe, {}))
+                manifest.derived[name] = record.with_libraries(versions() if outcome.made else {})
             manifest.sources[name] = manifest.sources.get(name, {}) | _sources(inputs[name])
         manifest.splits[METADATA] = _metadata_files(self.path, metadata)
         manifest.sources[METADATA] = {
@@ -257,7 +288,7 @@ class Folder:
     def _remove_stale(self, manifest: Manifest) -> None:
         """Remove shards that an earlier division into shards, or another format, has left."""
         listed = {shard.path for shard in manifest.files()}
-        for name in (*package_names(), METADATA):
+        for name in (*in_order([*package_names(), *manifest.splits]), METADATA):
             for path in (self.path / name).glob("*-of-*"):
                 if path.suffix in SUFFIXES and f"{name}/{path.name}" not in listed:
                     path.unlink()

@@ -18,6 +18,8 @@ from bioscan5m_hf.members import source_labels, source_paths
 from bioscan5m_hf.release import Release, Selection
 from bioscan5m_hf.schema import SPLITS, Split
 from conversion.catalogue import Catalogue, SplitCount
+from conversion.derive.bbox import COORDINATES, PLANNED, VARIANTS, prepare_members
+from conversion.derive.recipe import Recipe, versions
 from conversion.manifest import FORMAT_VERSION
 from conversion.plan import Shard, plan_shards
 from conversion.reconcile import Reconciliation, reconcile
@@ -54,12 +56,19 @@ class MemberList:
         counts: For each split that is wanted, its specimens and how many have an image.
         reconciliation: What does not fit.
         path: The Parquet file with a row for each image, in the order of the specimens.
+        recipe: How the package is made from its sources; ``None`` where images pass through.
     """
 
     selection: Selection
     counts: tuple[SplitCount, ...]
     reconciliation: Reconciliation
     path: Path
+    recipe: Recipe | None = None
+
+    @property
+    def package(self) -> str:
+        """The name of the package, and of its configuration."""
+        return self.recipe.package if self.recipe else self.selection.package
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,47 +88,71 @@ class PackagePlan:
     @property
     def package(self) -> str:
         """The name of the package, and of its configuration."""
-        return self.members.selection.package
+        return self.members.package
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a package is made of.
+
+    Attributes:
+        selection: Its sources.
+        splits: The splits to convert.
+        recipe: How it is made from its sources; ``None`` where images pass through.
+        bbox: Upstream's bounding boxes, if they are there.
+    """
+
+    selection: Selection
+    splits: tuple[Split, ...]
+    recipe: Recipe | None = None
+    bbox: Path | None = None
 
 
 def select(
-    release: Release, package: str, wanted: Sequence[Split]
-) -> tuple[Selection, tuple[Split, ...]]:
+    release: Release, package: str, wanted: Sequence[Split], recipe: Recipe | None = None
+) -> Choice:
     """Choose the sources of a package, and the splits to convert.
 
     Args:
         release: The release.
         package: The package.
         wanted: The splits that were asked for; none for all that there are sources of.
+        recipe: How it is made from another, if it is.
 
     Raises:
         ReleaseNotFound: There is no source for one of the splits that were asked for.
     """
+    source = recipe.source if recipe else package
     for split in wanted:
-        release.select(package, [split])
-    selection = release.select(package, wanted or SPLITS)
+        release.select(source, [split])
+    selection = release.select(source, wanted or SPLITS)
     chosen = wanted or [split for split in SPLITS if split.name in selection.splits]
-    return selection, tuple(split for split in SPLITS if split in chosen)
+    splits = tuple(split for split in SPLITS if split in chosen)
+    return Choice(selection, splits, recipe, release.bbox)
 
 
-def list_members(
-    catalogue: Catalogue, selection: Selection, splits: Sequence[Split], work: Path
-) -> MemberList:
+def list_members(catalogue: Catalogue, choice: Choice, work: Path, *, record: bool) -> MemberList:
     """Join the images of a package with the metadata, and write where they lie.
 
     Args:
         catalogue: With the metadata loaded and placed.
-        selection: The sources of the package.
-        splits: The splits that are wanted.
+        choice: What the package is made of.
         work: The folder to write to.
+        record: Whether what does not fit is recorded instead of being an error.
 
     Raises:
         ArchiveError: An archive cannot be read.
+        MetadataError: The bounding boxes cannot be read.
+        MismatchError: Bounding boxes are missing, and that is not recorded.
     """
-    reconciliation = reconcile(catalogue, selection, splits)
-    path = work / f"members-{selection.package}.parquet"
+    selection, recipe = choice.selection, choice.recipe
+    reconciliation = reconcile(catalogue, selection, choice.splits)
+    path = work / f"members-{recipe.package if recipe else selection.package}.parquet"
     catalogue.write_members(path)
-    return MemberList(selection, tuple(catalogue.count_splits(splits)), reconciliation, path)
+    if recipe:
+        prepare_members(path, recipe, choice.bbox, threads=catalogue.threads, record=record)
+    counts = tuple(catalogue.count_splits(choice.splits))
+    return MemberList(selection, counts, reconciliation, path, recipe)
 
 
 def plan_package(
@@ -134,17 +167,17 @@ def plan_package(
     """
     selection = members.selection
     splits = [count.split for count in members.counts]
-    sizes = _planned_sizes(members.path, splits)
+    sizes = _planned_sizes(members, splits)
     row_bytes = writer_named(options.format).row_bytes
     shards = plan_shards(
-        selection.package,
+        members.package,
         [
             (split.published, of_split + row_bytes)
             for split, of_split in zip(splits, sizes, strict=True)
         ],
         options.shard_bytes,
     )
-    digests = _input_digests(members.path, shards, metadata.content)
+    digests = _input_digests(members, shards, metadata.content)
     tasks = [
         ShardTask(
             shard=shard,
@@ -155,19 +188,21 @@ def plan_package(
             sources=tuple(source_paths(selection)),
             labels=tuple(source_labels(selection)),
             record=options.record,
-            made_from=_made_from(digest, options),
+            made_from=_made_from(digest, options, members.recipe),
+            recipe=members.recipe,
         )
         for shard, digest in zip(shards, digests, strict=True)
     ]
     return PackagePlan(members, tuple(tasks), _by_split(splits, shards, digests))
 
 
-def _planned_sizes(path: Path, splits: Sequence[Split]) -> list[npt.NDArray[np.int64]]:
-    """The plain size in bytes of each image, for each split."""
-    table = pq.read_table(path, columns=["split_number", "size"])
+def _planned_sizes(members: MemberList, splits: Sequence[Split]) -> list[npt.NDArray[np.int64]]:
+    """The plain size in bytes of each image, known or expected, for each split."""
+    column = PLANNED if members.recipe else "size"
+    table = pq.read_table(members.path, columns=["split_number", column])
     numbers = table["split_number"].to_numpy()
     # A size that no image can have is judged when the image is read; here it must not count.
-    sizes = np.minimum(table["size"].to_numpy(), MAX_IMAGE_BYTES).astype(np.int64)
+    sizes = np.minimum(table[column].to_numpy(), MAX_IMAGE_BYTES).astype(np.int64)
     return [sizes[numbers == SPLITS.index(split)] for split in splits]
 
 
@@ -176,13 +211,17 @@ def libraries() -> dict[str, str]:
     return {name: version(name) for name in ("pyarrow",)}
 
 
-def _made_from(digest: str, options: PlanOptions) -> tuple[tuple[str, str], ...]:
+def _made_from(
+    digest: str, options: PlanOptions, recipe: Recipe | None
+) -> tuple[tuple[str, str], ...]:
+    deciding = libraries() | (versions() if recipe else {})
     return (
+        *((("the recipe", recipe.told),) if recipe else ()),
         ("input", digest),
         ("the format", options.format),
         ("the format version", str(FORMAT_VERSION)),
         ("the shard size", f"{options.shard_bytes:,} bytes"),
-        *((f"the version of {name}", found) for name, found in libraries().items()),
+        *((f"the version of {name}", found) for name, found in deciding.items()),
     )
 
 
@@ -195,17 +234,23 @@ def _by_split(
     return {split: digest.hexdigest() for split, digest in joined.items()}
 
 
-def _input_digests(members: Path, shards: Sequence[Shard], metadata: str) -> list[str]:
-    """A digest for each shard of its rows, of size and CRC of each image, and of the metadata."""
+def _input_digests(members: MemberList, shards: Sequence[Shard], metadata: str) -> list[str]:
+    """A digest for each shard of its rows, of size and CRC of each image, and of the metadata.
+
+    Where images are made from others, of the recipe and of the boxes too.
+    """
     digests: list[str] = []
-    with pq.ParquetFile(members) as file:
-        batches = file.iter_batches(columns=["position", "size", "crc"])
+    recipe = members.recipe
+    seed = metadata + (repr(recipe.to_json()) if recipe else "")
+    boxes = (*COORDINATES, VARIANTS) if recipe and recipe.crop else ()
+    with pq.ParquetFile(members.path) as file:
+        batches = file.iter_batches(columns=["position", "size", "crc", *boxes])
         held: list[pa.RecordBatch] = []
         for shard in shards:
             while sum(batch.num_rows for batch in held) < shard.rows:
                 held.append(next(batches))
             table = pa.Table.from_batches(held)
-            digest = hashlib.sha256(metadata.encode())
+            digest = hashlib.sha256(seed.encode())
             for column in table.slice(0, shard.rows).columns:
                 digest.update(np.ascontiguousarray(column.fill_null(0).to_numpy()).data)
             digests.append(digest.hexdigest())

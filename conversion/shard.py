@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -26,11 +26,15 @@ from bioscan5m_hf.images import (
 )
 from bioscan5m_hf.schema import SPLITS
 from bioscan5m_hf.sources import LocalFile, open_source
+from conversion.derive.recipe import Recipe
 from conversion.files import Written
 from conversion.findings import Finding
 from conversion.plan import Shard
 from conversion.tables import RowReader, StoredTable
 from conversion.writers import writer_named
+
+if TYPE_CHECKING:
+    from conversion.derive.specimens import Maker
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class ShardTask:
         record: Whether a flawed image is left out and reported, instead of being an error.
         made_from: Everything that decides the bytes of the shard, as names and values; an
             unfinished run is taken up only where they are the same.
+        recipe: How each image is made from its source; ``None`` where it passes through.
     """
 
     shard: Shard
@@ -59,6 +64,7 @@ class ShardTask:
     labels: tuple[str, ...]
     record: bool
     made_from: tuple[tuple[str, str], ...]
+    recipe: Recipe | None = None
 
     @property
     def path(self) -> Path:
@@ -147,29 +153,47 @@ def read_blocks(task: ShardTask) -> Iterator[Block]:
         ImageError: An image is flawed, and flaws are not recorded.
         ArchiveError: A source cannot be read.
     """
+    make = _maker(task)
     with _Sources(task) as sources, RowReader(task.metadata) as rows:
         for members in _blocks(task):
             images: list[bytes | bytearray] = []
             kept: list[int] = []
             rejects: list[Finding] = []
+            positions = members["position"].to_numpy()
+            held = rows.take(positions) if make else None
             for index, entry in enumerate(members.to_pylist()):
                 try:
                     image = sources.read(entry)
                     check_jpeg(image)
+                    if make and held is not None:
+                        image = make(image, entry, held, index)
                 except FlawedImage as flawed:
                     rejects.append(_reject(task, entry, flawed))
                     continue
                 images.append(image)
                 kept.append(index)
-            positions = members["position"].to_numpy()[kept]
-            yield Block(rows.take(positions), images, rejects)
+            taken = (
+                rows.take(positions[kept]) if held is None else held.take(pa.array(kept, "int32"))
+            )
+            yield Block(taken, images, rejects)
+
+
+def _maker(task: ShardTask) -> Maker | None:
+    if task.recipe is None:
+        return None
+    # Not at the top: its libraries are not needed where images pass through.
+    from conversion.derive.specimens import maker
+
+    return maker(task.recipe)
 
 
 def _blocks(task: ShardTask) -> Iterator[pa.Table]:
     """The members of the shard, cut into the blocks of its format."""
     kind = writer_named(task.format)
     rows = _slice(task.members, task.shard.start, task.shard.stop)
-    sizes = np.minimum(rows["size"].to_numpy(), MAX_IMAGE_BYTES)
+    # Where images are made from others, the length that they are expected to have.
+    planned = rows["planned" if task.recipe else "size"].to_numpy()
+    sizes = np.minimum(planned, MAX_IMAGE_BYTES)
     start = 0
     while start < rows.num_rows:
         reached = np.cumsum(sizes[start : start + kind.block_rows])
@@ -200,7 +224,8 @@ def _reject(task: ShardTask, entry: dict[str, int | str], flawed: FlawedImage) -
         raise ImageError(
             f"{_MEANING[flawed.flaw]} ({flawed.detail})",
             where=f"{label}: {member}",
-            fix="download the archive again, or convert with --on-error record to leave it out",
+            fix=f"{_FIXES.get(flawed.flaw, 'download the archive again')}, or convert with "
+            "--on-error record to leave it out",
         ) from flawed
     split = SPLITS[int(entry["split_number"])].name
     return Finding(flawed.flaw.value, str(entry["processid"]), split, label, member, flawed.detail)
@@ -213,7 +238,16 @@ _MEANING: Final = {
     Flaw.OVERSIZED: "the image is too large",
     Flaw.NOT_JPEG: "the image is not a JPEG",
     Flaw.TRUNCATED: "the image is cut off",
+    Flaw.UNDECODABLE: "the image cannot be decoded",
+    Flaw.OTHER_SIZE: "the image is not the one that the bounding box is for",
+    Flaw.MISSING_BOX: "the image has no bounding box",
+    Flaw.BAD_BOX: "the bounding box of the image cannot be right",
+    Flaw.BOX_MISMATCH: "the bounding box of the image and the metadata differ",
 }
+_OTHER_BOXES: Final = "use the bounding boxes that belong to the release"
+_FIXES: Final = dict.fromkeys(
+    (Flaw.OTHER_SIZE, Flaw.MISSING_BOX, Flaw.BAD_BOX, Flaw.BOX_MISMATCH), _OTHER_BOXES
+)
 
 
 class _Sources:

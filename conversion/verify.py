@@ -225,8 +225,10 @@ def _plan_again(
         findings += _compare_metadata(manifest, metadata)
         for package in manifest.packages:
             for split, files in manifest.splits[package].items():
-                chosen = select(release, package, [split_named(split)])
-                members = list_members(catalogue, *chosen, work)
+                record = manifest.derived.get(package)
+                recipe = record.recipe if record else None
+                chosen = select(release, package, [split_named(split)], recipe)
+                members = list_members(catalogue, chosen, work, record=True)
                 plan = plan_package(
                     dataclasses.replace(members, path=_keep(members.path, split)),
                     metadata,

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.variants import METADATA
+from bioscan5m_hf.variants import METADATA, package_named
 from conversion.commands.options import (
     Commands,
     add_command,
@@ -18,6 +18,7 @@ from conversion.commands.options import (
     add_release,
     add_splits,
     add_workers,
+    count,
     packages,
     size,
     splits,
@@ -40,6 +41,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
             "bioscan5m convert RELEASE --output bioscan-5m --package cropped_256",
             "bioscan5m convert RELEASE --output bioscan-5m --split val --split test",
             "bioscan5m convert RELEASE --publish user/bioscan-5m --scratch 20GB",
+            "bioscan5m convert RELEASE --output bioscan-5m --package cropped_256 --derive",
         ],
     )
     add_release(parser)
@@ -91,6 +93,21 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--private", action="store_true", help="with --publish: others may not see it"
     )
+    parser.add_argument(
+        "--derive",
+        nargs="?",
+        const="",
+        metavar="FROM",
+        help="make the packages from another one of the release: cropped, original_256 and "
+        "cropped_256 (from cropped, or from original_full and the boxes, unless FROM says which)",
+    )
+    parser.add_argument(
+        "--short-side",
+        type=count,
+        metavar="N",
+        help="with --derive and --package cropped or original: resize to N pixels, as the "
+        "configuration cropped_N or original_N",
+    )
     add_workers(parser)
     add_quiet(parser)
 
@@ -110,6 +127,9 @@ def _run(options: argparse.Namespace) -> int:
         record=options.on_error == "record",
         restart=options.restart,
         name=options.publish,
+        derive=options.derive is not None,
+        derive_from=package_named(options.derive).name if options.derive else None,
+        short_side=options.short_side,
     )
     reporter = ConsoleReporter(quiet=options.quiet)
     if options.publish is None:

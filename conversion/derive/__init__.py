@@ -1,0 +1,1 @@
+"""Make image packages from others: crop by the bounding boxes, resize, encode."""
