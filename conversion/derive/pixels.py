@@ -73,21 +73,30 @@ class Derivation:
         Raises:
             FlawedImage: It cannot be decoded, or the box does not fit to it.
         """
-        width, height = _size_of(image)
-        if self._recipe.crop:
-            if box is None:
-                raise FlawedImage(Flaw.MISSING_BOX, "the bounding boxes have none for it")
-            check_box(box, (width, height), area_fraction, scale_factor)
-        else:
-            box = Box(width, height, 0, 0, width, height)
-        make = self._fit if self._recipe.short_side else self._crop
         made: bytes = simplejpeg.encode_jpeg(
-            make(image, box),
+            self.pixels(image, box, area_fraction, scale_factor),
             quality=self._recipe.quality,
             colorspace="RGB",
             colorsubsampling="420",
         )
         return made
+
+    def pixels(
+        self,
+        image: bytes | bytearray,
+        box: Box | None = None,
+        area_fraction: float | None = None,
+        scale_factor: float | None = None,
+    ) -> Pixels:
+        """The pixels of an image, before they are encoded; see ``make``."""
+        width, height = _size_of(image)
+        if not self._recipe.crop:
+            box = Box(width, height, 0, 0, width, height)
+        elif box is None:
+            raise FlawedImage(Flaw.MISSING_BOX, "the bounding boxes have none for it")
+        else:
+            check_box(box, (width, height), area_fraction, scale_factor)
+        return self._fit(image, box) if self._recipe.short_side else self._crop(image, box)
 
     def _crop(self, image: bytes | bytearray, box: Box) -> Pixels:
         return np.ascontiguousarray(_cut(_decode(image, 1, smooth=True), box))
