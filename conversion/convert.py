@@ -196,7 +196,7 @@ def _choose(options: ConvertOptions, release: Release) -> list[Choice]:
     targets = dict.fromkeys(target_name(name, options.short_side) for name in options.packages)
     recipes = [
         recipe_for(
-            name, release.packages, bbox=release.bbox is not None, source=options.derive_from
+            name, release.packages, bbox=isinstance(release.bbox, Path), source=options.derive_from
         )
         for name in targets
     ]

@@ -128,7 +128,8 @@ def select(
     selection = release.select(source, wanted or SPLITS)
     chosen = wanted or [split for split in SPLITS if split.name in selection.splits]
     splits = tuple(split for split in SPLITS if split in chosen)
-    return Choice(selection, splits, recipe, release.bbox)
+    bbox = release.bbox if isinstance(release.bbox, Path) else None
+    return Choice(selection, splits, recipe, bbox)
 
 
 def list_members(catalogue: Catalogue, choice: Choice, work: Path, *, record: bool) -> MemberList:
