@@ -11,14 +11,14 @@ from typing import Any, Final
 from bioscan5m_hf.errors import DataError, MetadataError, ReleaseNotFound
 from bioscan5m_hf.remote import Location, exists, read_whole
 from bioscan5m_hf.schema import SPLITS, Split
-from bioscan5m_hf.variants import METADATA, Configuration, package_names
+from bioscan5m_hf.variants import METADATA, PACKAGE_PATTERN, Configuration
 from bioscan5m_hf.vocabulary import VOCABULARIES_NAME
 
 MANIFEST_NAME: Final = "manifest.json"
 SUFFIXES: Final[dict[str, str]] = {".parquet": "parquet", ".arrow": "arrow", ".tar": "webdataset"}
 
 SHARD_PATH: Final = re.compile(
-    rf"(?P<configuration>{'|'.join([*package_names(), METADATA])})/"
+    rf"(?P<configuration>{PACKAGE_PATTERN}|{METADATA})/"
     rf"(?P<split>{'|'.join(split.published for split in SPLITS)})-"
     r"(?P<index>\d{5})-of-(?P<count>\d{5})"
     rf"(?P<suffix>{'|'.join(map(re.escape, SUFFIXES))})"

@@ -82,6 +82,12 @@ def package_named(name: str) -> Package:
 _RESIZED: Final = re.compile(r"(original|cropped)_([1-9]\d{0,3})")
 
 
+PACKAGE_PATTERN: Final = (
+    f"(?:{'|'.join(package.name for package in PACKAGES)}|(?:original|cropped)_[1-9][0-9]{{0,3}})"
+)
+"""A regular expression for the name of a package, upstream's or of another size."""
+
+
 def resized_name(kind: str, short_side: int) -> str:
     """The name of a package of resized images.
 

@@ -9,19 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from bioscan5m_hf.errors import (
-    ChangedInput,
-    ForeignFolder,
-    MetadataError,
-    OutputError,
-    UsageError,
-)
+from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError, OutputError
 from bioscan5m_hf.metadata import BadRow
 from bioscan5m_hf.release import Release, find_release
 from bioscan5m_hf.schema import Split
 from bioscan5m_hf.variants import METADATA
 from conversion.catalogue import Catalogue
-from conversion.derive.recipe import recipe_for, target_name, versions
+from conversion.choices import choose
 from conversion.execute import LocalPool, Pool, run_shards
 from conversion.files import Written, sync_folder
 from conversion.findings import Finding, bad_row_finding
@@ -42,7 +36,6 @@ from conversion.package_plan import (
     PlanOptions,
     list_members,
     plan_package,
-    select,
 )
 from conversion.pictures.specimens import Pick
 from conversion.presentation import write_card
@@ -171,36 +164,13 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
     """
     release = find_release(options.release)
     _check_places(options.release, options.output)
-    choices = _choose(options, release)
-    for note in (*release.notes, *(note for c in choices for note in c.selection.notes)):
+    choices = choose(options, release)
+    for note in (*release.notes, *(note for choice in choices for note in choice.notes)):
         reporter.say(note)
-    for recipe in filter(None, (choice.recipe for choice in choices)):
-        reporter.say(f"{recipe.package}: {recipe.told}")
     with open_state(options.output) as state, LocalPool(options.workers) as pool:
         before = _read_before(options)
-        if before:
-            refuse_mixing(before, choices, options.output)
+        refuse_mixing(before, choices, options.output)
         return _Conversion(options, release, state, reporter, before, sink).run(choices, pool)
-
-
-def _choose(options: ConvertOptions, release: Release) -> list[Choice]:
-    """What each package is made of."""
-    if not options.derive:
-        if options.short_side or options.derive_from:
-            raise UsageError("a size or a source is given for deriving", fix="add --derive")
-        wanted = options.packages or tuple(release.packages)
-        return [select(release, package, options.splits) for package in wanted]
-    if not options.packages:
-        raise UsageError("nothing is named to derive", fix="add --package NAME")
-    versions()
-    targets = dict.fromkeys(target_name(name, options.short_side) for name in options.packages)
-    recipes = [
-        recipe_for(
-            name, release.packages, bbox=isinstance(release.bbox, Path), source=options.derive_from
-        )
-        for name in targets
-    ]
-    return [select(release, recipe.package, options.splits, recipe) for recipe in recipes]
 
 
 def _check_places(release: Path, output: Path) -> None:
@@ -341,7 +311,7 @@ class _Conversion:
         self._reporter.say(f"listing the images of {choice.selection.package}")
         record = self._options.record
         members = list_members(catalogue, choice, self._state.work, record=record)
-        if not self._options.record:
+        if not record:
             require_fit(members.reconciliation, str(self._release.root))
         return members
 

@@ -13,6 +13,7 @@ from bioscan5m_hf.variants import (
     METADATA,
     Configuration,
     configurations,
+    in_order,
     package_names,
 )
 from conversion.manifest import Manifest, SplitFiles
@@ -144,7 +145,9 @@ def shown_package(packages: Collection[str]) -> str | None:
     """
     if DEFAULT_PACKAGE in packages:
         return DEFAULT_PACKAGE
-    return next((name for name in reversed(package_names()) if name in packages), None)
+    listed = in_order(packages)
+    upstreams = [name for name in listed if name in package_names()]
+    return next(reversed(upstreams or listed), None)
 
 
 def pattern(files: SplitFiles) -> str:

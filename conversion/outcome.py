@@ -47,19 +47,21 @@ class Outcome:
     findings: tuple[Finding, ...]
 
 
-def refuse_mixing(before: Manifest, choices: Sequence[Choice], folder: Path) -> None:
+def refuse_mixing(before: Manifest | None, choices: Sequence[Choice], folder: Path) -> None:
     """Stop where derived images and upstream's own, or two recipes, would share a configuration.
 
     Args:
-        before: What the folder holds.
+        before: What the folder holds, if it holds anything.
         choices: What is going to be made.
         folder: The dataset folder, for the message.
 
     Raises:
         ChangedInput: They would.
     """
+    if before is None:
+        return
     for choice in choices:
-        package = choice.recipe.package if choice.recipe else choice.selection.package
+        package = choice.package
         record = before.derived.get(package)
         if package not in before.splits or choice.recipe == (record and record.recipe):
             continue

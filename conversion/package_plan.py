@@ -107,6 +107,17 @@ class Choice:
     recipe: Recipe | None = None
     bbox: Path | None = None
 
+    @property
+    def package(self) -> str:
+        """The name of the package, and of its configuration."""
+        return self.recipe.package if self.recipe else self.selection.package
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of it, as sentences."""
+        told = (f"{self.recipe.package}: {self.recipe.told}",) if self.recipe else ()
+        return (*self.selection.notes, *told)
+
 
 def select(
     release: Release, package: str, wanted: Sequence[Split], recipe: Recipe | None = None
@@ -148,7 +159,7 @@ def list_members(catalogue: Catalogue, choice: Choice, work: Path, *, record: bo
     """
     selection, recipe = choice.selection, choice.recipe
     reconciliation = reconcile(catalogue, selection, choice.splits)
-    path = work / f"members-{recipe.package if recipe else selection.package}.parquet"
+    path = work / f"members-{choice.package}.parquet"
     catalogue.write_members(path)
     if recipe:
         prepare_members(path, recipe, choice.bbox, threads=catalogue.threads, record=record)

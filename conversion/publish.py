@@ -24,7 +24,7 @@ from bioscan5m_hf.errors import (
     VerificationFailed,
 )
 from bioscan5m_hf.schema import SPLITS
-from bioscan5m_hf.variants import METADATA, package_names
+from bioscan5m_hf.variants import METADATA, PACKAGE_PATTERN
 from conversion.console import readable_size
 from conversion.files import Written, digest_of
 from conversion.hub import MAIN, Commit, HubRepository, LocalFile, RemoteFile
@@ -40,7 +40,7 @@ _ATTRIBUTES: Final = ".gitattributes"
 
 _SHARD_NAME: Final = re.compile(
     "(?:{})/(?:{})-[0-9]{{5}}-of-[0-9]{{5}}(?:{})".format(
-        "|".join(map(re.escape, (*package_names(), METADATA))),
+        f"{PACKAGE_PATTERN}|{METADATA}",
         "|".join(re.escape(split.published) for split in SPLITS),
         "|".join(re.escape(writer.suffix) for writer in FORMATS.values()),
     )
