@@ -143,13 +143,18 @@ def later(seconds: float) -> str:
     return formatdate(time.time() + seconds, usegmt=True)
 
 
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up is what the tests are about."""
+
+
 class Server:
     """The server of a site, on a free port of this machine."""
 
     def __init__(self, site: Site | None = None) -> None:
         self.site = site or Site()
         handler = type("SiteHandler", (Handler,), {"site": self.site})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _QuietServer(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self.url = f"http://127.0.0.1:{self._server.server_port}/"
 
