@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError, OutputError
+from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
 from bioscan5m_hf.metadata import BadRow
 from bioscan5m_hf.release import Release, find_release
 from bioscan5m_hf.schema import Split
@@ -17,7 +17,7 @@ from bioscan5m_hf.variants import METADATA
 from conversion.catalogue import Catalogue
 from conversion.choices import choose
 from conversion.execute import LocalPool, Pool, run_shards
-from conversion.files import Written, sync_folder
+from conversion.files import Written, require_apart, sync_folder
 from conversion.findings import Finding, bad_row_finding
 from conversion.manifest import MANIFEST_NAME, Manifest, read_manifest
 from conversion.outcome import (
@@ -163,7 +163,7 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
         BioscanError: See the tree in ``bioscan5m_hf.errors``; nothing is left half-written.
     """
     release = find_release(options.release)
-    _check_places(options.release, options.output)
+    require_apart(options.release, options.output)
     choices = choose(options, release)
     for note in (*release.notes, *(note for choice in choices for note in choice.notes)):
         reporter.say(note)
@@ -171,16 +171,6 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
         before = _read_before(options)
         refuse_mixing(before, choices, options.output)
         return _Conversion(options, release, state, reporter, before, sink).run(choices, pool)
-
-
-def _check_places(release: Path, output: Path) -> None:
-    release, output = release.resolve(), output.resolve()
-    if output.is_relative_to(release) or release.is_relative_to(output):
-        raise OutputError(
-            "the output folder and the release must not lie within each other",
-            where=str(output),
-            fix="choose an --output beside the release",
-        )
 
 
 def _read_before(options: ConvertOptions) -> Manifest | None:

@@ -177,6 +177,25 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def require_apart(release: Path, output: Path) -> None:
+    """See that what is written cannot be taken for a part of what is read.
+
+    Args:
+        release: The folder that is read.
+        output: The folder that is written.
+
+    Raises:
+        OutputError: One of them lies in the other.
+    """
+    release, output = release.resolve(), output.resolve()
+    if output.is_relative_to(release) or release.is_relative_to(output):
+        raise OutputError(
+            "the output folder and the release must not lie within each other",
+            where=str(output),
+            fix="choose an --output beside the release",
+        )
+
+
 def digest_of(path: Path) -> Written:
     """Read a file for its length and digest.
 

@@ -209,7 +209,7 @@ class Manifest:
 def _check_names(configurations: dict[str, dict[str, Any]]) -> None:
     published = {split.published for split in SPLITS}
     for name, splits in configurations.items():
-        if name not in {*package_names(), METADATA} or not published.issuperset(splits):
+        if name not in {*in_order([name]), METADATA} or not published.issuperset(splits):
             raise ValueError(f"the configuration {name!r} or one of its splits is not known")
 
 
