@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -114,7 +115,11 @@ class SourceStream(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move the position; returns it in bytes from the start."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}
-        self._position = start[whence] + offset
+        position = start[whence] + offset
+        if position < 0:
+            # What a file of the system answers; zipfile takes it for the end of its search.
+            raise OSError(errno.EINVAL, "before the start of the file")
+        self._position = position
         return self._position
 
     def tell(self) -> int:
