@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -39,17 +40,21 @@ class Receipt:
 
     def to_json(self) -> bytes:
         """The receipt as the text of a file."""
-        return json.dumps(asdict(self), indent=1).encode()
+        content = asdict(self)
+        return json.dumps({"receipt": content, "sha256": _digest(content)}, indent=1).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> Receipt:
         """Read a receipt back.
 
         Raises:
-            ValueError: It is not a receipt.
+            ValueError: It is not a receipt, or not any more what was written.
         """
         try:
-            data: dict[str, Any] = json.loads(text)
+            kept: dict[str, Any] = json.loads(text)
+            data = kept["receipt"]
+            if kept["sha256"] != _digest(data):
+                raise ValueError("the receipt is damaged")
             result = data["result"]
             written = result["written"]
             return cls(
@@ -64,6 +69,10 @@ class Receipt:
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a receipt: {error!r}") from error
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class State:
