@@ -72,7 +72,7 @@ class LocalPool:
             initargs=(self._counter, os.getpid()),
         )
         # Workers take a moment to import what they need; meanwhile the catalogue is made.
-        with suppress(BrokenProcessPool, OSError), deaf_processes():
+        with suppress(BrokenProcessPool, OSError, ValueError), deaf_processes():
             for _ in range(self.size):
                 executor.submit(os.getpid)
         return executor
@@ -82,7 +82,8 @@ class LocalPool:
         try:
             with deaf_processes():
                 return self._executor.submit(_run, task)
-        except OSError as error:
+        # Where workers die as they are started, a pipe of theirs may be closed already: ValueError.
+        except (OSError, ValueError) as error:
             raise BrokenProcessPool("a worker could not be started") from error
 
     def images_done(self) -> int:
