@@ -343,13 +343,14 @@ class _Made:
     """Batches, and what went wrong while they were made: a database reports that as its own."""
 
     def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
-        self.failure: BaseException | None = None
+        self.failure: Exception | None = None
         self._batches = batches
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         try:
             yield from self._batches
-        except BaseException as error:
+        # No more than that: where the database gives up early, this generator is closed.
+        except Exception as error:
             self.failure = error
             raise
 

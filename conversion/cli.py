@@ -36,16 +36,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run: Callable[[argparse.Namespace], int] = options.run
         status = run(options)
         sys.stdout.flush()
-    except (KeyboardInterrupt, BioscanError, RuntimeError) as error:
+    except BaseException as error:  # noqa: BLE001 - raised again if nobody foresaw it
         # A library that is interrupted may make an error of its own of it.
-        if _signals or isinstance(error, KeyboardInterrupt):
-            print_error("interrupted; run the same command again to go on")
-            return _INTERRUPTED
-        if not isinstance(error, BioscanError):
-            raise
+        if not (_signals or isinstance(error, KeyboardInterrupt)):
+            return _explain(error)
+        print_error("interrupted; run the same command again to go on")
+        return _INTERRUPTED
+    return status
+
+
+def _explain(error: BaseException) -> int:
+    """Say what went wrong in a line; an error that nobody foresaw is raised again."""
+    if isinstance(error, BioscanError):
         print_error(str(error))
         return error.exit_status
-    except OSError as error:
+    if isinstance(error, OSError):
         if isinstance(error, BrokenPipeError) and _nobody_reads(sys.stdout.fileno()):
             # The reader of a pipe has seen enough; what is still buffered has nowhere to go.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print_error(f"{place}{error.strerror or error}")
         return 1
-    return status
+    raise error
 
 
 _signals: list[int] = []
