@@ -2,7 +2,7 @@
 
 import sys
 
-from conversion.cli import main
+from conversion.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -68,7 +68,9 @@ class Catalogue:
         work.mkdir(parents=True, exist_ok=True)
         self.work = work
         self.threads = threads
-        self._connection = duckdb.connect(str(work / "catalogue.duckdb"))
+        # Tables in memory go to the work folder as they are when it is full; a database file would
+        # compress them first, for three times the work.
+        self._connection = duckdb.connect()
         # A second way in, so that rows can be written while images are listed.
         self._reading = self._connection.cursor()
         self._run(f"SET memory_limit='{MEMORY}'")

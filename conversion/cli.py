@@ -8,14 +8,33 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from importlib import import_module
 from types import FrameType
 from typing import Final
 
 from bioscan5m_hf.errors import BioscanError
 from conversion.console import print_error
+from conversion.start import spare_pandas
+
+COMMANDS: Final = (
+    "download",
+    "inspect",
+    "convert",
+    "verify",
+    "card",
+    "publish",
+    "sample",
+    "demo",
+)
+"""The commands, in the order of the help; each is a module of ``conversion.commands``."""
 
 _INTERRUPTED: Final = 130
+
+
+def program() -> int:
+    """Run the command of this process; what is installed as ``bioscan5m``."""
+    spare_pandas()
+    return main()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        options = build_parser().parse_args(arguments)
+        words = sys.argv[1:] if arguments is None else arguments
+        named = [word for word in words[:1] if word in COMMANDS]
+        options = build_parser(named or COMMANDS).parse_args(words)
         run: Callable[[argparse.Namespace], int] = options.run
         status = run(options)
         sys.stdout.flush()
@@ -77,20 +98,32 @@ def _nobody_reads(descriptor: int) -> bool:
     return any(found & select.POLLERR for _, found in poll.poll(0))
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
-    # Not at the top: every worker process imports this module again, and needs none of it.
-    from conversion.commands import card, convert, demo, download, inspect, publish, sample, verify
+def build_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser of the command line.
 
+    Args:
+        names: The commands that it shall know; each is imported, which takes a while.
+    """
     parser = argparse.ArgumentParser(
         prog="bioscan5m",
         description="Make BIOSCAN-5M usable with Hugging Face datasets in one line.",
         epilog="Begin with: bioscan5m demo",
     )
-    parser.add_argument(
-        "--version", action="version", version=f"bioscan5m {version('bioscan5m-hf')}"
-    )
+    parser.add_argument("--version", action=_ShowVersion)
     added = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (download, inspect, convert, verify, card, publish, sample, demo):
-        command.add(added)
+    for name in names:
+        import_module(f"conversion.commands.{name}").add(added)
     return parser
+
+
+class _ShowVersion(argparse.Action):
+    """Print the version; it is looked up only then."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"bioscan5m {version('bioscan5m-hf')}")  # noqa: T201
+        parser.exit()

@@ -18,6 +18,7 @@ from typing import Protocol, Self
 
 from bioscan5m_hf.errors import BioscanError, ConversionFailed
 from conversion.shard import ShardResult, ShardTask, make_shard
+from conversion.start import spare_pandas
 
 _ATTEMPTS = 2
 _IDLE_DEATHS = 3
@@ -144,6 +145,7 @@ def begin_worker(parent: int) -> None:
         parent: The id of the parent process.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    spare_pandas()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -6,6 +6,7 @@ A task holds only small values that can be pickled, and running it twice gives t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.errors import ArchiveError, ImageError
 from bioscan5m_hf.images import (
     MAX_IMAGE_BYTES,
@@ -23,6 +25,7 @@ from bioscan5m_hf.images import (
     check_jpeg,
     check_size,
     read_member,
+    read_sound,
 )
 from bioscan5m_hf.schema import SPLITS
 from bioscan5m_hf.sources import LocalFile, open_source
@@ -109,8 +112,12 @@ def make_shard(task: ShardTask, on_images: OnImages | None = None) -> ShardResul
     """
     rejects: list[Finding] = []
     total = 0
-    with writer_named(task.format)(task.path, image=True) as writer:
-        for block in read_blocks(task):
+    # Inflating the next block and writing this one overlap.
+    with (
+        writer_named(task.format)(task.path, image=True) as writer,
+        closing(ahead(read_blocks(task))) as blocks,
+    ):
+        for block in blocks:
             if block.images:
                 writer.write(block.rows, block.images)
             rejects += block.rejects
@@ -156,26 +163,27 @@ def read_blocks(task: ShardTask) -> Iterator[Block]:
     make = _maker(task)
     with _Sources(task) as sources, RowReader(task.metadata) as rows:
         for members in _blocks(task):
-            images: list[bytes | bytearray] = []
-            kept: list[int] = []
-            rejects: list[Finding] = []
             positions = members["position"].to_numpy()
-            held = rows.take(positions) if make else None
-            for index, entry in enumerate(members.to_pylist()):
-                try:
-                    image = sources.read(entry)
-                    check_jpeg(image)
-                    if make and held is not None:
-                        image = make(image, entry, held, index)
-                except FlawedImage as flawed:
-                    rejects.append(_reject(task, entry, flawed))
-                    continue
+            held = rows.take(positions)
+            kept: list[int] = []
+            images: list[bytes | bytearray] = []
+            rejects: list[Finding] = []
+            for index, sound in enumerate(sources.read_sound(members)):
+                image = sound
+                if image is None or make:
+                    # A dict for each row takes longer than the rest: only where something is told.
+                    entry = members.slice(index, 1).to_pylist()[0]
+                    try:
+                        image = image or sources.read(entry)
+                        image = make(image, entry, held, index) if make else image
+                    except FlawedImage as flawed:
+                        rejects.append(_reject(task, entry, flawed))
+                        continue
                 images.append(image)
                 kept.append(index)
-            taken = (
-                rows.take(positions[kept]) if held is None else held.take(pa.array(kept, "int32"))
-            )
-            yield Block(taken, images, rejects)
+            if rejects:
+                held = held.take(pa.array(kept, pa.int32()))
+            yield Block(held, images, rejects)
 
 
 def _maker(task: ShardTask) -> Maker | None:
@@ -250,6 +258,9 @@ _FIXES: Final = dict.fromkeys(
 )
 
 
+_PLACE: Final = ("offset", "compressed", "size", "crc", "method")
+
+
 class _Sources:
     """The archives and folders of a task, opened when first needed."""
 
@@ -257,17 +268,27 @@ class _Sources:
         self._paths = task.sources
         self._open: dict[int, LocalFile] = {}
 
+    def read_sound(self, members: pa.Table) -> Iterator[bytes | bytearray | None]:
+        """The image of each row, none where it takes more care to read it."""
+        columns = (members[name].to_pylist() for name in ("source", *_PLACE))
+        for number, *place in zip(*columns, strict=True):
+            yield None if place[0] is None else read_sound(self._source(number).read_at, *place)
+
     def read(self, entry: dict[str, int]) -> bytes | bytearray:
-        number = entry["source"]
+        """The image of a row; raises what is wrong with it."""
         if entry["offset"] is None:
-            return self._read_file(entry)
+            image: bytes | bytearray = self._read_file(entry)
+        else:
+            member = Member(*(entry[name] for name in _PLACE))
+            image = read_member(self._source(entry["source"]), member)
+        check_jpeg(image)
+        return image
+
+    def _source(self, number: int) -> LocalFile:
         source = self._open.get(number)
         if source is None:
             source = self._open[number] = open_source(self._paths[number])
-        member = Member(
-            entry["offset"], entry["compressed"], entry["size"], entry["crc"], entry["method"]
-        )
-        return read_member(source, member)
+        return source
 
     def _read_file(self, entry: dict[str, int]) -> bytes:
         path = Path(self._paths[entry["source"]]) / f"{entry['folder']}{entry['processid']}.jpg"

@@ -20,7 +20,7 @@ from conversion.plan import Shard, plan_shards
 from conversion.tables import StoredTable
 from conversion.writers.base import ShardWriter
 
-BLOCK_ROWS: Final = 20_000
+BLOCK_ROWS: Final = 8_000
 
 
 @dataclass(frozen=True, slots=True)

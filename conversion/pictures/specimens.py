@@ -130,4 +130,4 @@ def contact_sheet(picks: Iterable[Pick], orders: Sequence[tuple[str, int]]) -> b
                     left + (_TILE - tile.width) // 2,
                     top + (_TILE - tile.height) // 2,
                 )
-    return canvas.png(optimize=False)
+    return canvas.png()
