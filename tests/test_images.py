@@ -20,6 +20,7 @@ from bioscan5m_hf.images import (
     Member,
     check_jpeg,
     read_member,
+    read_sound,
 )
 from tests.test_archive import Memory
 from tests.zips import DESCRIPTOR, Entry, Zip
@@ -99,6 +100,35 @@ def test_a_flaw_is_named(
     assert read_one(entry) is flaw
 
 
+@pytest.mark.parametrize("entry", [entry for entry, _ in FLAWS.values()], ids=list(FLAWS))
+def test_what_is_not_sound_is_not_read_quickly(entry: Entry) -> None:
+    data = bytes(Zip((Entry(b"before.jpg", JPEG), entry)))
+    for batch in read_directory(Memory(data)):
+        assert [read_place(data, row) for row in batch.to_pylist()] == [JPEG, None]
+
+
+def test_only_what_is_deflated_and_sound_is_read_quickly() -> None:
+    png = b"\x89PNG" + JPEG[4:]
+    padded = JPEG + bytes(100)
+    entries = [
+        Entry(b"a", JPEG, method=8),
+        Entry(b"b", JPEG, method=8, local_extra=b"\0\0\xc8\0" + bytes(200)),
+        Entry(b"c", JPEG, method=0),
+        Entry(b"d", png, method=8),
+        Entry(b"e", padded, method=8),
+        Entry(b"f", b"", method=8),
+    ]
+    data = bytes(Zip(tuple(entries)))
+    rows = [row for batch in read_directory(Memory(data)) for row in batch.to_pylist()]
+    assert [read_place(data, row) for row in rows] == [JPEG, None, None, None, None, None]
+    for length in range(0, len(data), 7):
+        assert read_place(data[:length], rows[0]) in (None, JPEG)
+
+
+def read_place(data: bytes, row: dict[str, int]) -> bytes | bytearray | None:
+    return read_sound(Memory(data).read_at, *(row[name] for name in Member_fields))
+
+
 def test_a_member_that_the_archive_ends_within() -> None:
     data = bytes(Zip((Entry(b"a", JPEG, method=0),)))
     source = Memory(data[:200])
@@ -120,6 +150,7 @@ def test_no_flipped_bit_of_a_member_comes_out() -> None:
         for bit in spots:
             raw = bytearray(data)
             raw[bit // 8] ^= 1 << bit % 8
+            assert read_place(bytes(raw), row) in (None, JPEG)
             try:
                 assert read_member(Memory(bytes(raw)), member) == JPEG
             except FlawedImage as flawed:
