@@ -16,6 +16,7 @@ from bioscan5m_hf.schema import Split
 from bioscan5m_hf.variants import METADATA
 from conversion.catalogue import Catalogue
 from conversion.choices import choose
+from conversion.drawing import Drawing
 from conversion.execute import LocalPool, Pool, run_shards
 from conversion.files import Written, require_apart, sync_folder
 from conversion.findings import Finding, bad_row_finding
@@ -236,7 +237,9 @@ class _Conversion:
         if changes := self._state.changes(tasks):
             self._refuse_changes("the unfinished conversion in this folder", changes)
             self._state.forget_receipts()
-        results, made = self._make(tasks, pool)
+        with Drawing([stored.path for stored in metadata.shards]) as drawing:
+            results, made = self._make(tasks, pool)
+            drawn = drawing.finish()
         outcomes = [self._settle(plan, results, finished) for plan in plans]
         options = self._options
         folder = Folder(
@@ -253,6 +256,7 @@ class _Conversion:
             self._place(metadata),
             self._release.metadata.label,
             self._bad_rows,
+            drawn,
         )
         self._state.forget_receipts()
         strays = sum(len(plan.members.reconciliation.strays) for plan in plans)

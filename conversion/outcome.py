@@ -20,7 +20,7 @@ from conversion.findings import REJECTS_NAME, Finding, read_rejects, write_rejec
 from conversion.manifest import DerivedRecord, Manifest, ShardFile, SourceRecord, SplitFiles
 from conversion.package_plan import Choice, PackagePlan, libraries
 from conversion.pictures.specimens import Pick
-from conversion.presentation import sheet_shards, write_presentation
+from conversion.presentation import Drawn, sheet_shards, write_presentation
 from conversion.shard import ShardResult
 from conversion.state import IsElsewhere
 from conversion.stored_metadata import StoredMetadata
@@ -216,6 +216,7 @@ class Folder:
         metadata: StoredMetadata,
         metadata_source: str,
         bad_rows: Sequence[Finding],
+        drawn: Drawn | None = None,
     ) -> Manifest:
         """Write the record of rejects, what the folder shows of itself, and last the manifest.
 
@@ -225,6 +226,7 @@ class Folder:
             metadata: The metadata configuration.
             metadata_source: The name of the file it was read from.
             bad_rows: Rows of the metadata that were left out.
+            drawn: What the metadata tell, drawn before; by default it is drawn here.
         """
         manifest = Manifest(self.format, version("bioscan5m-hf"), libraries())
         if self.before:
@@ -249,7 +251,7 @@ class Folder:
         self._add_companions(manifest)
         write_vocabularies(self.path, manifest, metadata.vocabularies)
         picks = self.picks(sheet_shards(manifest)) if self.picks else None
-        write_presentation(self.path, manifest, picks or None)
+        write_presentation(self.path, manifest, picks or None, drawn)
         self._remove_stale(manifest)
         return manifest
 

@@ -7,6 +7,8 @@ the same folder gives the same bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +25,11 @@ from conversion.notebook import NOTEBOOK_NAME, render_notebook
 from conversion.pictures.charts import measures, taxonomy
 from conversion.pictures.sites import sites
 from conversion.pictures.specimens import Pick, contact_sheet, pick_specimens
-from conversion.profile import Profile, profile
+from conversion.profile import Profile, profile, stored_metadata
 from conversion.shard_reader import BrokenShard
 from conversion.state import open_state
 
+_READERS: Final = 2
 _MADE_HERE: Final = (*card.PICTURES, CROISSANT_NAME, NOTEBOOK_NAME, card.CARD_NAME)
 
 
@@ -45,8 +48,39 @@ def sheet_shards(manifest: Manifest) -> list[str]:
     return [files.shards[0].path for files in manifest.splits[shown[0]].values() if files.shards]
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What the metadata alone tell of a dataset folder.
+
+    Attributes:
+        profile: What its specimens are like.
+        pictures: The bytes of each picture of that, by its path in the folder; none where there
+            is nothing to show.
+    """
+
+    profile: Profile
+    pictures: dict[str, bytes | None]
+
+
+def draw(found: Profile) -> Drawn:
+    """Draw the pictures of a profile.
+
+    Args:
+        found: What the specimens are like.
+    """
+    pictures = {
+        card.TAXONOMY: taxonomy(found),
+        card.MEASURES: measures(found),
+        card.SITES: sites(found) if found.sites else None,
+    }
+    return Drawn(found, pictures)
+
+
 def write_presentation(
-    folder: Path, manifest: Manifest, picks: Iterable[Pick] | None = None
+    folder: Path,
+    manifest: Manifest,
+    picks: Iterable[Pick] | None = None,
+    drawn: Drawn | None = None,
 ) -> None:
     """Write pictures, notebook, Croissant and card of a dataset folder, and last its manifest.
 
@@ -54,31 +88,36 @@ def write_presentation(
         folder: The folder.
         manifest: What it holds; the files that are written are entered here.
         picks: The specimens of the contact sheet; chosen from the shards by default.
+        drawn: What its metadata tell; counted and drawn by default.
 
     Raises:
         OutputError: A file cannot be written.
     """
-    found = profile(folder, manifest) if METADATA in manifest.splits else None
+    if drawn is None and METADATA in manifest.splits:
+        drawn = draw(profile(stored_metadata(folder, manifest)))
     sheet: bytes | None = None
     if picks is None:
         shards = [folder / path for path in sheet_shards(manifest)]
         if not all(shard.exists() for shard in shards) and (folder / card.SHEET).exists():
             # Freed when they were published; the sheet was made before.
             sheet = (folder / card.SHEET).read_bytes()
-        picks = [] if sheet else [pick for shard in shards for pick in pick_specimens(shard)]
+        with ThreadPoolExecutor(_READERS) as readers:
+            picks = (
+                [] if sheet else [p for some in readers.map(pick_specimens, shards) for p in some]
+            )
     for name in _MADE_HERE:
         manifest.extras.pop(name, None)
     made: dict[str, bytes | None] = {CROISSANT_NAME: render_croissant(manifest)}
-    if found:
-        made |= _pictures(found)
-        made[card.SHEET] = sheet or contact_sheet(picks, found.orders)
-        made[NOTEBOOK_NAME] = render_notebook(manifest, found)
+    if drawn:
+        made |= drawn.pictures
+        made[card.SHEET] = sheet or contact_sheet(picks, drawn.profile.orders)
+        made[NOTEBOOK_NAME] = render_notebook(manifest, drawn.profile)
     for name, content in made.items():
         _enter(folder, manifest, name, content)
     for name in card.PICTURES:
         if name not in manifest.extras:
             (folder / name).unlink(missing_ok=True)
-    write_card(folder, manifest, found)
+    write_card(folder, manifest, drawn.profile if drawn else None)
 
 
 def write_card(folder: Path, manifest: Manifest, found: Profile | None = None) -> None:
@@ -91,14 +130,6 @@ def write_card(folder: Path, manifest: Manifest, found: Profile | None = None) -
     """
     _enter(folder, manifest, card.CARD_NAME, card.render(manifest, found).encode())
     write_whole(folder / MANIFEST_NAME, manifest.to_json())
-
-
-def _pictures(found: Profile) -> dict[str, bytes | None]:
-    return {
-        card.TAXONOMY: taxonomy(found),
-        card.MEASURES: measures(found),
-        card.SITES: sites(found) if found.sites else None,
-    }
 
 
 def _enter(folder: Path, manifest: Manifest, name: str, content: bytes | None) -> None:

@@ -73,24 +73,32 @@ class Profile:
         return sum(self.sites.values())
 
 
-def profile(folder: Path, manifest: Manifest) -> Profile:
-    """Count what the metadata configuration of a folder holds, in bounded memory.
+def stored_metadata(folder: Path, manifest: Manifest) -> list[Path]:
+    """The files of the metadata configuration of a folder.
 
     Args:
         folder: The dataset folder.
         manifest: What it holds.
     """
-    shards = [
-        folder / shard.path
-        for files in manifest.splits.get(METADATA, {}).values()
-        for shard in files.shards
-    ]
-    with duckdb.connect() as connection:
-        connection.execute(f"SET memory_limit='{_MEMORY}'")
-        # Nothing is spilled: every question is answered in one pass over the columns it names.
-        connection.execute("SET temp_directory=''")
-        _open(connection, shards)
-        return _count(connection)
+    splits = manifest.splits.get(METADATA, {}).values()
+    return [folder / shard.path for files in splits for shard in files.shards]
+
+
+def profile(shards: Sequence[Path], connection: duckdb.DuckDBPyConnection | None = None) -> Profile:
+    """Count what the metadata configuration of a folder holds, in bounded memory.
+
+    Args:
+        shards: Its files.
+        connection: A database to ask, for whoever wants to interrupt it; by default one is made.
+    """
+    if connection is None:
+        with duckdb.connect() as own:
+            return profile(shards, own)
+    connection.execute(f"SET memory_limit='{_MEMORY}'")
+    # Nothing is spilled: every question is answered in one pass over the columns it names.
+    connection.execute("SET temp_directory=''")
+    _open(connection, shards)
+    return _count(connection)
 
 
 def _open(connection: duckdb.DuckDBPyConnection, shards: Sequence[Path]) -> None:

@@ -26,7 +26,7 @@ from conversion.pictures.charts import measures, taxonomy
 from conversion.pictures.sites import sites
 from conversion.pictures.specimens import Pick, contact_sheet, pick_specimens
 from conversion.presentation import write_presentation
-from conversion.profile import Profile, RankCount, profile
+from conversion.profile import Profile, RankCount, profile, stored_metadata
 from conversion.shard_reader import read_shard
 from conversion.verify import VerifyOptions, verify
 from tests.conftest import Run
@@ -42,7 +42,7 @@ def rows_of(folder: Path, columns: list[str]) -> pa.Table:
 
 
 def test_the_profile_counts_what_is_there(converted: Path) -> None:
-    found = profile(converted, read_manifest(converted))
+    found = profile(stored_metadata(converted, read_manifest(converted)))
     rows = rows_of(converted, ["order", "country", "dna_barcode", "dna_bin", "coord-lat"])
     frame = rows.to_pandas()
     assert found.specimens == len(frame)
@@ -90,7 +90,7 @@ def test_every_format_has_one(form: str, small_release: Path, tmp_path: Path, ru
     run("convert", small_release, "--output", folder, "--format", form, "--package", "cropped_256")
     assert set(card.PICTURES) < set(read_manifest(folder).extras)
     assert verify(VerifyOptions(folder, 1))[1] == []
-    found = profile(folder, read_manifest(folder))
+    found = profile(stored_metadata(folder, read_manifest(folder)))
     assert found.specimens == 80
 
 
@@ -145,7 +145,8 @@ def test_text_of_the_data_stays_text(text: str) -> None:
 def test_hostile_countries_do_not_break_the_card(converted: Path) -> None:
     manifest = read_manifest(converted)
     found = dataclasses.replace(
-        profile(converted, manifest), countries=tuple((name, 1) for name in HOSTILE)
+        profile(stored_metadata(converted, manifest)),
+        countries=tuple((name, 1) for name in HOSTILE),
     )
     table = [line for line in card.render(manifest, found).splitlines() if line.startswith("| ")]
     start = table.index("| country | specimens |")
