@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -238,26 +238,18 @@ class _Conversion:
             self._refuse_changes("the unfinished conversion in this folder", changes)
             self._state.forget_receipts()
         with Drawing([stored.path for stored in metadata.shards]) as drawing:
-            results, made = self._make(tasks, pool)
+            results, made = self._make(tasks, pool, drawing.look_at)
+            outcomes = [self._settle(plan, results, finished) for plan in plans]
             drawn = drawing.finish()
-        outcomes = [self._settle(plan, results, finished) for plan in plans]
-        options = self._options
-        folder = Folder(
-            options.output,
-            options.format,
-            options.shard_bytes,
-            self._before,
-            options.name,
-            self._sink.picks if self._sink else None,
-        )
-        manifest = folder.finish(
-            outcomes,
-            {plan.package: plan for plan in plans},
-            self._place(metadata),
-            self._release.metadata.label,
-            self._bad_rows,
-            drawn,
-        )
+            placed = self._place(metadata)
+            manifest = self._folder().finish(
+                outcomes,
+                {plan.package: plan for plan in plans},
+                placed,
+                self._release.metadata.label,
+                self._bad_rows,
+                drawn,
+            )
         self._state.forget_receipts()
         strays = sum(len(plan.members.reconciliation.strays) for plan in plans)
         return Summary(manifest, made, tuple(outcomes), tuple(self._bad_rows), strays)
@@ -370,7 +362,20 @@ class _Conversion:
     def _is_elsewhere(self, path: str, written: Written) -> bool:
         return self._sink is not None and self._sink.has(path, written)
 
-    def _make(self, tasks: Sequence[ShardTask], pool: Pool) -> tuple[list[ShardResult], int]:
+    def _folder(self) -> Folder:
+        options = self._options
+        return Folder(
+            options.output,
+            options.format,
+            options.shard_bytes,
+            self._before,
+            options.name,
+            self._sink.picks if self._sink else None,
+        )
+
+    def _make(
+        self, tasks: Sequence[ShardTask], pool: Pool, look_at: Callable[[Path], None]
+    ) -> tuple[list[ShardResult], int]:
         results: list[ShardResult] = []
         todo: list[ShardTask] = []
         if self._sink:
@@ -395,6 +400,8 @@ class _Conversion:
             results.append(result)
             if self._sink:
                 self._sink.take(by_shard[result.shard], result)
+            elif result.written and result.shard.index == 0:
+                look_at(by_shard[result.shard].path)
         if self._sink:
             self._sink.finish()
         self._reporter.end()

@@ -6,8 +6,7 @@ the same folder gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,7 +28,6 @@ from conversion.profile import Profile, profile, stored_metadata
 from conversion.shard_reader import BrokenShard
 from conversion.state import open_state
 
-_READERS: Final = 2
 _MADE_HERE: Final = (*card.PICTURES, CROISSANT_NAME, NOTEBOOK_NAME, card.CARD_NAME)
 
 
@@ -56,10 +54,12 @@ class Drawn:
         profile: What its specimens are like.
         pictures: The bytes of each picture of that, by its path in the folder; none where there
             is nothing to show.
+        pick: Chooses specimens for the contact sheet from a shard.
     """
 
     profile: Profile
     pictures: dict[str, bytes | None]
+    pick: Callable[[Path], list[Pick]] = pick_specimens
 
 
 def draw(found: Profile) -> Drawn:
@@ -101,10 +101,8 @@ def write_presentation(
         if not all(shard.exists() for shard in shards) and (folder / card.SHEET).exists():
             # Freed when they were published; the sheet was made before.
             sheet = (folder / card.SHEET).read_bytes()
-        with ThreadPoolExecutor(_READERS) as readers:
-            picks = (
-                [] if sheet else [p for some in readers.map(pick_specimens, shards) for p in some]
-            )
+        pick = drawn.pick if drawn else pick_specimens
+        picks = [] if sheet else [found for shard in shards for found in pick(shard)]
     for name in _MADE_HERE:
         manifest.extras.pop(name, None)
     made: dict[str, bytes | None] = {CROISSANT_NAME: render_croissant(manifest)}
