@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from conversion.json_rows import json_rows
@@ -18,6 +20,9 @@ _RECORD: Final = 10_240
 # Fixed, so that the same specimens give the same bytes; not 0, which tar takes for a broken clock.
 _MTIME: Final = 1_704_067_200
 _NAME_BYTES: Final = 100
+_SIZE: Final = slice(124, 135)
+_CHECKSUM: Final = slice(148, 154)
+_ENDS: Final = (b".jpg", b".json")
 
 
 class WebDatasetWriter(ShardWriter):
@@ -34,7 +39,6 @@ class WebDatasetWriter(ShardWriter):
     def __init__(self, path: Path, *, image: bool) -> None:
         assert image, "a tar shard always has images"
         super().__init__(path, image=image)
-        self._template, self._template_sum = _template()
 
     @classmethod
     def companions(cls, shards: Mapping[str, int]) -> dict[str, bytes]:
@@ -46,22 +50,18 @@ class WebDatasetWriter(ShardWriter):
 
     def _write(self, rows: pa.RecordBatch, images: Images | None) -> None:
         assert images is not None
-        parts: list[bytes | bytearray] = []
         texts = json_rows(rows).cast(pa.binary()).to_pylist()
         names = rows.column("processid").cast(pa.binary()).to_pylist()
-        for name, image, text in zip(names, images, texts, strict=True):
-            parts += (self._header(name + b".jpg", len(image)), image, _padding(len(image)))
-            parts += (self._header(name + b".json", len(text)), text, _padding(len(text)))
-        self._file.write(b"".join(parts))
-
-    def _header(self, name: bytes, size: int) -> bytes:
-        assert len(name) <= _NAME_BYTES
-        digits = b"%011o" % size
-        checksum = self._template_sum + sum(name) + sum(digits)
-        head, middle, tail = self._template
-        return b"".join(
-            (name.ljust(_NAME_BYTES, b"\0"), head, digits, middle, b"%06o\0 " % checksum, tail)
-        )
+        members = [data for pair in zip(images, texts, strict=True) for data in pair]
+        sizes = np.array([len(data) for data in members], np.int64)
+        blocks = 1 + -(-sizes // _BLOCK)
+        headers_at = np.cumsum(blocks) - blocks
+        shard = np.zeros((int(blocks.sum()), _BLOCK), np.uint8)
+        shard[headers_at] = _headers([n + end for n in names for end in _ENDS], sizes)
+        out = shard.data.cast("B")
+        for start, data in zip(((headers_at + 1) * _BLOCK).tolist(), members, strict=True):
+            out[start : start + len(data)] = data
+        self._file.write(out)
 
     def _finish(self) -> None:
         # Two empty blocks end an archive, and tar writes whole records.
@@ -72,14 +72,45 @@ class WebDatasetWriter(ShardWriter):
         """There is nothing that has to be given back."""
 
 
-def _template() -> tuple[tuple[bytes, bytes, bytes], int]:
-    """The parts of a header around name, size and checksum, and the sum of their bytes."""
-    head = b"%07o\0%07o\0%07o\0" % (0o644, 0, 0)
-    middle = b"\0%011o\0" % _MTIME
-    tail = b"0" + bytes(100) + b"ustar\x0000" + bytes(64) + b"%07o\0%07o\0" % (0, 0) + bytes(167)
-    # The checksum counts its own eight bytes as blanks.
-    return (head, middle, tail), sum(head) + sum(middle) + sum(tail) + 8 * ord(" ")
+def _headers(names: list[bytes], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """The header block of each member, made column by column: there are millions."""
+    assert max(map(len, names)) <= _NAME_BYTES
+    headers = np.tile(np.frombuffer(_TEMPLATE, np.uint8), (len(names), 1))
+    headers[:, :_NAME_BYTES] = (
+        np.array(names, f"S{_NAME_BYTES}").view(np.uint8).reshape(-1, _NAME_BYTES)
+    )
+    headers[:, _SIZE] = _octal(sizes, 11)
+    headers[:, _CHECKSUM] = _octal(headers.sum(axis=1, dtype=np.int64), 6)
+    headers[:, _CHECKSUM.stop] = 0
+    return headers
 
 
-def _padding(size: int) -> bytes:
-    return bytes(-size % _BLOCK)
+def _octal(numbers: npt.NDArray[np.int64], digits: int) -> npt.NDArray[np.uint8]:
+    shifts = np.arange(3 * (digits - 1), -1, -3)
+    found: npt.NDArray[np.uint8] = (ord("0") + (numbers[:, None] >> shifts & 7)).astype(np.uint8)
+    return found
+
+
+def _template() -> bytes:
+    """A header of ustar without name, size and checksum, which counts itself as blanks."""
+    owner = b"%07o\0%07o\0%07o\0" % (0o644, 0, 0)
+    size_and_time = b"%011o\0%011o\0" % (0, _MTIME)
+    device = b"%07o\0%07o\0" % (0, 0)
+    return b"".join(
+        (
+            bytes(_NAME_BYTES),
+            owner,
+            size_and_time,
+            b" " * 8,
+            b"0",
+            bytes(100),
+            b"ustar\x0000",
+            bytes(64),
+            device,
+            bytes(167),
+        )
+    )
+
+
+_TEMPLATE: Final = _template()
+assert len(_TEMPLATE) == _BLOCK
