@@ -113,8 +113,9 @@ class VocabularyCounter:
         Args:
             batch: With upstream's columns.
         """
+        ranks = batch.select(list(RANKS))
         for split in pc.unique(batch["split"]).to_pylist():
-            chosen = batch.filter(pc.equal(batch["split"], split))
+            chosen = ranks.filter(pc.equal(batch["split"], split))
             for rank in RANKS:
                 found = pc.value_counts(chosen[rank].drop_null())
                 self._counts[rank, split].update(

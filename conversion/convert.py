@@ -14,9 +14,9 @@ from bioscan5m_hf.metadata import BadRow
 from bioscan5m_hf.release import Release, find_release
 from bioscan5m_hf.schema import Split
 from bioscan5m_hf.variants import METADATA
+from conversion.beside import Beside
 from conversion.catalogue import Catalogue
 from conversion.choices import choose
-from conversion.drawing import Drawing
 from conversion.execute import LocalPool, Pool, run_shards
 from conversion.files import Written, require_apart, sync_folder
 from conversion.findings import Finding, bad_row_finding
@@ -42,8 +42,9 @@ from conversion.pictures.specimens import Pick
 from conversion.presentation import write_card
 from conversion.reconcile import require_fit
 from conversion.shard import ShardResult, ShardTask
+from conversion.sorted_rows import SortedRows, store_rows
 from conversion.state import State, open_state
-from conversion.stored_metadata import MetadataShard, StoredMetadata, write_metadata
+from conversion.stored_metadata import MetadataPlan, MetadataShard, StoredMetadata
 from conversion.writers import metadata_writer, writer_named
 
 DEFAULT_SHARD_BYTES: Final = 500_000_000
@@ -218,15 +219,17 @@ class _Conversion:
     def run(self, choices: Sequence[Choice], pool: Pool) -> Summary:
         with Catalogue(self._state.work / "catalogue", threads=self._options.workers) as catalogue:
             counts = self._load_metadata(catalogue)
-            # Writing the rows and listing the images do not need each other.
+            # Sorting the rows and listing the images do not need each other.
             with ThreadPoolExecutor(1) as aside:
-                writing = aside.submit(self._write_metadata, catalogue, counts)
+                sorting = aside.submit(
+                    store_rows, catalogue.sorted_rows(), self._state.work / "rows.arrow"
+                )
                 listed = [self._list(catalogue, choice) for choice in choices]
-                metadata = writing.result()
+                rows = sorting.result()
         # The disk is for shards from here on.
         shutil.rmtree(self._state.work / "catalogue")
-        self._check_metadata(metadata)
-        plans = [plan_package(members, metadata, self._plan_options()) for members in listed]
+        self._check_metadata(rows)
+        plans = [plan_package(members, rows, self._plan_options()) for members in listed]
         finished = self._finished_splits(plans)
         tasks = [
             task
@@ -237,10 +240,10 @@ class _Conversion:
         if changes := self._state.changes(tasks):
             self._refuse_changes("the unfinished conversion in this folder", changes)
             self._state.forget_receipts()
-        with Drawing([stored.path for stored in metadata.shards]) as drawing:
-            results, made = self._make(tasks, pool, drawing.look_at)
+        with Beside(self._metadata_plan(rows, counts)) as beside:
+            results, made = self._make(tasks, pool, beside.look_at)
             outcomes = [self._settle(plan, results, finished) for plan in plans]
-            drawn = drawing.finish()
+            metadata, drawn = beside.stored(), beside.drawn()
             placed = self._place(metadata)
             manifest = self._folder().finish(
                 outcomes,
@@ -267,19 +270,12 @@ class _Conversion:
             raise MetadataError("has no rows that could be used", where=file.label)
         return counts
 
-    def _write_metadata(
-        self, catalogue: Catalogue, counts: list[tuple[Split, int]]
-    ) -> StoredMetadata:
-        return write_metadata(
-            catalogue.sorted_rows(),
-            counts,
-            self._state.work,
-            metadata_writer(self._options.format),
-            self._metadata_limit(),
-        )
+    def _metadata_plan(self, rows: SortedRows, counts: Sequence[tuple[Split, int]]) -> MetadataPlan:
+        writer = metadata_writer(self._options.format)
+        return MetadataPlan(rows, tuple(counts), self._state.work, writer, self._metadata_limit())
 
-    def _check_metadata(self, metadata: StoredMetadata) -> None:
-        if self._before and (changes := metadata_changes(self._before, metadata.content)):
+    def _check_metadata(self, rows: SortedRows) -> None:
+        if self._before and (changes := metadata_changes(self._before, rows.content)):
             self._refuse_changes("what this folder holds", changes)
             (self._options.output / MANIFEST_NAME).unlink()
             self._before = None

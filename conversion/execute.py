@@ -268,7 +268,8 @@ def run_shards(
             for future, task in lost:
                 yield from _recover(queue, future, task)
             continue
-        for future in done:
+        # What is finished is kept before what has failed ends the run.
+        for future in sorted(done, key=lambda future: future.exception() is not None):
             yield from _settle(queue, future, queue.running.pop(future))
     if on_images:
         on_images(pool.images_done() - before)

@@ -24,7 +24,7 @@ from conversion.manifest import FORMAT_VERSION
 from conversion.plan import Shard, plan_shards
 from conversion.reconcile import Reconciliation, reconcile
 from conversion.shard import ShardTask
-from conversion.stored_metadata import StoredMetadata
+from conversion.sorted_rows import SortedRows
 from conversion.writers import writer_named
 
 
@@ -167,14 +167,12 @@ def list_members(catalogue: Catalogue, choice: Choice, work: Path, *, record: bo
     return MemberList(selection, counts, reconciliation, path, recipe)
 
 
-def plan_package(
-    members: MemberList, metadata: StoredMetadata, options: PlanOptions
-) -> PackagePlan:
+def plan_package(members: MemberList, rows: SortedRows, options: PlanOptions) -> PackagePlan:
     """Cut a package into shard tasks.
 
     Args:
         members: Where its images lie.
-        metadata: The metadata configuration.
+        rows: Upstream's columns of all specimens.
         options: What the tasks have in common.
     """
     selection = members.selection
@@ -189,14 +187,14 @@ def plan_package(
         ],
         options.shard_bytes,
     )
-    digests = _input_digests(members, shards, metadata.content)
+    digests = _input_digests(members, shards, rows.content)
     tasks = [
         ShardTask(
             shard=shard,
             folder=str(options.output),
             format=options.format,
             members=str(members.path),
-            metadata=tuple(stored.table for stored in metadata.shards),
+            rows=rows.path,
             sources=tuple(source_paths(selection)),
             labels=tuple(source_labels(selection)),
             record=options.record,

@@ -33,7 +33,7 @@ from conversion.derive.recipe import Recipe
 from conversion.files import Written
 from conversion.findings import Finding
 from conversion.plan import Shard
-from conversion.tables import RowReader, StoredTable
+from conversion.sorted_rows import RowReader
 from conversion.writers import writer_named
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class ShardTask:
         folder: The dataset folder.
         format: The name of the format.
         members: The Parquet file that says where each image lies.
-        metadata: The tables that hold upstream's columns, in the order of the catalogue.
+        rows: The file that holds upstream's columns of all specimens, in order.
         sources: The archives and folders that ``members`` numbers.
         labels: How messages name these sources.
         record: Whether a flawed image is left out and reported, instead of being an error.
@@ -62,7 +62,7 @@ class ShardTask:
     folder: str
     format: str
     members: str
-    metadata: tuple[StoredTable, ...]
+    rows: str
     sources: tuple[str, ...]
     labels: tuple[str, ...]
     record: bool
@@ -161,7 +161,7 @@ def read_blocks(task: ShardTask) -> Iterator[Block]:
         ArchiveError: A source cannot be read.
     """
     make = _maker(task)
-    with _Sources(task) as sources, RowReader(task.metadata) as rows:
+    with _Sources(task) as sources, RowReader(task.rows) as rows:
         for members in _blocks(task):
             positions = members["position"].to_numpy()
             held = rows.take(positions)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
-import pyarrow as pa
 
-from bioscan5m_hf.schema import Split, arrow_schema
+from bioscan5m_hf.schema import Split
 from bioscan5m_hf.variants import METADATA
 from bioscan5m_hf.vocabulary import Vocabulary, VocabularyCounter
-from conversion.canonical import canonical
 from conversion.files import Written
 from conversion.plan import Shard, plan_shards
-from conversion.tables import StoredTable
+from conversion.sorted_rows import BLOCK_ROWS, RowReader, SortedRows
 from conversion.writers.base import ShardWriter
-
-BLOCK_ROWS: Final = 8_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +32,6 @@ class MetadataShard:
     shard: Shard
     written: Written
     path: Path
-
-    @property
-    def table(self) -> StoredTable:
-        """For reading its rows back by position."""
-        return StoredTable(str(self.path), self.shard.start, self.shard.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,70 +51,55 @@ class StoredMetadata:
     vocabularies: tuple[Vocabulary, ...]
 
 
-def write_metadata(
-    rows: Iterator[pa.RecordBatch],
-    counts: Sequence[tuple[Split, int]],
-    folder: Path,
-    writer: type[ShardWriter],
-    limit: int,
-) -> StoredMetadata:
-    """Write the shards of the metadata configuration.
+@dataclass(frozen=True, slots=True)
+class MetadataPlan:
+    """What the metadata configuration is made of, and how.
 
-    Args:
+    Attributes:
         rows: Upstream's columns of every specimen, splits in upstream's order.
         counts: How many specimens each split has.
         folder: Where the configuration's folder is made.
         writer: The format.
         limit: The size in bytes that a shard should have at most.
+    """
+
+    rows: SortedRows
+    counts: tuple[tuple[Split, int], ...]
+    folder: Path
+    writer: type[ShardWriter]
+    limit: int
+
+    def shards(self) -> Sequence[Shard]:
+        """Its shards, in order."""
+        sizes = [
+            (split.published, np.full(count, self.writer.row_bytes)) for split, count in self.counts
+        ]
+        return plan_shards(METADATA, sizes, self.limit)
+
+
+def write_metadata(plan: MetadataPlan, stopped: threading.Event | None = None) -> StoredMetadata:
+    """Write the shards of the metadata configuration.
+
+    Args:
+        plan: What to write.
+        stopped: Set by whoever does not want them any more.
 
     Raises:
         OutputError: A file cannot be written.
+        CancelledError: Nobody wants them any more.
     """
-    sizes = [(split.published, np.full(count, writer.row_bytes)) for split, count in counts]
-    stream = _Stream(rows)
-    digest = hashlib.sha256()
     counter = VocabularyCounter()
     written: list[MetadataShard] = []
-    for shard in plan_shards(METADATA, sizes, limit):
-        path = folder / shard.name(writer.suffix)
-        with writer(path, image=False) as file:
-            left = shard.rows
-            while left:
-                block = stream.take(min(left, BLOCK_ROWS))
-                left -= block.num_rows
-                digest.update(_content(block))
-                counter.add(block)
-                file.write(block)
-            written.append(MetadataShard(shard, file.commit(), path))
+    with RowReader(plan.rows.path) as rows:
+        for shard in plan.shards():
+            path = plan.folder / shard.name(plan.writer.suffix)
+            with plan.writer(path, image=False) as file:
+                for start in range(shard.start, shard.stop, BLOCK_ROWS):
+                    if stopped and stopped.is_set():
+                        raise CancelledError
+                    block = rows.take(np.arange(start, min(start + BLOCK_ROWS, shard.stop)))
+                    counter.add(block)
+                    file.write(block)
+                written.append(MetadataShard(shard, file.commit(), path))
     vocabularies = tuple(counter.vocabularies())
-    return StoredMetadata(tuple(written), digest.hexdigest(), limit, vocabularies)
-
-
-def _content(block: pa.RecordBatch) -> bytes:
-    """A digest of the values of a block, which does not depend on how Arrow lays them out."""
-    digest = hashlib.sha256()
-    for column in block.columns:
-        for buffer in canonical(column).buffers():
-            digest.update(b"" if buffer is None else memoryview(buffer))
-    return digest.digest()
-
-
-class _Stream:
-    """Cuts a stream of batches into blocks of a wanted length."""
-
-    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
-        self._batches = batches
-        self._held: list[pa.RecordBatch] = []
-        self._rows = 0
-
-    def take(self, count: int) -> pa.RecordBatch:
-        while self._rows < count:
-            batch = next(self._batches)
-            self._held.append(batch)
-            self._rows += batch.num_rows
-        table = pa.Table.from_batches(self._held)
-        rest = table.slice(count)
-        self._held = rest.to_batches()
-        self._rows = rest.num_rows
-        block = table.slice(0, count).cast(arrow_schema(image=False))
-        return block.combine_chunks().to_batches()[0]
+    return StoredMetadata(tuple(written), plan.rows.content, plan.limit, vocabularies)

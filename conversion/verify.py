@@ -17,7 +17,7 @@ import yaml
 
 from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.release import find_release
-from bioscan5m_hf.schema import SPLITS, split_named
+from bioscan5m_hf.schema import Split, split_named
 from bioscan5m_hf.variants import METADATA
 from conversion import card
 from conversion.catalogue import Catalogue
@@ -27,9 +27,9 @@ from conversion.front_matter import front_matter
 from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.package_plan import PlanOptions, list_members, plan_package, select
 from conversion.shard import ShardTask
+from conversion.sorted_rows import SortedRows, store_rows
 from conversion.state import STATE_FOLDER
-from conversion.stored_metadata import StoredMetadata, write_metadata
-from conversion.writers import SUFFIXES, metadata_writer
+from conversion.writers import SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,14 +215,8 @@ def _plan_again(
         catalogue.load_metadata(release.metadata, lambda _: None)
         catalogue.settle_rows(release.metadata.label, lambda _: None)
         counts = catalogue.place_rows()
-        metadata = write_metadata(
-            catalogue.sorted_rows(),
-            counts,
-            work,
-            metadata_writer(manifest.format),
-            next(iter(manifest.splits[METADATA].values())).shard_bytes,
-        )
-        findings += _compare_metadata(manifest, metadata)
+        rows = store_rows(catalogue.sorted_rows(), work / "rows.arrow")
+        findings += _compare_metadata(manifest, rows, counts)
         for package in manifest.packages:
             for split, files in manifest.splits[package].items():
                 record = manifest.derived.get(package)
@@ -231,7 +225,7 @@ def _plan_again(
                 members = list_members(catalogue, chosen, work, record=True)
                 plan = plan_package(
                     dataclasses.replace(members, path=_keep(members.path, split)),
-                    metadata,
+                    rows,
                     PlanOptions(options.folder, work, manifest.format, files.shard_bytes, True),
                 )
                 sources |= {_name(task): task for task in plan.tasks}
@@ -249,17 +243,17 @@ def _name(task: ShardTask) -> str:
     return task.path.relative_to(task.folder).as_posix()
 
 
-def _compare_metadata(manifest: Manifest, metadata: StoredMetadata) -> list[str]:
+def _compare_metadata(
+    manifest: Manifest, rows: SortedRows, counts: Sequence[tuple[Split, int]]
+) -> list[str]:
     recorded = {record.digest for record in manifest.sources[METADATA].values()}
-    if recorded == {metadata.content}:
+    if recorded == {rows.content}:
         return []
-    counts = {split.published: 0 for split in SPLITS}
-    for stored in metadata.shards:
-        counts[stored.shard.split] += stored.shard.rows
     held = {split: files.rows for split, files in manifest.splits[METADATA].items()}
     told = [
-        f"{METADATA}/{split}: {held.get(split, 0):,} rows, in the release {count:,}"
-        for split, count in counts.items()
-        if held.get(split, 0) != count
+        f"{METADATA}/{split.published}: {held.get(split.published, 0):,} rows, "
+        f"in the release {count:,}"
+        for split, count in counts
+        if held.get(split.published, 0) != count
     ]
     return told or [f"{METADATA}: some values are not the release's"]

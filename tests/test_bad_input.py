@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Run
@@ -38,7 +39,9 @@ def refused(run: Run, root: Path, *options: str, status: int = 1) -> str:
     shards = [path for path in left if path.suffix == ".parquet"]
     receipts = list(output.glob(".bioscan5m/receipts/*.json"))
     others = [path for path in left if path not in shards and ".bioscan5m" not in path.parts]
-    assert len(shards) == len(receipts)
+    # One may have been finished in the moment that another one failed; each is whole.
+    assert len(shards) >= len(receipts)
+    assert all(pq.read_metadata(output / path).num_rows for path in shards)
     assert not others
     assert output.exists() == bool(shards)
     *_, line = done.stderr.strip().splitlines()

@@ -53,8 +53,9 @@ def convert(root: Path, run: Run, *words: str) -> tuple[list[dict[str, Any]], st
     refused = run(*command, status=1)
     assert refused.stderr.splitlines()[-1].startswith("bioscan5m: error: ")
     if output.exists():
-        # What the attempt that stopped has finished is taken up.
-        assert list(output.glob(".bioscan5m/receipts/*.json"))
+        # What the attempt that stopped has finished stays, noted or not, and nothing half-written.
+        assert list(output.glob("cropped_256/*-of-*.parquet"))
+        assert not [*output.rglob("*.partial"), *output.glob("manifest.json")]
     done = run(*command, "--on-error", "record")
     rejects = pq.read_table(output / "rejects.parquet").to_pylist()
     manifest = read_manifest(output)

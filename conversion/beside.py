@@ -1,8 +1,8 @@
-"""Draw what a folder shows of itself while its shards are made, which leave processors idle."""
+"""What is made beside the shards, which leave processors idle: the metadata and the pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,28 +13,40 @@ import duckdb
 from conversion.pictures.specimens import Pick, pick_specimens
 from conversion.presentation import Drawn, draw
 from conversion.profile import profile
+from conversion.stored_metadata import MetadataPlan, StoredMetadata, write_metadata
 
 
-class Drawing:
-    """Drawing in a thread, which is given up where the context ends.
+class Beside:
+    """Work in a thread, which is given up where the context ends.
 
     Args:
-        shards: The files of the metadata configuration.
+        plan: The metadata configuration; it is written, counted and drawn.
     """
 
-    def __init__(self, shards: Sequence[Path]) -> None:
+    def __init__(self, plan: MetadataPlan) -> None:
+        self._plan = plan
+        self._stopped = threading.Event()
         self._connection = duckdb.connect()
         self._aside = ThreadPoolExecutor(1)
-        self._drawn = self._aside.submit(lambda: draw(profile(shards, self._connection)))
+        self._stored = self._aside.submit(write_metadata, plan, self._stopped)
+        self._drawn = self._aside.submit(self._draw)
         self._picks: dict[Path, Future[list[Pick]]] = {}
 
     def look_at(self, shard: Path) -> None:
         """Choose specimens for the contact sheet from a shard that is finished."""
         self._picks[shard] = self._aside.submit(pick_specimens, shard)
 
-    def finish(self) -> Drawn:
+    def stored(self) -> StoredMetadata:
+        """Wait until the metadata are written; raises what went wrong."""
+        return self._stored.result()
+
+    def drawn(self) -> Drawn:
         """Wait until the pictures are drawn; raises what went wrong."""
         return replace(self._drawn.result(), pick=self._pick)
+
+    def _draw(self) -> Drawn:
+        shards = [stored.path for stored in self._stored.result().shards]
+        return draw(profile(shards, self._connection))
 
     def _pick(self, shard: Path) -> list[Pick]:
         if shard not in self._picks:
@@ -45,6 +57,7 @@ class Drawing:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._stopped.set()
         self._connection.interrupt()
         self._aside.shutdown(cancel_futures=True)
         self._connection.close()
