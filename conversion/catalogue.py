@@ -7,6 +7,7 @@ the zips in a few hundred megabytes; what does not fit is put aside in the work 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from conversion.findings import Finding
 _MEMORY_MB: Final = 600
 _THREAD_MB: Final = 200
 _BATCH_ROWS: Final = 4096
+_POLL_SECONDS: Final = 0.1
 _AHEAD: Final = 4
 _ROW_GROUP: Final = 8192
 _SPLIT_NAMES: Final = pa.array([split.name for split in SPLITS])
@@ -40,6 +42,15 @@ _ORDER: Final = "split_number, md5(processid), processid"
 
 # A directory may claim any size; more than an image can have counts as that.
 _BYTES: Final = f"coalesce(sum(least(size, {MAX_IMAGE_BYTES})), 0)::BIGINT"
+
+
+def memory(threads: int) -> str:
+    """What a database of ours may take, as DuckDB's setting.
+
+    Args:
+        threads: How many processors it may use.
+    """
+    return f"{_MEMORY_MB + _THREAD_MB * threads}MB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,8 @@ class Catalogue:
         self._connection = duckdb.connect()
         # A second way in, so that rows can be written while images are listed.
         self._reading = self._connection.cursor()
-        self._run(f"SET memory_limit='{_MEMORY_MB + _THREAD_MB * threads}MB'")
+        self._aside = ThreadPoolExecutor(1, "bioscan5m-catalogue")
+        self._run(f"SET memory_limit='{memory(threads)}'")
         self._run(f"SET threads={threads}")
         self._run("SET temp_directory=?", [str(work / "spill")])
         splits = pa.table(
@@ -91,10 +103,23 @@ class Catalogue:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._reading.interrupt()
-        self._connection.interrupt()
+        self._interrupt()
+        self._aside.shutdown()
         self._reading.close()
         self._connection.close()
+
+    @contextmanager
+    def giving_up(self) -> Iterator[None]:
+        """Where the block fails, let what still runs in other threads fail too."""
+        try:
+            yield
+        except BaseException:
+            self._interrupt()
+            raise
+
+    def _interrupt(self) -> None:
+        self._reading.interrupt()
+        self._connection.interrupt()
 
     # ------------------------------------------------------------------------------ metadata
 
@@ -307,8 +332,16 @@ class Catalogue:
     # ------------------------------------------------------------------------------ plumbing
 
     def _run(self, statement: str, parameters: Sequence[object] = ()) -> None:
+        # In another thread: this one would not hear Ctrl-C before the statement ends.
+        running = self._aside.submit(self._connection.execute, statement, parameters)
         with self._explained():
-            self._connection.execute(statement, parameters)
+            try:
+                running.result()
+            except BaseException:
+                while not running.done():
+                    self._connection.interrupt()
+                    wait([running], _POLL_SECONDS)
+                raise
 
     def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         with self._explained():

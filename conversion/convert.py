@@ -220,7 +220,7 @@ class _Conversion:
         with Catalogue(self._state.work / "catalogue", threads=self._options.workers) as catalogue:
             counts = self._load_metadata(catalogue)
             # Sorting the rows and listing the images do not need each other.
-            with ThreadPoolExecutor(1) as aside:
+            with ThreadPoolExecutor(1) as aside, catalogue.giving_up():
                 sorting = aside.submit(
                     store_rows, catalogue.sorted_rows(), self._state.work / "rows.arrow"
                 )

@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import MetadataError, MismatchError
-from conversion.catalogue import MEMORY
+from conversion.catalogue import memory
 from conversion.derive.recipe import Recipe
 
 BBOX_COLUMNS: Final = (
@@ -52,7 +52,7 @@ def prepare_members(
     import duckdb
 
     prepared = path.with_stem(f"{path.stem}-prepared")
-    with duckdb.connect(config={"memory_limit": MEMORY, "threads": threads}) as database:
+    with duckdb.connect(config={"memory_limit": memory(threads), "threads": threads}) as database:
         database.execute("SET temp_directory=?", [str(path.with_suffix(".spill"))])
         database.execute("SET preserve_insertion_order=false")
         query = f"SELECT *, {recipe.planned_bytes} AS {PLANNED} FROM read_parquet(?)"
