@@ -25,13 +25,17 @@ from bioscan5m_hf.errors import ImageError, MissingDependency, UnknownName, Usag
 from bioscan5m_hf.schema import IMAGE_COLUMN
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset, IterableDataset
 
 OUTPUTS: Final = ("numpy", "pil", "torch")
 _SCALES: Final = (8, 4, 2)
 _BATCH: Final = 64
+# A future for each image costs more than it gains, one for each thread leaves threads waiting.
+_TASKS_PER_THREAD: Final = 4
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+_Encoded = tuple[bytes | memoryview, str]
 
 try:
     import simplejpeg
@@ -90,24 +94,45 @@ def _batches(
     size: int | None,
     finish: Callable[[Pixels], Any],
 ) -> Iterator[dict[str, list[Any]]]:
-    def decode(image: dict[str, Any]) -> Any:
-        return finish(decode_jpeg(_bytes_of(image), size, image.get("path") or "an image"))
+    step = -(-batch_size // (_TASKS_PER_THREAD * threads))
+
+    def decode(images: list[_Encoded]) -> list[Any]:
+        return [finish(decode_jpeg(image, size, name)) for image, name in images]
 
     with ThreadPoolExecutor(threads, thread_name_prefix="bioscan5m-decode") as pool:
-        before: tuple[dict[str, list[Any]], list[Future[Any]]] | None = None
+        before: tuple[dict[str, list[Any]], list[Future[list[Any]]]] | None = None
         try:
             for table in itertools.chain(rows.iter(batch_size=batch_size), [None]):
                 now = None
                 if table is not None:
-                    columns = table.to_pydict()
-                    images = columns[IMAGE_COLUMN]
-                    now = columns, [pool.submit(decode, image) for image in images]
+                    images = _encoded(table[IMAGE_COLUMN])
+                    tasks = [
+                        pool.submit(decode, images[start : start + step])
+                        for start in range(0, len(images), step)
+                    ]
+                    others = table.drop_columns([IMAGE_COLUMN]).to_pydict()
+                    now = {name: others.get(name, []) for name in table.column_names}, tasks
+                    del images, table
                 if before is not None:
-                    columns, decoded = before
-                    yield {**columns, IMAGE_COLUMN: [future.result() for future in decoded]}
+                    columns, tasks = before
+                    columns[IMAGE_COLUMN] = [image for task in tasks for image in task.result()]
+                    del tasks
+                    yield columns
                 before = now
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _encoded(column: pa.ChunkedArray) -> list[_Encoded]:
+    """The bytes of each image where they lie in Arrow's memory, and what it is called."""
+    found: list[_Encoded] = []
+    for chunk in column.chunks:
+        paths = chunk.field("path").to_pylist()
+        for data, path in zip(chunk.field("bytes"), paths, strict=True):
+            buffer = data.as_buffer()
+            whole = Path(path).read_bytes() if buffer is None else memoryview(buffer).cast("B")
+            found.append((whole, path or "an image"))
+    return found
 
 
 def _undecoded(ds: Any) -> Any:
@@ -120,11 +145,6 @@ def _undecoded(ds: Any) -> Any:
             fix="load a configuration other than metadata, with its images",
         )
     return ds.cast_column(IMAGE_COLUMN, datasets.Image(decode=False)).with_format("arrow")
-
-
-def _bytes_of(image: dict[str, Any]) -> bytes:
-    data: bytes | None = image["bytes"]
-    return Path(image["path"]).read_bytes() if data is None else data
 
 
 def _finisher(output: str) -> Callable[[Pixels], Any]:
@@ -152,7 +172,9 @@ def _finisher(output: str) -> Callable[[Pixels], Any]:
 # ------------------------------------------------------------------------------------ decoding
 
 
-def decode_jpeg(data: bytes, size: int | None = None, name: str = "an image") -> Pixels:
+def decode_jpeg(
+    data: bytes | memoryview, size: int | None = None, name: str = "an image"
+) -> Pixels:
     """Decode one image.
 
     Args:
@@ -169,7 +191,7 @@ def decode_jpeg(data: bytes, size: int | None = None, name: str = "an image") ->
     try:
         if HAVE_TURBO:
             try:
-                return _scaled(_by_turbo(data, size), size)
+                return _by_turbo(data, size)
             except ValueError:
                 # What libjpeg-turbo does not take, CMYK for one, Pillow may.
                 pass
@@ -202,31 +224,25 @@ def _least(height: int, width: int, size: int) -> tuple[int, int]:
     return height, width
 
 
-def _by_turbo(data: bytes, size: int | None) -> tuple[Pixels, int, int]:
+def _by_turbo(data: bytes | memoryview, size: int | None) -> Pixels:
     if size is None:
         whole: Pixels = simplejpeg.decode_jpeg(data)
-        return whole, *whole.shape[:2]
+        return whole
     height, width, *_ = simplejpeg.decode_jpeg_header(data)
-    least = _least(height, width, size)
-    scratch = None
-    if least != target_size(height, width, size):
-        # Scaled once more and then thrown away: fresh memory would cost as much as the scaling.
-        scratch = getattr(_local, "scratch", None)
-        if scratch is None or len(scratch) < 3 * least[0] * least[1]:
-            scratch = _local.scratch = bytearray(3 * least[0] * least[1])
-    pixels: Pixels = simplejpeg.decode_jpeg(
-        data, min_height=least[0], min_width=least[1], buffer=scratch
-    )
-    return pixels, height, width
-
-
-def _scaled(decoded: tuple[Pixels, int, int], size: int | None) -> Pixels:
-    pixels, height, width = decoded
-    if size is None:
-        return pixels
     wanted = target_size(height, width, size)
-    if pixels.shape[:2] == wanted:
-        return pixels
+    least_height, least_width = least = _least(height, width, size)
+    if least == wanted:
+        fitting: Pixels = simplejpeg.decode_jpeg(
+            data, min_height=least_height, min_width=least_width
+        )
+        return fitting
+    # Scaled once more and then thrown away: fresh memory would cost as much as the scaling.
+    scratch = getattr(_local, "scratch", None)
+    if scratch is None or len(scratch) < 3 * least_height * least_width:
+        scratch = _local.scratch = bytearray(3 * least_height * least_width)
+    pixels = simplejpeg.decode_jpeg(
+        data, min_height=least_height, min_width=least_width, buffer=scratch
+    )
     # The decoder has halved as often as it goes, so less than a half is left to do here.
     if HAVE_OPENCV:
         import cv2
@@ -237,7 +253,7 @@ def _scaled(decoded: tuple[Pixels, int, int], size: int | None) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize(wanted[::-1], Image.Resampling.BILINEAR))
 
 
-def _by_pillow(data: bytes, size: int | None) -> Pixels:
+def _by_pillow(data: bytes | memoryview, size: int | None) -> Pixels:
     with Image.open(io.BytesIO(data)) as image:
         if size is None:
             return np.asarray(image.convert("RGB"))
