@@ -1,6 +1,9 @@
 """Pieces of a dataset folder: what one worker reads at a time, one class for each format.
 
-Of a row that is not wanted no image is looked at: the columns that decide are read first.
+Of a row that is not wanted no image is looked at: the columns that decide are read first. How
+much of the images around a wanted row is read from the file depends on the format: of Parquet the
+pages that hold a wanted row, of Arrow over a network the images of its record batch, of a mapped
+Arrow file and of a tar nothing else.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import pyarrow.parquet as pq
 from bioscan5m_hf.arrow_stream import StoredBatch, read_batch, read_schema, stored_batches
 from bioscan5m_hf.choice import Choice, Numbers
 from bioscan5m_hf.errors import ArchiveError, DataError
+from bioscan5m_hf.parquet_pages import ImagePages
 from bioscan5m_hf.remote import Location, ReadAhead, open_location
 from bioscan5m_hf.schema import IMAGE_COLUMN, IMAGE_TYPE, arrow_schema
 from bioscan5m_hf.sources import Source, SourceStream
@@ -29,6 +33,7 @@ _TAR_BATCH: Final = 200
 
 
 _ReadColumns = Callable[[Sequence[str]], pa.Table]
+_ReadRows = Callable[[Sequence[str], Numbers], pa.Table]
 
 
 class Piece(Protocol):
@@ -56,17 +61,26 @@ class ParquetPiece:
     groups: tuple[int, ...] | None = None
 
     def read(self, choice: Choice) -> Iterator[pa.Table]:
-        """The rows that are wanted; of a row group without any, only what decides is read."""
-        with _opened_parquet(self.path) as file:
+        """The rows that are wanted; of a row group without any, only what decides is read.
+
+        Of the images of a row group only the pages with a wanted row are read, unless they are
+        compressed or have no page index.
+        """
+        with open_location(self.path) as source, _opened_parquet(self.path, source) as file:
+            pages = None
+            if choice.image and choice.deciding:
+                pages = ImagePages.of(source, file.metadata)
             for group in self._numbers(file):
-                yield from _read_parts(choice, functools.partial(_read_group, file, group))
+                read = functools.partial(_read_group, self.path, file, group)
+                rest = None if pages is None else functools.partial(_read_rest, read, pages, group)
+                yield from _read_parts(choice, read, rest)
 
     def _numbers(self, file: pq.ParquetFile) -> tuple[int, ...]:
         return tuple(range(file.num_row_groups)) if self.groups is None else self.groups
 
     def divide(self) -> list[Piece]:
         """One piece for each row group."""
-        with _opened_parquet(self.path) as file:
+        with open_location(self.path) as source, _opened_parquet(self.path, source) as file:
             return [ParquetPiece(self.path, (group,)) for group in self._numbers(file)]
 
 
@@ -134,7 +148,9 @@ def shard_piece(path: Location) -> Piece:
     return _KINDS[PurePosixPath(str(path)).suffix](path)
 
 
-def _read_parts(choice: Choice, read: _ReadColumns) -> Iterator[pa.Table]:
+def _read_parts(
+    choice: Choice, read: _ReadColumns, read_rest: _ReadRows | None = None
+) -> Iterator[pa.Table]:
     """Read what decides, then the rest of the rows that are wanted."""
     deciding = choice.deciding
     if not deciding:
@@ -147,7 +163,8 @@ def _read_parts(choice: Choice, read: _ReadColumns) -> Iterator[pa.Table]:
     missing = [name for name in choice.columns if name not in deciding]
     table = _taken(first, chosen)
     if missing:
-        for field, column in _columns(_taken(read(missing), chosen)):
+        rest = _taken(read(missing), chosen) if read_rest is None else read_rest(missing, chosen)
+        for field, column in _columns(rest):
             table = table.append_column(field, column)
     yield table.select(list(choice.columns))
 
@@ -165,17 +182,35 @@ def _taken(table: pa.Table, chosen: Numbers) -> pa.Table:
 # ------------------------------------------------------------------------------------ opening
 
 
-def _opened_parquet(path: Location) -> pq.ParquetFile:
+def _opened_parquet(path: Location, source: Source) -> pq.ParquetFile:
     try:
         if isinstance(path, Path):
             return pq.ParquetFile(path, memory_map=True)
-        return pq.ParquetFile(_python_file(path), pre_buffer=True)
+        return pq.ParquetFile(pa.PythonFile(SourceStream(source), mode="r"), pre_buffer=True)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
 
 
-def _read_group(file: pq.ParquetFile, group: int, names: Sequence[str]) -> pa.Table:
-    return file.read_row_group(group, columns=list(names), use_threads=False)
+def _read_group(path: Location, file: pq.ParquetFile, group: int, names: Sequence[str]) -> pa.Table:
+    try:
+        return file.read_row_group(group, columns=list(names), use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _read_rest(
+    read: _ReadColumns, pages: ImagePages, group: int, names: Sequence[str], chosen: Numbers
+) -> pa.Table:
+    if IMAGE_COLUMN not in names:
+        return _taken(read(names), chosen)
+    data = pages.read(group, chosen)
+    if data is None:
+        return _taken(read(names), chosen)
+    others = [name for name in names if name != IMAGE_COLUMN]
+    table = _taken(read([f"{IMAGE_COLUMN}.path", *others]), chosen)
+    parts = [data, table[IMAGE_COLUMN].combine_chunks().field("path")]
+    image = pa.StructArray.from_arrays(parts, names=[field.name for field in IMAGE_TYPE])
+    return table.set_column(table.column_names.index(IMAGE_COLUMN), IMAGE_COLUMN, image)
 
 
 def _arrow_batches(path: Location) -> Iterator[_ReadColumns]:
@@ -198,10 +233,6 @@ def _fetch_columns(
     source: Source, schema: pa.Schema, stored: StoredBatch, names: Sequence[str]
 ) -> pa.Table:
     return pa.Table.from_batches([read_batch(source, schema, stored, names)])
-
-
-def _python_file(path: Location) -> pa.PythonFile:
-    return pa.PythonFile(SourceStream(open_location(path)), mode="r")
 
 
 def _damaged(path: Location, error: Exception) -> ArchiveError:
