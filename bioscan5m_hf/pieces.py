@@ -2,8 +2,8 @@
 
 Of a row that is not wanted no image is looked at: the columns that decide are read first. How
 much of the images around a wanted row is read from the file depends on the format: of Parquet the
-pages that hold a wanted row, of Arrow over a network the images of its record batch, of a mapped
-Arrow file and of a tar nothing else.
+pages that hold a wanted row; over a network, of Arrow the images of its record batch, and a tar
+whole; of a local Arrow file or tar nothing else.
 """
 
 from __future__ import annotations

@@ -21,6 +21,11 @@ _DEPTH: Final = 4
 _LISTING_BYTES: Final = 4 << 20
 _TIMEOUT_SECONDS: Final = 60
 _MOST_PARTS: Final = 99
+_HUB_REASONS: Final = {
+    "revision not found": "the repository has no such revision",
+    "repository not found": "there is no such repository, or it is private",
+    "401 unauthorized": "the Hub does not accept the token",
+}
 
 
 def list_files(root: RemotePath) -> list[RemotePath] | None:
@@ -42,11 +47,28 @@ def list_files(root: RemotePath) -> list[RemotePath] | None:
     try:
         names = system.find(folder, maxdepth=_DEPTH)
     except (OSError, ValueError) as error:
-        raise ReleaseNotFound(f"cannot be listed ({error})", where=str(root)) from error
+        raise _unlisted(root, error) from error
     below = [str(name).removeprefix(folder).lstrip("/") for name in names]
     if not below:
         raise ReleaseNotFound("is empty or does not exist", where=str(root))
     return [root / name for name in sorted(below)]
+
+
+def _unlisted(root: RemotePath, error: Exception) -> ReleaseNotFound:
+    told = next(iter(str(error).splitlines()), type(error).__name__).rstrip(" .")
+    if not root.url.startswith("hf://"):
+        return ReleaseNotFound(f"cannot be listed ({told})", where=str(root))
+    found = f"the Hub does not list it ({told})"
+    # Its file system gives the reasons as text only. What a stranger may not see does not exist.
+    for reason, meaning in _HUB_REASONS.items():
+        if reason in str(error).lower():
+            found = meaning
+            break
+    return ReleaseNotFound(
+        found,
+        where=str(root),
+        fix="check the name and the revision; what is private wants token=, or: hf auth login",
+    )
 
 
 class _Links(html.parser.HTMLParser):
