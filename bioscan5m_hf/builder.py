@@ -130,14 +130,17 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         self._choice: Choice | None = None
         self._vocabularies: dict[str, Vocabulary] = {}
         options.setdefault("dataset_name", "bioscan5m")
-        if options.get("config_name") is not None:
-            options["config_name"] = configuration_named(options["config_name"]).name
         if options.get("hash") is None and data is None and options.get("data_dir"):
             self._given_data = open_data(
                 options["data_dir"],
                 options=_storage(options),
                 cache_dir=options.get("cache_dir"),
             )
+        if options.get("config_name") is not None:
+            options["config_name"] = self._named_configuration(options["config_name"]).name
+            if options["config_name"] not in self.builder_configs:
+                # Sizes that only one folder has: datasets makes the configuration where none is.
+                self.BUILDER_CONFIGS = []  # type: ignore[misc]
         super().__init__(*args, **options)
 
     # ------------------------------------------------------------------------- what is served
@@ -145,7 +148,11 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     @property
     def configuration(self) -> Configuration:
         """The configuration that is served."""
-        return configuration_named(self.config.name)
+        return self._named_configuration(self.config.name)
+
+    def _named_configuration(self, name: str) -> Configuration:
+        held = None if self._given_data is None else self._given_data.packages
+        return configuration_named(name, held)
 
     @property
     def data(self) -> Data:

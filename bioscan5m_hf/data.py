@@ -13,7 +13,7 @@ from bioscan5m_hf.folder import DatasetFolder
 from bioscan5m_hf.pieces import Piece, shard_piece
 from bioscan5m_hf.remote import Location, exists, open_location, read_whole
 from bioscan5m_hf.schema import RANKS, Split
-from bioscan5m_hf.variants import METADATA, Configuration, configuration_named
+from bioscan5m_hf.variants import METADATA, Configuration, configuration_named, in_order
 from bioscan5m_hf.vocabulary import (
     Vocabulary,
     VocabularyCounter,
@@ -28,6 +28,11 @@ class Data(Protocol):
     @property
     def root(self) -> Location:
         """Where it is."""
+        ...
+
+    @property
+    def packages(self) -> list[str]:
+        """The packages that there are images of, in upstream's order."""
         ...
 
     def splits(self, configuration: Configuration) -> list[Split]:
@@ -67,6 +72,11 @@ class StoredData:
     def root(self) -> Location:
         """Where it is."""
         return self.folder.root
+
+    @property
+    def packages(self) -> list[str]:
+        """The packages that there are shards of, other sizes after upstream's."""
+        return in_order(self.folder.shards)
 
     def splits(self, configuration: Configuration) -> list[Split]:
         """The splits of a configuration that there are shards of.

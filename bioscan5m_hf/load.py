@@ -116,7 +116,8 @@ def load_dataset(
             else what the environment variable ``BIOSCAN5M_PATH`` names.
         name: The configuration: ``original_full`` (or ``original``), ``cropped``,
             ``original_256``, ``cropped_256``, each also with ``_pretrain``, ``_train`` and
-            ``_eval``; or ``metadata``, which has no images.
+            ``_eval``; another size that the folder has, such as ``cropped_128``; or ``metadata``,
+            which has no images.
         split: One split, or several joined by ``+``: ``pretrain``, ``train``, ``validation`` (or
             ``val``), ``test``, ``val_unseen``, ``test_unseen``, ``key_unseen``,
             ``other_heldout``, ``seen`` (train, val, test), ``unseen`` (key_unseen, val_unseen,
@@ -146,8 +147,8 @@ def load_dataset(
         DataError: The data are damaged.
     """
     _check_options(options)
-    configuration = configuration_named(name or DEFAULT_PACKAGE)
     data = _open(path, options)
+    configuration = configuration_named(name or DEFAULT_PACKAGE, data.packages)
     loader = _Loader(data, configuration, streaming, options)
     if split is None:
         return loader.dictionary()

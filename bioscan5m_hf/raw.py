@@ -42,6 +42,11 @@ class RawData:
         """Where it is."""
         return self.release.root
 
+    @property
+    def packages(self) -> list[str]:
+        """The packages that there are archives or folders of."""
+        return self.release.packages
+
     def splits(self, configuration: Configuration) -> list[Split]:
         """The splits of a configuration that there are archives or folders of.
 

@@ -163,17 +163,22 @@ def configurations(packages: Iterable[str] | None = None) -> list[Configuration]
     return listed
 
 
-def configuration_named(name: str) -> Configuration:
+def configuration_named(name: str, held: Iterable[str] | None = None) -> Configuration:
     """Find a configuration by name.
 
     Args:
         name: Such as ``"cropped_256"``, ``"original_256_eval"`` or ``"metadata"``; the short
             ``original`` stands for ``original_full``, alone and before a partition.
+        held: The packages that there are images of, those of other sizes than upstream's among
+            them. Upstream's four have a name in any case.
 
     Raises:
-        UnknownName: There is no such configuration; the message lists them.
+        UnknownName: There is no such configuration; the message lists those of the packages that
+            are held, or of upstream's.
     """
-    known = {configuration.name: configuration for configuration in configurations()}
+    there = package_names() if held is None else list(held)
+    every = configurations([*package_names(), *there])
+    known = {configuration.name: configuration for configuration in every}
     for package in PACKAGES:
         for stem in package.stems:
             for suffix in ("", *(f"_{partition}" for partition in PARTITIONS)):
@@ -181,4 +186,5 @@ def configuration_named(name: str) -> Configuration:
     try:
         return known[name]
     except KeyError:
-        raise UnknownName.of("configuration", name, [c.name for c in configurations()]) from None
+        valid = [configuration.name for configuration in configurations(there)]
+        raise UnknownName.of("configuration", name, valid) from None
