@@ -6,13 +6,15 @@ import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from conversion.sample import SampleOptions, write_sample
+from tests import inline
+from tests.inline import check
 
 REAL = Path(__file__).resolve().parent.parent.parent / "shared" / "real"
 
@@ -89,14 +91,22 @@ def run() -> Run:
             check=False,
             timeout=300,
         )
-        assert done.returncode == status, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        if status in {1, 2} and not done.stderr.startswith("usage:"):
-            errors = [line for line in done.stderr.splitlines() if line.startswith("bioscan5m: ")]
-            assert len(errors) <= 1
-        return done
+        return check(done, status)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def call() -> Run:
+    """``bioscan5m`` in this process, where it is not the processes that are tested."""
+    return inline.call
+
+
+@pytest.fixture
+def no_processes() -> Iterator[None]:
+    """What a test does itself, it does in this process too."""
+    with inline.without_processes():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""Bad input through the command line: one clear line, the right status, nothing half-written."""
+"""Bad input through the command line: one clear line, the right status, nothing half-written.
+
+What is found in a worker process, and what a full disk does to it, is tried with processes.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,10 @@ def copy(small_release: Path, tmp_path: Path) -> Path:
     return root
 
 
-def refused(run: Run, root: Path, *options: str, status: int = 1) -> str:
+def refused(call: Run, root: Path, *options: str, status: int = 1) -> str:
     """Convert, expect an error, and return its line."""
     output = root.parent / "out"
-    done = run("convert", root, "--output", output, *options, status=status)
+    done = call("convert", root, "--output", output, *options, status=status)
     # Shards that were finished before a flawed image was met are kept for the next run; nothing
     # says that they are a dataset, and nothing is half-written.
     left = [path.relative_to(output) for path in output.rglob("*") if path.is_file()]
@@ -68,16 +71,16 @@ def first_image(path: Path) -> str:
         return next(name for name in archive.namelist() if name.endswith(".jpg"))
 
 
-def test_no_release(tmp_path: Path, run: Run) -> None:
+def test_no_release(tmp_path: Path, call: Run) -> None:
     (tmp_path / "empty").mkdir()
-    assert "no images of BIOSCAN-5M" in refused(run, tmp_path / "empty")
-    assert "does not exist" in refused(run, tmp_path / "absent")
+    assert "no images of BIOSCAN-5M" in refused(call, tmp_path / "empty")
+    assert "does not exist" in refused(call, tmp_path / "absent")
 
 
-def test_no_metadata(copy: Path, run: Run) -> None:
+def test_no_metadata(copy: Path, call: Run) -> None:
     for path in copy.glob("*metadata*"):
         path.unlink()
-    assert "no metadata in this folder" in refused(run, copy)
+    assert "no metadata in this folder" in refused(call, copy)
 
 
 @pytest.mark.parametrize(
@@ -85,69 +88,71 @@ def test_no_metadata(copy: Path, run: Run) -> None:
     [("--package=croped_256", "cropped_256", "original_full"), ("--split=vall", "val", "unseen")],
 )
 def test_a_wrong_name_lists_the_valid_ones(
-    option: str, nearest: str, listed: str, copy: Path, run: Run
+    option: str, nearest: str, listed: str, copy: Path, call: Run
 ) -> None:
-    line = refused(run, copy, option, status=2)
+    line = refused(call, copy, option, status=2)
     assert f"did you mean '{nearest}'?" in line
     assert listed in line
 
 
-def test_a_wrong_format_is_wrong_usage(copy: Path, run: Run) -> None:
-    assert "valid names: parquet, arrow, webdataset" in refused(run, copy, "--format=csv", status=2)
+def test_a_wrong_format_is_wrong_usage(copy: Path, call: Run) -> None:
+    assert "valid names: parquet, arrow, webdataset" in refused(
+        call, copy, "--format=csv", status=2
+    )
 
 
-def test_a_package_or_split_that_is_not_there(copy: Path, run: Run) -> None:
-    assert "there are no images of cropped " in refused(run, copy, "--package=cropped")
+def test_a_package_or_split_that_is_not_there(copy: Path, call: Run) -> None:
+    assert "there are no images of cropped " in refused(call, copy, "--package=cropped")
     (copy / EVAL).unlink()
-    assert "there are no images of cropped_256 for val" in refused(run, copy, "--split=val")
+    assert "there are no images of cropped_256 for val" in refused(call, copy, "--split=val")
 
 
-def test_a_truncated_zip(copy: Path, run: Run) -> None:
+def test_a_truncated_zip(copy: Path, call: Run) -> None:
     data = (copy / EVAL).read_bytes()
     for kept in (len(data) // 2, len(data) - 10, 30):
         (copy / EVAL).write_bytes(data[:kept])
-        line = refused(run, copy)
+        line = refused(call, copy)
         assert EVAL in line
         assert "truncated" in line
 
 
-def test_not_a_zip(copy: Path, run: Run) -> None:
+def test_not_a_zip(copy: Path, call: Run) -> None:
     (copy / EVAL).write_bytes(b"<html>404</html>" * 100)
-    assert re.search(rf"{EVAL}: is not a zip archive", refused(run, copy))
+    assert re.search(rf"{EVAL}: is not a zip archive", refused(call, copy))
 
 
-def test_an_encrypted_zip(copy: Path, run: Run) -> None:
+def test_an_encrypted_zip(copy: Path, call: Run) -> None:
     name = first_image(copy / EVAL)
     data = bytearray((copy / EVAL).read_bytes())
     at = data.rfind(b"PK\x01\x02", 0, data.rfind(name.encode()))
     data[at + 8] |= 1
     (copy / EVAL).write_bytes(data)
-    line = refused(run, copy)
+    line = refused(call, copy)
     assert "is encrypted" in line
     assert name in line
 
 
-def test_a_column_too_few_or_too_many(copy: Path, run: Run) -> None:
+def test_a_column_too_few_or_too_many(copy: Path, call: Run) -> None:
     text = (copy / CSV).read_text("utf-8")
     edit_csv(copy, lambda lines: [lines[0].replace("dna_bin", "bin_uri"), *lines[1:]])
-    line = refused(run, copy)
+    line = refused(call, copy)
     assert "lacks 'dna_bin'" in line
     assert "unknown 'bin_uri'" in line
     (copy / CSV).write_text(text, "utf-8")
     edit_csv(copy, lambda lines: [f"{line},x" for line in lines])
-    assert "has the unknown 'x'" in refused(run, copy)
+    assert "has the unknown 'x'" in refused(call, copy)
 
 
-def test_a_broken_row_names_its_number(copy: Path, run: Run) -> None:
+def test_a_broken_row_names_its_number(copy: Path, call: Run) -> None:
     edit_csv(copy, lambda lines: [*lines[:4], "only,three,fields", *lines[4:]])
-    line = refused(run, copy)
+    line = refused(call, copy)
     assert f"{CSV}: row 5" in line
     assert "has 3 fields instead of 23" in line
 
 
-def test_a_duplicate_processid_names_both_rows(copy: Path, run: Run) -> None:
+def test_a_duplicate_processid_names_both_rows(copy: Path, call: Run) -> None:
     edit_csv(copy, lambda lines: [*lines, lines[3]])
-    line = refused(run, copy)
+    line = refused(call, copy)
     assert "row 82" in line
     assert "stands already in row 4" in line
 
@@ -169,7 +174,7 @@ def test_a_duplicate_processid_names_both_rows(copy: Path, run: Run) -> None:
     ],
 )
 def test_a_value_that_does_not_parse(
-    column: str, value: str, told: str, copy: Path, run: Run
+    column: str, value: str, told: str, copy: Path, call: Run
 ) -> None:
     def change(lines: list[str]) -> list[str]:
         index = lines[0].split(",").index(column)
@@ -180,19 +185,19 @@ def test_a_value_that_does_not_parse(
         return [*lines[:row], ",".join(fields), *lines[row + 1 :]]
 
     edit_csv(copy, change)
-    line = refused(run, copy)
+    line = refused(call, copy)
     assert told in line
     assert "row " in line
 
 
-def test_two_archives_with_different_bytes_for_one_image(copy: Path, run: Run) -> None:
+def test_two_archives_with_different_bytes_for_one_image(copy: Path, call: Run) -> None:
     name = first_image(copy / EVAL)
     shutil.copy(copy / EVAL, copy / "BIOSCAN_cropped_256_eval.zip")
     rewrite_zip(
         copy / "BIOSCAN_cropped_256_eval.zip",
         lambda member, data: (member, data + b"\xff\xd9" if member == name else data),
     )
-    line = refused(run, copy)
+    line = refused(call, copy)
     assert name in line
     assert EVAL in line
     assert "BIOSCAN_cropped_256_eval.zip" in line
@@ -219,49 +224,49 @@ def test_a_wrong_crc(copy: Path, run: Run) -> None:
     ],
 )
 def test_an_image_that_is_none(
-    spoil: Callable[[bytes], bytes], told: str, copy: Path, run: Run
+    spoil: Callable[[bytes], bytes], told: str, copy: Path, call: Run
 ) -> None:
     name = first_image(copy / EVAL)
     rewrite_zip(copy / EVAL, lambda n, data: (n, spoil(data) if n == name else data))
-    line = refused(run, copy)
+    line = refused(call, copy)
     assert told in line
     assert name in line
 
 
-def test_an_image_without_a_row_and_a_row_without_an_image(copy: Path, run: Run) -> None:
+def test_an_image_without_a_row_and_a_row_without_an_image(copy: Path, call: Run) -> None:
     name = first_image(copy / EVAL)
     processid = Path(name).stem
     rewrite_zip(copy / EVAL, lambda n, data: (n.replace(processid, "STRANGER-1"), data))
-    line = refused(run, copy)
+    line = refused(call, copy)
     assert f"1 specimens without an image ({processid})" in line
     assert "1 images without a specimen (STRANGER-1)" in line
-    inspected = run("inspect", copy, "--findings", copy.parent / "found.csv", status=1)
+    inspected = call("inspect", copy, "--findings", copy.parent / "found.csv", status=1)
     assert "1 missing-image" in inspected.stdout
     found = (copy.parent / "found.csv").read_text().splitlines()
     assert len(found) == 3
     assert any(f"cropped_256,{processid}," in row for row in found)
 
     output = copy.parent / "out"
-    done = run("convert", copy, "--output", output, "--on-error", "record")
+    done = call("convert", copy, "--output", output, "--on-error", "record")
     assert "rejects.parquet" in done.stdout
     manifest = json.loads((output / "manifest.json").read_text())
     assert manifest["rejects"] == {"missing-image": 1, "orphan-image": 1}
-    run("verify", output, "--release", copy)
+    call("verify", output, "--release", copy)
 
 
-def test_an_output_folder_that_is_not_ours(copy: Path, run: Run) -> None:
+def test_an_output_folder_that_is_not_ours(copy: Path, call: Run) -> None:
     output = copy.parent / "thesis"
     output.mkdir()
     (output / "chapter-1.txt").write_text("do not touch")
-    line = run("convert", copy, "--output", output, status=1).stderr
+    line = call("convert", copy, "--output", output, status=1).stderr
     assert "this program did not make it (it holds chapter-1.txt)" in line
     assert [path.name for path in output.iterdir()] == ["chapter-1.txt"]
 
 
-def test_an_output_folder_inside_the_release(copy: Path, run: Run) -> None:
+def test_an_output_folder_inside_the_release(copy: Path, call: Run) -> None:
     before = sorted(copy.rglob("*"))
     for output in (copy, copy / "bioscan-5m", copy.parent):
-        line = run("convert", copy, "--output", output, status=1).stderr
+        line = call("convert", copy, "--output", output, status=1).stderr
         assert "must not lie within each other" in line
     assert sorted(copy.rglob("*")) == before
 

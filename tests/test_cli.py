@@ -23,8 +23,8 @@ def test_help_lists_every_command(run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_a_command_has_an_example(command: str, run: Run) -> None:
-    text = run(command, "--help").stdout
+def test_help_of_a_command_has_an_example(command: str, call: Run) -> None:
+    text = call(command, "--help").stdout
     assert f"examples:\n  bioscan5m {command}" in text
 
 
@@ -39,8 +39,8 @@ def test_help_of_a_command_has_an_example(command: str, run: Run) -> None:
         ("sample", "x", "-n", "-3"),
     ],
 )
-def test_wrong_usage_is_status_2(words: tuple[str, ...], run: Run) -> None:
-    assert "usage: bioscan5m" in run(*words, status=2).stderr
+def test_wrong_usage_is_status_2(words: tuple[str, ...], call: Run) -> None:
+    assert "usage: bioscan5m" in call(*words, status=2).stderr
 
 
 def test_quiet_says_nothing_on_standard_error(
@@ -53,8 +53,8 @@ def test_quiet_says_nothing_on_standard_error(
     assert not any("\r" in line or "\x1b" in line for line in lines)
 
 
-def test_inspect_shows_what_is_there(small_release: Path, run: Run) -> None:
-    text = run("inspect", small_release).stdout
+def test_inspect_shows_what_is_there(small_release: Path, call: Run) -> None:
+    text = call("inspect", small_release).stdout
     assert "BIOSCAN_5M_cropped_256_eval.zip" in text
     assert "other_heldout" in text
     assert "Everything fits" in text

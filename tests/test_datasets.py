@@ -26,13 +26,13 @@ FORMATS = ("parquet", "arrow", "webdataset")
 
 
 @pytest.fixture(scope="session")
-def folders(release: Path, shared: Path, run: Run) -> dict[str, Path]:
+def folders(release: Path, shared: Path, call: Run) -> dict[str, Path]:
     """One package in each format, in several shards."""
 
     def make(form: str) -> Path:
         return make_once(
             shared / f"bioscan-5m-{form}",
-            lambda root: run(
+            lambda root: call(
                 *("convert", release, "--output", root, "--package", "cropped_256"),
                 *("--format", form, "--shard-size", "3MB", "--quiet"),
             ),
@@ -210,13 +210,13 @@ def test_duckdb_polars_and_pandas_read_the_files(
     assert pd.concat(pd.read_parquet(path) for path in files)["processid"].tolist() == names
 
 
-def test_a_column_that_is_null_at_first_loads_from_tar_shards(tmp_path: Path, run: Run) -> None:
+def test_a_column_that_is_null_at_first_loads_from_tar_shards(tmp_path: Path, call: Run) -> None:
     write_sample(
         SampleOptions(
             tmp_path / "release", 2600, seed=7, packages=("cropped_256",), distinct=3, tiny=True
         )
     )
-    run(
+    call(
         *("convert", tmp_path / "release", "--output", tmp_path / "out"),
         *("--format", "webdataset", "--quiet"),
     )

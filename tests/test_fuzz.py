@@ -59,6 +59,7 @@ def error_line(text: str) -> str:
     return line
 
 
+@pytest.mark.usefixtures("no_processes")
 def test_damaged_zips(release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "out"
     words = convert_words(release, output)
@@ -138,27 +139,27 @@ def test_damaged_text_is_read_as_python_reads_it_or_not_at_all(form: Form, tmp_p
     assert refused > FLIPS_OF_TEXT // 8
 
 
-def test_a_release_of_noise(tmp_path: Path, run: Run) -> None:
+def test_a_release_of_noise(tmp_path: Path, call: Run) -> None:
     choose = random.Random(9)
     release = tmp_path / "release"
     release.mkdir()
     for name in (TRAIN, f"{METADATA}.csv", f"{METADATA}.jsonld", "BIOSCAN_5M_metadata.zip"):
         (release / name).write_bytes(choose.randbytes(3000))
-    error_line(run("convert", release, "--output", tmp_path / "out", status=1).stderr)
+    error_line(call("convert", release, "--output", tmp_path / "out", status=1).stderr)
     (release / f"{METADATA}.csv").unlink()
-    error_line(run("inspect", release, status=1).stderr)
+    error_line(call("inspect", release, status=1).stderr)
     (release / f"{METADATA}.jsonld").unlink()
-    error_line(run("inspect", release, status=1).stderr)
+    error_line(call("inspect", release, status=1).stderr)
     assert not (tmp_path / "out").exists()
 
 
-def test_damaged_shards_are_no_traceback(release: Path, tmp_path: Path, run: Run) -> None:
+def test_damaged_shards_are_no_traceback(release: Path, tmp_path: Path, call: Run) -> None:
     output = tmp_path / "out"
-    run(*convert_words(release, output))
+    call(*convert_words(release, output))
     choose = random.Random(4)
     shard = next((output / "cropped_256").glob("train-*"))
     for path in (shard, output / "manifest.json", output / "README.md"):
         path.write_bytes(flip(path.read_bytes(), choose, 3))
-        done = run("verify", output, status=1)
+        done = call("verify", output, status=1)
         error_line(done.stderr)
     assert pq.read_schema(next((output / "cropped_256").glob("validation-*"))).names

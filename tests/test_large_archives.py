@@ -30,7 +30,7 @@ def jpeg(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def test_more_than_65535_members(tmp_path: Path, run: Run) -> None:
+def test_more_than_65535_members(tmp_path: Path, call: Run) -> None:
     root = tmp_path / "release"
     root.mkdir()
     names = [f"LARGE{number:06}-26" for number in range(66_000)]
@@ -41,13 +41,13 @@ def test_more_than_65535_members(tmp_path: Path, run: Run) -> None:
             member = zipfile.ZipInfo(f"bioscan5m/images/cropped_256/train/{chunk}/{name}.jpg")
             archive.writestr(member, image)
     write_metadata(root, names, "train")
-    run("convert", root, "--output", tmp_path / "out", "--quiet")
+    call("convert", root, "--output", tmp_path / "out", "--quiet")
     found = pq.read_table(tmp_path / "out" / "cropped_256", columns=["processid"])
     by_digest = sorted(names, key=lambda name: hashlib.md5(name.encode()).digest())
     assert found["processid"].to_pylist() == by_digest
 
 
-def test_an_archive_of_more_than_4_gb(tmp_path: Path, run: Run) -> None:
+def test_an_archive_of_more_than_4_gb(tmp_path: Path, call: Run) -> None:
     root = tmp_path / "release"
     root.mkdir()
     path = root / "BIOSCAN_5M_cropped_256_eval.zip"
@@ -66,7 +66,7 @@ def test_an_archive_of_more_than_4_gb(tmp_path: Path, run: Run) -> None:
         with LocalFile(path) as source:
             offsets = [offset for b in read_directory(source) for offset in b["offset"].to_pylist()]
         assert max(offsets) > 4_294_967_296
-        run("convert", root, "--output", tmp_path / "out", "--quiet")
+        call("convert", root, "--output", tmp_path / "out", "--quiet")
     finally:
         path.unlink()
     found = pq.read_table(tmp_path / "out" / "cropped_256")
@@ -82,7 +82,7 @@ def _leap(archive: zipfile.ZipFile, offset: int) -> None:
 
 
 @pytest.mark.parametrize("members", [0, 1])
-def test_archives_of_hardly_anything(members: int, tmp_path: Path, run: Run) -> None:
+def test_archives_of_hardly_anything(members: int, tmp_path: Path, call: Run) -> None:
     root = tmp_path / "release"
     root.mkdir()
     with zipfile.ZipFile(root / "BIOSCAN_5M_cropped_256_eval.zip", "w") as archive:
@@ -91,4 +91,4 @@ def test_archives_of_hardly_anything(members: int, tmp_path: Path, run: Run) -> 
                 f"bioscan5m/images/cropped_256/val/ONE{number}.jpg", jpeg(tmp_path / "one.jpg")
             )
     write_metadata(root, [f"ONE{number}" for number in range(members)], "val")
-    run("convert", root, "--output", tmp_path / "out", "--quiet", status=0 if members else 1)
+    call("convert", root, "--output", tmp_path / "out", "--quiet", status=0 if members else 1)

@@ -52,7 +52,7 @@ def test_the_table_lists_every_configuration() -> None:
         assert f"`{split.published}`" in README
 
 
-def test_every_command_shown_exists(run: Run) -> None:
-    known = run("--help").stdout
+def test_every_command_shown_exists(call: Run) -> None:
+    known = call("--help").stdout
     for name in re.findall(r"^bioscan5m ([a-z]+)", README, re.MULTILINE):
         assert f"    {name} " in known

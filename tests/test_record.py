@@ -46,17 +46,17 @@ def convert_words(release: Path, output: Path) -> list[str]:
     return ["convert", str(release), "--output", str(output), "--workers", "1", "--quiet"]
 
 
-def convert(root: Path, run: Run, *words: str) -> tuple[list[dict[str, Any]], str]:
+def convert(root: Path, call: Run, *words: str) -> tuple[list[dict[str, Any]], str]:
     """Convert with and without recording; returns what was recorded, and the summary."""
     output = root.parent / "out"
     command = ("convert", root, "--output", output, *words)
-    refused = run(*command, status=1)
+    refused = call(*command, status=1)
     assert refused.stderr.splitlines()[-1].startswith("bioscan5m: error: ")
     if output.exists():
         # What the attempt that stopped has finished stays, noted or not, and nothing half-written.
         assert list(output.glob("cropped_256/*-of-*.parquet"))
         assert not [*output.rglob("*.partial"), *output.glob("manifest.json")]
-    done = run(*command, "--on-error", "record")
+    done = call(*command, "--on-error", "record")
     rejects = pq.read_table(output / "rejects.parquet").to_pylist()
     manifest = read_manifest(output)
     counted = Counter(reject["reason"] for reject in rejects)
@@ -65,9 +65,9 @@ def convert(root: Path, run: Run, *words: str) -> tuple[list[dict[str, Any]], st
     for reason, count in counted.items():
         assert f"| {reason} | {count} |" in card
         assert reason in done.stdout
-    run("verify", output, "--release", root, "--workers=1")
+    call("verify", output, "--release", root, "--workers=1")
     # It is not forgotten that something was left out.
-    assert run(*command, status=1).stderr.splitlines()[-1].startswith("bioscan5m: error: ")
+    assert call(*command, status=1).stderr.splitlines()[-1].startswith("bioscan5m: error: ")
     return rejects, done.stdout
 
 
@@ -95,10 +95,10 @@ FLAWED = {
 
 
 @pytest.mark.parametrize(("name", "case"), FLAWED.items(), ids=FLAWED)
-def test_a_flawed_image(name: str, case: tuple[Entry, str], tmp_path: Path, run: Run) -> None:
+def test_a_flawed_image(name: str, case: tuple[Entry, str], tmp_path: Path, call: Run) -> None:
     flawed, detail = case
     root = write(tmp_path / "release", GOOD, [*IMAGES[:3], flawed, *IMAGES[4:]])
-    [reject], _ = convert(root, run)
+    [reject], _ = convert(root, call)
     assert detail in reject.pop("detail")
     assert reject == {
         "package": "cropped_256",
@@ -114,10 +114,10 @@ def test_a_flawed_image(name: str, case: tuple[Entry, str], tmp_path: Path, run:
     assert specimens(tmp_path / "out", "train") == [f"P{n}-23" for n in (0, 1, 2, 4, 5)]
 
 
-def test_images_and_rows_that_do_not_belong_together(tmp_path: Path, run: Run) -> None:
+def test_images_and_rows_that_do_not_belong_together(tmp_path: Path, call: Run) -> None:
     images = [*IMAGES[:2], *IMAGES[3:], member(50), member(91), member(7, name=b"elsewhere/P7.jpg")]
     root = write(tmp_path / "release", GOOD, images)
-    rejects, _ = convert(root, run)
+    rejects, _ = convert(root, call)
     rows = {(r["reason"], r["processid"], r["split"], r["archive"], r["member"]) for r in rejects}
     assert rows == {
         ("missing-image", "P2-23", "train", None, None),
@@ -134,7 +134,7 @@ def test_images_and_rows_that_do_not_belong_together(tmp_path: Path, run: Run) -
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonld"])
-def test_flawed_rows(form: str, tmp_path: Path, run: Run) -> None:
+def test_flawed_rows(form: str, tmp_path: Path, call: Run) -> None:
     rows = [
         *GOOD,
         plain(10, coord_lat="north"),
@@ -148,7 +148,7 @@ def test_flawed_rows(form: str, tmp_path: Path, run: Run) -> None:
     if form == "csv":
         path = root / f"{METADATA}.csv"
         path.write_bytes(path.read_bytes() + b"one,two,three\n")
-    rejects, _ = convert(root, run)
+    rejects, _ = convert(root, call)
     first = 2 if form == "csv" else 1
     found = {(r["reason"], r["processid"], r["split"]): r["detail"] for r in rejects}
     wanted: dict[tuple[str, str | None, str | None], str] = {
@@ -169,7 +169,7 @@ def test_flawed_rows(form: str, tmp_path: Path, run: Run) -> None:
     assert specimens(tmp_path / "out", "train") == [f"P{n}-23" for n in range(6)]
 
 
-def test_images_that_conflict(tmp_path: Path, run: Run) -> None:
+def test_images_that_conflict(tmp_path: Path, call: Run) -> None:
     root = write(tmp_path / "release", GOOD, [*IMAGES, member(60), member(92)])
     other = [
         member(1, data=JPEG),  # another image of a specimen
@@ -178,7 +178,7 @@ def test_images_that_conflict(tmp_path: Path, run: Run) -> None:
         member(92, data=JPEG),  # another image in a split that its specimen is not of
     ]
     (root / "BIOSCAN_cropped_256_train.zip").write_bytes(bytes(Zip(tuple(other))))
-    rejects, _ = convert(root, run)
+    rejects, _ = convert(root, call)
     rows = sorted((r["reason"], r["processid"]) for r in rejects)
     assert rows == [
         ("conflicting-images", "P1-23"),
@@ -189,7 +189,7 @@ def test_images_that_conflict(tmp_path: Path, run: Run) -> None:
     assert specimens(tmp_path / "out", "val") == ["P90-23", "P91-23", "P92-23"]
 
 
-def test_plain_files_that_are_flawed(tmp_path: Path, run: Run) -> None:
+def test_plain_files_that_are_flawed(tmp_path: Path, call: Run) -> None:
     root = write(tmp_path / "release", GOOD, IMAGES)
     (root / TRAIN).unlink()
     folder = root / PLACE
@@ -204,7 +204,7 @@ def test_plain_files_that_are_flawed(tmp_path: Path, run: Run) -> None:
     (folder / "P3-23.jpg").symlink_to(tmp_path / "nowhere")
     (folder / "P4-23.jpg").unlink()
     (folder / "P4-23.jpg").symlink_to("/dev/zero")
-    rejects, _ = convert(root, run)
+    rejects, _ = convert(root, call)
     assert sorted((r["reason"], r["processid"] or r["member"][-9:]) for r in rejects) == [
         ("empty", "P0-23"),
         ("misplaced-image", "P3-23.jpg"),
@@ -217,9 +217,9 @@ def test_plain_files_that_are_flawed(tmp_path: Path, run: Run) -> None:
     assert specimens(tmp_path / "out", "train") == ["P5-23"]
 
 
-def test_a_split_of_which_nothing_is_left(tmp_path: Path, run: Run) -> None:
+def test_a_split_of_which_nothing_is_left(tmp_path: Path, call: Run) -> None:
     root = write(tmp_path / "release", GOOD, [replace(image, crc=1) for image in IMAGES])
-    rejects, _ = convert(root, run)
+    rejects, _ = convert(root, call)
     assert len(rejects) == 6
     manifest = read_manifest(tmp_path / "out")
     assert list(manifest.splits["cropped_256"]) == ["validation"]
@@ -242,7 +242,7 @@ def test_specimens_in_are_specimens_out_and_rejects(tmp_path: Path, run: Run) ->
     assert specimens(tmp_path / "out", "train") == sorted(f"P{n}-23" for n in range(38) if n % 3)
 
 
-def test_text_that_would_break_yaml_or_markdown_stays_text(tmp_path: Path, run: Run) -> None:
+def test_text_that_would_break_yaml_or_markdown_stays_text(tmp_path: Path, call: Run) -> None:
     odd = [
         "---\nconfigs: []\n---",
         "| a | b |",
@@ -254,25 +254,25 @@ def test_text_that_would_break_yaml_or_markdown_stays_text(tmp_path: Path, run: 
     ]
     rows = [plain(n, **dict.fromkeys(NAMES[1:14], text)) for n, text in enumerate(odd)]
     root = write(tmp_path / "release", rows, [member(n) for n in range(len(odd))])
-    run("convert", root, "--output", tmp_path / "out")
-    run("verify", tmp_path / "out", "--release", root)
+    call("convert", root, "--output", tmp_path / "out")
+    call("verify", tmp_path / "out", "--release", root)
     card = (tmp_path / "out" / "README.md").read_text("utf-8")
     assert not any(text in card for text in odd[2:4])
     table = pq.read_table(next((tmp_path / "out" / "metadata").glob("train-*")))
     assert sorted(table["taxon"].to_pylist()) == sorted(odd)
 
 
-def test_names_that_lead_out_of_the_folder_lead_nowhere(tmp_path: Path, run: Run) -> None:
+def test_names_that_lead_out_of_the_folder_lead_nowhere(tmp_path: Path, call: Run) -> None:
     names = [b"../../../../tmp/evil.jpg", b"/etc/evil.jpg", b"..\\evil.jpg", b"C:/evil.jpg"]
     root = write(tmp_path / "release", GOOD, [*IMAGES, *(member(9, name=name) for name in names)])
-    rejects, _ = convert(root, run)
+    rejects, _ = convert(root, call)
     assert {r["member"] for r in rejects} == {name.decode() for name in names}
     assert {path.name for path in tmp_path.iterdir()} == {"release", "out"}
 
 
-def test_an_error_cannot_paint_on_the_terminal(tmp_path: Path, run: Run) -> None:
+def test_an_error_cannot_paint_on_the_terminal(tmp_path: Path, call: Run) -> None:
     root = write(tmp_path / "release", GOOD, [*IMAGES, member(9, name=b"\x1b[2Jx\n\x07.jpg")])
-    error = run("convert", root, "--output", tmp_path / "out", status=1).stderr
+    error = call("convert", root, "--output", tmp_path / "out", status=1).stderr
     assert "\x1b" not in error
     assert "\x07" not in error
     assert "\\x1b[2Jx" in error

@@ -21,6 +21,8 @@ from conversion.verify import VerifyOptions, verify
 from tests.conftest import Run, make_once
 from tests.processes import RELEASE_CSV
 
+pytestmark = pytest.mark.usefixtures("no_processes")
+
 BITS = 30
 FORMATS = ("parquet", "arrow", "webdataset")
 
@@ -42,13 +44,13 @@ def source(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def originals(source: Path, shared: Path, run: Run) -> dict[str, Path]:
+def originals(source: Path, shared: Path, call: Run) -> dict[str, Path]:
     """A folder of each format."""
     words = ("--on-error", "record", "--shard-size", "60kB", "--quiet", "--format")
     return {
         name: make_once(
             shared / f"verified-{name}",
-            lambda root, name=name: run("convert", source, "--output", root, *words, name),  # type: ignore[misc]
+            lambda root, name=name: call("convert", source, "--output", root, *words, name),  # type: ignore[misc]
         )
         for name in FORMATS
     }
@@ -292,7 +294,7 @@ def test_another_image_in_the_release_is_told_of(
         assert f"the image of {Path(images[2]).stem} is not the release's" in line
 
 
-def test_an_image_that_cannot_be_decoded_is_found(source: Path, tmp_path: Path, run: Run) -> None:
+def test_an_image_that_cannot_be_decoded_is_found(source: Path, tmp_path: Path, call: Run) -> None:
     release = Path(shutil.copytree(source, tmp_path / "release"))
     path = release / "BIOSCAN_5M_cropped_256_train.zip"
     with zipfile.ZipFile(path) as archive:
@@ -310,7 +312,7 @@ def test_an_image_that_cannot_be_decoded_is_found(source: Path, tmp_path: Path, 
             archive.writestr(name, data)
     for form in FORMATS:
         output = tmp_path / form
-        run(
+        call(
             "convert", release, "--output", output, "--on-error=record", "--format", form, "--quiet"
         )
         assert findings(output) == []

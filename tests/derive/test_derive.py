@@ -36,12 +36,12 @@ def originals(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def derived(originals: Path, shared: Path, run: Run) -> Path:
+def derived(originals: Path, shared: Path, call: Run) -> Path:
     def make(root: Path) -> None:
         words = ("convert", originals, "--output", root, "--derive")
-        run(*words, *("--package", "cropped_256", "--package", "original_256"))
-        run(*words, "--package", "cropped")
-        run(*words, "--package", "cropped", "--short-side", "64")
+        call(*words, *("--package", "cropped_256", "--package", "original_256"))
+        call(*words, "--package", "cropped")
+        call(*words, "--package", "cropped", "--short-side", "64")
 
     return make_once(shared / "derived", make)
 
@@ -104,8 +104,8 @@ def test_datasets_loads_them_by_name(derived: Path) -> None:
     assert min(rows[0]["image"].size) == 64
 
 
-def test_verify_makes_them_again(originals: Path, derived: Path, run: Run) -> None:
-    done = run("verify", derived, "--release", originals, "--images")
+def test_verify_makes_them_again(originals: Path, derived: Path, call: Run) -> None:
+    done = call("verify", derived, "--release", originals, "--images")
     assert "all as the manifest says" in done.stdout
 
 
@@ -130,14 +130,14 @@ def test_they_are_marked(derived: Path) -> None:
 def test_the_same_again_with_another_number_of_workers(
     originals: Path, derived: Path, tmp_path: Path, run: Run
 ) -> None:
-    words = ("convert", originals, "--package", "cropped_256", "--derive", "--workers", "1")
+    words = ("convert", originals, "--package", "cropped_256", "--derive", "--workers", "2")
     run(*words, "--output", tmp_path / "out")
     assert images(tmp_path / "out", "cropped_256") == images(derived, "cropped_256")
     again = run(*words, "--output", tmp_path / "out")
     assert "0 shards made" in again.stdout
 
 
-def test_from_crops_alone(derived: Path, originals: Path, tmp_path: Path, run: Run) -> None:
+def test_from_crops_alone(derived: Path, originals: Path, tmp_path: Path, call: Run) -> None:
     """A release of crops only, without boxes, as a user who never had the originals has it."""
     release = tmp_path / "release"
     with zipfile.ZipFile(_zip(release, "BIOSCAN_5M_cropped.01.zip"), "w") as archive:
@@ -148,7 +148,7 @@ def test_from_crops_alone(derived: Path, originals: Path, tmp_path: Path, run: R
     for path in originals.rglob("*metadata*.csv"):
         shutil.copy(path, release)
     words = ("convert", release, "--output", tmp_path / "out", "--package", "cropped_256")
-    run(*words, "--derive")
+    call(*words, "--derive")
     made, expected = images(tmp_path / "out", "cropped_256"), images(derived, "cropped_256")
     assert {k: Image.open(io.BytesIO(v)).size for k, v in made.items()} == {
         k: Image.open(io.BytesIO(v)).size for k, v in expected.items()
@@ -156,7 +156,7 @@ def test_from_crops_alone(derived: Path, originals: Path, tmp_path: Path, run: R
     # One recipe is not mixed with another, whatever is asked for.
     shutil.copytree(derived, tmp_path / "other")
     words = ("convert", release, "--output", tmp_path / "other", "--package", "cropped_256")
-    done = run(*words, "--derive", "--restart", status=1)
+    done = call(*words, "--derive", "--restart", status=1)
     assert "would be mixed with" in done.stderr
 
 
@@ -166,13 +166,13 @@ def _zip(release: Path, name: str) -> Path:
 
 
 def test_upstreams_own_are_not_mixed_with_derived_ones(
-    small_release: Path, derived: Path, tmp_path: Path, run: Run
+    small_release: Path, derived: Path, tmp_path: Path, call: Run
 ) -> None:
     words = ("convert", small_release, "--output", tmp_path / "out", "--package", "cropped_256")
-    assert "upstream's own cropped_256" in run(*words, "--derive", status=2).stderr
+    assert "upstream's own cropped_256" in call(*words, "--derive", status=2).stderr
     shutil.copytree(derived, tmp_path / "copy")
     words = ("convert", small_release, "--output", tmp_path / "copy", "--package", "cropped_256")
-    done = run(*words, "--restart", status=1)
+    done = call(*words, "--restart", status=1)
     assert "is made from original_full" in done.stderr
     assert "choose another --output" in done.stderr
 
@@ -189,9 +189,9 @@ def test_upstreams_own_are_not_mixed_with_derived_ones(
     ],
 )
 def test_wrong_usage(
-    originals: Path, tmp_path: Path, run: Run, words: tuple[str, ...], status: int, told: str
+    originals: Path, tmp_path: Path, call: Run, words: tuple[str, ...], status: int, told: str
 ) -> None:
-    done = run("convert", originals, "--output", tmp_path / "out", *words, status=status)
+    done = call("convert", originals, "--output", tmp_path / "out", *words, status=status)
     assert told in done.stderr
     assert not (tmp_path / "out").exists()
 
@@ -230,18 +230,18 @@ SPOILED = {0: "other-size", 1: "bad-box", 2: "bad-box", 3: "box-mismatch"} | dic
 )
 
 
-def test_flawed_boxes_are_recorded_one_by_one(originals: Path, tmp_path: Path, run: Run) -> None:
+def test_flawed_boxes_are_recorded_one_by_one(originals: Path, tmp_path: Path, call: Run) -> None:
     names = list(boxes(originals))
     release, _ = with_boxes(originals, tmp_path / "release", spoil)
     words = ("convert", release, "--output", tmp_path / "out", "--package", "cropped_256")
-    run(*words, "--derive", "--on-error", "record")
+    call(*words, "--derive", "--on-error", "record")
     rejects = pq.read_table(tmp_path / "out" / "rejects.parquet").to_pylist()
     expected = {names[number]: reason for number, reason in SPOILED.items()}
     expected[names[8]] = "missing-box"
     assert {row["processid"]: row["reason"] for row in rejects} == expected
     assert {row["package"] for row in rejects} == {"cropped_256"}
     assert set(images(tmp_path / "out", "cropped_256")) == set(names) - set(expected)
-    done = run("verify", tmp_path / "out", "--release", release)
+    done = call("verify", tmp_path / "out", "--release", release)
     assert "all as the manifest says" in done.stdout
 
 
@@ -261,21 +261,23 @@ def test_flawed_boxes_stop_a_strict_run(originals: Path, tmp_path: Path, run: Ru
     )
 
 
-def test_missing_boxes_are_told_before_the_start(originals: Path, tmp_path: Path, run: Run) -> None:
+def test_missing_boxes_are_told_before_the_start(
+    originals: Path, tmp_path: Path, call: Run
+) -> None:
     release, _ = with_boxes(originals, tmp_path / "release", lambda _: None)
     words = ("convert", release, "--output", tmp_path / "out", "--package", "cropped", "--derive")
     text = (release / BBOX).read_text().splitlines(keepends=True)
     (release / BBOX).write_text("".join([text[0], *text[10:]]))
-    assert "9 specimens have no bounding box" in run(*words, status=1).stderr
+    assert "9 specimens have no bounding box" in call(*words, status=1).stderr
     (release / BBOX).write_text("processid\tx\n")
-    assert "its columns are processid, x" in run(*words, status=1).stderr
+    assert "its columns are processid, x" in call(*words, status=1).stderr
     (release / BBOX).write_text(text[0] + "a\tb\tc\n")
-    assert "bbox.tsv: cannot be read" in run(*words, status=1).stderr
+    assert "bbox.tsv: cannot be read" in call(*words, status=1).stderr
     (release / BBOX).unlink()
-    assert "needs the bounding boxes" in run(*words, status=1).stderr
+    assert "needs the bounding boxes" in call(*words, status=1).stderr
 
 
-def test_a_corrupt_original(originals: Path, tmp_path: Path, run: Run) -> None:
+def test_a_corrupt_original(originals: Path, tmp_path: Path, call: Run) -> None:
     release = tmp_path / "release"
     shutil.copytree(originals, release)
     path = min(release.rglob("*.zip"))
@@ -290,8 +292,8 @@ def test_a_corrupt_original(originals: Path, tmp_path: Path, run: Run) -> None:
         for name, content in members.items():
             archive.writestr(name, content)
     words = ("convert", release, "--output", tmp_path / "out", "--package", "original_256")
-    done = run(*words, "--derive", status=1)
+    done = call(*words, "--derive", status=1)
     assert "the image cannot be decoded" in done.stderr
-    run(*words, "--derive", "--on-error", "record")
+    call(*words, "--derive", "--on-error", "record")
     (reject,) = pq.read_table(tmp_path / "out" / "rejects.parquet").to_pylist()
     assert (reject["reason"], reject["processid"]) == ("undecodable", Path(victim).stem)

@@ -17,6 +17,7 @@ from conversion.manifest import read_manifest
 from conversion.presentation import present
 from tests.conftest import make_once
 from tests.hub.stand_in import HubStandIn, serve_hub
+from tests.inline import without_processes
 
 NAME = "user/bioscan-5m"
 
@@ -44,7 +45,8 @@ def converted(small_release: Path, shared: Path) -> Path:
         options = ConvertOptions(
             small_release, root / NAME, 2, packages=("cropped_256",), shard_bytes=100_000
         )
-        summary = convert(options, Quiet())
+        with without_processes():
+            summary = convert(options, Quiet())
         # Under the name that tests publish it by, so that publishing changes nothing in it.
         present(options.output, NAME)
         return summary

@@ -56,7 +56,7 @@ def test_the_profile_counts_what_is_there(converted: Path) -> None:
     assert found.located == frame["coord-lat"].notna().sum()
 
 
-def test_made_anew_it_is_the_same(converted: Path, tmp_path: Path, run: Run) -> None:
+def test_made_anew_it_is_the_same(converted: Path, tmp_path: Path, call: Run) -> None:
     folder = tmp_path / "bioscan-5m"
     shutil.copytree(converted, folder)
     before = {
@@ -64,7 +64,7 @@ def test_made_anew_it_is_the_same(converted: Path, tmp_path: Path, run: Run) -> 
     }
     for path in (folder / "assets").iterdir():
         path.unlink()
-    run("card", folder)
+    call("card", folder)
     after = {p: p.read_bytes() for p in folder.rglob("*") if p.suffix != ".parquet" and p.is_file()}
     assert after == before
     assert set(card.PICTURES) < set(read_manifest(folder).extras)
@@ -73,21 +73,21 @@ def test_made_anew_it_is_the_same(converted: Path, tmp_path: Path, run: Run) -> 
     assert [f for f in verify(VerifyOptions(folder, 1))[1] if card.SITES in f]
 
 
-def test_a_name_goes_into_card_and_notebook(converted: Path, tmp_path: Path, run: Run) -> None:
+def test_a_name_goes_into_card_and_notebook(converted: Path, tmp_path: Path, call: Run) -> None:
     folder = tmp_path / "bioscan-5m"
     shutil.copytree(converted, folder)
-    run("card", folder, "--name", "user/insects")
+    call("card", folder, "--name", "user/insects")
     assert 'load_dataset("user/insects", "cropped_256"' in (folder / "README.md").read_text()
     assert "user/insects" in (folder / "quickstart.ipynb").read_text()
-    run("card", folder)
+    call("card", folder)
     assert read_manifest(folder).name == "user/insects"
-    run("card", folder, "--name", "insects", status=2)
+    call("card", folder, "--name", "insects", status=2)
 
 
 @pytest.mark.parametrize("form", ["arrow", "webdataset"])
-def test_every_format_has_one(form: str, small_release: Path, tmp_path: Path, run: Run) -> None:
+def test_every_format_has_one(form: str, small_release: Path, tmp_path: Path, call: Run) -> None:
     folder = tmp_path / "bioscan-5m"
-    run("convert", small_release, "--output", folder, "--format", form, "--package", "cropped_256")
+    call("convert", small_release, "--output", folder, "--format", form, "--package", "cropped_256")
     assert set(card.PICTURES) < set(read_manifest(folder).extras)
     assert verify(VerifyOptions(folder, 1))[1] == []
     found = profile(stored_metadata(folder, read_manifest(folder)))

@@ -15,6 +15,7 @@ from conversion.manifest import MANIFEST_NAME, read_manifest
 from tests.hub.conftest import NAME, Client, Quiet, large_bytes, shards_of
 from tests.hub.repository import Blob, Repository
 from tests.hub.stand_in import Fault, HubStandIn
+from tests.inline import without_processes
 
 
 def publish(client: Client, folder: Path, *options: str, token: str | None = "hf_writer") -> str:
@@ -109,7 +110,8 @@ def test_new_shards_replace_the_old_in_one_commit(
 ) -> None:
     publish(client, converted)
     other = tmp_path / "bioscan-5m"
-    convert(ConvertOptions(small_release, other, 1, packages=("cropped_256",)), Quiet())
+    with without_processes():
+        convert(ConvertOptions(small_release, other, 1, packages=("cropped_256",)), Quiet())
     gone = set(shards_of(converted)) - set(shards_of(other))
     assert gone
     assert f"{len(gone)} removed" in publish(client, other)

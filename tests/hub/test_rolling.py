@@ -14,6 +14,7 @@ from conversion.manifest import read_manifest
 from tests.hub.conftest import NAME, Client, Quiet
 from tests.hub.stand_in import Fault, HubStandIn
 from tests.hub.test_publish import LOADING, local_digests, publish, remote_digests
+from tests.inline import without_processes
 
 SHARD = 60_000
 
@@ -40,7 +41,8 @@ def without_publishing(
     options = ConvertOptions(
         release, folder, 2, packages=tuple(packages), shard_bytes=shard, name=NAME
     )
-    convert(options, Quiet())
+    with without_processes():
+        convert(options, Quiet())
     return folder
 
 

@@ -32,7 +32,7 @@ Rows = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def forms(shared: Path, small_release: Path, run: Run) -> Path:
+def forms(shared: Path, small_release: Path, call: Run) -> Path:
     """A folder that holds the release in every form, to be served as a whole."""
 
     def make(root: Path) -> None:
@@ -49,7 +49,7 @@ def forms(shared: Path, small_release: Path, run: Run) -> Path:
             )
             write_sample(options)
         for form in ("parquet", "arrow", "webdataset"):
-            run(
+            call(
                 "convert", small_release, "--output", root / form, "--format", form,
                 "--shard-size", "200kB", "--quiet",
             )  # fmt: skip

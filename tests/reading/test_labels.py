@@ -158,9 +158,9 @@ def test_many_values(tmp_path: Path) -> None:
     assert from_parquet(data, "dna_bin", "here").index("BOLD:0324410") == 324_410
 
 
-def test_the_converter_lists_its_vocabularies(converted: Path, release: Path, run: Any) -> None:
+def test_the_converter_lists_its_vocabularies(converted: Path, release: Path, call: Any) -> None:
     assert "vocabularies.parquet" in (converted / "manifest.json").read_text()
-    run("verify", converted)
+    call("verify", converted)
     rows = read_rows(release / CSV)
     assert labels(converted, "family").names == sorted(
         {str(row["family"]) for row in rows if row["family"] is not None}

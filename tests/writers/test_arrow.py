@@ -15,10 +15,10 @@ from tests.independent import read_release
 
 
 @pytest.fixture(scope="session")
-def folder(release: Path, shared: Path, run: Run) -> Path:
+def folder(release: Path, shared: Path, call: Run) -> Path:
     return make_once(
         shared / "arrow",
-        lambda root: run(
+        lambda root: call(
             *("convert", release, "--output", root, "--package", "cropped_256"),
             *("--format", "arrow", "--shard-size", "2MB", "--quiet"),
         ),

@@ -22,10 +22,10 @@ from tests.independent import Specimen, read_release
 
 
 @pytest.fixture(scope="session")
-def folder(small_release: Path, shared: Path, run: Run) -> Path:
+def folder(small_release: Path, shared: Path, call: Run) -> Path:
     return make_once(
         shared / "small-wds",
-        lambda root: run(
+        lambda root: call(
             *("convert", small_release, "--output", root, "--package", "cropped_256"),
             *("--format", "webdataset", "--shard-size", "150kB", "--quiet"),
         ),

@@ -1,0 +1,92 @@
+"""The command line in this very process: the same words, streams and status, in less time.
+
+Most of what a process costs here is importing Arrow, once in it and once more in each of its
+workers. What a test proves of names, bytes and messages does not depend on that; what it proves of
+processes (workers that die, signals, pipes, a first import) is tested with processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import pytest
+
+from conversion.cli import main
+
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
+
+POOLS = ("conversion.execute.ProcessPoolExecutor", "conversion.verify.ProcessPoolExecutor")
+"""Where worker processes are asked for."""
+
+
+class NoProcesses(Executor):
+    """Does at once, in this process, what a pool of processes is asked to do."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def submit(
+        self, function: Callable[_Given, _Made], /, *given: _Given.args, **named: _Given.kwargs
+    ) -> Future[_Made]:
+        future: Future[_Made] = Future()
+        try:
+            future.set_result(function(*given, **named))
+        except Exception as error:  # noqa: BLE001 - a future holds whatever comes
+            future.set_exception(error)
+        return future
+
+
+@contextlib.contextmanager
+def without_processes() -> Iterator[None]:
+    """Conversions and verifications in the block start no processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for pool in POOLS:
+            patch.setattr(pool, NoProcesses)
+        yield
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def call(*words: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run ``bioscan5m`` without starting a process; its status must be what the test expects."""
+    arguments = [*map(str, words)]
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        _own_signals(),
+        without_processes(),
+    ):
+        try:
+            found = main(arguments)
+        except SystemExit as error:
+            assert isinstance(error.code, int)
+            found = error.code
+    done = subprocess.CompletedProcess(arguments, found, out.getvalue(), err.getvalue())
+    return check(done, status)
+
+
+def check(done: subprocess.CompletedProcess[str], status: int) -> subprocess.CompletedProcess[str]:
+    """See that a command ended with a status, and that an error is one line."""
+    assert done.returncode == status, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    if status in {1, 2} and not done.stderr.startswith("usage:"):
+        errors = [line for line in done.stderr.splitlines() if line.startswith("bioscan5m: ")]
+        assert len(errors) <= 1
+    return done
