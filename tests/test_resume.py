@@ -14,15 +14,16 @@ import pytest
 
 from conversion.sample import SampleOptions, write_sample
 from tests.conftest import Run, make_once
+from tests.inline import call
 from tests.processes import RELEASE_CSV, Program, digests, leftovers
 
-KILLS = 25
-OPTIONS = ("--package", "cropped_256", "--shard-size", "60kB", "--workers", "2")
+KILLS = 12
+OPTIONS = ("--package", "cropped_256", "--shard-size", "150kB", "--workers", "2")
 
 
 @pytest.fixture(scope="session")
 def source(shared: Path) -> Path:
-    """A release that makes some thirty shards."""
+    """A release that makes a dozen shards."""
     options = SampleOptions(
         shared / "resume", 200, seed=6, packages=("cropped_256",), distinct=10, workers=1
     )
@@ -43,35 +44,39 @@ def whole(source: Path, shared: Path, run: Run) -> dict[str, str]:
     """The digests of a conversion that nothing disturbed."""
     output = make_once(shared / "undisturbed", lambda output: run(*command(source, output)))
     found = digests(output)
-    assert sum("cropped_256/" in name for name in found) > 20
+    assert sum("cropped_256/" in name for name in found) > 10
     assert not leftovers(output)
     return found
 
 
-def finish(source: Path, output: Path, run: Run, whole: dict[str, str]) -> None:
-    run(*command(source, output))
+def finish(source: Path, output: Path, whole: dict[str, str]) -> None:
+    """Go on where another process was stopped."""
+    call(*command(source, output))
     assert digests(output) == whole
     assert not leftovers(output)
 
 
-def test_killed_at_random_moments(
-    source: Path, tmp_path: Path, run: Run, whole: dict[str, str]
-) -> None:
+def test_killed_at_random_moments(source: Path, tmp_path: Path, whole: dict[str, str]) -> None:
     choose = random.Random(25)
+    timed = Program(*command(source, tmp_path / "timed"))
+    timed.wait_for("reading")
     began = time.monotonic()
-    finish(source, tmp_path / "timed", run, whole)
+    assert timed.wait() == 0
     length = time.monotonic() - began
     output = tmp_path / "out"
     kills = 0
     while kills < KILLS:
-        if Program(*command(source, output)).kill_after(choose.uniform(0.1, 0.9) * length):
+        program = Program(*command(source, output))
+        # Before this there is nothing that a kill could spoil.
+        program.wait_for("reading")
+        if program.kill_after(choose.uniform(0, 0.9) * length):
             kills += 1
         else:
             # It came to its end: what the kills before have left did no harm.
             assert digests(output) == whole
             assert not leftovers(output)
             shutil.rmtree(output)
-    finish(source, output, run, whole)
+    finish(source, output, whole)
 
 
 @pytest.mark.parametrize("moment", ["reading the metadata", "listing the images", "converting"])
@@ -87,7 +92,7 @@ def test_a_killed_worker_is_replaced(
 
 
 def test_workers_that_die_again_and_again_stop_the_run(
-    source: Path, tmp_path: Path, run: Run, whole: dict[str, str]
+    source: Path, tmp_path: Path, whole: dict[str, str]
 ) -> None:
     program = Program(*command(source, tmp_path / "out"))
     program.wait_for("listing")
@@ -99,16 +104,22 @@ def test_workers_that_die_again_and_again_stop_the_run(
     # A pool whose workers die while it starts may have told of it in a thread of its own.
     [line] = [line for line in program.said.splitlines() if line.startswith("bioscan5m: error: ")]
     assert "worker process" in line
-    finish(source, tmp_path / "out", run, whole)
+    finish(source, tmp_path / "out", whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "moments"),
+    [
+        (signal.SIGINT, ("reading", "listing", "converting", "converting")),
+        (signal.SIGTERM, ("reading", "converting")),
+    ],
+)
 def test_an_interruption_ends_with_a_line_that_says_how_to_go_on(
-    number: int, source: Path, tmp_path: Path, run: Run, whole: dict[str, str]
+    number: int, moments: tuple[str, ...], source: Path, tmp_path: Path, whole: dict[str, str]
 ) -> None:
     choose = random.Random(number)
     output = tmp_path / "out"
-    for moment in ("reading", "reading", "listing", "converting", "converting", "converting"):
+    for moment in moments:
         program = Program(*command(source, output))
         program.wait_for(moment)
         time.sleep(choose.uniform(0, 0.4))
@@ -122,7 +133,7 @@ def test_an_interruption_ends_with_a_line_that_says_how_to_go_on(
         last = program.said.splitlines()[-1]
         assert last == "bioscan5m: error: interrupted; run the same command again to go on"
         assert not list(output.rglob("*.partial"))
-    finish(source, output, run, whole)
+    finish(source, output, whole)
 
 
 def test_a_second_conversion_into_the_same_folder_is_refused(
@@ -143,7 +154,7 @@ def test_a_second_conversion_into_the_same_folder_is_refused(
     second.wait_for("listing")
     second.interrupt(signal.SIGKILL)
     second.wait()
-    finish(source, output, run, whole)
+    finish(source, output, whole)
 
 
 @pytest.fixture
@@ -155,6 +166,7 @@ def unfinished(source: Path, tmp_path: Path) -> tuple[Path, Path]:
     program.wait_for("converting")
     while not list(output.glob(".bioscan5m/receipts/*.json")):
         assert program.process.poll() is None
+        time.sleep(0.005)
     program.interrupt(signal.SIGKILL)
     program.wait()
     return release, output
@@ -163,21 +175,21 @@ def unfinished(source: Path, tmp_path: Path) -> tuple[Path, Path]:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--shard-size", "90kB"), "the shard size was 60,000 bytes and is now 90,000 bytes"),
+        (("--shard-size", "90kB"), "the shard size was 150,000 bytes and is now 90,000 bytes"),
         (("--format", "arrow"), "the format was parquet and is now arrow"),
     ],
 )
 def test_other_options_are_an_error_that_says_what_changed(
-    options: tuple[str, str], told: str, unfinished: tuple[Path, Path], tmp_path: Path, run: Run
+    options: tuple[str, str], told: str, unfinished: tuple[Path, Path], tmp_path: Path
 ) -> None:
     release, output = unfinished
     before = shards(output)
-    line = run(*command(release, output), *options, status=1).stderr.splitlines()[-1]
+    line = call(*command(release, output), *options, status=1).stderr.splitlines()[-1]
     assert told in line
     assert "--restart" in line
     assert shards(output) == before
-    run(*command(release, output), *options, "--restart")
-    run(*command(release, tmp_path / "anew"), *options)
+    call(*command(release, output), *options, "--restart")
+    call(*command(release, tmp_path / "anew"), *options)
     assert digests(output) == digests(tmp_path / "anew")
     assert not leftovers(output)
 
@@ -197,48 +209,46 @@ def add_specimens(release: Path) -> None:
 
 @pytest.mark.parametrize("change", [change_value, add_specimens])
 def test_another_release_is_an_error_that_says_so(
-    change: object, unfinished: tuple[Path, Path], tmp_path: Path, run: Run
+    change: object, unfinished: tuple[Path, Path], tmp_path: Path
 ) -> None:
     assert callable(change)
     release, output = unfinished
     change(release)
-    line = run(*command(release, output), status=1).stderr.splitlines()[-1]
+    line = call(*command(release, output), status=1).stderr.splitlines()[-1]
     assert "the images or the metadata of the release are others" in line
-    run(*command(release, output), "--restart")
-    run(*command(release, tmp_path / "anew"))
+    call(*command(release, output), "--restart")
+    call(*command(release, tmp_path / "anew"))
     assert digests(output) == digests(tmp_path / "anew")
     # And once it is finished, the other way round.
     path = release / RELEASE_CSV
     path.write_bytes(path.read_bytes().replace(b"Insecta", b"insecta"))
-    assert "--restart" in run(*command(release, output), status=1).stderr
+    assert "--restart" in call(*command(release, output), status=1).stderr
 
 
 def test_damaged_shards_and_receipts_are_made_again(
-    unfinished: tuple[Path, Path], run: Run, whole: dict[str, str]
+    unfinished: tuple[Path, Path], whole: dict[str, str]
 ) -> None:
     release, output = unfinished
     [shard, *_] = output.glob("cropped_256/*.parquet")
     flip(shard, 4000)
     for receipt in list(output.glob(".bioscan5m/receipts/*.json"))[1:]:
         flip(receipt, 40)
-    finish(release, output, run, whole)
+    finish(release, output, whole)
 
 
-def test_a_finished_folder_is_mended(
-    source: Path, tmp_path: Path, run: Run, whole: dict[str, str]
-) -> None:
+def test_a_finished_folder_is_mended(source: Path, tmp_path: Path, whole: dict[str, str]) -> None:
     output = tmp_path / "out"
-    finish(source, output, run, whole)
+    finish(source, output, whole)
     shards = sorted(output.glob("cropped_256/*.parquet"))
     flip(shards[0], 5000)
     shards[3].unlink()
     flip(next(output.glob("metadata/*.parquet")), 50)
     (output / "README.md").write_text("mine")
-    run("verify", output, status=1)
-    finish(source, output, run, whole)
+    call("verify", output, status=1)
+    finish(source, output, whole)
     flip(output / "manifest.json", 30)
-    assert "the manifest" in run(*command(source, output), status=1).stderr
-    run(*command(source, output), "--restart")
+    assert "the manifest" in call(*command(source, output), status=1).stderr
+    call(*command(source, output), "--restart")
     assert digests(output) == whole
 
 
