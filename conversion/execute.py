@@ -72,10 +72,10 @@ class LocalPool:
             initializer=_begin_worker,
             initargs=(self._counter, os.getpid()),
         )
+        start_all_at_once(executor)
         # Workers take a moment to import what they need; meanwhile the catalogue is made.
         with suppress(BrokenProcessPool, OSError, ValueError), deaf_processes():
-            for _ in range(self.size):
-                executor.submit(os.getpid)
+            executor.submit(os.getpid)
         return executor
 
     def submit(self, task: ShardTask) -> Future[ShardResult]:
@@ -114,6 +114,19 @@ class LocalPool:
             self._executor.shutdown()
         else:
             self.stop()
+
+
+def start_all_at_once(executor: ProcessPoolExecutor) -> None:
+    """Let the first task that is submitted start every worker, not each its own.
+
+    A pool's thread goes through its workers when one has died. If another is added meanwhile, the
+    thread fails with a traceback on standard error, and nobody is told that the pool is broken.
+
+    Args:
+        executor: A pool that has no task yet.
+    """
+    # Private; it is how a pool treats the start method "fork", where threads forbid the other way.
+    executor._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from bioscan5m_hf.variants import METADATA
 from conversion import card
 from conversion.catalogue import Catalogue
 from conversion.checking import Checked, CheckTask, Keys, check_bytes, check_shard
-from conversion.execute import begin_worker, deaf_processes
+from conversion.execute import begin_worker, deaf_processes, start_all_at_once
 from conversion.front_matter import front_matter
 from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.package_plan import PlanOptions, list_members, plan_package, select
@@ -77,6 +77,7 @@ def verify(options: VerifyOptions) -> tuple[Manifest, list[str]]:
             options.workers, mp_context=context, initializer=begin_worker, initargs=(os.getpid(),)
         ) as pool,
     ):
+        start_all_at_once(pool)
         sources: dict[str, ShardTask] = {}
         if options.release:
             sources, problems = _plan_again(options, manifest, Path(work))
