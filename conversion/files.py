@@ -6,9 +6,9 @@ import errno
 import hashlib
 import os
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from bioscan5m_hf.errors import OutputError
@@ -57,7 +57,39 @@ def output_error(error: OSError, path: Path) -> OutputError:
     return OutputError(f"cannot be written ({error.strerror or error})", where=str(path))
 
 
-class AtomicFile:
+class Whole(ABC):
+    """What is written in a ``with`` block and appears whole at its end, or not at all.
+
+    At the end of the block it is committed, and discarded if the block raises. Where the block has
+    settled that already, nothing more is done.
+    """
+
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Whether it was committed or discarded."""
+
+    @abstractmethod
+    def commit(self) -> object:
+        """Let it appear under its final name."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove what was written."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        if self.closed:
+            return
+        if kind is None:
+            self.commit()
+        else:
+            self.discard()
+
+
+class AtomicFile(Whole):
     """A file being written beside its final name, with its digest taken on the way.
 
     As a context manager it is renamed to its final name at the end of the block, after its bytes
@@ -72,7 +104,7 @@ class AtomicFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.closed = False
+        self._closed = False
         self._partial = partial_path(path)
         self._digest = hashlib.sha256()
         self._length = 0
@@ -82,6 +114,11 @@ class AtomicFile:
             self._file = self._partial.open("wb", buffering=0)
         except OSError as error:
             raise output_error(error, path) from error
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was committed or discarded; libraries ask for it before they write."""
+        return self._closed
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Append bytes; returns how many there were."""
@@ -145,30 +182,14 @@ class AtomicFile:
         except OSError as error:
             self.discard()
             raise output_error(error, self.path) from error
-        self.closed = True
+        self._closed = True
         return Written(self._length, self._digest.hexdigest())
 
     def discard(self) -> None:
         """Remove what was written."""
-        self.closed = True
+        self._closed = True
         self._file.close()
         self._partial.unlink(missing_ok=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self.closed:
-            return
-        if kind is None:
-            self.commit()
-        else:
-            self.discard()
 
 
 def write_whole(path: Path, data: bytes) -> Written:

@@ -6,7 +6,6 @@ import os
 import tempfile
 from array import array
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from conversion.sample.package import Body
@@ -27,12 +26,7 @@ class BodyStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._file.close()
 
     def __len__(self) -> int:

@@ -9,8 +9,9 @@ import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final
+
+from conversion.files import Whole
 
 _STORED: Final = 0
 _DEFLATED: Final = 8
@@ -105,7 +106,7 @@ class _Member:
         return 0 if self.name.isascii() else _UTF8
 
 
-class ZipWriter:
+class ZipWriter(Whole):
     """Writes members one after another; the file appears under its name when all is well.
 
     Members are deflated, their directory is spooled to disk, and Zip64 records are written
@@ -126,24 +127,25 @@ class ZipWriter:
         self._members = 0
         self._offset = 0
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def closed(self) -> bool:
+        """Whether it was committed or discarded."""
+        return self._file.closed
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def commit(self) -> None:
+        """Write the directory and let the zip appear."""
         try:
-            if kind is None:
-                self._finish()
-                self._partial.replace(self._path)
+            self._finish()
+            self._partial.replace(self._path)
         finally:
-            self._directory.close()
-            self._file.close()
-            # Gone already where all went well; a full disk may have stopped the last step.
-            self._partial.unlink(missing_ok=True)
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what has not appeared."""
+        self._directory.close()
+        self._file.close()
+        # Gone already where all went well; a full disk may have stopped the last step.
+        self._partial.unlink(missing_ok=True)
 
     def add_folder(self, name: str) -> None:
         """Add an entry for a folder.

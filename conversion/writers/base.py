@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from bioscan5m_hf.schema import IMAGE_COLUMN, IMAGE_TYPE
-from conversion.files import AtomicFile, Written
+from conversion.files import AtomicFile, Whole, Written
 
 Images = Sequence[bytes | bytearray]
 
 
-class ShardWriter(ABC):
+class ShardWriter(Whole):
     """Writes one shard, block by block; the file appears when the context ends well.
 
     Args:
@@ -92,21 +91,10 @@ class ShardWriter(ABC):
         finally:
             self._file.discard()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._file.closed:
-            return
-        if kind is None:
-            self.commit()
-        else:
-            self.discard()
+    @property
+    def closed(self) -> bool:
+        """Whether it was committed or discarded."""
+        return self._file.closed
 
 
 def image_array(images: Images, processids: pa.Array) -> pa.StructArray:
