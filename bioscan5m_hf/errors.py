@@ -16,6 +16,7 @@
     │   └── FolderInUse            another conversion holds the folder
     ├── DownloadFailed             a file of the release could not be fetched whole
     ├── ConversionFailed           a shard could not be made
+    │   └── ClusterError           a Dask cluster does not answer, or its workers are unfit
     ├── VerificationFailed         a dataset folder differs from its manifest
     └── PublicationFailed          a dataset folder could not be published
         ├── NotSignedIn            no token, or one that the Hub does not know
@@ -145,6 +146,10 @@ class DownloadFailed(BioscanError):
 
 class ConversionFailed(BioscanError):
     """A shard could not be made; the cause is chained."""
+
+
+class ClusterError(ConversionFailed):
+    """A Dask cluster does not answer, has no workers, or has some that are unfit for the work."""
 
 
 class VerificationFailed(BioscanError):

@@ -17,7 +17,7 @@ from bioscan5m_hf.variants import METADATA
 from conversion.beside import Beside
 from conversion.catalogue import Catalogue
 from conversion.choices import choose
-from conversion.execute import LocalPool, Pool, run_shards
+from conversion.execute import run_shards
 from conversion.files import Written, require_apart, sync_folder
 from conversion.findings import Finding, bad_row_finding
 from conversion.manifest import MANIFEST_NAME, Manifest, read_manifest
@@ -38,10 +38,13 @@ from conversion.package_plan import (
     list_members,
     plan_package,
 )
-from conversion.pictures.specimens import Pick
+from conversion.pools.base import Pool
+from conversion.pools.cluster import ClusterOptions
+from conversion.pools.opening import open_pool
 from conversion.presentation import write_card
 from conversion.reconcile import require_fit
 from conversion.shard import ShardResult, ShardTask
+from conversion.sink import Sink
 from conversion.sorted_rows import SortedRows, store_rows
 from conversion.state import State, open_state
 from conversion.stored_metadata import MetadataPlan, MetadataShard, StoredMetadata
@@ -58,7 +61,8 @@ class ConvertOptions:
     Attributes:
         release: The folder of the release.
         output: The dataset folder.
-        workers: How many shards are made at a time.
+        workers: How many processes work on this machine; without a cluster, each makes a shard at a
+            time.
         packages: The packages; none for every package that is found.
         splits: The splits; none for every split that there are images of.
         shard_bytes: The size that a shard should have at most.
@@ -69,6 +73,7 @@ class ConvertOptions:
         derive: Make the packages from others of the release.
         derive_from: The package to make them from; none to choose.
         short_side: The shorter side in pixels of what is derived, where it is not in the name.
+        cluster: Makes the shards in the place of this machine.
     """
 
     release: Path
@@ -84,34 +89,7 @@ class ConvertOptions:
     derive: bool = False
     derive_from: str | None = None
     short_side: int | None = None
-
-
-class Sink(Protocol):
-    """Takes finished shards away, such as to the Hub."""
-
-    def has(self, path: str, written: Written) -> bool:
-        """Whether a shard with these bytes was taken already."""
-        ...
-
-    def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
-        """These shards are going to be made, of such a size at most."""
-        ...
-
-    def has_room(self, running: int) -> bool:
-        """Whether one more shard may be begun while so many are being made."""
-        ...
-
-    def take(self, task: ShardTask, result: ShardResult) -> None:
-        """A shard is finished."""
-        ...
-
-    def picks(self, paths: Sequence[str]) -> Sequence[Pick]:
-        """Specimens to show, chosen from some shards before they were taken away."""
-        ...
-
-    def finish(self) -> None:
-        """No more shards come: wait until all are taken away."""
-        ...
+    cluster: ClusterOptions | None = None
 
 
 class Reporter(Protocol):
@@ -169,7 +147,10 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
     choices = choose(options, release)
     for note in (*release.notes, *(note for choice in choices for note in choice.notes)):
         reporter.say(note)
-    with open_state(options.output) as state, LocalPool(options.workers) as pool:
+    with (
+        open_state(options.output) as state,
+        open_pool(options, state.work, reporter.say) as pool,
+    ):
         before = _read_before(options)
         refuse_mixing(before, choices, options.output)
         return _Conversion(options, release, state, reporter, before, sink).run(choices, pool)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -31,10 +32,13 @@ class Written:
 
 
 def partial_path(path: Path) -> Path:
-    """The name that a file goes by until it is whole: hidden, so that no reader's glob finds it."""
-    # The process is in the name, so that a worker that outlives its run never shares a file with
-    # the worker that does the same shard again.
-    return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    """A name that a file goes by until it is whole, another one at each call.
+
+    It is hidden, so that no reader's glob finds it.
+    """
+    # A worker that outlives its run, on this machine or on another, never shares a file with the
+    # worker that does the same shard again.
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
 
 
 def remove_partials(folder: Path) -> None:

@@ -192,7 +192,8 @@ def open_state(folder: Path) -> Iterator[State]:
     try:
         remove_partials(folder)
         shutil.rmtree(state.work, ignore_errors=True)
-        state.work.mkdir()
+        # On a network file system, what a lost worker still holds open stays for a while.
+        state.work.mkdir(exist_ok=True)
         yield state
     finally:
         shutil.rmtree(state.work, ignore_errors=True)

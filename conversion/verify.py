@@ -22,10 +22,10 @@ from bioscan5m_hf.variants import METADATA
 from conversion import card
 from conversion.catalogue import Catalogue
 from conversion.checking import Checked, CheckTask, Keys, check_bytes, check_shard
-from conversion.execute import begin_worker, deaf_processes, start_all_at_once
 from conversion.front_matter import front_matter
 from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.package_plan import PlanOptions, list_members, plan_package, select
+from conversion.pools.local import begin_worker, deaf_processes
 from conversion.shard import ShardTask
 from conversion.sorted_rows import SortedRows, store_rows
 from conversion.state import STATE_FOLDER

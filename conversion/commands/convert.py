@@ -17,9 +17,9 @@ from conversion.commands.options import (
     add_quiet,
     add_release,
     add_splits,
-    add_workers,
     count,
     packages,
+    processors,
     size,
     splits,
 )
@@ -27,6 +27,7 @@ from conversion.console import ConsoleReporter, make_console, make_table, readab
 from conversion.convert import DEFAULT_SHARD_BYTES, ConvertOptions, Summary, convert
 from conversion.findings import REJECTS_NAME
 from conversion.manifest import Manifest
+from conversion.pools.cluster import ClusterOptions
 from conversion.writers import FORMATS, writer_named
 
 
@@ -108,7 +109,26 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         help="with --derive and --package cropped or original: resize to N pixels, as the "
         "configuration cropped_N or original_N",
     )
-    add_workers(parser)
+    parser.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="how many shards are made at a time (default: one for each processor that may be "
+        "used, or for each thread of the cluster)",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="make the shards on the Dask cluster of this scheduler, such as tcp://host:8786; "
+        "release and output must lie where its workers see them",
+    )
+    parser.add_argument(
+        "--worker-timeout",
+        type=count,
+        default=60,
+        metavar="SECONDS",
+        help="with --scheduler: how long to wait for a worker where there is none (default: 60)",
+    )
     add_quiet(parser)
 
 
@@ -119,7 +139,7 @@ def _run(options: argparse.Namespace) -> int:
     asked = ConvertOptions(
         release=options.release,
         output=output,
-        workers=options.workers,
+        workers=options.workers if options.workers and not options.scheduler else processors(),
         packages=packages(options),
         splits=splits(options),
         shard_bytes=options.shard_size,
@@ -130,6 +150,7 @@ def _run(options: argparse.Namespace) -> int:
         derive=options.derive is not None,
         derive_from=package_named(options.derive).name if options.derive else None,
         short_side=options.short_side,
+        cluster=_cluster(options),
     )
     reporter = ConsoleReporter(quiet=options.quiet)
     if options.publish is None:
@@ -156,6 +177,12 @@ def _output(options: argparse.Namespace) -> Path:
     from conversion.hub import check_repository_name
 
     return Path(check_repository_name(options.publish).partition("/")[2])
+
+
+def _cluster(options: argparse.Namespace) -> ClusterOptions | None:
+    if options.scheduler is None:
+        return None
+    return ClusterOptions(options.scheduler, options.workers, options.worker_timeout)
 
 
 def _show_summary(summary: Summary, output: Path) -> None:

@@ -90,12 +90,17 @@ def add_splits(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add ``--workers``."""
     parser.add_argument(
         "--workers",
         type=count,
-        default=len(os.sched_getaffinity(0)),
+        default=processors(),
         metavar="N",
         help="how many processes work at a time (default: the processors that may be used)",
     )

@@ -1,0 +1,1 @@
+"""Where shards are made: processes of this machine, or the workers of a Dask cluster."""
