@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import threading
 import time
 import uuid
@@ -12,10 +11,9 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import urlsplit
+from typing import Any, Final, Self
 
-from bioscan5m_hf.errors import ClusterError, MissingDependency, UsageError
+from bioscan5m_hf.errors import ClusterError
 from conversion.files import output_error, sync_folder
 from conversion.pools.base import WorkerLost
 from conversion.pools.cluster_worker import (
@@ -25,12 +23,9 @@ from conversion.pools.cluster_worker import (
     find_unfit,
     make_staged,
 )
+from conversion.pools.scheduler import connect
 from conversion.shard import ShardResult, ShardTask
 
-if TYPE_CHECKING:
-    from distributed import Client
-
-_CONNECT_SECONDS: Final = 5
 _CLOSE_SECONDS: Final = 5
 _WATCH_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.1
@@ -89,7 +84,7 @@ class ClusterPool:
         self._threads = 0
         self._watched = self._seen = time.monotonic()
         self._waiting = False
-        self._client = _connect(options.address)
+        self._client = connect(options.address)
         with ExitStack() as undo:
             undo.callback(self.stop)
             self._executor = self._client.get_executor(pure=False)
@@ -284,41 +279,3 @@ class ClusterPool:
 
 def _absolute(path: str) -> str:
     return str(Path(path).absolute())
-
-
-def _connect(address: str) -> Client:
-    try:
-        import distributed
-    except ImportError as error:
-        raise MissingDependency(
-            "--scheduler needs dask.distributed, which is not installed",
-            fix="pip install 'bioscan5m-hf[cluster]'",
-        ) from error
-    _require_listener(address)
-    try:
-        return distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-    except (OSError, TypeError, ValueError) as error:
-        raise ClusterError(
-            f"is no Dask scheduler that can be spoken to ({error})", where=address
-        ) from error
-
-
-def _require_listener(address: str) -> None:
-    """See that something listens there: a client that cannot connect takes its time to end."""
-    try:
-        parts = urlsplit(address if "://" in address else f"tcp://{address}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if host is None or port is None:
-        raise UsageError(
-            f"{address!r} is no address of a scheduler", fix="name one such as tcp://host:8786"
-        )
-    try:
-        socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
-    except OSError as error:
-        raise ClusterError(
-            f"no scheduler answers ({error.strerror or error})",
-            where=address,
-            fix="start one with: dask scheduler",
-        ) from error

@@ -1,0 +1,95 @@
+"""Connect to the scheduler of a Dask cluster, or say why that cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from bioscan5m_hf.errors import ClusterError, MissingDependency, UsageError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_SCHEMES: Final = ("tcp", "tls")
+_CONNECT_SECONDS: Final = 5
+
+
+def connect(address: str) -> Client:
+    """Connect to a scheduler.
+
+    Args:
+        address: Where it listens, such as ``tcp://host:8786``.
+
+    Raises:
+        MissingDependency: ``dask.distributed`` is not installed.
+        UsageError: This is no address.
+        ClusterError: No scheduler answers there within seconds.
+    """
+    try:
+        import distributed
+    except ImportError as error:
+        raise MissingDependency(
+            "--scheduler needs dask.distributed, which is not installed",
+            fix="pip install 'bioscan5m-hf[cluster]'",
+        ) from error
+    address = address if "://" in address else f"tcp://{address}"
+    _require_listener(address)
+    try:
+        kind = asyncio.run(_kind_of(address))
+    # What else answers there, if anything, may be taken for any kind of broken message.
+    except (OSError, TypeError, ValueError, KeyError) as error:
+        raise ClusterError(
+            f"what listens there does not answer as a Dask scheduler ({_cause(error)})",
+            where=address,
+            fix="name the address that the scheduler shows when it starts",
+        ) from error
+    if kind != "Scheduler":
+        raise ClusterError(
+            f"is a Dask {kind.lower()}, not a scheduler",
+            where=address,
+            fix="name the address that the scheduler shows when it starts",
+        )
+    return distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+
+
+def _cause(error: BaseException) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+async def _kind_of(address: str) -> str:
+    """What a Dask server is. A client would wait for ever for one that never answers."""
+    from distributed.comm.core import connect
+    from distributed.security import Security
+
+    async with asyncio.timeout(_CONNECT_SECONDS):
+        comm = await connect(
+            address, timeout=_CONNECT_SECONDS, **Security().get_connection_args("client")
+        )
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            return str((await comm.read())["type"])
+        finally:
+            comm.abort()
+
+
+def _require_listener(address: str) -> None:
+    """See that something listens there, without the retries of a client."""
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if host is None or port is None or parts.scheme not in _SCHEMES:
+        raise UsageError(
+            f"{address!r} is no address of a scheduler", fix="name one such as tcp://host:8786"
+        )
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(
+            f"no scheduler answers ({error.strerror or error})",
+            where=address,
+            fix="start one with: dask scheduler",
+        ) from error

@@ -1,0 +1,113 @@
+"""A Dask scheduler and its workers, as processes that can be stopped and killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from distributed import Client
+
+_SLOW = Path(__file__).with_name("slow_worker.py")
+
+
+class DaskCluster:
+    """A scheduler on a free port of this machine, and workers.
+
+    Args:
+        folder: For its files.
+        settings: More of the environment.
+    """
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        folder.mkdir(parents=True)
+        self._folder = folder
+        self._settings = settings
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self._file = folder / "scheduler.json"
+        self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", self._file)
+        wait_until(self._file.exists)
+        self.address: str = json.loads(self._file.read_text())["address"]
+        self.client = Client(self.address, set_as_default=False)
+
+    def _start(
+        self,
+        kind: str,
+        *words: str | Path,
+        before: tuple[str, ...] = (),
+        settings: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}"]
+        options = ["--host", "127.0.0.1", "--no-dashboard", *map(str, words)]
+        with (self._folder / f"{kind}-{len(self.processes)}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*before, *command, *options],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self._settings, **(settings or {})},
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def start_worker(
+        self,
+        *words: str,
+        slow: float = 0.3,
+        before: tuple[str, ...] = (),
+        **settings: str,
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker with one thread, without a nanny unless it is asked for, and wait for it.
+
+        Args:
+            words: More options; the last of the same name counts.
+            slow: How many seconds it pauses before each block of a shard.
+            before: A command that starts it.
+            settings: More of its environment.
+        """
+        known = len(self.workers())
+        process = self._start(
+            "worker",
+            self.address,
+            *("--nthreads", "1", "--no-nanny", "--local-directory", self._folder),
+            *("--preload", _SLOW),
+            *words,
+            before=before,
+            settings={"SECONDS_A_BLOCK": str(slow), **settings},
+        )
+        wait_until(lambda: len(self.workers()) > known)
+        return process
+
+    def workers(self) -> dict[str, int]:
+        """The process of each worker, by its address."""
+        found: dict[str, int] = {}
+        for address, answer in self.client.run(os.getpid, on_error="ignore").items():
+            found[address] = int(answer)
+        return found
+
+    def end(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill a process and its children."""
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGCONT)
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self.processes.remove(process)
+
+    def close(self) -> None:
+        """End all."""
+        self.client.close()
+        for process in list(self.processes):
+            self.end(process)
+
+
+def wait_until(holds: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something holds."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it never happened"
+        time.sleep(0.01)
