@@ -82,8 +82,8 @@ class ClusterPool:
         self._reached: dict[str, int] = {}
         self._lock = threading.Lock()
         self._threads = 0
-        self._watched = self._seen = time.monotonic()
-        self._waiting = False
+        self._watched = time.monotonic()
+        self._alone_since: float | None = None
         self._client = connect(options.address)
         with ExitStack() as undo:
             undo.callback(self.stop)
@@ -178,13 +178,12 @@ class ClusterPool:
         self._require_scheduler()
         self._count_threads()
         if self._threads:
-            self._seen = now
-            self._waiting = False
-        elif now - self._seen > self._options.worker_timeout:
-            raise self._no_workers()
-        elif not self._waiting:
-            self._waiting = True
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
             self._tell_of_waiting("has no workers any more")
+        elif now - self._alone_since > self._options.worker_timeout:
+            raise self._no_workers()
 
     def replace(self) -> None:
         """Nothing: the workers do not depend on each other."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from distributed import Client
+from distributed import Client, Scheduler
 
 _SLOW = Path(__file__).with_name("slow_worker.py")
 
@@ -30,7 +30,8 @@ class DaskCluster:
         self._settings = settings
         self.processes: list[subprocess.Popen[bytes]] = []
         self._file = folder / "scheduler.json"
-        self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", self._file)
+        options = ("--port", "0", "--idle-timeout", "300", "--scheduler-file", self._file)
+        self.scheduler = self._start("scheduler", *options)
         wait_until(self._file.exists)
         self.address: str = json.loads(self._file.read_text())["address"]
         self.client = Client(self.address, set_as_default=False)
@@ -75,7 +76,7 @@ class DaskCluster:
             "worker",
             self.address,
             *("--nthreads", "1", "--no-nanny", "--local-directory", self._folder),
-            *("--preload", _SLOW),
+            *("--preload", _SLOW, "--death-timeout", "30"),
             *words,
             before=before,
             settings={"SECONDS_A_BLOCK": str(slow), **settings},
@@ -89,6 +90,12 @@ class DaskCluster:
         for address, answer in self.client.run(os.getpid, on_error="ignore").items():
             found[address] = int(answer)
         return found
+
+    def cut_off(self, process: subprocess.Popen[bytes]) -> None:
+        """Let the scheduler take a worker for lost, such as one that the network lost."""
+        addresses = [address for address, number in self.workers().items() if number == process.pid]
+        os.killpg(process.pid, signal.SIGSTOP)
+        self.client.run_on_scheduler(_forget, addresses[0])
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
         """Kill a process and its children."""
@@ -105,7 +112,11 @@ class DaskCluster:
             self.end(process)
 
 
-def wait_until(holds: Callable[[], object], seconds: float = 60) -> None:
+async def _forget(address: str, dask_scheduler: Scheduler) -> None:
+    await dask_scheduler.remove_worker(address, stimulus_id="a test")
+
+
+def wait_until(holds: Callable[[], object], seconds: float = 120) -> None:
     """Wait until something holds."""
     until = time.monotonic() + seconds
     while not holds():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from conversion.pools.cluster import ClusterOptions
 from conversion.sample import SampleOptions, write_sample
 from tests.cluster.dask_cluster import DaskCluster, wait_until
 from tests.conftest import Run, make_once
-from tests.processes import Program, digests, leftovers
+from tests.processes import RELEASE_CSV, Program, digests, leftovers
 
 SPECIMENS = 2400
 
@@ -57,6 +58,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
 
 def command(release: Path, output: Path, cluster: DaskCluster) -> tuple[str | Path, ...]:
     return ("convert", release, "--output", output, "--scheduler", cluster.address)
+
+
+def in_the_middle(program: Program, output: Path, shards: int = 1) -> None:
+    """Wait until so many workers have begun a shard, which takes them a while."""
+
+    def begun() -> bool:
+        found = len(partials(output)) >= shards
+        if not found and program.process.poll() is not None:
+            raise AssertionError(f"it ended with {program.wait()} and said: {program.said}")
+        return found
+
+    wait_until(begun)
 
 
 def partials(output: Path) -> list[Path]:
@@ -104,17 +117,125 @@ def test_the_bytes_of_a_local_run_and_progress_within_a_shard(
     assert set(seen) - sums
 
 
+@pytest.mark.parametrize("nanny", [False, True])
 def test_a_worker_killed_in_the_middle_of_a_shard(
-    cluster: DaskCluster, source: Path, tmp_path: Path, whole: dict[str, str]
+    nanny: bool, cluster: DaskCluster, source: Path, tmp_path: Path, whole: dict[str, str]
 ) -> None:
     output = tmp_path / "out"
-    victim = cluster.start_worker()
+    before = cluster.workers()
+    victim = cluster.start_worker(*(["--nanny"] if nanny else []))
+    [process] = set(cluster.workers().values()) - set(before.values())
     program = Program(*command(source, output, cluster))
     program.wait_for("converting")
     # All three have a shard, and stay in the middle of it.
-    wait_until(lambda: len(partials(output)) == 3)
-    os.killpg(victim.pid, signal.SIGKILL)
+    in_the_middle(program, output, 3)
+    os.kill(process, signal.SIGKILL)
     assert program.wait() == 0, program.said
     cluster.end(victim)
     assert digests(output) == whole
     assert not leftovers(output)
+
+
+def test_interrupted_then_killed_then_finished_without_the_cluster(
+    cluster: DaskCluster, source: Path, tmp_path: Path, run: Run, whole: dict[str, str]
+) -> None:
+    output = tmp_path / "out"
+    program = Program(*command(source, output, cluster))
+    in_the_middle(program, output)
+    program.interrupt()
+    assert program.wait() == 130
+    last = program.said.splitlines()[-1]
+    assert last == "bioscan5m: error: interrupted; run the same command again to go on"
+    assert not partials(output)
+    assert not list(output.glob(".bioscan5m/work"))
+    program = Program(*command(source, output, cluster))
+    in_the_middle(program, output, 2)
+    program.process.kill()
+    assert program.wait() == -signal.SIGKILL
+    run("convert", source, "--output", output)
+    assert digests(output) == whole
+    # The workers have noticed by the time that they have done something else.
+    run(*command(source, tmp_path / "another", cluster))
+    assert digests(tmp_path / "another") == whole
+    assert digests(output) == whole
+
+
+def test_workers_with_several_threads_and_fewer_shards_at_a_time(
+    cluster: DaskCluster, source: Path, tmp_path: Path, run: Run, whole: dict[str, str]
+) -> None:
+    worker = cluster.start_worker("--nthreads", "4", slow=0)
+    run(*command(source, tmp_path / "out", cluster), "--workers", "9")
+    cluster.end(worker)
+    assert digests(tmp_path / "out") == whole
+
+
+@pytest.fixture
+def nervous(tmp_path: Path) -> Iterator[DaskCluster]:
+    """A scheduler that gives no shard of a lost worker to another one."""
+    cluster = DaskCluster(tmp_path / "dask", DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def test_a_worker_that_comes_back_when_all_is_over(
+    nervous: DaskCluster, source: Path, tmp_path: Path, run: Run, whole: dict[str, str]
+) -> None:
+    output = tmp_path / "out"
+    zombie = nervous.start_worker(slow=2)
+    program = Program(*command(source, output, nervous))
+    in_the_middle(program, output)
+    nervous.cut_off(zombie)
+    nervous.start_worker(slow=0)
+    assert program.wait() == 0, program.said
+    assert digests(output) == whole
+    # The names are the same, and what is in the files is another now.
+    other = tmp_path / "release"
+    shutil.copytree(source, other)
+    table = other / RELEASE_CSV
+    table.write_bytes(table.read_bytes().replace(b"Arthropoda", b"Arthropodo"))
+    run("convert", other, "--output", output, "--restart")
+    anew = digests(output)
+    assert anew.keys() == whole.keys()
+    assert anew != whole
+    os.killpg(zombie.pid, signal.SIGCONT)
+    zombie.wait(120)
+    assert digests(output) == anew
+
+
+def test_a_shard_that_costs_worker_after_worker_stops_the_run(
+    nervous: DaskCluster, source: Path, tmp_path: Path, run: Run, whole: dict[str, str]
+) -> None:
+    output = tmp_path / "out"
+    program = Program(
+        *command(source, output, nervous), "--worker-timeout", "60", "--split", "pretrain"
+    )
+    program.wait_for("has no workers; waiting")
+    for _ in range(2):
+        worker = nervous.start_worker()
+        in_the_middle(program, output)
+        nervous.end(worker)
+        for partial in partials(output):
+            partial.unlink()
+    assert program.wait() == 1
+    last = program.said.splitlines()[-1]
+    assert "pretrain-00000-of-00001.parquet: this shard failed 2 times" in last
+    assert "workers being lost over it" in last
+    # Nor does it wait for ever where they are all gone, or the scheduler is.
+    worker = nervous.start_worker()
+    program = Program(*command(source, output, nervous), "--worker-timeout", "1")
+    in_the_middle(program, output)
+    nervous.end(worker)
+    assert program.wait() == 1
+    assert "there was no worker for 1 s; start one with" in program.said
+    nervous.start_worker()
+    program = Program(*command(source, output, nervous))
+    in_the_middle(program, output)
+    nervous.end(nervous.scheduler)
+    assert program.wait() == 1
+    [line] = [line for line in program.said.splitlines() if line.startswith("bioscan5m: ")]
+    assert "the scheduler is gone; run the same command again" in line
+    assert not partials(output)
+    run("convert", source, "--output", output)
+    assert digests(output) == whole
