@@ -83,6 +83,15 @@ def test_where_no_file_can_be_made_the_error_says_so(tmp_path: Path) -> None:
             AtomicFile(path)
 
 
+def test_two_that_write_the_same_file_do_not_meet(tmp_path: Path) -> None:
+    with AtomicFile(tmp_path / "a") as late:
+        late.write(b"la")
+        assert write_whole(tmp_path / "a", b"early").bytes == 5
+        late.write(b"te")
+    assert (tmp_path / "a").read_bytes() == b"late"
+    assert everything(tmp_path) == ["a"]
+
+
 def test_what_killed_runs_left_is_removed(tmp_path: Path) -> None:
     for name in (".a.1.partial", "train/.b.2.partial", "train/c.parquet", ".keep"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
