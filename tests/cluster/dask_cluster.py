@@ -107,9 +107,11 @@ class DaskCluster:
 
     def close(self) -> None:
         """End all."""
-        self.client.close()
-        for process in list(self.processes):
-            self.end(process)
+        try:
+            self.client.close(timeout=5)
+        finally:
+            for process in list(self.processes):
+                self.end(process)
 
 
 async def _forget(address: str, dask_scheduler: Scheduler) -> None:
