@@ -102,15 +102,14 @@ class ClusterPool:
 
     def submit(self, task: ShardTask) -> Future[ShardResult]:
         """Start one task."""
-        metadata = tuple(replace(table, path=_absolute(table.path)) for table in task.metadata)
         staged = replace(
             task,
             folder=str(self._staging),
             members=_absolute(task.members),
-            metadata=metadata,
+            rows=_absolute(task.rows),
             sources=tuple(_absolute(source) for source in task.sources),
         )
-        needs = replace(self._needs, reads=(staged.members, *staged.sources))
+        needs = replace(self._needs, reads=(staged.members, staged.rows, *staged.sources))
         future: Future[ShardResult] = self._executor.submit(
             make_staged, StagedTask(staged, needs, self._topic)
         )
