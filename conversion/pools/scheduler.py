@@ -39,7 +39,7 @@ def connect(address: str) -> Client:
     try:
         kind = asyncio.run(_kind_of(address))
     # What else answers there, if anything, may be taken for any kind of broken message.
-    except (OSError, TypeError, ValueError, KeyError) as error:
+    except (OSError, TypeError, ValueError, KeyError, MemoryError) as error:
         raise ClusterError(
             f"what listens there does not answer as a Dask scheduler ({_cause(error)})",
             where=address,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -138,19 +136,5 @@ def test_a_worker_on_another_file_system(
         told = str(refusal(cluster, small_release, folder / "out/.bioscan5m/work"))
         assert told.startswith(f"worker {address}: does not see the output folder {folder}/out; ")
         assert "put release and output on a file system that all workers share" in told
-    finally:
-        cluster.end(worker)
-
-
-def test_a_worker_without_this_package(
-    cluster: DaskCluster, small_release: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "conversion.py").write_text("")
-    worker = cluster.start_worker("--preload", os.devnull, PYTHONPATH=str(tmp_path))
-    try:
-        told = str(refusal(cluster, small_release, tmp_path / "out/.bioscan5m/work"))
-        assert "cannot import what makes shards" in told
-        assert "install bioscan5m-hf for the workers too" in told
-        assert sys.executable
     finally:
         cluster.end(worker)
