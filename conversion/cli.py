@@ -13,8 +13,7 @@ from types import FrameType
 from typing import Final
 
 from bioscan5m_hf.errors import BioscanError
-from conversion.console import print_error
-from conversion.start import spare_pandas
+from conversion.start import spare_pandas, start_early
 
 COMMANDS: Final = (
     "download",
@@ -28,11 +27,14 @@ COMMANDS: Final = (
 )
 """The commands, in the order of the help; each is a module of ``conversion.commands``."""
 
+_WITH_WORKERS: Final = ("convert", "verify", "demo")
 _INTERRUPTED: Final = 130
 
 
 def program() -> int:
     """Run the command of this process; what is installed as ``bioscan5m``."""
+    if sys.argv[1:2] and sys.argv[1] in _WITH_WORKERS:
+        start_early()
     spare_pandas()
     return main()
 
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A library that is interrupted may make an error of its own of it.
         if not (_signals or isinstance(error, KeyboardInterrupt)):
             return _explain(error)
-        print_error("interrupted; run the same command again to go on")
+        _print_error("interrupted; run the same command again to go on")
         return _INTERRUPTED
     return status
 
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _explain(error: BaseException) -> int:
     """Say what went wrong in a line; an error that nobody foresaw is raised again."""
     if isinstance(error, BioscanError):
-        print_error(str(error))
+        _print_error(str(error))
         return error.exit_status
     if isinstance(error, OSError):
         if isinstance(error, BrokenPipeError) and _nobody_reads(sys.stdout.fileno()):
@@ -78,9 +80,16 @@ def _explain(error: BaseException) -> int:
             return 0
         # What the system refuses at a place that no room expects it: a folder, a link, a lock.
         place = f"{error.filename}: " if error.filename else ""
-        print_error(f"{place}{error.strerror or error}")
+        _print_error(f"{place}{error.strerror or error}")
         return 1
     raise error
+
+
+def _print_error(message: str) -> None:
+    # Not at the top: every worker imports this module, and shows nothing.
+    from conversion.console import print_error
+
+    print_error(message)
 
 
 _signals: list[int] = []

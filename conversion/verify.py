@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -25,9 +23,10 @@ from conversion.checking import Checked, CheckTask, Keys, check_bytes, check_sha
 from conversion.front_matter import front_matter
 from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.package_plan import PlanOptions, list_members, plan_package, select
-from conversion.pools.local import begin_worker, deaf_processes
+from conversion.pools.local import begin_worker, start_all_at_once
 from conversion.shard import ShardTask
 from conversion.sorted_rows import SortedRows, store_rows
+from conversion.start import deaf_processes, worker_context
 from conversion.state import STATE_FOLDER
 from conversion.writers import SUFFIXES
 
@@ -70,11 +69,10 @@ def verify(options: VerifyOptions) -> tuple[Manifest, list[str]]:
     findings += filter(None, (check_bytes(folder, file) for file in manifest.extras.values()))
     findings += _check_names(folder, manifest)
     findings += _check_card(folder, manifest)
-    context = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory(prefix="bioscan5m-") as work,
         ProcessPoolExecutor(
-            options.workers, mp_context=context, initializer=begin_worker, initargs=(os.getpid(),)
+            options.workers, mp_context=worker_context(), initializer=begin_worker
         ) as pool,
     ):
         start_all_at_once(pool)

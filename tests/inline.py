@@ -23,7 +23,7 @@ from conversion.cli import main
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 
-POOLS = ("conversion.execute.ProcessPoolExecutor", "conversion.verify.ProcessPoolExecutor")
+POOLS = ("conversion.pools.local.ProcessPoolExecutor", "conversion.verify.ProcessPoolExecutor")
 """Where worker processes are asked for."""
 
 

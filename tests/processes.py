@@ -71,21 +71,9 @@ class Program:
         os.killpg(self.process.pid, number)
 
     def workers(self) -> list[int]:
-        """The processes that make shards."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        found = []
-        try:
-            listed = children.read_text().split()
-        except OSError:
-            return []
-        for child in listed:
-            try:
-                command = Path(f"/proc/{child}/cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"spawn_main" in command:
-                found.append(int(child))
-        return found
+        """The processes that make shards; they are forked from a child of the program."""
+        servers = [pid for pid in _children(self.process.pid) if b"forkserver" in _command(pid)]
+        return [worker for server in servers for worker in _children(server)]
 
     def kill_worker(self) -> None:
         """Kill one worker, as soon as there is one."""
@@ -93,3 +81,19 @@ class Program:
             assert self.process.poll() is None
             time.sleep(0.01)
         os.kill(found[0], signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
+    except OSError:
+        return []
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

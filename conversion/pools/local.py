@@ -6,18 +6,15 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
-from typing import Final, Self
+from typing import Self
 
 from conversion.shard import ShardResult, ShardTask, make_shard
-from conversion.start import spare_pandas
-
-_WATCH_SECONDS: Final = 0.5
+from conversion.start import deaf_processes, start_early, worker_context
 
 
 class LocalPool:
@@ -29,7 +26,8 @@ class LocalPool:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._context = multiprocessing.get_context("spawn")
+        start_early()
+        self._context = worker_context()
         self._counter: Synchronized[int] = self._context.Value("q", 0)
         self._executor = self._begin()
 
@@ -43,12 +41,11 @@ class LocalPool:
             self._size,
             mp_context=self._context,
             initializer=_begin_worker,
-            initargs=(self._counter, os.getpid()),
+            initargs=(self._counter,),
         )
-        # Workers take a moment to import what they need; meanwhile the catalogue is made.
-        with suppress(BrokenProcessPool, OSError, ValueError), deaf_processes():
-            for _ in range(self._size):
-                executor.submit(os.getpid)
+        start_all_at_once(executor)
+        # Workers take a moment to begin; meanwhile the catalogue is made.
+        threading.Thread(target=_warm_up, args=(executor,), daemon=True).start()
         return executor
 
     def submit(self, task: ShardTask) -> Future[ShardResult]:
@@ -100,43 +97,45 @@ class LocalPool:
             self.stop()
 
 
-@contextmanager
-def deaf_processes() -> Iterator[None]:
-    """Processes that begin in the block do not hear Ctrl-C, not even while they import.
+def _warm_up(executor: ProcessPoolExecutor) -> None:
+    # Where it fails, the first task does too, and that is told.
+    with suppress(BrokenProcessPool, OSError, ValueError, RuntimeError), deaf_processes():
+        executor.submit(os.getpid)
 
-    It reaches every process of the terminal; only the parent shall answer to it.
+
+def start_all_at_once(executor: ProcessPoolExecutor) -> None:
+    """Let the first task that is submitted start every worker, not each its own.
+
+    A pool's thread goes through its workers when one has died. If another is added meanwhile, the
+    thread fails with a traceback on standard error, and nobody is told that the pool is broken.
+
+    Args:
+        executor: A pool that has no task yet.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    # Private; it is how a pool treats the start method "fork", where threads forbid the other way.
+    executor._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
 
 
 _counter: Synchronized[int] | None = None
 
 
-def _begin_worker(counter: Synchronized[int], parent: int) -> None:
+def _begin_worker(counter: Synchronized[int]) -> None:
     global _counter  # noqa: PLW0603 - a pool's initializer has no other place to put it
     _counter = counter
-    begin_worker(parent)
+    begin_worker()
 
 
-def begin_worker(parent: int) -> None:
-    """Let a worker process live and die with its parent.
-
-    Args:
-        parent: The id of the parent process.
-    """
+def begin_worker() -> None:
+    """Let a worker process live and die with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    spare_pandas()
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has a parent"
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
+def _end_with(parent: BaseProcess) -> None:
     """A worker whose parent was killed would wait for work for ever."""
-    while os.getppid() == parent:
-        time.sleep(_WATCH_SECONDS)
+    parent.join()
     os._exit(1)
 
 

@@ -6,11 +6,12 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 
-from conversion.execute import start_all_at_once
+from conversion.pools.local import start_all_at_once
+from conversion.start import worker_context
 
 
 def test_the_first_task_starts_every_worker() -> None:
-    context = multiprocessing.get_context("spawn")
+    context = worker_context()
     before = multiprocessing.active_children()
     with ProcessPoolExecutor(3, mp_context=context) as executor:
         start_all_at_once(executor)
