@@ -1,7 +1,8 @@
 """Stream the rows of a JSON-LD metadata file: one array of flat objects, several gigabytes long.
 
 ``json.load`` would need some 30 GB for the full release. Here the text is held a few megabytes
-at a time, and each object is decoded by the standard library's decoder as soon as it is whole.
+at a time. Objects that are laid out as upstream does are decoded many at once; any other by the
+standard library's decoder as soon as it is whole, with the same result.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
+import pyarrow as pa
+
 from bioscan5m_hf.errors import MetadataError
+from bioscan5m_hf.jsonld_blocks import Blocks
 
 _CHUNK_BYTES: Final = 1 << 20
 _LONGEST_OBJECT: Final = 8 << 20
@@ -56,6 +60,12 @@ class _Text:
         self.position = 0
         return True
 
+    def forget(self) -> None:
+        """Drop what has been passed, if that is most of the window."""
+        if 2 * self.position > len(self.window):
+            self.window = self.window[self.position :]
+            self.position = 0
+
     def next_mark(self) -> str:
         """The next character that is not white space, without passing it; empty at the end."""
         while True:
@@ -69,7 +79,7 @@ class _Text:
 
 
 def read_objects(stream: Readable, label: str) -> Iterator[Pairs]:
-    """Decode the objects of a JSON array one after another.
+    """Decode the objects of a JSON array one by one.
 
     Args:
         stream: The bytes of the file.
@@ -82,6 +92,28 @@ def read_objects(stream: Readable, label: str) -> Iterator[Pairs]:
         MetadataError: The text is not UTF-8, is not an array of objects, breaks off, or holds an
             object of more than 8 million characters.
     """
+    for found in read_blocks(stream, label, ()):
+        assert isinstance(found, list)
+        yield found
+
+
+def read_blocks(
+    stream: Readable, label: str, names: Sequence[str]
+) -> Iterator[Pairs | pa.RecordBatch]:
+    """Decode the objects of a JSON array, many at once where they are as expected.
+
+    Args:
+        stream: The bytes of the file.
+        label: How messages name it.
+        names: The names that each object should have.
+
+    Yields:
+        Either an object as ``read_objects`` gives it; always so the first. Or several that have
+        exactly these names, in any order, and text for values: as columns of strings, no nulls.
+
+    Raises:
+        MetadataError: As ``read_objects``.
+    """
     text = _Text(stream, label)
     if text.next_mark() != "[":
         raise MetadataError(
@@ -89,13 +121,19 @@ def read_objects(stream: Readable, label: str) -> Iterator[Pairs]:
         )
     text.position += 1
     decoder = json.JSONDecoder(object_pairs_hook=list)
+    blocks = Blocks(names) if names else None
     number = 0
     mark = text.next_mark()
     while mark != "]" or number:
-        number += 1
         if mark != "{":
-            raise _unexpected(mark, label, number)
-        yield _decode_one(text, decoder, f"{label}: row {number}")
+            raise _unexpected(mark, label, number + 1)
+        if blocks and number and (taken := blocks.take(text.window, text.position)):
+            batch, text.position = taken
+            number += batch.num_rows
+            yield batch
+        else:
+            number += 1
+            yield _decode_one(text, decoder, f"{label}: row {number}")
         mark = text.next_mark()
         if mark == "]":
             break
@@ -109,6 +147,8 @@ def read_objects(stream: Readable, label: str) -> Iterator[Pairs]:
 
 
 def _decode_one(text: _Text, decoder: json.JSONDecoder, where: str) -> Pairs:
+    # An error of the decoder counts the lines of all that stands before it.
+    text.forget()
     while True:
         try:
             pairs, end = decoder.raw_decode(text.window, text.position)

@@ -6,10 +6,7 @@ of either. Only the empty string is a missing value: ``NA``, ``None`` and ``nan`
 
 from __future__ import annotations
 
-import itertools
-import reprlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -19,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.jsonld import Pairs, read_objects
+from bioscan5m_hf.metadata_jsonld import read_jsonld
+from bioscan5m_hf.metadata_rows import BadRow, OnBadRow, check_header, raiser
 from bioscan5m_hf.metadata_stream import MetadataStream, first_line, open_metadata
 from bioscan5m_hf.release import MetadataFile
 from bioscan5m_hf.schema import (
@@ -28,9 +26,10 @@ from bioscan5m_hf.schema import (
     Column,
     Kind,
     arrow_schema,
-    check_columns,
     column_names,
 )
+
+__all__ = ["ROW", "ROW_SCHEMA", "BadRow", "OnBadRow", "read_metadata"]
 
 ROW: Final = "row"
 """The column of the batches that says which record of its file a row was, the header being 1."""
@@ -41,35 +40,11 @@ ROW_SCHEMA: Final = pa.schema(
 
 # One row has to fit into a block; upstream's longest has some 3,000 bytes.
 _BLOCK_BYTES: Final = 4 << 20
-_JSON_BATCH: Final = 4096
 # A name must work as a file name, and as a WebDataset key: that ends at the first dot, readers pass
 # over one that begins with two underscores, and a tar header has 100 bytes for it.
 _PLAIN_NAME: Final = r"^(?:[^_/\\.\x00-\x1f\x7f]|_[^_/\\.\x00-\x1f\x7f])[^/\\.\x00-\x1f\x7f]*$"
 _LONGEST_NAME: Final = 90
 _LARGEST_EXACT: Final = 2.0**53
-_SHOWN: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A record that cannot be taken as it is.
-
-    Attributes:
-        row: Which record of the file it is; the csv header is row 1, a JSON record starts at 1.
-        processid: Its id, where that can be read.
-        split: Its split, where that can be read.
-        reason: A short constant such as ``unparsable-value``.
-        detail: What was found, as a phrase.
-    """
-
-    row: int
-    processid: str | None
-    split: str | None
-    reason: str
-    detail: str
-
-
-OnBadRow = Callable[[BadRow], None]
 
 
 def read_metadata(
@@ -91,38 +66,11 @@ def read_metadata(
             fields, a processid that cannot name a file, an unknown split or a value that does not
             parse.
     """
-    report = on_bad_row or _raiser(file.label)
+    report = on_bad_row or raiser(file.label)
     with open_metadata(file) as stream:
-        texts = _read_csv if file.form == "csv" else _read_jsonld
+        texts = _read_csv if file.form == "csv" else read_jsonld
         for text, rows in texts(stream, file.label, report):
             yield _convert(text, rows, report)
-
-
-def _raiser(label: str) -> OnBadRow:
-    def stop(bad: BadRow) -> None:
-        name = f" ({bad.processid})" if bad.processid else ""
-        raise MetadataError(
-            bad.detail,
-            where=f"{label}: row {bad.row}{name}",
-            fix="correct it, or convert with --on-error record to leave such rows out",
-        )
-
-    return stop
-
-
-def _check_header(names: list[str], label: str) -> None:
-    missing, extra, repeated = check_columns(names)
-    problems = [
-        f"{what} {', '.join(map(repr, found))}"
-        for what, found in (("lacks", missing), ("has the unknown", extra), ("repeats", repeated))
-        if found
-    ]
-    if problems:
-        raise MetadataError(
-            f"its columns are not upstream's: it {' and it '.join(problems)}",
-            where=label,
-            fix=f"expected {', '.join(column_names())}",
-        )
 
 
 # ---------------------------------------------------------------------------------------- csv
@@ -163,7 +111,7 @@ def _read_csv(
                 quoted_strings_can_be_null=True,
             ),
         )
-        _check_header(reader.schema.names, label)
+        check_header(reader.schema.names, label)
         row = 2
         for batch in reader:
             rows, row = _number_rows(batch.num_rows, row, broken)
@@ -190,77 +138,6 @@ def _number_rows(count: int, first: int, broken: list[int]) -> tuple[npt.NDArray
     candidates = np.arange(first, first + count + skipped, dtype=np.uint64)
     rows = candidates[~np.isin(candidates, np.asarray(broken, np.uint64))][:count]
     return rows, int(rows[-1]) + 1 if count else first
-
-
-# ------------------------------------------------------------------------------------- JSON-LD
-
-
-def _read_jsonld(
-    stream: MetadataStream, label: str, report: OnBadRow
-) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64]]]:
-    names = column_names()
-    numbered = enumerate(read_objects(stream, label), start=1)
-    for batch in iter(lambda: list(itertools.islice(numbered, _JSON_BATCH)), []):
-        rows: list[int] = []
-        values: list[list[object]] = []
-        for number, pairs in batch:
-            if number == 1:
-                _check_header([name for name, _ in pairs], f"{label}: row 1")
-            value = _ordered(pairs, names)
-            if bad := _bad_object(pairs, number) if value is None else _not_text(value, number):
-                report(bad)
-            elif value is not None:
-                rows.append(number)
-                values.append(value)
-        columns = zip(*values, strict=True) if values else ([] for _ in names)
-        arrays = [pa.array((v or None for v in column), pa.string()) for column in columns]
-        yield pa.record_batch(arrays, names=names), np.asarray(rows, np.uint64)
-
-
-def _ordered(pairs: Pairs, names: list[str]) -> list[object] | None:
-    """The values in the order of the columns; none where the names are others."""
-    if [name for name, _ in pairs] == names:
-        return [value for _, value in pairs]
-    by_name = dict(pairs)
-    if len(pairs) != len(names) or any(name not in by_name for name in names):
-        return None
-    return [by_name[name] for name in names]
-
-
-def _bad_object(pairs: Pairs, row: int) -> BadRow:
-    missing, extra, repeated = check_columns(name for name, _ in pairs)
-    found = ", ".join(
-        f"{what} {reprlib.repr(name)}"
-        for what, names in (("lacks", missing), ("has the unknown", extra), ("repeats", repeated))
-        for name in names[:_SHOWN]
-    )
-    return BadRow(row, _text_of(pairs, "processid"), _text_of(pairs, "split"), "broken-row", found)
-
-
-def _text_of(pairs: Pairs, wanted: str) -> str | None:
-    found = [value for name, value in pairs if name == wanted]
-    return found[0] if found and isinstance(found[0], str) and _is_unicode(found[0]) else None
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether text can be written as UTF-8: JSON can name half a character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _not_text(values: list[object], row: int) -> BadRow | None:
-    for column, value in zip(COLUMNS, values, strict=True):
-        if value is not None and not (isinstance(value, str) and _is_unicode(value)):
-            known = dict(zip(column_names(), values, strict=True))
-            pairs = list(known.items())
-            processid, split = _text_of(pairs, "processid"), _text_of(pairs, "split")
-            what = "no text" if isinstance(value, str) else "not a string"
-            detail = f"{column.name} is {what}: {reprlib.repr(value)}"
-            return BadRow(row, processid, split, "unparsable-value", detail)
-    return None
 
 
 # ---------------------------------------------------------------------------------- conversion

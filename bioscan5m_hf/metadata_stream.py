@@ -39,7 +39,7 @@ class MetadataStream(io.RawIOBase):
     """The bytes of a metadata file.
 
     Attributes:
-        quotes: How many quotation marks were among the bytes so far.
+        quotes: How many quotation marks were among the bytes so far; counted in csv only.
     """
 
     def __init__(self, stream: IO[bytes], file: MetadataFile) -> None:
@@ -62,7 +62,8 @@ class MetadataStream(io.RawIOBase):
             data = self._stream.read(size)
         except _DAMAGE as error:
             raise _unreadable(self._file, error) from error
-        self.quotes += data.count(b'"')
+        if self._file.form == "csv":
+            self.quotes += data.count(b'"')
         # The parser of csv complains of other text on standard error, behind our back.
         if not data.isascii() or not data or self._decoder.getstate()[0]:
             try:
