@@ -20,6 +20,8 @@ from conversion.choices import choose
 from conversion.execute import run_shards
 from conversion.files import Written, require_apart, sync_folder
 from conversion.findings import Finding, bad_row_finding
+from conversion.fingerprint import fingerprint
+from conversion.finished import Finished
 from conversion.manifest import MANIFEST_NAME, Manifest, read_manifest
 from conversion.outcome import (
     Folder,
@@ -48,6 +50,7 @@ from conversion.sink import Sink
 from conversion.sorted_rows import SortedRows, store_rows
 from conversion.state import State, open_state
 from conversion.stored_metadata import MetadataPlan, MetadataShard, StoredMetadata
+from conversion.summary import Summary
 from conversion.writers import metadata_writer, writer_named
 
 DEFAULT_SHARD_BYTES: Final = 500_000_000
@@ -112,25 +115,6 @@ class Reporter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What came of a conversion.
-
-    Attributes:
-        manifest: What the dataset folder holds now.
-        made: How many shards this run made; the others were there already.
-        outcomes: What came of each package.
-        bad_rows: Rows of the metadata that were left out.
-        strays: Files in the archives that are not images.
-    """
-
-    manifest: Manifest
-    made: int
-    outcomes: tuple[Outcome, ...]
-    bad_rows: tuple[Finding, ...]
-    strays: int
-
-
 def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = None) -> Summary:
     """Convert a release into a dataset folder.
 
@@ -153,7 +137,12 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
     ):
         before = _read_before(options)
         refuse_mixing(before, choices, options.output)
-        return _Conversion(options, release, state, reporter, before, sink).run(choices, pool)
+        finished = Finished(options, fingerprint(options, release.metadata, choices), state)
+        if before and (summary := finished.recall(before, sink)):
+            reporter.say("everything is there already, made from the same files")
+            return summary
+        run = _Conversion(options, release, state, reporter, before, sink)
+        return finished.remember(run.run(choices, pool))
 
 
 def _read_before(options: ConvertOptions) -> Manifest | None:

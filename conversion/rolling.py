@@ -21,7 +21,7 @@ from huggingface_hub import CommitOperationAdd
 
 from bioscan5m_hf.errors import BioscanError, HubUnreachable, UsageError, VerificationFailed
 from conversion.console import readable_size
-from conversion.convert import ConvertOptions, Reporter, Summary, convert
+from conversion.convert import ConvertOptions, Reporter, convert
 from conversion.files import Written, write_whole
 from conversion.front_matter import shown_package
 from conversion.hub import HubRepository, LocalFile, RemoteFile
@@ -29,6 +29,7 @@ from conversion.pictures.specimens import Pick, pick_specimens
 from conversion.publish import Published, PublishOptions, Say, compare, prove_local, publish
 from conversion.shard import ShardResult, ShardTask
 from conversion.state import STATE_FOLDER
+from conversion.summary import Summary
 from conversion.writers import writer_named
 
 _MESSAGE: Final = "Add shards of BIOSCAN-5M"

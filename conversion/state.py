@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from bioscan5m_hf.errors import FolderInUse, ForeignFolder
-from conversion.files import Written, digest_of, remove_partials, write_whole
+from conversion.files import Written, remove_partials, write_whole
 from conversion.findings import Finding
 from conversion.manifest import MANIFEST_NAME
 from conversion.plan import Shard
 from conversion.shard import ShardResult, ShardTask
+from conversion.stamps import Stamps
 
 STATE_FOLDER = ".bioscan5m"
 
@@ -80,10 +81,14 @@ class State:
 
     Args:
         folder: The dataset folder.
+
+    Attributes:
+        stamps: Of the shards that this run has made, or read to see that they are intact.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.stamps = Stamps(folder)
         self.path = folder / STATE_FOLDER
         self.work = self.path / "work"
         self._receipts = self.path / "receipts"
@@ -105,10 +110,10 @@ class State:
             return None
         if receipt.result.written is None:
             return receipt.result
-        try:
-            intact = digest_of(task.path) == receipt.result.written
-        except FileNotFoundError:
-            name = task.path.relative_to(task.folder).as_posix()
+        name = task.path.relative_to(task.folder).as_posix()
+        if task.path.exists():
+            intact = self.stamps.holds(name, receipt.result.written)
+        else:
             intact = is_elsewhere(name, receipt.result.written)
         return receipt.result if intact else None
 
@@ -141,6 +146,9 @@ class State:
 
     def keep(self, task: ShardTask, result: ShardResult) -> None:
         """Write the receipt of a finished shard."""
+        if result.written:
+            name = task.path.relative_to(task.folder).as_posix()
+            self.stamps.note(name, result.written.sha256)
         receipt = Receipt(dict(task.made_from), result)
         write_whole(self._receipt(result.shard), receipt.to_json())
 

@@ -118,6 +118,14 @@ def converted(release: Path, shared: Path, run: Run) -> Path:
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What conversions note of themselves does not go where the user keeps it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test finds what another has left in the cache of a library."""

@@ -24,10 +24,11 @@ from conversion.commands.options import (
     splits,
 )
 from conversion.console import ConsoleReporter, make_console, make_table, readable_size
-from conversion.convert import DEFAULT_SHARD_BYTES, ConvertOptions, Summary, convert
+from conversion.convert import DEFAULT_SHARD_BYTES, ConvertOptions, convert
 from conversion.findings import REJECTS_NAME
 from conversion.manifest import Manifest
 from conversion.pools.cluster import ClusterOptions
+from conversion.summary import Summary
 from conversion.writers import FORMATS, writer_named
 
 

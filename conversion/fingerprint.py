@@ -1,0 +1,108 @@
+"""What goes into a conversion, in few words: a digest that is cheap beside the conversion.
+
+Read are the metadata and the boxes, whole, and the directories of the zips, which hold the CRC and
+the sizes of every image: some 600 MB for a whole package. Of unpacked images name, length and time
+of the last modification are taken; their bytes are not read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bioscan5m_hf.archive import find_directory
+from bioscan5m_hf.errors import BioscanError
+from bioscan5m_hf.members import source_labels
+from bioscan5m_hf.release import MetadataFile
+from bioscan5m_hf.remote import Location, open_location
+from conversion.derive.recipe import versions
+from conversion.manifest import FORMAT_VERSION
+from conversion.package_plan import Choice, libraries
+
+if TYPE_CHECKING:
+    from conversion.convert import ConvertOptions
+
+_BLOCK_BYTES: Final = 8 << 20
+
+
+def fingerprint(
+    options: ConvertOptions, metadata: MetadataFile, choices: Sequence[Choice]
+) -> str | None:
+    """A digest of everything that decides what a dataset folder holds after a conversion.
+
+    Args:
+        options: What to convert, and how.
+        metadata: The metadata of the release.
+        choices: What each package is made of.
+
+    Returns:
+        The digest in hex. None where a source cannot be read: what is wrong with it is for the
+        conversion to say.
+    """
+    digest = hashlib.sha256()
+    try:
+        for part in _parts(options, metadata, choices):
+            digest.update(f"{len(part)} ".encode() + part)
+    except (BioscanError, OSError):
+        return None
+    return digest.hexdigest()
+
+
+def _parts(
+    options: ConvertOptions, metadata: MetadataFile, choices: Sequence[Choice]
+) -> Iterator[bytes]:
+    settings: list[Any] = [options.format, options.shard_bytes, options.record, options.name]
+    deciding = libraries() | (versions() if options.derive else {})
+    yield repr(
+        [version("bioscan5m-hf"), FORMAT_VERSION, *sorted(deciding.items()), *settings]
+    ).encode()
+    yield metadata.label.encode()
+    yield _of_zip(metadata.path) if metadata.member else _of_bytes(metadata.path)
+    for choice in choices:
+        splits = [split.name for split in choice.splits]
+        recipe = choice.recipe and choice.recipe.to_json()
+        yield repr([choice.package, splits, recipe, source_labels(choice.selection)]).encode()
+        for archive in choice.selection.archives:
+            yield _of_zip(archive.path)
+        for folder in choice.selection.folders:
+            yield _of_folder(folder.path)
+        if choice.recipe and choice.recipe.crop and choice.bbox:
+            yield _of_bytes(choice.bbox)
+
+
+def _of_zip(path: Location) -> bytes:
+    """A digest of the length of an archive, its directory and all that stands behind it."""
+    with open_location(path) as source:
+        digest = hashlib.sha256(str(source.size).encode())
+        for start in range(find_directory(source).start, source.size, _BLOCK_BYTES):
+            digest.update(source.read_at(start, min(_BLOCK_BYTES, source.size - start)))
+    return digest.digest()
+
+
+def _of_bytes(path: Location) -> bytes:
+    with open_location(path) as source:
+        digest = hashlib.sha256()
+        for start in range(0, source.size, _BLOCK_BYTES):
+            digest.update(source.read_at(start, min(_BLOCK_BYTES, source.size - start)))
+    return digest.digest()
+
+
+def _of_folder(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    with os.scandir(path) as entries:
+        listed = sorted(entries, key=lambda entry: entry.name)
+    for entry in listed:
+        if entry.is_dir():
+            told = _of_folder(Path(entry)).hex()
+        elif entry.is_file():
+            found = entry.stat()
+            told = f"{found.st_size} {found.st_mtime_ns}"
+        else:
+            told = "neither"
+        digest.update(f"{len(os.fsencode(entry.name))} ".encode())
+        digest.update(os.fsencode(entry.name) + f" {told}\n".encode())
+    return digest.digest()
