@@ -1,6 +1,6 @@
 """How fast a release becomes shards, against other ways of doing it, in one run.
 
-    python -m tests.benchmarks.convert -n 100000 --repeat 3
+    python -m tests.benchmarks.convert -n 100000 --repeat 3 --chart convert.png
 
 Every way reads the same zips (a synthetic ``cropped_256``), uses two processes, and starts from a
 folder that is not there; each is a process of its own, so imports count. Reported are medians, and
@@ -31,6 +31,7 @@ from rich.table import Table
 
 from bioscan5m_hf.release import METADATA_STEM
 from conversion.sample import SampleOptions, write_sample
+from tests.benchmarks.chart import Bar, draw
 
 WORKERS = 2
 
@@ -169,6 +170,7 @@ WAYS: dict[str, Callable[[Path, Path], None]] = {
     "datasets x 2": datasets_in_two,
     "ShardWriter": webdataset,
 }
+OURS = ("parquet", "arrow", "webdataset")
 MEANINGS = {
     "copy": "copy the zips",
     "floor": "inflate, check, write plain files",
@@ -223,12 +225,27 @@ def report(seconds: dict[str, list[float]], specimens: int) -> str:
     return text.getvalue()
 
 
+def chart(seconds: dict[str, list[float]], specimens: int) -> bytes:
+    """The medians as bars, as a PNG."""
+    medians = {way: statistics.median(found) for way, found in seconds.items()}
+    note = f"{specimens:,} specimens of cropped_256, {WORKERS} processes, seconds, medians"
+    bars = []
+    for way, median in medians.items():
+        repeats = seconds[way]
+        told = f"{median:.1f} s"
+        if len(repeats) > 1:
+            told += f" ({min(repeats):.1f} to {max(repeats):.1f})"
+        bars.append(Bar(MEANINGS[way], median, told, way in OURS))
+    return draw("How long a conversion takes", note, bars)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", dest="specimens", type=int, default=100_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--work", type=Path, help="a folder for the release and the output")
+    parser.add_argument("--chart", type=Path, help="a PNG to draw the medians in")
     parser.add_argument("--way", nargs=3, metavar=("WAY", "RELEASE", "OUTPUT"), help="run one way")
     options = parser.parse_args()
     if options.way:
@@ -252,6 +269,8 @@ def main() -> None:
                 seconds[way].append(measure(way, work / "release", work))
                 print(f"{way}: {seconds[way][-1]:.1f} s", flush=True)
     print(report(seconds, options.specimens))
+    if options.chart:
+        options.chart.write_bytes(chart(seconds, options.specimens))
 
 
 if __name__ == "__main__":
