@@ -131,10 +131,7 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
     choices = choose(options, release)
     for note in (*release.notes, *(note for choice in choices for note in choice.notes)):
         reporter.say(note)
-    with (
-        open_state(options.output) as state,
-        open_pool(options, state.work, reporter.say) as pool,
-    ):
+    with open_state(options.output) as state:
         before = _read_before(options)
         refuse_mixing(before, choices, options.output)
         finished = Finished(options, fingerprint(options, release.metadata, choices), state)
@@ -142,7 +139,8 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
             reporter.say("everything is there already, made from the same files")
             return summary
         run = _Conversion(options, release, state, reporter, before, sink)
-        return finished.remember(run.run(choices, pool))
+        with open_pool(options, state.work, reporter.say) as pool:
+            return finished.remember(run.run(choices, pool))
 
 
 def _read_before(options: ConvertOptions) -> Manifest | None:
