@@ -30,7 +30,8 @@ from conversion.state import State
 from conversion.summary import Summary
 
 if TYPE_CHECKING:
-    from conversion.convert import ConvertOptions, Sink
+    from conversion.convert import ConvertOptions
+    from conversion.sink import Sink
 
 _VERSION: Final = 1
 _KEPT_RUNS: Final = 64
