@@ -21,6 +21,9 @@ _END: Final = b"\xff\xd9"
 _SLACK: Final = 192
 _TAIL: Final = 4096
 
+MEMBER_SLACK: Final = _HEADER.size + _SLACK
+"""What is read of a member beside its compressed bytes."""
+
 
 class Flaw(enum.Enum):
     """What can be wrong with an image; the value is the reason that a reject is recorded with."""
@@ -88,7 +91,7 @@ def read_member(source: Source, member: Member) -> bytes | bytearray:
         ArchiveError: The archive itself cannot be read.
     """
     check_size(max(member.size, member.compressed))
-    data = source.read_at(member.offset, _HEADER.size + _SLACK + member.compressed)
+    data = source.read_at(member.offset, MEMBER_SLACK + member.compressed)
     if len(data) < _HEADER.size or data[:4] != _MAGIC:
         raise FlawedImage(Flaw.UNREADABLE, f"no member starts at byte {member.offset:,}")
     _, name_length, extra_length = _HEADER.unpack_from(data)
@@ -128,7 +131,7 @@ def read_sound(
     """
     if method != DEFLATED or size > MAX_IMAGE_BYTES or compressed > MAX_IMAGE_BYTES:
         return None
-    data = read_at(offset, _HEADER.size + _SLACK + compressed)
+    data = read_at(offset, MEMBER_SLACK + compressed)
     if len(data) < _HEADER.size:
         return None
     magic, name_length, extra_length = _HEADER.unpack_from(data)

@@ -11,13 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
-from bioscan5m_hf.errors import ArchiveError, UsageError
+from bioscan5m_hf.drivers import explained, file_system
+from bioscan5m_hf.errors import ArchiveError
 from bioscan5m_hf.sources import LocalFile, Source
-
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
 
 Options = tuple[tuple[str, Any], ...]
 
@@ -206,10 +204,8 @@ class FsspecFile:
     def __init__(self, path: RemotePath) -> None:
         self.location = path.url
         self._fs, self._path = file_system(path)
-        try:
+        with explained(self.location, "cannot be opened", ArchiveError):
             info = self._fs.info(self._path)
-        except (OSError, ValueError) as error:
-            raise ArchiveError(f"cannot be opened ({error})", where=self.location) from error
         if info.get("size") is None:
             raise ArchiveError("its length is not known", where=self.location)
         self.size = int(info["size"])
@@ -221,15 +217,19 @@ class FsspecFile:
         stop = min(offset + length, self.size)
         if stop <= offset:
             return b""
-        try:
-            data: bytes = self._fs.cat_file(self._path, start=offset, end=stop)
-        except (OSError, ValueError) as error:
-            raise ArchiveError(
-                f"cannot be read at byte {offset:,} ({error})", where=self.location
-            ) from error
+        with explained(self.location, f"cannot be read at byte {offset:,}", ArchiveError):
+            data = self._range(offset, stop)
         if len(data) < stop - offset:
             raise ArchiveError(f"breaks off at byte {offset + len(data):,}", where=self.location)
         return data
+
+    def _range(self, start: int, stop: int) -> bytes:
+        if self.location.startswith("hf://"):
+            # Its driver reads ahead by itself, far beyond the range, and forgets that at once.
+            with self._fs.open(self._path, "rb", cache_type="none") as file:
+                file.seek(start)
+                return bytes(file.read(stop - start))
+        return bytes(self._fs.cat_file(self._path, start=start, end=stop))
 
     def close(self) -> None:
         """The file system is shared and stays."""
@@ -239,21 +239,6 @@ class FsspecFile:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def file_system(path: RemotePath) -> tuple[AbstractFileSystem, str]:
-    """The file system behind a URL, and how it names the file.
-
-    Raises:
-        UsageError: The scheme is not known, or what serves it is not installed.
-    """
-    import fsspec
-
-    try:
-        system, name = fsspec.core.url_to_fs(path.url, **dict(path.options))
-    except (ImportError, ValueError) as error:
-        raise UsageError(f"this URL cannot be read ({error})", where=path.url) from error
-    return system, str(name)
 
 
 class ReadAhead:
@@ -333,7 +318,8 @@ def exists(location: Location) -> bool:
         return location.is_file()
     if not location.is_http:
         system, name = file_system(location)
-        return bool(system.isfile(name))
+        with explained(location.url, "cannot be looked for", ArchiveError):
+            return bool(system.isfile(name))
     try:
         HttpFile(location)
     except ArchiveError as error:

@@ -12,9 +12,10 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Final
 
+from bioscan5m_hf.drivers import explained, file_system
 from bioscan5m_hf.errors import ArchiveError, ReleaseNotFound
-from bioscan5m_hf.release import METADATA_STEM
-from bioscan5m_hf.remote import RemotePath, exists, file_system
+from bioscan5m_hf.release import BBOX_NAME, METADATA_STEM, Release, find_release, gather
+from bioscan5m_hf.remote import Location, RemotePath, exists
 from bioscan5m_hf.variants import PACKAGES, PARTITIONS
 
 _DEPTH: Final = 4
@@ -26,6 +27,22 @@ _HUB_REASONS: Final = {
     "repository not found": "there is no such repository, or it is private",
     "401 unauthorized": "the Hub does not accept the token",
 }
+
+
+def locate_release(root: Location) -> Release:
+    """Look through a folder for a release, wherever it lies.
+
+    Args:
+        root: The folder; archives and metadata may lie up to four folders deep.
+
+    Raises:
+        ReleaseNotFound: There are no archives, or there is no metadata.
+        MetadataError: There are several metadata files that cannot all be the same.
+        ArchiveError: The metadata zip cannot be read, or the server cannot be reached.
+    """
+    if not isinstance(root, RemotePath):
+        return find_release(root)
+    return gather(root, list_files(root) or probe_release(root))
 
 
 def list_files(root: RemotePath) -> list[RemotePath] | None:
@@ -44,10 +61,13 @@ def list_files(root: RemotePath) -> list[RemotePath] | None:
         found = list(_linked(root, _DEPTH))
         return sorted(found, key=str) or None
     system, folder = file_system(root)
-    try:
-        names = system.find(folder, maxdepth=_DEPTH)
-    except (OSError, ValueError) as error:
-        raise _unlisted(root, error) from error
+    with explained(str(root), "cannot be listed", ReleaseNotFound):
+        try:
+            names = system.find(folder, maxdepth=_DEPTH)
+        except (OSError, ValueError) as error:
+            if root.url.startswith("hf://"):
+                raise _unlisted(root, error) from error
+            raise
     below = [str(name).removeprefix(folder).lstrip("/") for name in names]
     if not below:
         raise ReleaseNotFound("is empty or does not exist", where=str(root))
@@ -55,9 +75,8 @@ def list_files(root: RemotePath) -> list[RemotePath] | None:
 
 
 def _unlisted(root: RemotePath, error: Exception) -> ReleaseNotFound:
+    """What the Hub says of a repository that it does not list."""
     told = next(iter(str(error).splitlines()), type(error).__name__).rstrip(" .")
-    if not root.url.startswith("hf://"):
-        return ReleaseNotFound(f"cannot be listed ({told})", where=str(root))
     found = f"the Hub does not list it ({told})"
     # Its file system gives the reasons as text only. What a stranger may not see does not exist.
     for reason, meaning in _HUB_REASONS.items():
@@ -134,7 +153,7 @@ def probe_release(root: RemotePath) -> list[RemotePath]:
         "BIOSCAN_5M_Insect_Dataset_metadata_MultiTypes.zip",
         "BIOSCAN_5M_Insect_Dataset_metadata.zip",
     )
-    return found + [root / name for name in metadata if exists(root / name)]
+    return found + [root / name for name in (*metadata, BBOX_NAME) if exists(root / name)]
 
 
 def _stems() -> Iterator[str]:

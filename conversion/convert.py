@@ -11,9 +11,12 @@ from typing import Final, Protocol
 
 from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
 from bioscan5m_hf.metadata import BadRow
-from bioscan5m_hf.release import Release, find_release
+from bioscan5m_hf.release import Release
+from bioscan5m_hf.remote import Location
+from bioscan5m_hf.remote_release import locate_release
 from bioscan5m_hf.schema import Split
 from bioscan5m_hf.variants import METADATA
+from bioscan5m_hf.windows import DEFAULT_HOLD
 from conversion.beside import Beside
 from conversion.catalogue import Catalogue
 from conversion.choices import choose
@@ -62,7 +65,7 @@ class ConvertOptions:
     """What to convert, and how.
 
     Attributes:
-        release: The folder of the release.
+        release: The folder of the release, or the URL of it.
         output: The dataset folder.
         workers: How many processes work on this machine; without a cluster, each makes a shard at a
             time.
@@ -77,9 +80,10 @@ class ConvertOptions:
         derive_from: The package to make them from; none to choose.
         short_side: The shorter side in pixels of what is derived, where it is not in the name.
         cluster: Makes the shards in the place of this machine.
+        read_ahead: How many bytes of remote archives all workers together hold at a time.
     """
 
-    release: Path
+    release: Location
     output: Path
     workers: int
     packages: tuple[str, ...] = ()
@@ -93,6 +97,12 @@ class ConvertOptions:
     derive_from: str | None = None
     short_side: int | None = None
     cluster: ClusterOptions | None = None
+    read_ahead: int | None = None
+
+    @property
+    def hold(self) -> int:
+        """How many bytes of remote archives one worker may hold."""
+        return self.read_ahead // self.workers if self.read_ahead else DEFAULT_HOLD
 
 
 class Reporter(Protocol):
@@ -126,8 +136,9 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
     Raises:
         BioscanError: See the tree in ``bioscan5m_hf.errors``; nothing is left half-written.
     """
-    release = find_release(options.release)
-    require_apart(options.release, options.output)
+    release = locate_release(options.release)
+    if isinstance(options.release, Path):
+        require_apart(options.release, options.output)
     choices = choose(options, release)
     for note in (*release.notes, *(note for choice in choices for note in choice.notes)):
         reporter.say(note)
@@ -272,6 +283,7 @@ class _Conversion:
             self._options.format,
             self._options.shard_bytes,
             self._options.record,
+            self._options.hold,
         )
 
     def _finished_splits(self, plans: Sequence[PackagePlan]) -> set[tuple[str, str]]:

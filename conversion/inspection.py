@@ -9,7 +9,9 @@ from pathlib import Path
 
 from bioscan5m_hf.members import source_labels
 from bioscan5m_hf.metadata import BadRow
-from bioscan5m_hf.release import Release, Selection, find_release
+from bioscan5m_hf.release import Release, Selection
+from bioscan5m_hf.remote import Location
+from bioscan5m_hf.remote_release import locate_release
 from bioscan5m_hf.schema import SPLITS, Split
 from conversion.catalogue import Catalogue, SplitCount
 from conversion.findings import Finding, bad_row_finding
@@ -79,18 +81,18 @@ class Report:
             yield from ((name, finding) for finding in package.reconciliation.findings)
 
 
-def inspect(root: Path, *, threads: int, packages: Sequence[str] = ()) -> Report:
+def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Report:
     """Look at a release.
 
     Args:
-        root: Its folder.
+        root: Its folder, or the URL of it.
         threads: How many processors may be used.
         packages: The packages to look at; none for all.
 
     Raises:
         BioscanError: A file of it cannot be read at all.
     """
-    release = find_release(root)
+    release = locate_release(root)
     bad_rows: list[Finding] = []
     label = release.metadata.label
     with (

@@ -17,6 +17,7 @@ from bioscan5m_hf.images import MAX_IMAGE_BYTES
 from bioscan5m_hf.members import source_labels, source_paths
 from bioscan5m_hf.release import Release, Selection
 from bioscan5m_hf.schema import SPLITS, Split
+from bioscan5m_hf.windows import DEFAULT_HOLD
 from conversion.catalogue import Catalogue, SplitCount
 from conversion.derive.bbox import COORDINATES, PLANNED, VARIANTS, prepare_members
 from conversion.derive.recipe import Recipe, versions
@@ -38,6 +39,7 @@ class PlanOptions:
         format: The name of the format.
         shard_bytes: The size that a shard should have at most.
         record: Whether flawed images are recorded instead of being errors.
+        hold: How many bytes of remote archives a task may hold at a time.
     """
 
     output: Path
@@ -45,6 +47,7 @@ class PlanOptions:
     format: str
     shard_bytes: int
     record: bool
+    hold: int = DEFAULT_HOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,7 @@ def plan_package(members: MemberList, rows: SortedRows, options: PlanOptions) ->
             record=options.record,
             made_from=_made_from(digest, options, members.recipe),
             recipe=members.recipe,
+            hold=options.hold,
         )
         for shard, digest in zip(shards, digests, strict=True)
     ]

@@ -28,11 +28,13 @@ from bioscan5m_hf.images import (
     read_sound,
 )
 from bioscan5m_hf.schema import SPLITS
-from bioscan5m_hf.sources import LocalFile, open_source
+from bioscan5m_hf.sources import Source, open_source
+from bioscan5m_hf.windows import DEFAULT_HOLD
 from conversion.derive.recipe import Recipe
 from conversion.files import Written
 from conversion.findings import Finding
 from conversion.plan import Shard
+from conversion.remote_sources import RemoteSources, is_remote
 from conversion.sorted_rows import RowReader
 from conversion.writers import writer_named
 
@@ -56,6 +58,7 @@ class ShardTask:
         made_from: Everything that decides the bytes of the shard, as names and values; an
             unfinished run is taken up only where they are the same.
         recipe: How each image is made from its source; ``None`` where it passes through.
+        hold: How many bytes of remote archives are held at a time.
     """
 
     shard: Shard
@@ -68,6 +71,7 @@ class ShardTask:
     record: bool
     made_from: tuple[tuple[str, str], ...]
     recipe: Recipe | None = None
+    hold: int = DEFAULT_HOLD
 
     @property
     def path(self) -> Path:
@@ -266,7 +270,11 @@ class _Sources:
 
     def __init__(self, task: ShardTask) -> None:
         self._paths = task.sources
-        self._open: dict[int, LocalFile] = {}
+        self._open: dict[int, Source] = {}
+        shard = task.shard
+        self._remote = RemoteSources(
+            task.sources, lambda: _slice(task.members, shard.start, shard.stop), task.hold
+        )
 
     def read_sound(self, members: pa.Table) -> Iterator[bytes | bytearray | None]:
         """The image of each row, none where it takes more care to read it."""
@@ -284,10 +292,12 @@ class _Sources:
         check_jpeg(image)
         return image
 
-    def _source(self, number: int) -> LocalFile:
+    def _source(self, number: int) -> Source:
         source = self._open.get(number)
         if source is None:
-            source = self._open[number] = open_source(self._paths[number])
+            path = self._paths[number]
+            source = self._remote.open(number) if is_remote(path) else open_source(path)
+            self._open[number] = source
         return source
 
     def _read_file(self, entry: dict[str, int]) -> bytes:
@@ -311,3 +321,4 @@ class _Sources:
     def __exit__(self, *exception: object) -> None:
         for source in self._open.values():
             source.close()
+        self._remote.close()

@@ -14,7 +14,8 @@ import numpy as np
 import yaml
 
 from bioscan5m_hf.errors import VerificationFailed
-from bioscan5m_hf.release import find_release
+from bioscan5m_hf.remote import Location
+from bioscan5m_hf.remote_release import locate_release
 from bioscan5m_hf.schema import Split, split_named
 from bioscan5m_hf.variants import METADATA
 from conversion import card
@@ -44,7 +45,7 @@ class VerifyOptions:
 
     folder: Path
     workers: int
-    release: Path | None = None
+    release: Location | None = None
     decode: bool = False
 
 
@@ -206,7 +207,7 @@ def _plan_again(
 ) -> tuple[dict[str, ShardTask], list[str]]:
     """Plan the folder from the release, as when it was made; what differs is a finding."""
     assert options.release is not None
-    release = find_release(options.release)
+    release = locate_release(options.release)
     findings: list[str] = []
     sources: dict[str, ShardTask] = {}
     with Catalogue(work / "catalogue", threads=options.workers) as catalogue:

@@ -42,6 +42,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         [
             "bioscan5m convert RELEASE --output bioscan-5m --package cropped_256",
             "bioscan5m convert RELEASE --output bioscan-5m --split val --split test",
+            "bioscan5m convert hf://datasets/user/raw --output bioscan-5m --read-ahead 1GB",
             "bioscan5m convert RELEASE --publish user/bioscan-5m --scratch 20GB",
             "bioscan5m convert RELEASE --output bioscan-5m --package cropped_256 --derive",
         ],
@@ -61,6 +62,13 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         default=DEFAULT_SHARD_BYTES,
         metavar="SIZE",
         help="what a shard should have at most, such as 500MB (the default) or 1GiB",
+    )
+    parser.add_argument(
+        "--read-ahead",
+        type=size,
+        metavar="SIZE",
+        help="how many bytes of a release behind a URL are held at a time, by all workers "
+        "together (default: 512MiB for each worker); with less, more is fetched twice",
     )
     parser.add_argument(
         "--format",
@@ -152,6 +160,7 @@ def _run(options: argparse.Namespace) -> int:
         derive_from=package_named(options.derive).name if options.derive else None,
         short_side=options.short_side,
         cluster=_cluster(options),
+        read_ahead=options.read_ahead,
     )
     reporter = ConsoleReporter(quiet=options.quiet)
     if options.publish is None:

@@ -6,9 +6,9 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
+from bioscan5m_hf.remote import location_of
 from bioscan5m_hf.schema import SPLITS, Split, split_named
 from bioscan5m_hf.variants import package_named, package_names
 
@@ -58,7 +58,11 @@ def add_command(
 def add_release(parser: argparse.ArgumentParser) -> None:
     """Add the folder of a release."""
     parser.add_argument(
-        "release", type=Path, metavar="RELEASE", help="the folder that holds upstream's files"
+        "release",
+        type=location_of,
+        metavar="RELEASE",
+        help="the folder that holds upstream's files, or its URL, such as "
+        "hf://datasets/user/name, https://host/folder or s3://bucket/folder",
     )
 
 

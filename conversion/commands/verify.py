@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from bioscan5m_hf.errors import VerificationFailed
+from bioscan5m_hf.remote import location_of
 from conversion.commands.options import Commands, add_command, add_workers
 from conversion.console import make_console, readable_size
 from conversion.verify import VerifyOptions, verify
@@ -26,9 +27,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="the dataset folder")
     parser.add_argument(
         "--release",
-        type=Path,
+        type=location_of,
         metavar="RELEASE",
-        help="compare every image and every value with this release too",
+        help="compare every image and every value with this release too; a folder or a URL",
     )
     parser.add_argument("--images", action="store_true", help="decode every image too")
     add_workers(parser)

@@ -1,0 +1,320 @@
+"""Windows of remote archives: large requests, and no more bytes held than allowed.
+
+Consecutive specimens lie scattered within one folder of a zip. What is going to be read is
+therefore cut into windows of consecutive reads; the reads of a window, sorted by where they lie,
+are fetched with few large requests that read over small gaps. One window is read from while the
+next one is fetched. What is held lies in a temporary file without a name, so memory stays small
+and nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import IO, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from bioscan5m_hf.errors import OutputError
+
+Numbers = npt.NDArray[np.int64]
+
+DEFAULT_HOLD: Final = 512 << 20
+"""How many bytes one worker holds, unless told otherwise: two folders of upstream's largest zip."""
+
+_CONNECTIONS: Final = 4
+_LARGEST_REQUEST: Final = 8 << 20
+_SMALLEST_REQUEST: Final = 1 << 16
+_REQUESTS_HELD: Final = 16
+# Reading over a gap of this length costs less than another request.
+_GAP_BYTES: Final = 128 << 10
+_WINDOWS_HELD: Final = 2
+_ENDLESS: Final = 1 << 63
+
+Fetch = Callable[[int, int, int], bytes]
+"""Reads from a source: its number, an offset and a length in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What is going to be read, in this order.
+
+    Attributes:
+        source: The number of the source of each read.
+        start: Where it starts there, in bytes.
+        stop: Where it stops.
+        place: A number that changes where the reads go on to another folder of the archive.
+    """
+
+    source: Numbers
+    start: Numbers
+    stop: Numbers
+    place: Numbers
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def part(self, first: int, last: int) -> Reads:
+        """The reads from one up to another."""
+        cut = slice(first, last)
+        return Reads(self.source[cut], self.start[cut], self.stop[cut], self.place[cut])
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, and what is kept of its answer.
+
+    Attributes:
+        source: The number of the source.
+        start: Where it starts there, in bytes.
+        stop: Where it stops.
+        runs: Start, stop, and position in the window's file, of what is kept.
+    """
+
+    source: int
+    start: int
+    stop: int
+    runs: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is held at a time.
+
+    Attributes:
+        requests: How it is fetched.
+        bytes: How much is kept.
+    """
+
+    requests: tuple[Request, ...]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How windows and requests are cut.
+
+    Attributes:
+        window: The bytes of a window, at most.
+        request: The bytes of a request, at most but for the last read in it.
+        gap: What is read over, in bytes.
+    """
+
+    window: int
+    request: int
+    gap: int = _GAP_BYTES
+
+    @classmethod
+    def of(cls, hold: int) -> Self:
+        """The limits that keep all that is held below a number of bytes.
+
+        Two windows are held, and what is on its way; a single read may be larger than it all.
+        """
+        request = min(_LARGEST_REQUEST, max(_SMALLEST_REQUEST, hold // _REQUESTS_HELD))
+        return cls(max(1, (hold - _CONNECTIONS * request) // 2), request)
+
+
+def plan_windows(reads: Reads, limits: Limits) -> Iterator[Window]:
+    """Cut reads into windows, and each window into requests.
+
+    A window ends with a folder of the archive where it can: a folder that is cut in two has its
+    gaps fetched twice.
+
+    Args:
+        reads: What is going to be read, in this order.
+        limits: How large windows and requests may be.
+
+    Yields:
+        The windows, in the order of the reads.
+    """
+    first = 0
+    for last in _cuts(reads, limits.window):
+        yield _window(reads.part(first, last), limits)
+        first = last
+
+
+def _cuts(reads: Reads, limit: int) -> Iterator[int]:
+    """Where the windows end."""
+    count = len(reads)
+    ends = np.concatenate([[0], np.cumsum(reads.stop - reads.start)])
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(reads.place)) + 1, [count]])
+    first = 0
+    while first < count:
+        last = max(first + 1, int(np.searchsorted(ends, ends[first] + limit, side="right")) - 1)
+        if last < count:
+            begun = int(np.searchsorted(edges, last, side="right")) - 1
+            edge, following = int(edges[begun]), int(edges[begun + 1])
+            if edge > first and ends[following] - ends[edge] <= limit:
+                last = edge
+        yield last
+        first = last
+
+
+def _window(reads: Reads, limits: Limits) -> Window:
+    requests: list[Request] = []
+    held = 0
+    for source in np.unique(reads.source).tolist():
+        mine = reads.source == source
+        order = np.argsort(reads.start[mine], kind="stable")
+        starts = reads.start[mine][order]
+        # Reads may overlap: each covers the header of the member behind it.
+        stops = np.maximum.accumulate(reads.stop[mine][order])
+        for first, last in _requests(starts, stops, limits):
+            runs: list[tuple[int, int, int]] = []
+            apart = starts[first + 1 : last] > stops[first : last - 1]
+            for low, high in _pieces(apart):
+                start, stop = int(starts[first + low]), int(stops[first + high - 1])
+                runs.append((start, stop, held))
+                held += stop - start
+            requests.append(Request(source, runs[0][0], runs[-1][1], tuple(runs)))
+    return Window(tuple(requests), held)
+
+
+def _requests(starts: Numbers, stops: Numbers, limits: Limits) -> Iterator[tuple[int, int]]:
+    """The first read of each request, and the one behind its last."""
+    for begin, end in _pieces(starts[1:] - stops[:-1] > limits.gap):
+        squares = (starts[begin:end] - starts[begin]) // limits.request
+        for first, last in _pieces(np.diff(squares) > 0):
+            yield begin + first, begin + last
+
+
+def _pieces(breaks: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """The pieces that breaks between neighbours make, each from one item up to another."""
+    return itertools.pairwise([0, *(np.flatnonzero(breaks) + 1).tolist(), len(breaks) + 1])
+
+
+class _Held:
+    """One window: being fetched, then read from.
+
+    Args:
+        window: What to fetch.
+        fetch: Reads from a source by its number.
+        pool: Where the requests run.
+
+    Attributes:
+        bytes: How much is kept.
+    """
+
+    def __init__(self, window: Window, fetch: Fetch, pool: ThreadPoolExecutor) -> None:
+        self.bytes = window.bytes
+        self._fetch = fetch
+        self._file = _unnamed()
+        self._runs: dict[int, list[tuple[int, int, int]]] = {}
+        for request in window.requests:
+            self._runs.setdefault(request.source, []).extend(request.runs)
+        self._pending: list[Future[None]] = [
+            pool.submit(self._keep, request) for request in window.requests
+        ]
+
+    def _keep(self, request: Request) -> None:
+        data = memoryview(self._fetch(request.source, request.start, request.stop - request.start))
+        for start, stop, position in request.runs:
+            self._write(data[start - request.start : stop - request.start], position)
+
+    def _write(self, data: memoryview, position: int) -> None:
+        try:
+            while data:
+                written = os.pwrite(self._file.fileno(), data, position)
+                data, position = data[written:], position + written
+        except OSError as error:
+            raise _no_room(error) from error
+
+    def find(self, source: int, start: int, stop: int) -> int | None:
+        """Where a range lies in the file of the window; none where it is not held."""
+        runs = self._runs.get(source, [])
+        number = bisect.bisect_right(runs, (start, _ENDLESS, 0)) - 1
+        if number < 0 or stop > runs[number][1]:
+            return None
+        return runs[number][2] + start - runs[number][0]
+
+    def read(self, position: int, length: int) -> bytes:
+        """Read from the window, when all of it is there."""
+        while self._pending:
+            self._pending.pop().result()
+        return os.pread(self._file.fileno(), length, position)
+
+    def close(self) -> None:
+        """Forget what is held."""
+        for future in self._pending:
+            future.cancel()
+        wait(self._pending)
+        self._file.close()
+
+
+class Windows:
+    """Reads from several sources in an order that is known before.
+
+    What is not among the expected reads is read from its source.
+
+    Args:
+        reads: What is going to be read, in this order.
+        fetch: Reads from a source: its number, an offset, a length; from several threads at once.
+        hold: How many bytes may be held at a time.
+    """
+
+    def __init__(self, reads: Reads, fetch: Fetch, hold: int) -> None:
+        self._fetch = fetch
+        self._pool = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="bioscan5m-window")
+        self._planned = plan_windows(reads, Limits.of(hold))
+        self._held: deque[_Held] = deque()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Fetch the window that is next and the one behind it."""
+        while len(self._held) < _WINDOWS_HELD and (window := next(self._planned, None)):
+            self._held.append(_Held(window, self._fetch, self._pool))
+
+    def read_at(self, source: int, offset: int, length: int) -> bytes:
+        """Read from a source.
+
+        Args:
+            source: Its number.
+            offset: Where, in bytes.
+            length: How many bytes.
+
+        Raises:
+            ArchiveError: The source cannot be read.
+            OutputError: There is no room for what is held.
+        """
+        for passed, held in enumerate(self._held):
+            position = held.find(source, offset, offset + length)
+            if position is None:
+                continue
+            for _ in range(passed):
+                self._held.popleft().close()
+            self._begin()
+            return held.read(position, length)
+        return self._fetch(source, offset, length)
+
+    @property
+    def held(self) -> int:
+        """How many bytes are held, or are going to be when their requests are answered."""
+        return sum(held.bytes for held in self._held)
+
+    def close(self) -> None:
+        """Forget what is held."""
+        while self._held:
+            self._held.pop().close()
+        self._pool.shutdown()
+
+
+def _unnamed() -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile(buffering=0, prefix="bioscan5m-")
+    except OSError as error:
+        raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> OutputError:
+    return OutputError(
+        f"what is read ahead cannot be held ({error.strerror})",
+        where=tempfile.gettempdir(),
+        fix="let TMPDIR name a folder with more room, or hold less with --read-ahead",
+    )

@@ -1,0 +1,111 @@
+"""The remote archives of a shard, told before what is going to be read of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final, Self
+
+import numpy as np
+import pyarrow as pa
+
+from bioscan5m_hf.images import MAX_IMAGE_BYTES, MEMBER_SLACK
+from bioscan5m_hf.remote import RemotePath, location_of, open_location
+from bioscan5m_hf.sources import Source
+from bioscan5m_hf.windows import Reads, Windows
+
+# Farther than any file reaches; a damaged directory may claim it.
+_FARTHEST: Final = 1 << 62
+
+
+def is_remote(path: str) -> bool:
+    """Whether a source is read over a network."""
+    return isinstance(location_of(path), RemotePath)
+
+
+class RemoteSources:
+    """Opens remote archives so that their members come in large requests.
+
+    Args:
+        paths: Every source of the shard, the local ones too.
+        members: Gives the members in the order in which they are going to be read.
+        hold: How many bytes may be held at a time.
+    """
+
+    def __init__(self, paths: Sequence[str], members: Callable[[], pa.Table], hold: int) -> None:
+        self._paths = paths
+        self._members = members
+        self._hold = hold
+        self._windows: Windows | None = None
+        self._opened: dict[int, Source] = {}
+        self._lock = threading.Lock()
+
+    def open(self, number: int) -> Source:
+        """Open one of the sources.
+
+        Args:
+            number: Its number.
+
+        Raises:
+            ArchiveError: It cannot be opened.
+        """
+        source = self._source(number)
+        if self._windows is None:
+            self._windows = Windows(self._reads(), self._fetch, self._hold)
+        return _Remote(number, source, self._windows)
+
+    def close(self) -> None:
+        """Give back what is held."""
+        if self._windows:
+            self._windows.close()
+        for source in self._opened.values():
+            source.close()
+
+    def _source(self, number: int) -> Source:
+        with self._lock:
+            if number not in self._opened:
+                self._opened[number] = open_location(self._paths[number])
+            return self._opened[number]
+
+    def _fetch(self, number: int, offset: int, length: int) -> bytes:
+        return self._source(number).read_at(offset, length)
+
+    def _reads(self) -> Reads:
+        table = self._members()
+        remote = np.array([is_remote(path) for path in self._paths])
+        sources = table["source"].to_numpy()
+        sizes = [table[name].fill_null(0).to_numpy() for name in ("compressed", "size", "offset")]
+        # What no image can be is judged when it is read, and is not fetched.
+        wanted = remote[sources] & (np.maximum(sizes[0], sizes[1]) <= MAX_IMAGE_BYTES)
+        wanted &= sizes[2] < _FARTHEST
+        starts = sizes[2][wanted].astype(np.int64)
+        folders = table["folder"].combine_chunks().dictionary_encode()
+        return Reads(
+            sources[wanted].astype(np.int64),
+            starts,
+            starts + sizes[0][wanted].astype(np.int64) + MEMBER_SLACK,
+            folders.indices.to_numpy()[wanted].astype(np.int64),
+        )
+
+
+class _Remote:
+    """One remote archive; what is expected of it comes out of the windows."""
+
+    def __init__(self, number: int, source: Source, windows: Windows) -> None:
+        self.location = source.location
+        self.size = source.size
+        self._number = number
+        self._windows = windows
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read up to ``length`` bytes from ``offset``; fewer only at the end of the file."""
+        return self._windows.read_at(self._number, offset, length)
+
+    def close(self) -> None:
+        """The archive is closed with the others."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
