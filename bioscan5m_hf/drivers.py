@@ -104,3 +104,16 @@ def _status(error: Exception) -> int | None:
     answer = getattr(error, "response", None)
     found = getattr(error, "status", None) or getattr(answer, "status_code", None)
     return found if isinstance(found, int) else None
+
+
+def is_passing(error: BioscanError) -> bool:
+    """Whether it is worth while to ask again: not where access is refused or nothing is there.
+
+    Args:
+        error: What ``explained`` raised.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, Exception) or isinstance(cause, FileNotFoundError):
+        return False
+    names = [kind.__name__.lower() for kind in type(cause).__mro__]
+    return _status(cause) not in (401, 403) and not _has(names, _REFUSED)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from bioscan5m_hf.schema import COLUMNS, IMAGE_COLUMN, column_names
+from conversion.copies import of_shard
 from conversion.files import digest_of
 from conversion.manifest import ShardFile
 from conversion.shard import ShardTask, read_blocks
@@ -34,7 +35,7 @@ class CheckTask:
     """What to check.
 
     Attributes:
-        folder: The dataset folder.
+        folder: The dataset folder, a path or a URL.
         file: What the manifest says of the shard.
         split: Upstream's name of its split.
         image: Whether it has images.
@@ -87,9 +88,13 @@ def check_shard(task: CheckTask) -> Checked:
         task: What to check.
 
     Raises:
-        ArchiveError: The release cannot be read.
+        ArchiveError: The release, or a folder behind a URL, cannot be read.
     """
-    folder = Path(task.folder)
+    with of_shard(task.folder, task.file.path) as folder:
+        return _check_shard(task, folder)
+
+
+def _check_shard(task: CheckTask, folder: Path) -> Checked:
     if problem := check_bytes(folder, task.file):
         return Checked(task.file, (problem,), None)
     try:

@@ -7,8 +7,6 @@ advertises them with the last commit, which ``publish`` makes.
 
 from __future__ import annotations
 
-import base64
-import json
 import queue
 import threading
 import time
@@ -19,45 +17,21 @@ from typing import Final, Self
 
 from huggingface_hub import CommitOperationAdd
 
-from bioscan5m_hf.errors import BioscanError, HubUnreachable, UsageError, VerificationFailed
+from bioscan5m_hf.errors import BioscanError, HubUnreachable, VerificationFailed
 from conversion.console import readable_size
 from conversion.convert import ConvertOptions, Reporter, convert
-from conversion.files import Written, write_whole
-from conversion.front_matter import shown_package
+from conversion.files import Written
 from conversion.hub import HubRepository, LocalFile, RemoteFile
-from conversion.pictures.specimens import Pick, pick_specimens
+from conversion.pictures.specimens import Pick
 from conversion.publish import Published, PublishOptions, Say, compare, prove_local, publish
+from conversion.scratch import Scratch
 from conversion.shard import ShardResult, ShardTask
-from conversion.state import STATE_FOLDER
 from conversion.summary import Summary
-from conversion.writers import writer_named
 
 _MESSAGE: Final = "Add shards of BIOSCAN-5M"
 _ATTEMPTS: Final = 3
 _POLL_SECONDS: Final = 0.1
-# A shard may be larger than planned: its metadata are estimated, and one image may lie over.
-_SLACK: Final = 1.15
-_SLACK_BYTES: Final = 1 << 16
 _BATCH_SHARE: Final = 4
-# Some of eight first shards' specimens, made small, are kept for the contact sheet.
-_PICKS_BYTES: Final = 5 << 20
-# What the folder shows of itself is written when the last shard is freed, and has its room.
-_PICTURES_BYTES: Final = 3 << 20
-
-
-@dataclass(slots=True)
-class _Usage:
-    """What lies on the disk, in bytes.
-
-    Attributes:
-        base: What stays: the metadata, the plan.
-        kept: Shards that are finished and not yet freed.
-        shard: What a shard that is being made may take.
-    """
-
-    base: int = 0
-    kept: int = 0
-    shard: int = 0
 
 
 @dataclass(slots=True)
@@ -84,17 +58,14 @@ class Rolling:
 
     def __init__(self, repository: HubRepository, folder: Path, scratch: int, say: Say) -> None:
         self._repository = repository
-        self._folder = folder
-        self._scratch = scratch
+        self._allowed = scratch
+        self._scratch = Scratch(folder, scratch)
         self._say = say
-        self._usage = _Usage()
-        self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[LocalFile] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._given_up = threading.Event()
         self._hurry = threading.Event()
         self._error: BioscanError | None = None
-        self._shown: str | None = None
         self._remote: dict[str, RemoteFile] = {}
         self._thread = threading.Thread(target=self._work, daemon=True)
 
@@ -137,22 +108,7 @@ class Rolling:
         Raises:
             UsageError: Not even one shard at a time has room.
         """
-        if not tasks:
-            return
-        shards = {task.path for task in tasks}
-        files = (path for path in self._folder.rglob("*") if path.is_file() and path not in shards)
-        self._usage.base = sum(path.stat().st_size for path in files)
-        self._usage.shard = int(shard_bytes * _SLACK) + _SLACK_BYTES
-        self._usage.base += _PICKS_BYTES
-        self._shown = shown_package([task.shard.configuration for task in tasks])
-        least = self._usage.base + max(self._usage.shard, _PICTURES_BYTES)
-        if least > self._scratch:
-            raise UsageError(
-                f"{readable_size(self._scratch)} of scratch space hold no shard of "
-                f"{readable_size(shard_bytes)} beside the metadata",
-                where=str(self._folder),
-                fix=f"allow at least --scratch {-(-least // 10**6)}MB, or make smaller shards",
-            )
+        self._scratch.plan(tasks, shard_bytes)
 
     def has_room(self, running: int) -> bool:
         """Whether one more shard may be begun.
@@ -164,9 +120,7 @@ class Rolling:
             BioscanError: What stopped the sending.
         """
         self._raise()
-        with self._lock:
-            usage = self._usage
-            room = usage.base + usage.kept + (running + 1) * usage.shard <= self._scratch
+        room = self._scratch.has_room(running)
         if not room:
             self._hurry.set()
         return room
@@ -184,11 +138,7 @@ class Rolling:
         self._raise()
         if result.written is None or not task.path.exists():
             return
-        path = result.shard.name(writer_named(task.format).suffix)
-        if result.shard.index == 0 and result.shard.configuration == self._shown:
-            write_whole(self._picks(path), _packed(pick_specimens(task.path)))
-        with self._lock:
-            self._usage.kept += result.written.bytes
+        path = self._scratch.keep(task, result)
         self._queue.put(LocalFile(path, task.path, result.written.bytes, result.written.sha256))
 
     def picks(self, paths: Sequence[str]) -> list[Pick]:
@@ -197,8 +147,7 @@ class Rolling:
         Args:
             paths: The shards.
         """
-        files = [self._picks(path) for path in paths]
-        return [pick for file in files if file.exists() for pick in _unpacked(file.read_bytes())]
+        return [pick for path in paths for pick in self._scratch.picks(path) or []]
 
     def finish(self) -> None:
         """Wait until everything is sent, shown and freed.
@@ -217,9 +166,6 @@ class Rolling:
     def __exit__(self, *exception: object) -> None:
         # After a failure nothing more is sent; what was not committed is found again next time.
         self._given_up.set()
-
-    def _picks(self, path: str) -> Path:
-        return self._folder / STATE_FOLDER / "picks" / f"{path.replace('/', '__')}.json"
 
     def _raise(self) -> None:
         if self._error:
@@ -244,7 +190,7 @@ class Rolling:
                 file = None
             if file:
                 self._send(file, batch)
-            full = batch.bytes >= self._scratch // _BATCH_SHARE
+            full = batch.bytes >= self._allowed // _BATCH_SHARE
             if batch.files and (full or (not file and (ended or self._hurry.is_set()))):
                 self._show(batch)
                 batch = _Batch()
@@ -286,19 +232,7 @@ class Rolling:
                 )
         self._remote.update(remote)
         for file in batch.files:
-            file.source.unlink()
-            with self._lock:
-                self._usage.kept -= file.bytes
-
-
-def _packed(picks: Sequence[Pick]) -> bytes:
-    rows = [[p.order, p.processid, base64.b64encode(p.tile).decode()] for p in picks]
-    return json.dumps(rows).encode()
-
-
-def _unpacked(text: bytes) -> list[Pick]:
-    rows = json.loads(text)
-    return [Pick(order, processid, base64.b64decode(tile)) for order, processid, tile in rows]
+            self._scratch.free(file.source, file.bytes)
 
 
 def convert_and_publish(

@@ -1,4 +1,4 @@
-"""Where finished shards go to, if they do not stay."""
+"""Where finished shards go that do not stay in the dataset folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from conversion.shard import ShardResult, ShardTask
 
 
 class Sink(Protocol):
-    """Takes finished shards away, such as to the Hub."""
+    """Takes finished shards away, such as to the Hub or to a store behind a URL."""
 
     def has(self, path: str, written: Written) -> bool:
         """Whether a shard with these bytes was taken already."""

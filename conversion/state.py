@@ -170,7 +170,12 @@ class State:
         shutil.rmtree(self._receipts, ignore_errors=True)
 
     def _receipt(self, shard: Shard) -> Path:
-        return self._receipts / f"{shard.name('.json').replace('/', '__')}"
+        return self.folder / receipt_path(shard)
+
+
+def receipt_path(shard: Shard) -> str:
+    """Where the receipt of a shard is kept, as a path in the dataset folder."""
+    return f"{STATE_FOLDER}/receipts/{shard.name('.json').replace('/', '__')}"
 
 
 def _change(name: str, before: str, now: str | None) -> str:

@@ -21,6 +21,7 @@ from bioscan5m_hf.variants import METADATA
 from conversion import card
 from conversion.catalogue import Catalogue
 from conversion.checking import Checked, CheckTask, Keys, check_bytes, check_shard
+from conversion.copies import shard_names, without_shards
 from conversion.front_matter import front_matter
 from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.package_plan import PlanOptions, list_members, plan_package, select
@@ -29,7 +30,6 @@ from conversion.shard import ShardTask
 from conversion.sorted_rows import SortedRows, store_rows
 from conversion.start import deaf_processes, worker_context
 from conversion.state import STATE_FOLDER
-from conversion.writers import SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class VerifyOptions:
     """What to prove, and how deep.
 
     Attributes:
-        folder: The dataset folder.
+        folder: The dataset folder, or the URL of it.
         workers: How many shards are checked at a time.
         release: The release to compare every image and value with, if any.
         decode: Whether to decode every image.
     """
 
-    folder: Path
+    folder: Location
     workers: int
     release: Location | None = None
     decode: bool = False
@@ -62,13 +62,17 @@ def verify(options: VerifyOptions) -> tuple[Manifest, list[str]]:
         ForeignFolder: There is no manifest, or it cannot be read.
         DataError: The release that was given cannot be read.
     """
-    folder = options.folder
+    with without_shards(options.folder) as folder:
+        return _verify(options, folder)
+
+
+def _verify(options: VerifyOptions, folder: Path) -> tuple[Manifest, list[str]]:
     manifest = read_manifest(folder)
     findings: list[str] = []
     if manifest.to_json() != (folder / MANIFEST_NAME).read_bytes():
         findings.append(f"{MANIFEST_NAME}: was changed")
     findings += filter(None, (check_bytes(folder, file) for file in manifest.extras.values()))
-    findings += _check_names(folder, manifest)
+    findings += _check_names(shard_names(options.folder), manifest)
     findings += _check_card(folder, manifest)
     with (
         tempfile.TemporaryDirectory(prefix="bioscan5m-") as work,
@@ -176,10 +180,9 @@ def _leading(keys: Keys) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
 # ------------------------------------------------------------------------------ names and card
 
 
-def _check_names(folder: Path, manifest: Manifest) -> Iterator[str]:
+def _check_names(names: Sequence[str], manifest: Manifest) -> Iterator[str]:
     listed = {file.path for file in manifest.files()} | set(manifest.extras)
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES):
-        name = path.relative_to(folder).as_posix()
+    for name in names:
         if name not in listed and not name.startswith(f"{STATE_FOLDER}/"):
             yield f"{name}: is not in the manifest"
     for configuration, split, files in _every_split(manifest):
@@ -226,7 +229,7 @@ def _plan_again(
                 plan = plan_package(
                     dataclasses.replace(members, path=_keep(members.path, split)),
                     rows,
-                    PlanOptions(options.folder, work, manifest.format, files.shard_bytes, True),
+                    PlanOptions(work, work, manifest.format, files.shard_bytes, True),
                 )
                 sources |= {_name(task): task for task in plan.tasks}
     listed = {f.path for f in manifest.files() if not f.path.startswith(f"{METADATA}/")}

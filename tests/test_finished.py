@@ -84,6 +84,7 @@ def test_the_second_run_reads_nothing_and_shows_the_same(options: ConvertOptions
     _, first = go(options)
     made = digests(options.output)
     # What the zips hold beside their directories is not read again.
+    assert isinstance(options.release, Path)
     [archive, *_] = sorted(options.release.rglob("*cropped_256*train.zip"))
     data = bytearray(archive.read_bytes())
     data[5000] ^= 1
@@ -118,6 +119,7 @@ def change_a_member(release: Path) -> None:
 @pytest.mark.parametrize("change", [change_a_value, change_a_member])
 def test_other_input_is_noticed(change: Callable[[Path], None], options: ConvertOptions) -> None:
     go(options)
+    assert isinstance(options.release, Path)
     change(options.release)
     with pytest.raises(ChangedInput):
         go(options)

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.remote import Location, RemotePath, location_of
 from bioscan5m_hf.variants import METADATA, package_named
 from conversion.commands.options import (
     Commands,
@@ -44,15 +45,17 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
             "bioscan5m convert RELEASE --output bioscan-5m --split val --split test",
             "bioscan5m convert hf://datasets/user/raw --output bioscan-5m --read-ahead 1GB",
             "bioscan5m convert RELEASE --publish user/bioscan-5m --scratch 20GB",
+            "bioscan5m convert RELEASE --output s3://bucket/bioscan-5m",
             "bioscan5m convert RELEASE --output bioscan-5m --package cropped_256 --derive",
         ],
     )
     add_release(parser)
     parser.add_argument(
         "--output",
-        type=Path,
+        type=location_of,
         metavar="DIR",
-        help="the dataset folder to write (with --publish by default ./ and the repository's name)",
+        help="the dataset folder to write, or its URL, such as s3://bucket/bioscan-5m (with "
+        "--publish by default ./ and the repository's name)",
     )
     add_packages(parser)
     add_splits(parser)
@@ -97,8 +100,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--scratch",
         type=size,
         metavar="SIZE",
-        help="with --publish: send each shard when it is made and free it, so that the folder "
-        "never takes more than SIZE",
+        help="with --publish, or where the output is a URL: send each shard when it is made and "
+        "free it, so that no more than SIZE lies on the disk",
     )
     parser.add_argument(
         "--private", action="store_true", help="with --publish: others may not see it"
@@ -147,7 +150,7 @@ def _run(options: argparse.Namespace) -> int:
     output = _output(options)
     asked = ConvertOptions(
         release=options.release,
-        output=output,
+        output=Path() if isinstance(output, RemotePath) else output,
         workers=options.workers if options.workers and not options.scheduler else processors(),
         packages=packages(options),
         splits=splits(options),
@@ -163,6 +166,13 @@ def _run(options: argparse.Namespace) -> int:
         read_ahead=options.read_ahead,
     )
     reporter = ConsoleReporter(quiet=options.quiet)
+    if isinstance(output, RemotePath):
+        # Nobody else needs the drivers of stores.
+        from conversion.sending import convert_to_url
+
+        summary = convert_to_url(asked, output, reporter, scratch=options.scratch)
+        _show_summary(summary, output)
+        return 0
     if options.publish is None:
         _show_summary(convert(asked, reporter), output)
         return 0
@@ -177,11 +187,20 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _output(options: argparse.Namespace) -> Path:
+def _output(options: argparse.Namespace) -> Location:
+    output: Location | None = options.output
+    if isinstance(output, RemotePath):
+        if options.publish or options.private:
+            raise UsageError(
+                "what is published lies in a local folder meanwhile",
+                where=str(output),
+                fix="leave out --output, or --publish and --private",
+            )
+        return output
     if options.publish is None and (options.scratch or options.private):
         raise UsageError("--scratch and --private go with --publish", fix="say where to publish")
-    if options.output:
-        return Path(options.output)
+    if output:
+        return output
     if options.publish is None:
         raise UsageError("there is no folder to write", fix="name one with --output")
     from conversion.hub import check_repository_name
@@ -195,7 +214,7 @@ def _cluster(options: argparse.Namespace) -> ClusterOptions | None:
     return ClusterOptions(options.scheduler, options.workers, options.worker_timeout)
 
 
-def _show_summary(summary: Summary, output: Path) -> None:
+def _show_summary(summary: Summary, output: Location) -> None:
     console = make_console()
     manifest = summary.manifest
     console.print(_written_table(manifest, output))
@@ -211,7 +230,7 @@ def _show_summary(summary: Summary, output: Path) -> None:
         console.print(make_table(title, ("reason", "count"), rows, right=1))
 
 
-def _written_table(manifest: Manifest, output: Path) -> Table:
+def _written_table(manifest: Manifest, output: Location) -> Table:
     rows = [
         (
             configuration,

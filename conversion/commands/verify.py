@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.remote import location_of
@@ -22,9 +21,12 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         [
             "bioscan5m verify bioscan-5m",
             "bioscan5m verify bioscan-5m --release RELEASE --images",
+            "bioscan5m verify s3://bucket/bioscan-5m",
         ],
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the dataset folder")
+    parser.add_argument(
+        "folder", type=location_of, metavar="DIR", help="the dataset folder, or its URL"
+    )
     parser.add_argument(
         "--release",
         type=location_of,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from bioscan5m_hf.errors import ClusterError
+from bioscan5m_hf.remote import Location, RemotePath, location_of
 from conversion.files import output_error, sync_folder
 from conversion.pools.base import WorkerLost
 from conversion.pools.cluster_worker import (
@@ -57,7 +58,7 @@ class ClusterPool:
     Args:
         options: Which cluster, and how much of it.
         work: A folder for what is unfinished, in the dataset folder.
-        release: The folder that is read.
+        release: The folder that is read, or the URL of it.
         versions: The packages that decide the bytes of a shard, with their versions.
         say: Told where workers are waited for.
 
@@ -70,7 +71,7 @@ class ClusterPool:
         self,
         options: ClusterOptions,
         work: Path,
-        release: Path,
+        release: Location,
         versions: Mapping[str, str],
         say: Callable[[str], None],
     ) -> None:
@@ -78,7 +79,8 @@ class ClusterPool:
         self._say = say
         self._topic = f"bioscan5m-{uuid.uuid4().hex}"
         self._staging = (work / uuid.uuid4().hex).absolute()
-        self._needs = Needs(str(self._staging), (str(release.absolute()),), tuple(versions.items()))
+        reads = (str(release.absolute()),) if isinstance(release, Path) else ()
+        self._needs = Needs(str(self._staging), reads, tuple(versions.items()))
         self._reached: dict[str, int] = {}
         self._lock = threading.Lock()
         self._threads = 0
@@ -109,7 +111,8 @@ class ClusterPool:
             rows=_absolute(task.rows),
             sources=tuple(_absolute(source) for source in task.sources),
         )
-        needs = replace(self._needs, reads=(staged.members, staged.rows, *staged.sources))
+        files = (staged.members, staged.rows, *staged.sources)
+        needs = replace(self._needs, reads=tuple(file for file in files if not _is_url(file)))
         future: Future[ShardResult] = self._executor.submit(
             make_staged, StagedTask(staged, needs, self._topic)
         )
@@ -276,4 +279,8 @@ class ClusterPool:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).absolute())
+    return path if _is_url(path) else str(Path(path).absolute())
+
+
+def _is_url(location: str) -> bool:
+    return isinstance(location_of(location), RemotePath)
