@@ -22,8 +22,8 @@ OPTIONS = ("--package", "cropped_256", "--shard-size", "60kB", "--workers", "2")
 LOADING = """
 import sys
 from datasets import load_dataset
-files = load_dataset("parquet", data_files={"val": sys.argv[1] + "/cropped_256/validation-*.parquet"},
-    split="val", streaming=True)
+shards = {"val": sys.argv[1] + "/cropped_256/validation-*.parquet"}
+files = load_dataset("parquet", data_files=shards, split="val", streaming=True)
 ours = __import__("bioscan5m_hf").load_dataset(sys.argv[1], split="val", streaming=True)
 names = [row["processid"] for row in files]
 assert names and names == [row["processid"] for row in ours]

@@ -128,7 +128,7 @@ def test_what_is_wrong_with_a_url_is_one_line(source: Path, tmp_path: Path, run:
 
 
 def test_a_busy_server_is_asked_again(source: Path, tmp_path: Path, run: Run) -> None:
-    with serve(source, lists=True) as served:
+    with serve(source) as served:
         served.failures.extend([1, 1])
         run("convert", served.url, "--output", tmp_path / "out", "--split", "val", *OPTIONS)
         assert not served.failures
