@@ -298,6 +298,11 @@ def open_location(location: str | Location) -> Source:
     return HttpFile(location) if location.is_http else FsspecFile(location)
 
 
+def is_in_memory(location: Location | None) -> bool:
+    """Whether a location lies in the memory of this process, where no other one sees it."""
+    return isinstance(location, RemotePath) and location.url.startswith("memory://")
+
+
 def read_whole(location: Location) -> bytes:
     """Read a small file.
 

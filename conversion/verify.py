@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from bioscan5m_hf.errors import VerificationFailed
-from bioscan5m_hf.remote import Location
+from bioscan5m_hf.remote import Location, is_in_memory
 from bioscan5m_hf.remote_release import locate_release
 from bioscan5m_hf.schema import Split, split_named
 from bioscan5m_hf.variants import METADATA
@@ -74,13 +74,7 @@ def _verify(options: VerifyOptions, folder: Path) -> tuple[Manifest, list[str]]:
     findings += filter(None, (check_bytes(folder, file) for file in manifest.extras.values()))
     findings += _check_names(shard_names(options.folder), manifest)
     findings += _check_card(folder, manifest)
-    with (
-        tempfile.TemporaryDirectory(prefix="bioscan5m-") as work,
-        ProcessPoolExecutor(
-            options.workers, mp_context=worker_context(), initializer=begin_worker
-        ) as pool,
-    ):
-        start_all_at_once(pool)
+    with tempfile.TemporaryDirectory(prefix="bioscan5m-") as work, _executor(options) as pool:
         sources: dict[str, ShardTask] = {}
         if options.release:
             sources, problems = _plan_again(options, manifest, Path(work))
@@ -88,6 +82,17 @@ def _verify(options: VerifyOptions, folder: Path) -> tuple[Manifest, list[str]]:
         tasks = list(_tasks(options, manifest, sources))
         findings += _check_shards(tasks, manifest, pool)
     return manifest, findings
+
+
+def _executor(options: VerifyOptions) -> Executor:
+    if is_in_memory(options.folder) or is_in_memory(options.release):
+        # Processes of their own would not see what lies in the memory of this one.
+        return ThreadPoolExecutor(options.workers)
+    pool = ProcessPoolExecutor(
+        options.workers, mp_context=worker_context(), initializer=begin_worker
+    )
+    start_all_at_once(pool)
+    return pool
 
 
 def _tasks(

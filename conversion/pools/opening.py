@@ -7,10 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bioscan5m_hf.remote import is_in_memory
 from conversion.derive.recipe import versions
 from conversion.package_plan import libraries
 from conversion.pools.base import Pool
 from conversion.pools.local import LocalPool
+from conversion.pools.threads import ThreadPool
 
 if TYPE_CHECKING:
     from conversion.convert import ConvertOptions
@@ -28,6 +30,9 @@ def open_pool(options: ConvertOptions, work: Path, say: Callable[[str], None]) -
         MissingDependency: A cluster is asked for, and the library for it is not installed.
         ClusterError: It does not answer, has no workers, or has some that are unfit.
     """
+    if is_in_memory(options.release):
+        # Other processes would not see what lies in the memory of this one.
+        return ThreadPool(options.workers)
     if options.cluster is None:
         return LocalPool(options.workers)
     # Not at the top: it is seldom needed.

@@ -1,0 +1,59 @@
+"""Shards made by threads of this process, for what no other process can see: ``memory://``."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
+
+from conversion.shard import ShardResult, ShardTask, make_shard
+
+
+class ThreadPool:
+    """Threads of this process.
+
+    Args:
+        size: How many.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._executor = ThreadPoolExecutor(size, thread_name_prefix="bioscan5m-shard")
+        self._images = 0
+        self._lock = threading.Lock()
+
+    def submit(self, task: ShardTask) -> Future[ShardResult]:
+        """Start one task."""
+        return self._executor.submit(make_shard, task, self._count)
+
+    def _count(self, images: int, _bytes: int) -> None:
+        with self._lock:
+            self._images += images
+
+    def images_done(self) -> int:
+        """How many images were finished since the pool began."""
+        return self._images
+
+    def error_of(self, future: Future[ShardResult]) -> BaseException | None:
+        """What a future that is done failed with, if it did."""
+        return future.exception()
+
+    def accept(self, _task: ShardTask, result: ShardResult) -> ShardResult:
+        """The thread has given the file its final name."""
+        return result
+
+    def watch(self) -> None:
+        """Threads do not die."""
+
+    def replace(self) -> None:
+        """Threads do not die."""
+
+    def stop(self) -> None:
+        """Begin no more tasks; those that run come to their end."""
+        self._executor.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()

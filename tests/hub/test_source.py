@@ -1,0 +1,39 @@
+"""A raw release in a repository of the Hub, converted from there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.hub.conftest import Client
+from tests.hub.stand_in import HubStandIn
+from tests.processes import digests
+
+UPLOAD = """
+import sys
+from huggingface_hub import HfApi
+HfApi().create_repo("user/raw", repo_type="dataset")
+HfApi().upload_folder(repo_id="user/raw", repo_type="dataset", folder_path=sys.argv[1])
+"""
+OPTIONS = ("--package", "cropped_256", "--split", "val", "--split", "pretrain")
+
+
+def test_a_repository_is_read_by_ranges(
+    hub: HubStandIn, client: Client, small_release: Path, tmp_path: Path
+) -> None:
+    subprocess.run(
+        [sys.executable, "-c", UPLOAD, str(small_release)],
+        env=client.environment(),
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    for release, name in ((small_release, "local"), ("hf://datasets/user/raw", "hub")):
+        output = tmp_path / name
+        status, _, err = client.run("convert", str(release), "--output", str(output), *OPTIONS)
+        assert status == 0, err
+    assert digests(tmp_path / "hub") == digests(tmp_path / "local")
+    # Directory and members of two archives, the metadata: no request for each image.
+    reads = [line for line in hub.requests if line.startswith("GET") and ".zip" in line]
+    assert 2 <= len(reads) < 30

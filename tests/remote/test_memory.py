@@ -1,0 +1,109 @@
+"""Releases and dataset folders in the memory of this process, and what drivers complain of."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from bioscan5m_hf.drivers import explained, is_passing
+from bioscan5m_hf.errors import ArchiveError, BioscanError, ForeignFolder, OutputError
+from bioscan5m_hf.remote import RemotePath
+from conversion.convert import ConvertOptions, convert
+from conversion.sending import convert_to_url
+from conversion.verify import VerifyOptions, verify
+from tests.hub.conftest import Quiet
+from tests.processes import digests
+
+RAW = RemotePath("memory://raw")
+
+
+@pytest.fixture(scope="module")
+def raw(small_release: Path) -> RemotePath:
+    memory = fsspec.filesystem("memory")
+    for path in small_release.rglob("*"):
+        if path.is_file():
+            name = path.relative_to(small_release).as_posix()
+            memory.pipe_file(f"/raw/{name}", path.read_bytes())
+    return RAW
+
+
+def options(release: Path | RemotePath, output: Path) -> ConvertOptions:
+    return ConvertOptions(release, output, 2, packages=("cropped_256",), shard_bytes=60_000)
+
+
+def test_from_memory_to_memory(raw: RemotePath, small_release: Path, tmp_path: Path) -> None:
+    convert(options(small_release, tmp_path / "whole"), Quiet())
+    whole = digests(tmp_path / "whole")
+    convert(options(raw, tmp_path / "from"), Quiet())
+    assert digests(tmp_path / "from") == whole
+    made = RemotePath("memory://made")
+    summary = convert_to_url(options(raw, Path()), made, Quiet())
+    assert summary.made > 3
+    memory = fsspec.filesystem("memory")
+    held = {
+        name.removeprefix("/made/"): hashlib.sha256(memory.cat_file(name)).hexdigest()
+        for name in memory.find("/made")
+    }
+    assert held == whole
+    assert verify(VerifyOptions(made, 2, release=raw))[1] == []
+    shard = next(name for name in held if name.startswith("cropped_256/"))
+    memory.pipe_file(f"/made/{shard}", b"other bytes")
+    (finding,) = [text for text in verify(VerifyOptions(made, 2))[1] if text.startswith(shard)]
+    assert "has 11 bytes" in finding
+    # The length tells: this shard is made again, and no other.
+    again = convert_to_url(options(raw, Path()), made, Quiet())
+    assert 0 < again.made < summary.made
+    assert verify(VerifyOptions(made, 2))[1] == []
+
+
+def test_a_foreign_folder_is_left_alone(raw: RemotePath) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/foreign/theirs.txt", b"theirs")
+    with pytest.raises(ForeignFolder, match=r"memory://foreign: .*theirs\.txt"):
+        convert_to_url(options(raw, Path()), RemotePath("memory://foreign"), Quiet())
+    assert memory.find("/foreign") == ["/foreign/theirs.txt"]
+    with pytest.raises(OutputError, match="within each other"):
+        convert_to_url(options(raw, Path()), raw / "out", Quiet())
+
+
+class Answer:
+    status_code = 403
+
+
+class DriverError(Exception):
+    response = Answer()
+
+
+class EndpointConnectionError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "passing"),
+    [
+        (FileNotFoundError("the bucket"), "there is nothing there: the bucket", False),
+        (PermissionError("not yours"), "access is refused: not yours); see that your", False),
+        (DriverError("Forbidden"), "access is refused: Forbidden)", False),
+        (EndpointConnectionError("no host"), "no answer: no host); see that the address", True),
+        (TimeoutError(), "no answer: TimeoutError", True),
+        (ValueError("odd\nand long"), "cannot be read (odd and long)", True),
+    ],
+)
+def test_what_drivers_complain_of(error: Exception, told: str, passing: bool) -> None:
+    with (
+        pytest.raises(ArchiveError) as caught,
+        explained("s3://bucket/file", "cannot be read", ArchiveError),
+    ):
+        raise error
+    assert told in str(caught.value)
+    assert caught.value.__cause__ is error
+    assert is_passing(caught.value) == passing
+
+
+def test_our_own_errors_pass_unchanged() -> None:
+    with pytest.raises(BioscanError) as caught, explained("x", "cannot be read", ArchiveError):
+        raise ForeignFolder("ours")
+    assert type(caught.value) is ForeignFolder
