@@ -12,6 +12,7 @@ import queue
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
@@ -69,6 +70,7 @@ class Sending:
         self._remote: dict[str, int] = {}
         self._listed: dict[str, ShardFile] = {}
         self._were_ours: set[str] = set()
+        self._marked = self._changed = False
         self._queue: queue.SimpleQueue[_Shard] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._given_up = threading.Event()
@@ -92,7 +94,9 @@ class Sending:
                 fix="choose an empty or a new folder",
             )
         # Before hours of work, not after them.
+        self._marked = _MARK not in self._remote
         self._put_bytes(_MARK, b"A conversion into this folder was begun.\n")
+        self._changed = False
         for path in [path for path in self._remote if path.endswith(PARTIAL_SUFFIX)]:
             self._remove(path)
         for path in self._remote:
@@ -205,9 +209,13 @@ class Sending:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         # After a failure nothing more is sent; what is there already is found again next time.
         self._given_up.set()
+        if kind and issubclass(kind, BioscanError) and self._marked and not self._changed:
+            # Refused before anything was done: the folder is as it was.
+            with suppress(BioscanError):
+                self._store.remove(_MARK)
 
     def _raise(self) -> None:
         if self._error:
@@ -304,6 +312,7 @@ class Sending:
         return path.count("/") == 1 and "-of-" in path and path.endswith(tuple(SUFFIXES))
 
     def _put(self, path: str, source: Path, written: Written) -> None:
+        self._changed = True
         self._store.put(path, source, written)
         self._remote[path] = written.bytes
 
@@ -314,6 +323,7 @@ class Sending:
             self._put(path, Path(file.name), digest_of(Path(file.name)))
 
     def _remove(self, path: str) -> None:
+        self._changed = True
         self._store.remove(path)
         self._remote.pop(path, None)
 

@@ -166,8 +166,7 @@ def test_packages_are_added_and_made_anew(
     url, local = f"s3://{BUCKET}/added", tmp_path / "local"
     steps = [
         ("--package", "cropped_256", "--split", "val", "--shard-size", "60kB"),
-        ("--shard-size", "60kB"),
-        ("--restart", "--shard-size", "100kB"),
+        ("--package", "cropped_256", "--restart", "--shard-size", "100kB"),
     ]
     for step in steps:
         for output in (url, local):
