@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from rich.text import Text
 _LINE_SECONDS: Final = 10.0
 # Where nobody sets a width, as in a log file, a table must not be cut.
 _LOG_WIDTH: Final = 160
+_PASSWORD: Final = re.compile(r"(://[^/@:\s]+):[^/@\s]+@")
 
 
 def make_console() -> Console:
@@ -31,9 +33,18 @@ def make_console() -> Console:
     )
 
 
+def without_password(text: str) -> str:
+    """The text, with the passwords left out that stand in URLs.
+
+    Args:
+        text: What is going to be shown.
+    """
+    return _PASSWORD.sub(r"\1:…@", text)
+
+
 def print_error(message: str) -> None:
     """Print an error as one line on standard error."""
-    line = " ".join(message.split())
+    line = " ".join(without_password(message).split())
     # Names in an archive may hold what moves a terminal's cursor or recolours it.
     shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
     sys.stderr.write(f"bioscan5m: error: {shown}\n")
@@ -66,7 +77,7 @@ class ConsoleReporter:
     def say(self, text: str) -> None:
         """Show one note."""
         if not self._quiet:
-            self._console.print(text, markup=False, soft_wrap=True)
+            self._console.print(without_password(text), markup=False, soft_wrap=True)
 
     def begin(self, images: int, done: int, verb: str = "converting") -> None:
         """Show that images are going to be worked on, of which some are done."""
@@ -130,7 +141,7 @@ def make_table(
         rows: The cells; they are shown as they are.
         right: How many columns, from the right, are numbers.
     """
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=without_password(title), title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
         numeric = number >= len(columns) - right
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")

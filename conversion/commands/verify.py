@@ -7,7 +7,7 @@ import argparse
 from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.remote import location_of
 from conversion.commands.options import Commands, add_command, add_workers
-from conversion.console import make_console, readable_size
+from conversion.console import make_console, readable_size, without_password
 from conversion.verify import VerifyOptions, verify
 
 
@@ -52,8 +52,9 @@ def _run(options: argparse.Namespace) -> int:
             fix="convert again with --restart",
         )
     files = list(manifest.files())
+    folder = without_password(str(options.folder))
     console.print(
-        f"{options.folder}: {len(files):,} shards, {sum(file.rows for file in files):,} rows, "
+        f"{folder}: {len(files):,} shards, {sum(file.rows for file in files):,} rows, "
         f"{readable_size(sum(file.bytes for file in files))}: all as the manifest says",
         markup=False,
     )

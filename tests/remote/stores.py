@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -164,9 +165,12 @@ class Ftp:
 
 @contextmanager
 def serve_ftp(root: Path) -> Iterator[Ftp]:
-    from pyftpdlib.authorizers import DummyAuthorizer
-    from pyftpdlib.handlers import FTPHandler, ThrottledDTPHandler
-    from pyftpdlib.servers import FTPServer
+    with warnings.catch_warnings():
+        # Before Python 3.12 it takes asyncore from the standard library.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from pyftpdlib.authorizers import DummyAuthorizer
+        from pyftpdlib.handlers import FTPHandler, ThrottledDTPHandler
+        from pyftpdlib.servers import FTPServer
 
     authorizer = DummyAuthorizer()
     authorizer.add_user("user", "word", str(root), perm="elradfmwMT")

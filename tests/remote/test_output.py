@@ -239,11 +239,12 @@ def test_a_store_that_renames_never_shows_half_a_file(
     assert any(folder.glob("cropped_256/.*.partial"))
     told = cli.run(*command)
     assert digests(folder) == whole
-    assert "word" not in told
+    assert ":word@" not in told
     assert "all as the manifest says" in cli.run("verify", f"{ftp.url}/made")
     reader = ftp.url.replace("user:", "reader:")
     told = cli.run("convert", small_release, "--output", f"{reader}/other", *OPTIONS, status=1)
     assert "cannot be written" in told
+    assert "ftp://reader:…@" in told
 
 
 def test_from_a_url_to_a_url(s3: S3, cli: Cli, small_release: Path, whole: dict[str, str]) -> None:
