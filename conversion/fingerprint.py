@@ -18,7 +18,7 @@ from bioscan5m_hf.archive import find_directory
 from bioscan5m_hf.errors import BioscanError
 from bioscan5m_hf.members import source_labels
 from bioscan5m_hf.release import MetadataFile
-from bioscan5m_hf.remote import Location, open_location
+from bioscan5m_hf.remote import Location, RemotePath, open_location
 from conversion.derive.recipe import versions
 from conversion.manifest import FORMAT_VERSION
 from conversion.package_plan import Choice, libraries
@@ -41,9 +41,13 @@ def fingerprint(
 
     Returns:
         The digest in hex. None where a source cannot be read: what is wrong with it is for the
-        conversion to say.
+        conversion to say. None also where one lies behind a URL: to read gigabytes of metadata
+        twice over a network is not cheap, and what a server says of a file is no proof.
     """
     digest = hashlib.sha256()
+    archives = [archive.path for choice in choices for archive in choice.selection.archives]
+    if any(isinstance(location, RemotePath) for location in (metadata.path, *archives)):
+        return None
     try:
         for part in _parts(options, metadata, choices):
             digest.update(f"{len(part)} ".encode() + part)
