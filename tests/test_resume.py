@@ -17,7 +17,7 @@ from tests.conftest import Run, make_once
 from tests.inline import call
 from tests.processes import RELEASE_CSV, Program, digests, leftovers
 
-KILLS = 12
+KILLS = 25
 OPTIONS = ("--package", "cropped_256", "--shard-size", "150kB", "--workers", "2")
 
 
