@@ -9,29 +9,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from multiprocessing import forkserver
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import BaseContext
 from types import ModuleType
 from typing import Final
 
 _PRELOADED: Final = "conversion.pools.preload"
 
 
-def worker_context() -> ForkServerContext:
+def worker_context() -> BaseContext:
     """How worker processes are made: forked from a process that has imported what they need.
 
     They cannot be forked from this one, which has threads, and importing Arrow anew in each of
-    them takes a third of a second.
+    them takes a third of a second. That process begins here, so that it imports while the caller
+    does something else.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_PRELOADED])
+    try:
+        with deaf_processes():
+            forkserver.ensure_running()
+    except OSError:
+        # It listens on a socket in the folder for temporary files, whose name may be too long.
+        return multiprocessing.get_context("spawn")
     return context
-
-
-def start_early() -> None:
-    """Let the process that workers are forked from import what they need while others import."""
-    worker_context()
-    with deaf_processes():
-        forkserver.ensure_running()
 
 
 @contextmanager

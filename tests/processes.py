@@ -40,14 +40,21 @@ class Program:
         )
         self.said = ""
 
-    def wait_for(self, text: str) -> None:
-        """Wait until a line of standard error holds a text."""
+    def reaches(self, text: str) -> bool:
+        """Wait until a line of standard error holds a text; false where it ends before."""
         assert self.process.stderr
         for line in self.process.stderr:
             self.said += line
             if text in line:
-                return
-        raise AssertionError(f"it ended with {self.process.wait()} and said: {self.said}")
+                return True
+        self.process.stderr.close()
+        self.process.wait()
+        return False
+
+    def wait_for(self, text: str) -> None:
+        """Wait until a line of standard error holds a text."""
+        if not self.reaches(text):
+            raise AssertionError(f"it ended with {self.process.wait()} and said: {self.said}")
 
     def wait(self) -> int:
         """Wait for the end; returns the status, negative for a signal."""

@@ -14,7 +14,7 @@ from multiprocessing.sharedctypes import Synchronized
 from typing import Self
 
 from conversion.shard import ShardResult, ShardTask, make_shard
-from conversion.start import deaf_processes, start_early, worker_context
+from conversion.start import deaf_processes, spare_pandas, worker_context
 
 
 class LocalPool:
@@ -26,7 +26,6 @@ class LocalPool:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        start_early()
         self._context = worker_context()
         self._counter: Synchronized[int] = self._context.Value("q", 0)
         self._executor = self._begin()
@@ -128,6 +127,7 @@ def _begin_worker(counter: Synchronized[int]) -> None:
 def begin_worker() -> None:
     """Let a worker process live and die with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    spare_pandas()
     parent = multiprocessing.parent_process()
     assert parent is not None, "a worker has a parent"
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
