@@ -134,10 +134,10 @@ class Scratch:
 
 
 def _packed(picks: Sequence[Pick]) -> bytes:
-    rows = [[p.order, p.processid, base64.b64encode(p.tile).decode()] for p in picks]
+    rows = [[p.order, p.processid, base64.b64encode(p.photograph).decode()] for p in picks]
     return json.dumps(rows).encode()
 
 
 def _unpacked(text: bytes) -> list[Pick]:
     rows = json.loads(text)
-    return [Pick(order, processid, base64.b64decode(tile)) for order, processid, tile in rows]
+    return [Pick(order, processid, base64.b64decode(data)) for order, processid, data in rows]

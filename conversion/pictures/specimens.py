@@ -26,7 +26,6 @@ _TOP: Final = 100
 _SEARCHED: Final = 1_500
 # Of each shard; more than are shown, since another shard may know others to be more frequent.
 _SEARCHED_ORDERS: Final = 12
-_QUALITY: Final = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,12 @@ class Pick:
     Attributes:
         order: Its order.
         processid: Its id.
-        tile: Its photograph, small, as a JPEG.
+        photograph: Its photograph, a JPEG. It is decoded only if it is shown: one in ten is.
     """
 
     order: str
     processid: str
-    tile: bytes
+    photograph: bytes
 
 
 def pick_specimens(shard: Path) -> list[Pick]:
@@ -72,10 +71,8 @@ def pick_specimens(shard: Path) -> list[Pick]:
             if chosen[order] >= _ACROSS:
                 continue
             data = batch.column(IMAGE_COLUMN)[row]["bytes"].as_py()
-            tile = _tile(data)
-            if tile is not None:
-                picks.append(Pick(order, batch.column("processid")[row].as_py(), tile))
-                chosen[order] += 1
+            picks.append(Pick(order, batch.column("processid")[row].as_py(), data))
+            chosen[order] += 1
         seen += len(orders)
         if seen >= _SEARCHED:
             break
@@ -83,7 +80,7 @@ def pick_specimens(shard: Path) -> list[Pick]:
     return [pick for pick in picks if pick.order in kept]
 
 
-def _tile(data: bytes) -> bytes | None:
+def _tile(data: bytes) -> Image.Image | None:
     """A photograph made small; none where Pillow cannot read it, however whole the file is."""
     try:
         with Image.open(io.BytesIO(data)) as photograph:
@@ -92,9 +89,7 @@ def _tile(data: bytes) -> bytes | None:
     except (OSError, SyntaxError, Image.DecompressionBombError):
         return None
     small.thumbnail((_TILE, _TILE), Image.Resampling.LANCZOS)
-    out = io.BytesIO()
-    small.save(out, "JPEG", quality=_QUALITY)
-    return out.getvalue()
+    return small
 
 
 def contact_sheet(picks: Iterable[Pick], orders: Sequence[tuple[str, int]]) -> bytes | None:
@@ -109,25 +104,32 @@ def contact_sheet(picks: Iterable[Pick], orders: Sequence[tuple[str, int]]) -> b
     """
     found: dict[str, list[Pick]] = {}
     for pick in picks:
-        row = found.setdefault(pick.order, [])
-        if len(row) < _ACROSS and pick.processid not in {shown.processid for shown in row}:
-            row.append(pick)
-    shown = [(order, count) for order, count in orders if order in found][:_ORDERS]
-    if not shown:
+        found.setdefault(pick.order, []).append(pick)
+    rows: list[tuple[str, int, list[Image.Image]]] = []
+    for order, count in orders:
+        if len(rows) < _ORDERS and (tiles := _tiles(found.get(order, []))):
+            rows.append((order, count, tiles))
+    if not rows:
         return None
-    height = _TOP + len(shown) * (_TILE + _GAP) + 30
+    height = _TOP + len(rows) * (_TILE + _GAP) + 30
     canvas = Canvas(_WIDTH, height, "Specimens of the most frequent orders")
-    for number, (order, count) in enumerate(shown):
+    for number, (order, count, tiles) in enumerate(rows):
         top = _TOP + number * (_TILE + _GAP)
         canvas.text((40, top + _TILE // 2 - 30), fit(order, 24, _LABELS - 10), 24, INK)
         canvas.text((40, top + _TILE // 2 + 6), f"{count:,}", 20, FAINT)
-        for column, pick in enumerate(found[order]):
+        for column, tile in enumerate(tiles):
             left = 40 + _LABELS + column * (_TILE + _GAP)
             canvas.bar((left, top, left + _TILE, top + _TILE), LINE)
-            with Image.open(io.BytesIO(pick.tile)) as tile:
-                canvas.paste(
-                    tile.convert("RGB"),
-                    left + (_TILE - tile.width) // 2,
-                    top + (_TILE - tile.height) // 2,
-                )
+            canvas.paste(tile, left + (_TILE - tile.width) // 2, top + (_TILE - tile.height) // 2)
     return canvas.png()
+
+
+def _tiles(picks: Sequence[Pick]) -> list[Image.Image]:
+    """The first of the specimens that can be shown, each once, as many as stand side by side."""
+    tiles: dict[str, Image.Image] = {}
+    for pick in picks:
+        if len(tiles) == _ACROSS:
+            break
+        if pick.processid not in tiles and (tile := _tile(pick.photograph)):
+            tiles[pick.processid] = tile
+    return list(tiles.values())
