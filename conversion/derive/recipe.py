@@ -15,7 +15,7 @@ RESIZED_QUALITY: Final = 75
 # Upstream does not say what it used for its crops. They are encoded a second time here, and at
 # 90 that costs less than the first time did.
 CROPPED_QUALITY: Final = 90
-FILTER: Final = "lanczos3"
+FILTER: Final = "catmull-rom"
 LIBRARIES: Final = ("simplejpeg", "cykooz-resizer")
 
 ORIGINALS: Final = "original_full"

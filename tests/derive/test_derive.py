@@ -118,13 +118,13 @@ def test_they_are_marked(derived: Path) -> None:
         "crop": True,
         "short_side": 256,
         "quality": 75,
-        "filter": "lanczos3",
+        "filter": "catmull-rom",
     }
     assert set(record["cropped"]["libraries"]) == {"simplejpeg", "cykooz-resizer"}
     card = (derived / "README.md").read_text()
     assert "untouched, except in" in card
     assert "## Derived images" in card
-    assert "made from original_full, shorter side 256 pixels (lanczos3), JPEG quality 75" in card
+    assert "made from original_full, shorter side 256 pixels (catmull-rom), JPEG quality 75" in card
 
 
 def test_the_same_again_with_another_number_of_workers(

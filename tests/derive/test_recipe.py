@@ -10,9 +10,9 @@ from conversion.derive.recipe import Recipe, recipe_for, target_name
 def test_crops_are_taken_before_the_originals() -> None:
     found = ["original_full", "cropped"]
     made = recipe_for("cropped_256", found, bbox=True)
-    assert made == Recipe("cropped_256", "cropped", False, 256, 75, "lanczos3")
+    assert made == Recipe("cropped_256", "cropped", False, 256, 75, "catmull-rom")
     made = recipe_for("cropped_256", found, bbox=True, source="original_full")
-    assert made == Recipe("cropped_256", "original_full", True, 256, 75, "lanczos3")
+    assert made == Recipe("cropped_256", "original_full", True, 256, 75, "catmull-rom")
 
 
 def test_every_package_from_the_originals() -> None:
@@ -21,7 +21,7 @@ def test_every_package_from_the_originals() -> None:
         "cropped", "original_full", True, None, 90, None
     )
     assert recipe_for("original_256", found, bbox=False) == Recipe(
-        "original_256", "original_full", False, 256, 75, "lanczos3"
+        "original_256", "original_full", False, 256, 75, "catmull-rom"
     )
     assert recipe_for("cropped_100", found, bbox=True).short_side == 100
 
