@@ -45,6 +45,13 @@ def copy(release: Path, output: Path) -> None:
         shutil.copyfile(path, output / path.name)
 
 
+def unzip(release: Path, output: Path) -> None:
+    """Unpack the zips with the standard library, as people do today."""
+    for path in archives(release):
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(output)
+
+
 def floor(release: Path, output: Path) -> None:
     """Inflate, check and write plain files, in two processes."""
     jobs = []
@@ -146,6 +153,7 @@ def webdataset(release: Path, output: Path) -> None:
 
 WAYS: dict[str, Callable[[Path, Path], None]] = {
     "copy": copy,
+    "unzip": unzip,
     "floor": floor,
     "datasets": datasets,
     "datasets x 2": datasets_in_two,
@@ -156,6 +164,7 @@ OURS = ("parquet", "arrow", "webdataset")
 
 MEANINGS = {
     "copy": "copy the zips",
+    "unzip": "unpack them in one process",
     "floor": "inflate, check, write plain files",
     "parquet": "bioscan5m convert",
     "arrow": "bioscan5m convert --format arrow",

@@ -32,9 +32,13 @@ class DaskCluster:
         self._file = folder / "scheduler.json"
         options = ("--port", "0", "--idle-timeout", "300", "--scheduler-file", self._file)
         self.scheduler = self._start("scheduler", *options)
-        wait_until(self._file.exists)
+        wait_until(self._is_described)
         self.address: str = json.loads(self._file.read_text())["address"]
         self.client = Client(self.address, set_as_default=False)
+
+    def _is_described(self) -> bool:
+        # It is there before it is whole.
+        return self._file.exists() and self._file.read_text().rstrip().endswith("}")
 
     def _start(
         self,
