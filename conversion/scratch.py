@@ -134,10 +134,11 @@ class Scratch:
 
 
 def _packed(picks: Sequence[Pick]) -> bytes:
-    rows = [[p.order, p.processid, base64.b64encode(p.photograph).decode()] for p in picks]
+    small = [shown for pick in picks if (shown := pick.made_small())]
+    rows = [[p.order, p.processid, base64.b64encode(p.photograph).decode()] for p in small]
     return json.dumps(rows).encode()
 
 
 def _unpacked(text: bytes) -> list[Pick]:
     rows = json.loads(text)
-    return [Pick(order, processid, base64.b64decode(data)) for order, processid, data in rows]
+    return [Pick(order, name, base64.b64decode(data), small=True) for order, name, data in rows]

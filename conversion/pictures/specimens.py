@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,7 @@ _TOP: Final = 100
 _SEARCHED: Final = 1_500
 # Of each shard; more than are shown, since another shard may know others to be more frequent.
 _SEARCHED_ORDERS: Final = 12
+_QUALITY: Final = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,20 @@ class Pick:
         order: Its order.
         processid: Its id.
         photograph: Its photograph, a JPEG. It is decoded only if it is shown: one in ten is.
+        small: Whether it was made small.
     """
 
     order: str
     processid: str
     photograph: bytes
+    small: bool = False
+
+    def made_small(self) -> Pick | None:
+        """The same with its photograph as small as it is shown; none where that is unreadable."""
+        if self.small:
+            return self
+        tile = _tile(self.photograph)
+        return replace(self, photograph=tile, small=True) if tile else None
 
 
 def pick_specimens(shard: Path) -> list[Pick]:
@@ -80,7 +90,7 @@ def pick_specimens(shard: Path) -> list[Pick]:
     return [pick for pick in picks if pick.order in kept]
 
 
-def _tile(data: bytes) -> Image.Image | None:
+def _tile(data: bytes) -> bytes | None:
     """A photograph made small; none where Pillow cannot read it, however whole the file is."""
     try:
         with Image.open(io.BytesIO(data)) as photograph:
@@ -89,7 +99,9 @@ def _tile(data: bytes) -> Image.Image | None:
     except (OSError, SyntaxError, Image.DecompressionBombError):
         return None
     small.thumbnail((_TILE, _TILE), Image.Resampling.LANCZOS)
-    return small
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=_QUALITY)
+    return out.getvalue()
 
 
 def contact_sheet(picks: Iterable[Pick], orders: Sequence[tuple[str, int]]) -> bytes | None:
@@ -130,6 +142,7 @@ def _tiles(picks: Sequence[Pick]) -> list[Image.Image]:
     for pick in picks:
         if len(tiles) == _ACROSS:
             break
-        if pick.processid not in tiles and (tile := _tile(pick.photograph)):
-            tiles[pick.processid] = tile
+        if pick.processid not in tiles and (small := pick.made_small()):
+            with Image.open(io.BytesIO(small.photograph)) as tile:
+                tiles[pick.processid] = tile.convert("RGB")
     return list(tiles.values())

@@ -241,3 +241,13 @@ def test_croissant_is_valid_and_loads(converted: Path) -> None:
         ]
         assert processids == rows
         assert images == (["NoneType"] if configuration == "metadata" else ["JpegImageFile"])
+
+
+def test_the_sheet_is_the_same_of_photographs_that_were_made_small(converted: Path) -> None:
+    shard = converted / read_manifest(converted).splits["cropped_256"]["train"].shards[0].path
+    picks = pick_specimens(shard)
+    small = [found for pick in picks if (found := pick.made_small())]
+    assert len(small) == len(picks) > 0
+    assert all(max(Image.open(io.BytesIO(pick.photograph)).size) < 256 for pick in small)
+    orders = [(order, 1) for order in dict.fromkeys(pick.order for pick in picks)]
+    assert contact_sheet(small, orders) == contact_sheet(picks, orders)
