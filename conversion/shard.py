@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -172,11 +172,13 @@ def read_blocks(task: ShardTask) -> Iterator[Block]:
             kept: list[int] = []
             images: list[bytes | bytearray] = []
             rejects: list[Finding] = []
+            # A dict for each row takes longer than the rest: made where one is needed, for all.
+            entries: list[dict[str, Any]] = []
             for index, sound in enumerate(sources.read_sound(members)):
                 image = sound
                 if image is None or make:
-                    # A dict for each row takes longer than the rest: only where something is told.
-                    entry = members.slice(index, 1).to_pylist()[0]
+                    entries = entries or members.to_pylist()
+                    entry = entries[index]
                     try:
                         image = image or sources.read(entry)
                         image = make(image, entry, held, index) if make else image
