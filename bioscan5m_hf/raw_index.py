@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from bioscan5m_hf.errors import MetadataError, MismatchError
 from bioscan5m_hf.members import IMAGE_SCHEMA, Stray, read_images, source_labels
 from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, read_metadata
 from bioscan5m_hf.raw_cache import database_in, key_of, made_once
+from bioscan5m_hf.regrouped import regrouped
 from bioscan5m_hf.release import MetadataFile, Selection
 from bioscan5m_hf.schema import SPLITS, Split, column_names
 from bioscan5m_hf.vocabulary import VOCABULARIES_NAME, VocabularyCounter, to_parquet
@@ -344,25 +345,8 @@ def _write_plan(
     reader = database.sql(query, params=parameters).to_arrow_reader(_BATCH_ROWS)
     size = min(_BATCH_ROWS, max(1, -(-rows // _FEWEST_PIECES)))
     with pq.ParquetWriter(work / _PLAN, reader.schema, compression="zstd") as writer:
-        for table in _regrouped(reader, size):
+        for table in regrouped(reader, size):
             writer.write_table(table, row_group_size=size)
-
-
-def _regrouped(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
-    held: list[pa.RecordBatch] = []
-    count = 0
-    for batch in batches:
-        held.append(batch)
-        count += batch.num_rows
-        if count >= size:
-            table = pa.Table.from_batches(held)
-            whole = count - count % size
-            for start in range(0, whole, size):
-                yield table.slice(start, size)
-            held = table.slice(whole).to_batches()
-            count -= whole
-    if count:
-        yield pa.Table.from_batches(held)
 
 
 def _plan(folder: Path, key: str) -> Plan:

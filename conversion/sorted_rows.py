@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from bioscan5m_hf.regrouped import regrouped
 from bioscan5m_hf.schema import arrow_schema
 from conversion.canonical import canonical
 from conversion.files import output_error
@@ -50,7 +51,8 @@ def store_rows(rows: Iterator[pa.RecordBatch], path: Path) -> SortedRows:
     schema = arrow_schema(image=False)
     try:
         with path.open("wb") as file, pa.ipc.new_file(file, schema) as writer:
-            for block in _blocks(rows, schema):
+            for table in regrouped(rows, BLOCK_ROWS):
+                block = _canonical(table, schema)
                 digest.update(_content(block))
                 writer.write_batch(block)
     except OSError as error:
@@ -58,23 +60,8 @@ def store_rows(rows: Iterator[pa.RecordBatch], path: Path) -> SortedRows:
     return SortedRows(str(path), digest.hexdigest())
 
 
-def _blocks(rows: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Blocks of the same length but the last, laid out as their values alone allow."""
-    held: list[pa.RecordBatch] = []
-    count = 0
-    for batch in rows:
-        held.append(batch)
-        count += batch.num_rows
-        while count >= BLOCK_ROWS:
-            table = pa.Table.from_batches(held)
-            yield _canonical(table.slice(0, BLOCK_ROWS), schema)
-            held = table.slice(BLOCK_ROWS).to_batches()
-            count -= BLOCK_ROWS
-    if count:
-        yield _canonical(pa.Table.from_batches(held), schema)
-
-
 def _canonical(table: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
+    """One batch, laid out as its values alone allow."""
     [batch] = table.cast(schema).combine_chunks().to_batches()
     return pa.record_batch([canonical(column) for column in batch.columns], schema=schema)
 
