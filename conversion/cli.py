@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Final
 
 from bioscan5m_hf.errors import BioscanError
-from conversion.start import spare_pandas, worker_context
+from conversion.start import spare_effort, spare_pandas, worker_context
 
 COMMANDS: Final = (
     "download",
@@ -33,6 +33,7 @@ _INTERRUPTED: Final = 130
 
 def program() -> int:
     """Run the command of this process; what is installed as ``bioscan5m``."""
+    spare_effort()
     if sys.argv[1:2] and sys.argv[1] in _WITH_WORKERS:
         worker_context()
     spare_pandas()

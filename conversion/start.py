@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,6 +17,12 @@ from types import ModuleType
 from typing import Final
 
 _PRELOADED: Final = "conversion.pools.preload"
+_OBJECTS_TO_SEARCH: Final = 50_000
+# What glibc's allocator keeps for itself: the variable, the parameter of mallopt(3), and bytes.
+_MEMORY: Final = (
+    ("MALLOC_TRIM_THRESHOLD_", -1, 256 << 20),
+    ("MALLOC_MMAP_THRESHOLD_", -3, 32 << 20),
+)
 
 
 def worker_context() -> BaseContext:
@@ -45,6 +54,26 @@ def deaf_processes() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def spare_effort() -> None:
+    """Keep a process from what costs it time and brings nothing; before it imports anything.
+
+    NumPy's algebra would start a thread for each processor that spins for a tenth of a second, and
+    nothing is multiplied here. Of some hundred thousand objects that importing makes none is
+    garbage, and they would be searched for it over and over. And memory that is given back to the
+    system is asked for again with the next block, which costs as much as filling it.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(_OBJECTS_TO_SEARCH, 20, 100)
+    if sys.platform != "linux":
+        return
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    libc = ctypes.CDLL(None)
+    for name, number, size in _MEMORY:
+        # The variable is for processes that begin after this one.
+        if os.environ.setdefault(name, str(size)) == str(size) and hasattr(libc, "mallopt"):
+            libc.mallopt(number, size)
 
 
 def spare_pandas() -> None:
