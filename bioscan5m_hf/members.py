@@ -15,7 +15,14 @@ import pyarrow.compute as pc
 
 from bioscan5m_hf.archive import ENCRYPTED, read_directory
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.release import IMAGE_PATH, Archive, ImageFolder, Selection
+from bioscan5m_hf.release import (
+    IMAGE_ENDING,
+    IMAGE_FOLDER,
+    IMAGE_PATH,
+    Archive,
+    ImageFolder,
+    Selection,
+)
 from bioscan5m_hf.remote import ReadAhead, open_location
 from bioscan5m_hf.schema import Split
 
@@ -97,40 +104,58 @@ def read_images(
 def _read_archive(
     number: int, archive: Archive, wanted: pa.Array, on_stray: OnStray
 ) -> Iterator[pa.RecordBatch]:
-    # Arrow's engine writes a named group as Python does before version 3, with a P.
-    pattern = re.sub(r"\(\?P?<", "(?P<", IMAGE_PATH.pattern)
     with open_location(archive.path) as source:
         # Tail and directory lie side by side: over a network one request is to serve both.
         reader = source if isinstance(archive.path, Path) else ReadAhead(source)
         for block in read_directory(reader):
-            parts = pc.extract_regex(block["name"], f"^{pattern}$")
+            parts = _part_names(block["name"])
             placed = pc.and_(
-                pc.is_valid(parts),
-                pc.equal(pc.struct_field(parts, "package"), archive.package),
+                pc.equal(parts["package"], archive.package),
+                pc.and_(
+                    pc.ends_with(parts["file"], IMAGE_ENDING),
+                    pc.greater(pc.binary_length(parts["file"]), len(IMAGE_ENDING)),
+                ),
             )
             placed = pc.fill_null(placed, False)
             if not pc.all(placed).as_py():
                 _report_strays(archive.path.name, block["name"].filter(pc.invert(placed)), on_stray)
-            chosen = pc.and_(placed, pc.is_in(pc.struct_field(parts, "split"), wanted))
-            chosen = pc.fill_null(chosen, False)
+            chosen = pc.and_(placed, pc.is_in(parts["split"], wanted))
             batch, parts = block.filter(chosen), parts.filter(chosen)
             _check_encryption(archive.path.name, batch)
             if batch.num_rows:
                 yield _image_batch(number, archive.rank, batch, parts)
 
 
+def _part_names(names: pa.Array) -> pa.RecordBatch:
+    """Folder (with its slash) and file of each name; package and split where it is upstream's."""
+    slashed = pc.if_else(
+        pc.match_substring(names, "/"), names, pc.binary_join_element_wise("", names, "/")
+    )
+    parts = pc.split_pattern(slashed, "/", max_splits=1, reverse=True)
+    folders = pc.list_element(parts, 0).dictionary_encode()
+    # Members are many, folders are few: a pattern is looked for in those only. Arrow's engine
+    # writes a named group as Python does before version 3, with a P.
+    pattern = re.sub(r"\(\?P?<", "(?P<", IMAGE_FOLDER.pattern)
+    whole = pc.binary_join_element_wise(folders.dictionary, "", "/")
+    found = pc.extract_regex(whole, f"^{pattern}$")
+    of_folder = pa.record_batch(
+        [whole, pc.struct_field(found, "package"), pc.struct_field(found, "split")],
+        names=["folder", "package", "split"],
+    ).take(folders.indices)
+    return of_folder.append_column("file", pc.list_element(parts, 1))
+
+
 def _image_batch(
-    number: int, rank: int, block: pa.RecordBatch, parts: pa.StructArray
+    number: int, rank: int, block: pa.RecordBatch, parts: pa.RecordBatch
 ) -> pa.RecordBatch:
-    processid = pc.struct_field(parts, "processid")
-    names = block["name"]
+    stems = pc.binary_slice(parts["file"].cast(pa.binary()), 0, -len(IMAGE_ENDING))
     return pa.record_batch(
         [
             pa.array(np.full(block.num_rows, number, np.int32)),
             pa.array(np.full(block.num_rows, rank, np.int8)),
-            pc.replace_substring_regex(names, r"[^/]*$", ""),
-            pc.struct_field(parts, "split"),
-            processid,
+            parts["folder"],
+            parts["split"],
+            stems.cast(pa.string()),
             block["offset"],
             block["compressed"],
             block["size"],

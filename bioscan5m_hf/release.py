@@ -37,10 +37,14 @@ _METADATA_ZIP: Final = re.compile(r"BIOSCAN.*metadata.*\.zip", re.IGNORECASE)
 _BBOX: Final = re.compile(r"BIOSCAN.*bbox.*\.tsv", re.IGNORECASE)
 
 # Where an image lies in an archive, or below an unpacked tree.
-IMAGE_PATH: Final = re.compile(
+IMAGE_FOLDER: Final = re.compile(
     rf"(?:.*/)?images/(?P<package>{'|'.join(package_names())})/"
     rf"(?P<split>{'|'.join(split.name for split in SPLITS)})/"
-    r"(?:(?P<chunk>[0-9a-f]{1,2})/)?(?P<processid>[^/]+)\.jpg"
+    r"(?:(?P<chunk>[0-9a-f]{1,2})/)?"
+)
+IMAGE_ENDING: Final = ".jpg"
+IMAGE_PATH: Final = re.compile(
+    rf"{IMAGE_FOLDER.pattern}(?P<processid>[^/]+){re.escape(IMAGE_ENDING)}"
 )
 
 
