@@ -7,32 +7,26 @@ the zips in a few hundred megabytes; what does not fit is put aside in the work 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bioscan5m_hf.ahead import ahead
-from bioscan5m_hf.errors import MetadataError, OutputError
+from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.images import MAX_IMAGE_BYTES
 from bioscan5m_hf.members import IMAGE_SCHEMA, Stray, read_images
 from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, OnBadRow, read_metadata
 from bioscan5m_hf.release import MetadataFile, Selection
 from bioscan5m_hf.schema import SPLITS, Split, column_names
+from conversion.database import BATCH_ROWS, Database
 from conversion.findings import Finding
+from conversion.held_rows import KEY_SCHEMA, HeldRows
 
-# Five million rows were sorted and joined by two threads in 800 MB, not in 500 MB; each further
-# thread wants buffers of its own.
-_MEMORY_MB: Final = 600
-_THREAD_MB: Final = 200
-_BATCH_ROWS: Final = 4096
-_POLL_SECONDS: Final = 0.1
-_AHEAD: Final = 4
+# What upstream's texts of some 300,000 specimens take.
+_HELD_BYTES: Final = 256 << 20
 _ROW_GROUP: Final = 8192
 _SPLIT_NAMES: Final = pa.array([split.name for split in SPLITS])
 
@@ -42,15 +36,6 @@ _ORDER: Final = "split_number, md5(processid), processid"
 
 # A directory may claim any size; more than an image can have counts as that.
 _BYTES: Final = f"coalesce(sum(least(size, {MAX_IMAGE_BYTES})), 0)::BIGINT"
-
-
-def memory(threads: int) -> str:
-    """What a database of ours may take, as DuckDB's setting.
-
-    Args:
-        threads: How many processors it may use.
-    """
-    return f"{_MEMORY_MB + _THREAD_MB * threads}MB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +55,17 @@ class SplitCount:
     bytes: int
 
 
-class Catalogue:
-    """A database in a work folder, which is removed by whoever made the folder.
+class Catalogue(Database):
+    """The specimens of a release and where their images lie.
 
     Args:
-        work: A folder for the database and for what does not fit into memory.
+        work: A folder for what does not fit into memory; whoever made it removes it.
         threads: How many processors it may use.
     """
 
     def __init__(self, work: Path, *, threads: int) -> None:
-        work.mkdir(parents=True, exist_ok=True)
-        self.work = work
-        self.threads = threads
-        # Tables in memory go to the work folder as they are when it is full; a database file would
-        # compress them first, for three times the work.
-        self._connection = duckdb.connect()
-        # A second way in, so that rows can be written while images are listed.
-        self._reading = self._connection.cursor()
-        self._aside = ThreadPoolExecutor(1, "bioscan5m-catalogue")
-        self._run(f"SET memory_limit='{memory(threads)}'")
-        self._run(f"SET threads={threads}")
-        self._run("SET temp_directory=?", [str(work / "spill")])
+        super().__init__(work, threads=threads)
+        self._held: HeldRows | None = None
         splits = pa.table(
             {
                 "split": [s.name for s in SPLITS],
@@ -98,28 +73,6 @@ class Catalogue:
             }
         )
         self._take_small("splits", splits)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._interrupt()
-        self._aside.shutdown()
-        self._reading.close()
-        self._connection.close()
-
-    @contextmanager
-    def giving_up(self) -> Iterator[None]:
-        """Where the block fails, let what still runs in other threads fail too."""
-        try:
-            yield
-        except BaseException:
-            self._interrupt()
-            raise
-
-    def _interrupt(self) -> None:
-        self._reading.interrupt()
-        self._connection.interrupt()
 
     # ------------------------------------------------------------------------------ metadata
 
@@ -136,9 +89,18 @@ class Catalogue:
         Raises:
             MetadataError: See ``read_metadata``.
         """
-        columns = ["processid", "split"] if slim else column_names()
-        schema = pa.schema([ROW_SCHEMA.field(name) for name in [*columns, "row"]])
         batches = read_metadata(file, on_bad_row)
+        if slim:
+            self._take_specimens(KEY_SCHEMA, batches)
+            return
+        held = HeldRows(_HELD_BYTES)
+        if held.take_in(batches):
+            self._take_specimens(KEY_SCHEMA, iter(held.batches))
+            self._held = held
+        else:
+            self._take_specimens(ROW_SCHEMA, chain(_emptied(held.batches), batches))
+
+    def _take_specimens(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
         self._take(
             "specimens", _numbered(schema), (_number(b.select(schema.names)) for b in batches)
         )
@@ -179,10 +141,9 @@ class Catalogue:
 
     def place_rows(self) -> list[tuple[Split, int]]:
         """Fix the order of the specimens; returns how many each split has."""
-        self._run("DROP TABLE IF EXISTS positions")
         self._run(
-            f"CREATE TABLE positions AS SELECT split_number, processid FROM specimens "
-            f"ORDER BY {_ORDER}"
+            f"CREATE OR REPLACE TABLE positions AS SELECT split_number, processid, row "
+            f"FROM specimens ORDER BY {_ORDER}"
         )
         counts = dict(
             self._rows("SELECT split_number, count(*) FROM positions GROUP BY split_number")
@@ -191,10 +152,15 @@ class Catalogue:
 
     def sorted_rows(self) -> Iterator[pa.RecordBatch]:
         """Upstream's columns of every specimen, in the order of the positions."""
-        names = ", ".join(f'"{name}"' for name in column_names())
-        query = f"SELECT {names} FROM specimens ORDER BY {_ORDER}"
         with self._explained():
-            yield from self._reading.sql(query).to_arrow_reader(_BATCH_ROWS)
+            reading = self._way_in()
+            if self._held:
+                found = reading.sql("SELECT row FROM positions").fetchnumpy()
+                yield from self._held.in_order(found["row"])
+                return
+            names = ", ".join(f'"{name}"' for name in column_names())
+            query = f"SELECT {names} FROM specimens ORDER BY {_ORDER}"
+            yield from reading.sql(query).to_arrow_reader(BATCH_ROWS)
 
     # -------------------------------------------------------------------------------- images
 
@@ -329,68 +295,11 @@ class Catalogue:
             """
         )
 
-    # ------------------------------------------------------------------------------ plumbing
 
-    def _run(self, statement: str, parameters: Sequence[object] = ()) -> None:
-        # In another thread: this one would not hear Ctrl-C before the statement ends.
-        running = self._aside.submit(self._connection.execute, statement, parameters)
-        with self._explained():
-            try:
-                running.result()
-            except BaseException:
-                while not running.done():
-                    self._connection.interrupt()
-                    wait([running], _POLL_SECONDS)
-                raise
-
-    def _rows(self, query: str) -> Iterator[tuple[Any, ...]]:
-        with self._explained():
-            for batch in self._connection.sql(query).to_arrow_reader(_BATCH_ROWS):
-                yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
-
-    def _take(self, table: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
-        """Make a table of batches, which are made meanwhile in another thread."""
-        made = _Made(batches)
-        with closing(ahead(iter(made), _AHEAD)) as waiting:
-            incoming = pa.RecordBatchReader.from_batches(schema, waiting)
-            self._connection.register("incoming", incoming)
-            try:
-                self._run(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM incoming")
-            except OutputError as error:
-                # The database tells of its own trouble only; the cause may be in the batches.
-                raise made.failure or error from error
-            finally:
-                self._connection.unregister("incoming")
-
-    def _take_small(self, table: str, rows: pa.Table) -> None:
-        self._take(table, rows.schema, iter(rows.to_batches()))
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except duckdb.Error as error:
-            raise OutputError(
-                f"the catalogue cannot be made ({str(error).partition(chr(10))[0]})",
-                where=str(self.work),
-                fix="see that there is room on this disk, and run the same command again",
-            ) from error
-
-
-class _Made:
-    """Batches, and what went wrong while they were made: a database reports that as its own."""
-
-    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
-        self.failure: Exception | None = None
-        self._batches = batches
-
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        try:
-            yield from self._batches
-        # No more than that: where the database gives up early, this generator is closed.
-        except Exception as error:
-            self.failure = error
-            raise
+def _emptied(batches: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Hand out batches and forget them."""
+    while batches:
+        yield batches.pop(0)
 
 
 def _numbered(schema: pa.Schema) -> pa.Schema:

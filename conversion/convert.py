@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
+from bioscan5m_hf.members import Stray
 from bioscan5m_hf.metadata import BadRow
 from bioscan5m_hf.release import Release
 from bioscan5m_hf.remote import Location
@@ -196,17 +197,23 @@ class _Conversion:
         self._bad_rows: list[Finding] = []
 
     def run(self, choices: Sequence[Choice], pool: Pool) -> Summary:
-        with Catalogue(self._state.work / "catalogue", threads=self._options.workers) as catalogue:
+        work = self._state.work
+        with (
+            Catalogue(work / "catalogue", threads=self._options.workers) as catalogue,
+            ThreadPoolExecutor(2) as aside,
+            catalogue.giving_up(),
+        ):
+            # Reading the metadata and listing images do not need each other, nor do sorting the
+            # rows and looking whether they fit together.
+            first, *others = choices
+            listing = aside.submit(catalogue.load_images, first.selection, first.splits)
             counts = self._load_metadata(catalogue)
-            # Sorting the rows and listing the images do not need each other.
-            with ThreadPoolExecutor(1) as aside, catalogue.giving_up():
-                sorting = aside.submit(
-                    store_rows, catalogue.sorted_rows(), self._state.work / "rows.arrow"
-                )
-                listed = [self._list(catalogue, choice) for choice in choices]
-                rows = sorting.result()
+            sorting = aside.submit(store_rows, catalogue.sorted_rows(), work / "rows.arrow")
+            listed = [self._list(catalogue, first, listing.result())]
+            listed += [self._list(catalogue, choice) for choice in others]
+            rows = sorting.result()
         # The disk is for shards from here on.
-        shutil.rmtree(self._state.work / "catalogue")
+        shutil.rmtree(work / "catalogue")
         self._check_metadata(rows)
         plans = [plan_package(members, rows, self._plan_options()) for members in listed]
         finished = self._finished_splits(plans)
@@ -268,10 +275,12 @@ class _Conversion:
     def _keep_bad_row(self, bad: BadRow) -> None:
         self._bad_rows.append(bad_row_finding(bad, self._release.metadata.label))
 
-    def _list(self, catalogue: Catalogue, choice: Choice) -> MemberList:
+    def _list(
+        self, catalogue: Catalogue, choice: Choice, strays: Sequence[Stray] | None = None
+    ) -> MemberList:
         self._reporter.say(f"listing the images of {choice.selection.package}")
         record = self._options.record
-        members = list_members(catalogue, choice, self._state.work, record=record)
+        members = list_members(catalogue, choice, self._state.work, record=record, strays=strays)
         if not record:
             require_fit(members.reconciliation, str(self._release.root))
         return members

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioscan5m_hf.images import MAX_IMAGE_BYTES
-from bioscan5m_hf.members import source_labels, source_paths
+from bioscan5m_hf.members import Stray, source_labels, source_paths
 from bioscan5m_hf.release import Release, Selection
 from bioscan5m_hf.schema import SPLITS, Split
 from bioscan5m_hf.windows import DEFAULT_HOLD
@@ -146,7 +146,14 @@ def select(
     return Choice(selection, splits, recipe, bbox)
 
 
-def list_members(catalogue: Catalogue, choice: Choice, work: Path, *, record: bool) -> MemberList:
+def list_members(
+    catalogue: Catalogue,
+    choice: Choice,
+    work: Path,
+    *,
+    record: bool,
+    strays: Sequence[Stray] | None = None,
+) -> MemberList:
     """Join the images of a package with the metadata, and write where they lie.
 
     Args:
@@ -154,6 +161,7 @@ def list_members(catalogue: Catalogue, choice: Choice, work: Path, *, record: bo
         choice: What the package is made of.
         work: The folder to write to.
         record: Whether what does not fit is recorded instead of being an error.
+        strays: See ``reconcile``.
 
     Raises:
         ArchiveError: An archive cannot be read.
@@ -161,7 +169,7 @@ def list_members(catalogue: Catalogue, choice: Choice, work: Path, *, record: bo
         MismatchError: Bounding boxes are missing, and that is not recorded.
     """
     selection, recipe = choice.selection, choice.recipe
-    reconciliation = reconcile(catalogue, selection, choice.splits)
+    reconciliation = reconcile(catalogue, selection, choice.splits, strays)
     path = work / f"members-{choice.package}.parquet"
     catalogue.write_members(path)
     if recipe:

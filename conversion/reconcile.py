@@ -35,7 +35,10 @@ class Reconciliation:
 
 
 def reconcile(
-    catalogue: Catalogue, selection: Selection, splits: Sequence[Split]
+    catalogue: Catalogue,
+    selection: Selection,
+    splits: Sequence[Split],
+    strays: Sequence[Stray] | None = None,
 ) -> Reconciliation:
     """Join the images of a package with the metadata, and list what does not fit.
 
@@ -45,12 +48,14 @@ def reconcile(
         catalogue: With the metadata loaded and placed.
         selection: The sources of the package.
         splits: The splits that are wanted.
+        strays: What ``load_images`` gave, where the catalogue holds these images already.
 
     Raises:
         ArchiveError: An archive cannot be read.
     """
     labels = source_labels(selection)
-    strays = catalogue.load_images(selection, splits)
+    if strays is None:
+        strays = catalogue.load_images(selection, splits)
     findings = catalogue.settle_duplicates(labels)
     if findings:
         catalogue.drop_images(findings)

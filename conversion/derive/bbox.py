@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import MetadataError, MismatchError
-from conversion.catalogue import memory
+from conversion.database import memory
 from conversion.derive.recipe import Recipe
 
 BBOX_COLUMNS: Final = (
