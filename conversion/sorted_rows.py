@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.regrouped import regrouped
 from bioscan5m_hf.schema import arrow_schema
 from conversion.canonical import canonical
@@ -50,8 +52,13 @@ def store_rows(rows: Iterator[pa.RecordBatch], path: Path) -> SortedRows:
     digest = hashlib.sha256()
     schema = arrow_schema(image=False)
     try:
-        with path.open("wb") as file, pa.ipc.new_file(file, schema) as writer:
-            for table in regrouped(rows, BLOCK_ROWS):
+        with (
+            path.open("wb") as file,
+            pa.ipc.new_file(file, schema) as writer,
+            # Putting rows into order and writing them overlap.
+            closing(ahead(rows)) as sorted_ahead,
+        ):
+            for table in regrouped(sorted_ahead, BLOCK_ROWS):
                 block = _canonical(table, schema)
                 digest.update(_content(block))
                 writer.write_batch(block)
