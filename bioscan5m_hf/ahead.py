@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator, Iterator
-from typing import Final, Generic, TypeVar
+from contextlib import closing
+from typing import Final, TypeVar
 
 T = TypeVar("T")
 
@@ -20,15 +21,37 @@ class _End:
         self.error = error
 
 
-class _Reader(Generic[T]):
-    """Runs an iterator in a thread, until it ends or nobody wants its items any more."""
+class Ahead(Iterator[T]):
+    """The items of an iterator that is run in a thread, from now on.
 
-    def __init__(self, items: Iterator[T], depth: int) -> None:
+    What the iterator raises is raised where its item would come. It is closed in the thread where
+    the consumer stops early, so whoever does not come to the end calls ``close``.
+
+    Args:
+        items: What to run.
+        depth: How many items may wait. One more is being made meanwhile, so memory is bounded.
+    """
+
+    def __init__(self, items: Iterator[T], depth: int = _DEPTH) -> None:
         self._items = items
         self._waiting: queue.Queue[T | _End] = queue.Queue(depth)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bioscan5m-ahead", daemon=True)
         self._thread.start()
+
+    def __next__(self) -> T:
+        if self._stopped.is_set():
+            raise StopIteration
+        item = self._waiting.get()
+        if not isinstance(item, _End):
+            return item
+        self.close()
+        raise item.error or StopIteration
+
+    def close(self) -> None:
+        """Give up what was not asked for."""
+        self._stopped.set()
+        self._thread.join()
 
     def _run(self) -> None:
         error: BaseException | None = None
@@ -51,29 +74,17 @@ class _Reader(Generic[T]):
             return True
         return False
 
-    def get(self) -> T | _End:
-        return self._waiting.get()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join()
-
 
 def ahead(items: Iterator[T], depth: int = _DEPTH) -> Generator[T]:
-    """Hand out the items of an iterator that is run in a thread.
+    """Hand out the items of an iterator that is run in a thread, from the first that is asked for.
 
     Args:
-        items: What to run; it is closed in the thread where the consumer stops early.
-        depth: How many items may wait. One more is being made meanwhile, so memory is bounded.
+        items: What to run; it is closed in the thread where the consumer stops early, even where
+            it only forgets the generator.
+        depth: See ``Ahead``.
 
     Yields:
         The items, in order. What the iterator raises is raised here.
     """
-    reader = _Reader(items, depth)
-    try:
-        while not isinstance(item := reader.get(), _End):
-            yield item
-        if item.error is not None:
-            raise item.error
-    finally:
-        reader.stop()
+    with closing(Ahead(items, depth)) as reader:
+        yield from reader

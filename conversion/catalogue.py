@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.images import MAX_IMAGE_BYTES
 from bioscan5m_hf.members import IMAGE_SCHEMA, Stray, read_images
-from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, OnBadRow, read_metadata
-from bioscan5m_hf.release import MetadataFile, Selection
+from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, OnBadRow
+from bioscan5m_hf.release import Selection
 from bioscan5m_hf.schema import SPLITS, Split, column_names
 from conversion.database import BATCH_ROWS, Database
 from conversion.findings import Finding
@@ -76,20 +76,13 @@ class Catalogue(Database):
 
     # ------------------------------------------------------------------------------ metadata
 
-    def load_metadata(
-        self, file: MetadataFile, on_bad_row: OnBadRow | None = None, *, slim: bool = False
-    ) -> None:
-        """Read the metadata into the catalogue.
+    def load_metadata(self, batches: Iterator[pa.RecordBatch], *, slim: bool = False) -> None:
+        """Take in the metadata.
 
         Args:
-            file: The metadata.
-            on_bad_row: Takes records that do not fit the schema; by default they are errors.
-            slim: Keep only processid and split, for looking at a release.
-
-        Raises:
-            MetadataError: See ``read_metadata``.
+            batches: What ``read_metadata`` yields; what it raises is raised here.
+            slim: Keep only what decides the order, for looking at a release.
         """
-        batches = read_metadata(file, on_bad_row)
         if slim:
             self._take_specimens(KEY_SCHEMA, batches)
             return

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+import pyarrow as pa
+
+from bioscan5m_hf.ahead import Ahead
 from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
 from bioscan5m_hf.members import Stray
-from bioscan5m_hf.metadata import BadRow
+from bioscan5m_hf.metadata import BadRow, OnBadRow, read_metadata
 from bioscan5m_hf.release import Release
 from bioscan5m_hf.remote import Location
 from bioscan5m_hf.remote_release import locate_release
 from bioscan5m_hf.schema import Split
 from bioscan5m_hf.variants import METADATA
 from bioscan5m_hf.windows import DEFAULT_HOLD
-from conversion.beside import Beside
 from conversion.catalogue import Catalogue
 from conversion.choices import choose
 from conversion.execute import run_shards
@@ -45,9 +49,7 @@ from conversion.package_plan import (
     plan_package,
 )
 from conversion.pools.base import Pool
-from conversion.pools.cluster import ClusterOptions
 from conversion.pools.opening import open_pool
-from conversion.presentation import write_card
 from conversion.reconcile import require_fit
 from conversion.shard import ShardResult, ShardTask
 from conversion.sink import Sink
@@ -57,8 +59,12 @@ from conversion.stored_metadata import MetadataPlan, MetadataShard, StoredMetada
 from conversion.summary import Summary
 from conversion.writers import metadata_writer, writer_named
 
+if TYPE_CHECKING:
+    from conversion.pools.cluster import ClusterOptions
+
 DEFAULT_SHARD_BYTES: Final = 500_000_000
 _SHOWN: Final = 5
+_METADATA_AHEAD: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +204,11 @@ class _Conversion:
 
     def run(self, choices: Sequence[Choice], pool: Pool) -> Summary:
         work = self._state.work
+        file = self._release.metadata
+        self._reporter.say(f"reading the metadata ({file.label})")
         with (
+            # Begun at once: what comes next imports libraries, which takes as long.
+            closing(Ahead(read_metadata(file, self._on_bad_row), _METADATA_AHEAD)) as reading,
             Catalogue(work / "catalogue", threads=self._options.workers) as catalogue,
             ThreadPoolExecutor(2) as aside,
             catalogue.giving_up(),
@@ -207,7 +217,8 @@ class _Conversion:
             # rows and looking whether they fit together.
             first, *others = choices
             listing = aside.submit(catalogue.load_images, first.selection, first.splits)
-            counts = self._load_metadata(catalogue)
+            aside.submit(import_module, "conversion.beside")
+            counts = self._load_metadata(catalogue, reading)
             sorting = aside.submit(store_rows, catalogue.sorted_rows(), work / "rows.arrow")
             listed = [self._list(catalogue, first, listing.result())]
             listed += [self._list(catalogue, choice) for choice in others]
@@ -226,6 +237,9 @@ class _Conversion:
         if changes := self._state.changes(tasks):
             self._refuse_changes("the unfinished conversion in this folder", changes)
             self._state.forget_receipts()
+        # Not at the top: a tenth of a second, in which others do not wait for it.
+        from conversion.beside import Beside
+
         with Beside(self._metadata_plan(rows, counts)) as beside:
             results, made = self._make(tasks, pool, beside.look_at)
             outcomes = [self._settle(plan, results, finished) for plan in plans]
@@ -245,12 +259,16 @@ class _Conversion:
 
     # ------------------------------------------------------------------------------ planning
 
-    def _load_metadata(self, catalogue: Catalogue) -> list[tuple[Split, int]]:
+    @property
+    def _on_bad_row(self) -> OnBadRow | None:
+        return self._keep_bad_row if self._options.record else None
+
+    def _load_metadata(
+        self, catalogue: Catalogue, batches: Iterator[pa.RecordBatch]
+    ) -> list[tuple[Split, int]]:
         file = self._release.metadata
-        self._reporter.say(f"reading the metadata ({file.label})")
-        on_bad_row = self._keep_bad_row if self._options.record else None
-        catalogue.load_metadata(file, on_bad_row)
-        catalogue.settle_rows(file.label, on_bad_row)
+        catalogue.load_metadata(batches)
+        catalogue.settle_rows(file.label, self._on_bad_row)
         counts = catalogue.place_rows()
         if not any(count for _, count in counts):
             raise MetadataError("has no rows that could be used", where=file.label)
@@ -304,6 +322,8 @@ class _Conversion:
             self._refuse_changes("what this folder holds", list(changes.values()))
             # What is about to be overwritten is not advertised meanwhile.
             self._before = without(self._before, changes)
+            from conversion.presentation import write_card
+
             write_card(self._options.output, self._before)
         return finished
 

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-import duckdb
 import pyarrow as pa
 
 from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.errors import OutputError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 # Five million rows were sorted and joined by two threads in 800 MB, not in 500 MB; each further
 # thread wants buffers of its own.
@@ -43,6 +45,9 @@ class Database:
     """
 
     def __init__(self, work: Path, *, threads: int) -> None:
+        # Not at the top: it takes as long to import as all that is needed before it.
+        import duckdb
+
         work.mkdir(parents=True, exist_ok=True)
         self.work = work
         self.threads = threads
@@ -78,7 +83,7 @@ class Database:
         for way in self._ways:
             way.interrupt()
 
-    def _way_in(self) -> duckdb.DuckDBPyConnection:
+    def _way_in(self) -> DuckDBPyConnection:
         self._ways.append(self._connection.cursor())
         return self._ways[-1]
 
@@ -86,7 +91,7 @@ class Database:
         self,
         statement: str,
         parameters: Sequence[object] = (),
-        way: duckdb.DuckDBPyConnection | None = None,
+        way: DuckDBPyConnection | None = None,
     ) -> None:
         way = way or self._connection
         # In another thread: this one would not hear Ctrl-C before the statement ends.
@@ -125,6 +130,8 @@ class Database:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
+        import duckdb
+
         try:
             yield
         except duckdb.Error as error:

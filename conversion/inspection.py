@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bioscan5m_hf.members import source_labels
-from bioscan5m_hf.metadata import BadRow
+from bioscan5m_hf.metadata import BadRow, read_metadata
 from bioscan5m_hf.release import Release, Selection
 from bioscan5m_hf.remote import Location
 from bioscan5m_hf.remote_release import locate_release
@@ -103,7 +103,7 @@ def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Re
         def keep(bad: BadRow) -> None:
             bad_rows.append(bad_row_finding(bad, label))
 
-        catalogue.load_metadata(release.metadata, keep, slim=True)
+        catalogue.load_metadata(read_metadata(release.metadata, keep), slim=True)
         catalogue.settle_rows(label, keep)
         specimens = catalogue.place_rows()
         reports = [

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bioscan5m_hf.errors import ChangedInput
 from bioscan5m_hf.members import source_labels
@@ -19,13 +19,15 @@ from conversion.files import Written, digest_of, write_whole
 from conversion.findings import REJECTS_NAME, Finding, read_rejects, write_rejects
 from conversion.manifest import DerivedRecord, Manifest, ShardFile, SourceRecord, SplitFiles
 from conversion.package_plan import Choice, PackagePlan, libraries
-from conversion.pictures.specimens import Pick
-from conversion.presentation import Drawn, sheet_shards, write_presentation
 from conversion.shard import ShardResult
 from conversion.state import IsElsewhere
 from conversion.stored_metadata import StoredMetadata
 from conversion.vocabularies import write_vocabularies
 from conversion.writers import SUFFIXES, writer_named
+
+if TYPE_CHECKING:
+    from conversion.pictures.specimens import Pick
+    from conversion.presentation import Drawn
 
 ALL_SPLITS = "all"
 
@@ -250,6 +252,9 @@ class Folder:
         self._record(manifest, outcomes, bad_rows)
         self._add_companions(manifest)
         write_vocabularies(self.path, manifest, metadata.vocabularies)
+        # Not at the top: it takes a tenth of a second, and is needed last.
+        from conversion.presentation import sheet_shards, write_presentation
+
         picks = self.picks(sheet_shards(manifest)) if self.picks else None
         write_presentation(self.path, manifest, picks or None, drawn)
         self._remove_stale(manifest)

@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 
 from bioscan5m_hf.errors import VerificationFailed
+from bioscan5m_hf.metadata import read_metadata
 from bioscan5m_hf.remote import Location, is_in_memory
 from bioscan5m_hf.remote_release import locate_release
 from bioscan5m_hf.schema import Split, split_named
@@ -220,7 +221,7 @@ def _plan_again(
     sources: dict[str, ShardTask] = {}
     with Catalogue(work / "catalogue", threads=options.workers) as catalogue:
         # What cannot be taken was recorded when the folder was made, and is left out again.
-        catalogue.load_metadata(release.metadata, lambda _: None)
+        catalogue.load_metadata(read_metadata(release.metadata, lambda _: None))
         catalogue.settle_rows(release.metadata.label, lambda _: None)
         counts = catalogue.place_rows()
         rows = store_rows(catalogue.sorted_rows(), work / "rows.arrow")

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.metadata import read_metadata
 from bioscan5m_hf.release import MetadataFile
 from bioscan5m_hf.schema import SPLITS
 from conversion import catalogue
@@ -72,7 +73,7 @@ def test_rows_that_are_held_and_rows_that_are_not_are_put_into_the_same_order(
     file = MetadataFile(path, "csv")
     left_out: list[int] = []
     with Catalogue(tmp_path / "work", threads=2) as made:
-        made.load_metadata(file, lambda bad: left_out.append(bad.row))
+        made.load_metadata(read_metadata(file, lambda bad: left_out.append(bad.row)))
         made.settle_rows(file.label, lambda bad: left_out.append(bad.row))
         made.place_rows()
         found = pa.Table.from_batches(made.sorted_rows()).to_pylist()

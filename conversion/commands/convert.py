@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -28,9 +29,11 @@ from conversion.console import ConsoleReporter, make_console, make_table, readab
 from conversion.convert import DEFAULT_SHARD_BYTES, ConvertOptions, convert
 from conversion.findings import REJECTS_NAME
 from conversion.manifest import Manifest
-from conversion.pools.cluster import ClusterOptions
 from conversion.summary import Summary
 from conversion.writers import FORMATS, writer_named
+
+if TYPE_CHECKING:
+    from conversion.pools.cluster import ClusterOptions
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -211,6 +214,8 @@ def _output(options: argparse.Namespace) -> Location:
 def _cluster(options: argparse.Namespace) -> ClusterOptions | None:
     if options.scheduler is None:
         return None
+    from conversion.pools.cluster import ClusterOptions
+
     return ClusterOptions(options.scheduler, options.workers, options.worker_timeout)
 
 
