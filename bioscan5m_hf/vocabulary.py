@@ -7,7 +7,7 @@ split; this is how the package ``bioscan-dataset`` numbers them too.
 from __future__ import annotations
 
 import functools
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import MetadataError, UnknownName
 from bioscan5m_hf.schema import RANKS, SPLITS
+from bioscan5m_hf.tally import Counts, Tally
 
 VOCABULARIES_NAME: Final = "vocabularies.parquet"
 """The file of a dataset folder that holds them: one row group for each rank."""
@@ -49,7 +50,7 @@ class Vocabulary:
 
     rank: str
     names: list[str]
-    counts: Mapping[str, np.ndarray[tuple[int], np.dtype[np.int64]]]
+    counts: Mapping[str, Counts]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -103,9 +104,7 @@ class VocabularyCounter:
     """Counts the values of every rank while the records go by."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, str], Counter[str]] = {
-            (rank, split.name): Counter() for rank in RANKS for split in SPLITS
-        }
+        self._tallies: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count some records.
@@ -114,31 +113,28 @@ class VocabularyCounter:
             batch: With upstream's columns.
         """
         ranks = batch.select(list(RANKS))
-        for split in pc.unique(batch["split"]).to_pylist():
-            chosen = ranks.filter(pc.equal(batch["split"], split))
+        splits = pc.unique(batch["split"]).to_pylist()
+        for split in splits:
+            chosen = ranks
+            if len(splits) > 1:
+                chosen = ranks.filter(pc.equal(batch["split"], split))
             for rank in RANKS:
-                found = pc.value_counts(chosen[rank].drop_null())
-                self._counts[rank, split].update(
-                    dict(zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True))
-                )
+                self._tallies[rank, split].add(chosen[rank])
 
     def vocabularies(self) -> list[Vocabulary]:
         """The vocabularies of all ranks, in upstream's order."""
-        made: list[Vocabulary] = []
-        for rank in RANKS:
-            counts = {split.name: self._counts[rank, split.name] for split in SPLITS}
-            names = sorted(set().union(*counts.values()))
-            made.append(
-                Vocabulary(
-                    rank,
-                    names,
-                    {
-                        split: np.asarray([found[name] for name in names], np.int64)
-                        for split, found in counts.items()
-                    },
-                )
-            )
-        return made
+        return [self._vocabulary(rank) for rank in RANKS]
+
+    def _vocabulary(self, rank: str) -> Vocabulary:
+        found = {split.name: self._tallies[rank, split.name].counts() for split in SPLITS}
+        names = pc.unique(pa.chunked_array([values for values, _ in found.values()], pa.string()))
+        # In the order of its bytes, which in UTF-8 is that of the code points.
+        names = names.sort()
+        counts: dict[str, Counts] = {}
+        for split, (values, numbers) in found.items():
+            counts[split] = np.zeros(len(names), np.int64)
+            counts[split][pc.index_in(values, value_set=names).to_numpy()] = numbers
+        return Vocabulary(rank, names.to_pylist(), counts)
 
 
 def to_parquet(vocabularies: Iterable[Vocabulary]) -> bytes:

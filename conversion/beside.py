@@ -8,11 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-import duckdb
-
 from conversion.pictures.specimens import Pick, pick_specimens
 from conversion.presentation import Drawn, draw
-from conversion.profile import profile
 from conversion.stored_metadata import MetadataPlan, StoredMetadata, write_metadata
 
 
@@ -26,7 +23,6 @@ class Beside:
     def __init__(self, plan: MetadataPlan) -> None:
         self._plan = plan
         self._stopped = threading.Event()
-        self._connection = duckdb.connect()
         self._aside = ThreadPoolExecutor(1)
         self._stored = self._aside.submit(write_metadata, plan, self._stopped)
         self._drawn = self._aside.submit(self._draw)
@@ -45,8 +41,7 @@ class Beside:
         return replace(self._drawn.result(), pick=self._pick)
 
     def _draw(self) -> Drawn:
-        shards = [stored.path for stored in self._stored.result().shards]
-        return draw(profile(shards, self._connection))
+        return draw(self._stored.result().profile)
 
     def _pick(self, shard: Path) -> list[Pick]:
         if shard not in self._picks:
@@ -58,6 +53,4 @@ class Beside:
 
     def __exit__(self, *exception: object) -> None:
         self._stopped.set()
-        self._connection.interrupt()
         self._aside.shutdown(cancel_futures=True)
-        self._connection.close()

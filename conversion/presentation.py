@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import duckdb
-
 from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.variants import METADATA
 from conversion import card
@@ -163,7 +161,7 @@ def present(folder: Path, name: str | None = None) -> Manifest:
             manifest.name = check_repository_name(name)
         try:
             write_presentation(folder, manifest)
-        except (BrokenShard, FileNotFoundError, duckdb.Error) as error:
+        except (BrokenShard, OSError) as error:
             raise VerificationFailed(
                 f"a shard cannot be read ({error})",
                 where=str(folder),

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from bioscan5m_hf.schema import RANKS
+from bioscan5m_hf.tally import Tally
 from bioscan5m_hf.variants import METADATA
+from bioscan5m_hf.vocabulary import Vocabulary, VocabularyCounter
 from conversion.manifest import Manifest
+from conversion.shard_reader import read_shard
 
-# Five million specimens in 74,000 cells of a degree and 330,000 BINs take far less.
-_MEMORY: Final = "1GB"
+COUNTED: Final = (
+    *RANKS,
+    "dna_barcode",
+    "country",
+    "coord-lat",
+    "coord-lon",
+    "image_measurement_value",
+    "split",
+)
+"""The columns that are looked at."""
+
+_BATCH_ROWS: Final = 8_000
+_SOUTH, _WEST = -90, -180
+_LATITUDES, _LONGITUDES = 180, 360
 _ORDERS: Final = 12
 _COUNTRIES: Final = 10
 BARCODE_STEP: Final = 20
@@ -84,96 +101,125 @@ def stored_metadata(folder: Path, manifest: Manifest) -> list[Path]:
     return [folder / shard.path for files in splits for shard in files.shards]
 
 
-def profile(shards: Sequence[Path], connection: duckdb.DuckDBPyConnection | None = None) -> Profile:
+class ProfileCounter:
+    """Counts what the specimens are like while their rows go by, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._vocabularies = VocabularyCounter()
+        self._countries = Tally()
+        self._specimens = 0
+        self._barcodes: list[npt.NDArray[np.int64]] = []
+        self._lengths: Counter[int] = Counter()
+        self._sizes: Counter[int] = Counter()
+        self._sites = np.zeros(_LATITUDES * _LONGITUDES, np.int64)
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Count some specimens.
+
+        Args:
+            rows: With the columns in ``COUNTED``.
+        """
+        self._specimens += rows.num_rows
+        self._vocabularies.add(rows)
+        self._countries.add(rows["country"])
+        self._add_barcodes(rows["dna_barcode"])
+        self._add_sizes(rows["image_measurement_value"].drop_null().to_numpy())
+        self._add_sites(_numbers(rows["coord-lat"]), _numbers(rows["coord-lon"]))
+
+    def vocabularies(self) -> list[Vocabulary]:
+        """The different values of each rank, counted on the way."""
+        return self._vocabularies.vocabularies()
+
+    def profile(self, vocabularies: Sequence[Vocabulary]) -> Profile:
+        """What was counted.
+
+        Args:
+            vocabularies: Those of this counter.
+        """
+        totals = {found.rank: np.sum(list(found.counts.values()), axis=0) for found in vocabularies}
+        names = {found.rank: found.names for found in vocabularies}
+        orders, other_orders = _most_frequent(names["order"], totals["order"], _ORDERS)
+        texts, counts = self._countries.counts()
+        countries, other_countries = _most_frequent(texts.to_pylist(), counts, _COUNTRIES)
+        cells = np.flatnonzero(self._sites).tolist()
+        return Profile(
+            specimens=self._specimens,
+            ranks=tuple(
+                RankCount(rank, len(names[rank]), int(np.sum(totals[rank]))) for rank in RANKS
+            ),
+            orders=orders,
+            other_orders=other_orders,
+            barcodes=self._count_barcodes(),
+            barcode_lengths=dict(sorted(self._lengths.items())),
+            sizes=dict(sorted(self._sizes.items())),
+            countries=countries,
+            other_countries=other_countries,
+            sites={
+                (cell // _LONGITUDES + _SOUTH, cell % _LONGITUDES + _WEST): int(self._sites[cell])
+                for cell in cells
+            },
+        )
+
+    def _add_barcodes(self, barcodes: pa.Array) -> None:
+        texts = list(filter(None, barcodes.to_numpy(zero_copy_only=False)))
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        _count(self._lengths, np.minimum(lengths // BARCODE_STEP * BARCODE_STEP, BARCODE_TOP))
+        # A long text is counted by its hash: among five million, two share one with a chance of
+        # less than one in a million.
+        self._barcodes.append(np.fromiter(map(hash, texts), np.int64, len(texts)))
+
+    def _count_barcodes(self) -> tuple[int, int]:
+        """How many are different, and how many there are."""
+        hashes = np.concatenate([np.empty(0, np.int64), *self._barcodes])
+        hashes.sort()
+        return int(np.count_nonzero(hashes[1:] != hashes[:-1])) + bool(len(hashes)), len(hashes)
+
+    def _add_sizes(self, pixels: npt.NDArray[np.int64]) -> None:
+        steps = np.floor(np.log10(pixels[pixels > 0]) * SIZE_STEPS).astype(np.int64)
+        _count(self._sizes, steps)
+
+    def _add_sites(
+        self, latitude: npt.NDArray[np.float64], longitude: npt.NDArray[np.float64]
+    ) -> None:
+        # What is no number is not within anything.
+        located = (np.abs(latitude) <= -_SOUTH) & (np.abs(longitude) <= -_WEST)
+        # The pole and the date line belong to the cells before them.
+        row = np.minimum(np.floor(latitude[located]).astype(np.int64) - _SOUTH, _LATITUDES - 1)
+        column = np.minimum(np.floor(longitude[located]).astype(np.int64) - _WEST, _LONGITUDES - 1)
+        self._sites += np.bincount(row * _LONGITUDES + column, minlength=len(self._sites))
+
+
+def profile(shards: Sequence[Path]) -> Profile:
     """Count what the metadata configuration of a folder holds, in bounded memory.
 
     Args:
         shards: Its files.
-        connection: A database to ask, for whoever wants to interrupt it; by default one is made.
+
+    Raises:
+        BrokenShard: One of them is not a shard of its format.
+        OSError: One of them cannot be read.
     """
-    if connection is None:
-        with duckdb.connect() as own:
-            return profile(shards, own)
-    connection.execute(f"SET memory_limit='{_MEMORY}'")
-    # Nothing is spilled: every question is answered in one pass over the columns it names.
-    connection.execute("SET temp_directory=''")
-    _open(connection, shards)
-    return _count(connection)
+    counter = ProfileCounter()
+    for shard in shards:
+        for rows in read_shard(shard, COUNTED, _BATCH_ROWS):
+            counter.add(rows)
+    return counter.profile(counter.vocabularies())
 
 
-def _open(connection: duckdb.DuckDBPyConnection, shards: Sequence[Path]) -> None:
-    names = [str(path) for path in shards]
-    if all(path.suffix == ".parquet" for path in shards):
-        connection.read_parquet(names).create_view("stored")
-    else:
-        # Mapped, not read: its pages are the system's to keep or to drop.
-        tables = [pa.ipc.open_stream(pa.memory_map(name)).read_all() for name in names]
-        connection.register("stored", pa.concat_tables(tables))
-    # A long text is counted by its hash: among five million, two share one with a chance of less
-    # than one in a million.
-    connection.execute(
-        """CREATE TEMP VIEW specimens AS SELECT * REPLACE (
-            CASE WHEN dna_bin IS NOT NULL THEN hash(dna_bin) END AS dna_bin,
-            CASE WHEN dna_barcode <> '' THEN hash(dna_barcode) END AS dna_barcode),
-            length(dna_barcode) AS barcode_length FROM stored"""
-    )
+def _numbers(column: pa.Array) -> npt.NDArray[np.float64]:
+    found: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
+    return found
 
 
-def _count(connection: duckdb.DuckDBPyConnection) -> Profile:
-    def ask(query: str) -> list[tuple[Any, ...]]:
-        return connection.execute(query).fetchall()
-
-    counts = ", ".join(f'count(DISTINCT "{rank}"), count("{rank}")' for rank in RANKS)
-    (ranks,) = ask(f"SELECT {counts} FROM specimens")
-    (totals,) = ask(
-        "SELECT count(*), count(DISTINCT dna_barcode), count(dna_barcode) FROM specimens"
-    )
-    orders, other_orders = _most_frequent(ask(_frequencies("order")), _ORDERS)
-    countries, other_countries = _most_frequent(ask(_frequencies("country")), _COUNTRIES)
-    return Profile(
-        specimens=totals[0],
-        ranks=tuple(
-            RankCount(rank, ranks[2 * number], ranks[2 * number + 1])
-            for number, rank in enumerate(RANKS)
-        ),
-        orders=orders,
-        other_orders=other_orders,
-        barcodes=(totals[1], totals[2]),
-        barcode_lengths=dict(
-            ask(
-                f"""SELECT least(barcode_length // {BARCODE_STEP} * {BARCODE_STEP}, {BARCODE_TOP}),
-                    count(*) FROM specimens WHERE barcode_length > 0 GROUP BY 1 ORDER BY 1"""
-            )
-        ),
-        sizes=dict(
-            ask(
-                f"""SELECT floor(log10(image_measurement_value) * {SIZE_STEPS})::INTEGER, count(*)
-                    FROM specimens WHERE image_measurement_value > 0 GROUP BY 1 ORDER BY 1"""
-            )
-        ),
-        countries=countries,
-        other_countries=other_countries,
-        sites={
-            (latitude, longitude): count
-            for latitude, longitude, count in ask(
-                """SELECT least(floor("coord-lat")::INTEGER, 89),
-                   least(floor("coord-lon")::INTEGER, 179), count(*) FROM specimens
-                   WHERE "coord-lat" BETWEEN -90 AND 90 AND "coord-lon" BETWEEN -180 AND 180
-                   GROUP BY 1, 2 ORDER BY 1, 2"""
-            )
-        },
-    )
-
-
-def _frequencies(column: str) -> str:
-    return (
-        f'SELECT "{column}", count(*) FROM specimens WHERE "{column}" IS NOT NULL '
-        "GROUP BY 1 ORDER BY 2 DESC, 1"
-    )
+def _count(counts: Counter[int], steps: npt.NDArray[np.int64]) -> None:
+    found, times = np.unique(steps, return_counts=True)
+    counts.update(dict(zip(found.tolist(), times.tolist(), strict=True)))
 
 
 def _most_frequent(
-    rows: Sequence[tuple[str, int]], count: int
+    names: Sequence[str], counts: npt.NDArray[np.int64], wanted: int
 ) -> tuple[tuple[tuple[str, int], ...], tuple[int, int]]:
-    rest = rows[count:]
-    return tuple(rows[:count]), (len(rest), sum(number for _, number in rest))
+    """The most frequent names with their counts, and how many others there are with theirs."""
+    rows = sorted(zip(names, counts.tolist(), strict=True), key=lambda row: (-row[1], row[0]))
+    rest = rows[wanted:]
+    return tuple(rows[:wanted]), (len(rest), sum(count for _, count in rest))

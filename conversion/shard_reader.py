@@ -20,12 +20,15 @@ class BrokenShard(ValueError):
     """A file that is not a shard of its format."""
 
 
-def read_shard(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def read_shard(
+    path: Path, columns: Sequence[str], batch_rows: int = _BATCH
+) -> Iterator[pa.RecordBatch]:
     """Read a shard.
 
     Args:
         path: The file; its suffix tells the format.
         columns: The columns that are wanted.
+        batch_rows: How many rows a batch has at most, where the file does not settle that.
 
     Yields:
         Record batches of these columns, with the types of the schema, in the order of the rows.
@@ -38,23 +41,23 @@ def read_shard(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     whole = arrow_schema(image=IMAGE_COLUMN in columns)
     schema = pa.schema([whole.field(name) for name in columns])
     try:
-        for batch in readers[path.suffix](path, schema):
+        for batch in readers[path.suffix](path, schema, batch_rows):
             yield batch.select(schema.names).cast(schema)
     except (pa.ArrowException, KeyError, ValueError) as error:
         raise BrokenShard(str(error).partition("\n")[0]) from error
 
 
-def _read_parquet(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _read_parquet(path: Path, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(batch_size=_BATCH, columns=schema.names)
+        yield from file.iter_batches(batch_size=batch_rows, columns=schema.names)
 
 
-def _read_arrow(path: Path, _schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _read_arrow(path: Path, _schema: pa.Schema, _batch_rows: int) -> Iterator[pa.RecordBatch]:
     with pa.memory_map(str(path)) as source:
         yield from pa.ipc.open_stream(source)
 
 
-def _read_tar(path: Path, _schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _read_tar(path: Path, _schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
     rows: list[dict[str, Any]] = []
     members = _tar_members(path)
     for (name, image), (other, text) in zip(members, members, strict=True):
@@ -63,7 +66,7 @@ def _read_tar(path: Path, _schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         if (name, other) != (f"{processid}.jpg", f"{processid}.json"):
             raise BrokenShard(f"the members {name} and {other} do not belong together")
         rows.append({"image": {"bytes": image, "path": name}, **row})
-        if len(rows) == _BATCH:
+        if len(rows) == batch_rows:
             yield pa.RecordBatch.from_pylist(rows, arrow_schema(image=True))
             rows = []
     if rows:

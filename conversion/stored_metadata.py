@@ -12,9 +12,10 @@ import numpy as np
 
 from bioscan5m_hf.schema import Split
 from bioscan5m_hf.variants import METADATA
-from bioscan5m_hf.vocabulary import Vocabulary, VocabularyCounter
+from bioscan5m_hf.vocabulary import Vocabulary
 from conversion.files import Written
 from conversion.plan import Shard, plan_shards
+from conversion.profile import Profile, ProfileCounter
 from conversion.sorted_rows import BLOCK_ROWS, RowReader, SortedRows
 from conversion.writers.base import ShardWriter
 
@@ -43,12 +44,14 @@ class StoredMetadata:
         content: A digest of every value in every row, whatever the format and its version.
         shard_bytes: The size that a shard was to have at most.
         vocabularies: The distinct values of each rank.
+        profile: What the specimens are like.
     """
 
     shards: tuple[MetadataShard, ...]
     content: str
     shard_bytes: int
     vocabularies: tuple[Vocabulary, ...]
+    profile: Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def write_metadata(plan: MetadataPlan, stopped: threading.Event | None = None) -
         OutputError: A file cannot be written.
         CancelledError: Nobody wants them any more.
     """
-    counter = VocabularyCounter()
+    counter = ProfileCounter()
     written: list[MetadataShard] = []
     with RowReader(plan.rows.path) as rows:
         for shard in plan.shards():
@@ -102,4 +105,6 @@ def write_metadata(plan: MetadataPlan, stopped: threading.Event | None = None) -
                     file.write(block)
                 written.append(MetadataShard(shard, file.commit(), path))
     vocabularies = tuple(counter.vocabularies())
-    return StoredMetadata(tuple(written), plan.rows.content, plan.limit, vocabularies)
+    return StoredMetadata(
+        tuple(written), plan.rows.content, plan.limit, vocabularies, counter.profile(vocabularies)
+    )

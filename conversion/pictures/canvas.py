@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from functools import cache
 from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
+
+from conversion.pictures.png import Content, png
 
 INK: Final = (31, 41, 51)
 FAINT: Final = (99, 108, 118)
@@ -16,8 +17,6 @@ SECOND: Final = (190, 110, 28)
 # Not white: a white sheet glares on a dark page, and its edge is lost on a white one.
 GROUND: Final = (250, 250, 247)
 _RADIUS: Final = 22
-# A third of the time that Pillow takes by itself, for files that are hardly larger.
-_EFFORT: Final = 4
 
 Color = tuple[int, int, int]
 
@@ -85,16 +84,34 @@ class Canvas:
         """Put a picture on the sheet."""
         self.image.paste(image, (left, top))
 
-    def png(self) -> bytes:
-        """The sheet as a PNG with transparent corners."""
-        # Drawn larger and made smaller, or the corners would be jagged.
-        mask = Image.new("L", (self.width * 2, self.height * 2), 0)
-        outline = (0, 0, self.width * 2 - 1, self.height * 2 - 1)
-        ImageDraw.Draw(mask).rounded_rectangle(outline, _RADIUS * 2, 255)
-        self.image.putalpha(mask.resize(self.image.size, Image.Resampling.BOX))
-        out = io.BytesIO()
-        self.image.save(out, "PNG", compress_level=_EFFORT)
-        return out.getvalue()
+    def stain(self, color: Color, mask: Image.Image, left: int, top: int) -> None:
+        """Color the sheet where a mask (mode L) is, as much as it is."""
+        self.image.paste(color, (left, top), mask)
+
+    def png(self, content: Content = Content.FLAT) -> bytes:
+        """The sheet as a PNG with transparent corners.
+
+        Args:
+            content: What is on it.
+        """
+        mask = Image.new("L", self.image.size, 255)
+        for number, corner in enumerate(_corners()):
+            right, lower = number % 2, number // 2
+            mask.paste(corner, ((self.width - _RADIUS) * right, (self.height - _RADIUS) * lower))
+        self.image.putalpha(mask)
+        return png(self.image, content)
+
+
+@cache
+def _corners() -> list[Image.Image]:
+    """What is seen of the corners: the upper ones and the lower ones, the left one first."""
+    # Drawn larger and made smaller, or they would be jagged.
+    size = 6 * _RADIUS
+    whole = Image.new("L", (size, size), 0)
+    ImageDraw.Draw(whole).rounded_rectangle((0, 0, size - 1, size - 1), 2 * _RADIUS, 255)
+    whole = whole.reduce(2)
+    ends = (0, 2 * _RADIUS)
+    return [whole.crop((left, top, left + _RADIUS, top + _RADIUS)) for top in ends for left in ends]
 
 
 def fit(text: str, size: int, width: float) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
-from conversion.pictures.canvas import FAINT, GROUND, INK, Canvas, short_count
+from conversion.pictures.canvas import FAINT, INK, Canvas, short_count
 from conversion.profile import Profile
 
 _WIDTH: Final = 1600
@@ -24,10 +24,10 @@ _TOP: Final = 110
 # Nobody collects insects on the ice sheet of the Antarctic.
 _NORTH, _SOUTH = 84, -58
 _LAND: Final = (226, 228, 222)
-_BORDER: Final = (250, 250, 247)
 _DOT: Final = (176, 58, 46)
 # How much of the dot's color covers the land; an edge keeps dots that touch apart.
 _FULL, _EDGE = 190, 90
+# Drawn larger and made smaller: Pillow's shapes have jagged edges.
 _SMOOTH: Final = 2
 _SMALLEST, _LARGEST = 2.5, 9.0
 
@@ -46,30 +46,37 @@ def sites(found: Profile) -> bytes:
     height = round((_NORTH - _SOUTH) * scale)
     note = f"{found.located:,} specimens with coordinates, cells of one degree"
     canvas = Canvas(_WIDTH, _TOP + height + 90, "Where they were collected", note)
-    canvas.paste(_draw_map(found, scale, height), _MARGIN, _TOP)
+    canvas.stain(_LAND, _land(scale, height), _MARGIN, _TOP)
+    canvas.stain(_DOT, _dots(found, scale, height), _MARGIN, _TOP)
     _draw_legend(canvas, found, _TOP + height + 45)
     return canvas.png()
 
 
-def _draw_map(found: Profile, scale: float, height: int) -> Image.Image:
-    # Drawn larger and made smaller: Pillow's shapes have jagged edges.
+def _land(scale: float, height: int) -> Image.Image:
+    """Where there is land, without the lines between countries."""
     zoom = scale * _SMOOTH
-    size = (round(360 * zoom), height * _SMOOTH)
-    land = Image.new("RGB", size, GROUND)
-    draw = ImageDraw.Draw(land)
+    mask = Image.new("L", (round(360 * zoom), height * _SMOOTH), 0)
+    draw = ImageDraw.Draw(mask)
     for ring in _rings():
         points = [((x + 180) * zoom, (_NORTH - y) * zoom) for x, y in ring]
-        draw.polygon(points, _LAND, _BORDER, _SMOOTH)
-    dots = Image.new("L", size, 0)
-    draw = ImageDraw.Draw(dots)
+        # An outline of the polygon would cost Pillow a mask of the whole map.
+        draw.polygon(points, 255)
+        draw.line([*points, points[0]], 0, _SMOOTH)
+    return mask.reduce(_SMOOTH)
+
+
+def _dots(found: Profile, scale: float, height: int) -> Image.Image:
+    """How much of the dots' color covers the map."""
+    zoom = scale * _SMOOTH
+    mask = Image.new("L", (round(360 * zoom), height * _SMOOTH), 0)
+    draw = ImageDraw.Draw(mask)
     most = max(found.sites.values(), default=1)
     # The largest first, so that none hides a smaller one.
     for (latitude, longitude), count in sorted(found.sites.items(), key=lambda site: -site[1]):
         radius = _radius(count, most) * _SMOOTH
         x, y = (longitude + 180.5) * zoom, (_NORTH - latitude - 0.5) * zoom
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), _FULL, _EDGE)
-    land.paste(_DOT, mask=dots)
-    return land.resize((size[0] // _SMOOTH, height), Image.Resampling.BOX)
+    return mask.reduce(_SMOOTH)
 
 
 def _radius(count: int, most: int) -> float:
@@ -86,8 +93,7 @@ def _draw_legend(canvas: Canvas, found: Profile, middle: int) -> None:
         box = Image.new("L", (80, 80), 0)
         edges = (40 - 2 * radius, 40 - 2 * radius, 40 + 2 * radius, 40 + 2 * radius)
         ImageDraw.Draw(box).ellipse(edges, _FULL, _EDGE)
-        dot = box.resize((40, 40), Image.Resampling.BOX)
-        canvas.image.paste(_DOT, (round(left) - 20, middle - 20), dot)
+        canvas.stain(_DOT, box.reduce(_SMOOTH), round(left) - 20, middle - 20)
         canvas.text((left + radius + 8, middle), short_count(count), 20, INK, "lm")
         left += radius + 100
     canvas.text((left, middle), "specimens in a cell", 20, FAINT, "lm")

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.variants import configurations
 from conversion import card
 from conversion.manifest import Manifest, read_manifest
@@ -82,6 +83,20 @@ def test_a_name_goes_into_card_and_notebook(converted: Path, tmp_path: Path, cal
     call("card", folder)
     assert read_manifest(folder).name == "user/insects"
     call("card", folder, "--name", "insects", status=2)
+
+
+def test_damaged_metadata_are_told(converted: Path, tmp_path: Path, call: Run) -> None:
+    folder = tmp_path / "bioscan-5m"
+    shutil.copytree(converted, folder)
+    [shard, *_] = stored_metadata(folder, read_manifest(folder))
+    data = bytearray(shard.read_bytes())
+    data[4 : len(data) // 2] = bytes(len(data) // 2 - 4)
+    for damaged in (data, data[:-100], b""):
+        shard.write_bytes(damaged)
+        told = call("card", folder, status=VerificationFailed.exit_status)
+        assert "a shard cannot be read" in told.stderr
+    shard.unlink()
+    assert shard.name in call("card", folder, status=VerificationFailed.exit_status).stderr
 
 
 @pytest.mark.parametrize("form", ["arrow", "webdataset"])
