@@ -3,26 +3,10 @@
 from __future__ import annotations
 
 import io
-import random
 
-import pytest
 from PIL import Image
 
 from conversion.pictures.canvas import GROUND, Canvas
-from conversion.pictures.png import Content, png
-
-
-@pytest.mark.parametrize("content", Content)
-@pytest.mark.parametrize("size", [(1, 1), (7, 1), (1, 9), (333, 57)])
-def test_pillow_reads_what_was_encoded(content: Content, size: tuple[int, int]) -> None:
-    width, height = size
-    image = Image.frombytes("RGBA", size, random.Random(3).randbytes(4 * width * height))
-    data = png(image, content)
-    with Image.open(io.BytesIO(data)) as checked:
-        checked.verify()
-    with Image.open(io.BytesIO(data)) as found:
-        assert (found.format, found.mode, found.size) == ("PNG", "RGBA", size)
-        assert found.tobytes() == image.tobytes()
 
 
 def test_the_four_corners_are_round_and_alike() -> None:

@@ -13,7 +13,6 @@ from PIL import Image
 
 from bioscan5m_hf.schema import IMAGE_COLUMN
 from conversion.pictures.canvas import FAINT, INK, LINE, Canvas, fit
-from conversion.pictures.png import Content
 from conversion.shard_reader import read_shard
 
 _WIDTH: Final = 1600
@@ -134,7 +133,7 @@ def contact_sheet(picks: Iterable[Pick], orders: Sequence[tuple[str, int]]) -> b
             left = 40 + _LABELS + column * (_TILE + _GAP)
             canvas.bar((left, top, left + _TILE, top + _TILE), LINE)
             canvas.paste(tile, left + (_TILE - tile.width) // 2, top + (_TILE - tile.height) // 2)
-    return canvas.png(Content.PHOTOGRAPHS)
+    return canvas.png()
 
 
 def _tiles(picks: Sequence[Pick]) -> list[Image.Image]:
