@@ -5,6 +5,7 @@ A task holds only small values that can be pickled, and running it twice gives t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -280,9 +281,15 @@ class _Sources:
 
     def read_sound(self, members: pa.Table) -> Iterator[bytes | bytearray | None]:
         """The image of each row, none where it takes more care to read it."""
-        columns = (members[name].to_pylist() for name in ("source", *_PLACE))
-        for number, *place in zip(*columns, strict=True):
-            yield None if place[0] is None else read_sound(self._source(number).read_at, *place)
+        sources = members["source"].to_numpy()
+        edges = [0, *(np.flatnonzero(np.diff(sources)) + 1).tolist(), len(sources)]
+        for start, stop in itertools.pairwise(edges):
+            part = members.slice(start, stop - start)
+            if part["offset"].null_count:
+                yield from itertools.repeat(None, part.num_rows)
+            else:
+                places = zip(*(part[name].to_pylist() for name in _PLACE), strict=True)
+                yield from read_sound(self._source(int(sources[start])).read_at, places)
 
     def read(self, entry: dict[str, int]) -> bytes | bytearray:
         """The image of a row; raises what is wrong with it."""

@@ -126,7 +126,9 @@ def test_only_what_is_deflated_and_sound_is_read_quickly() -> None:
 
 
 def read_place(data: bytes, row: dict[str, int]) -> bytes | bytearray | None:
-    return read_sound(Memory(data).read_at, *(row[name] for name in Member_fields))
+    offset, compressed, size, crc, method = (row[name] for name in Member_fields)
+    [found] = read_sound(Memory(data).read_at, [(offset, compressed, size, crc, method)])
+    return found
 
 
 def test_a_member_that_the_archive_ends_within() -> None:
