@@ -169,9 +169,9 @@ def test_packages_are_added_and_made_anew(
         ("--package", "cropped_256", "--restart", "--shard-size", "100kB"),
     ]
     for step in steps:
-        command = ("convert", small_release, "--workers", "2", *step, "--output")
-        cli.run(*command, url)
-        call(*command, local)
+        words = ("--workers", "2", *step)
+        cli.run("convert", small_release, "--output", url, *words)
+        call("convert", small_release, "--output", local, *words)
         assert held(s3, "added") == digests(local)
     told = cli.run("convert", small_release, "--output", url, "--shard-size", "60kB", status=1)
     assert f"{url}: what this folder holds was made from something else" in told
