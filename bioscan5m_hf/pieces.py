@@ -32,8 +32,8 @@ from bioscan5m_hf.sources import Source, SourceStream
 _TAR_BATCH: Final = 200
 
 
-_ReadColumns = Callable[[Sequence[str]], pa.Table]
-_ReadRows = Callable[[Sequence[str], Numbers], pa.Table]
+_Read = Callable[[Sequence[str], Numbers | None], pa.Table]
+"""Reads some columns, of all rows or of some, whose numbers rise."""
 
 
 class Piece(Protocol):
@@ -71,9 +71,8 @@ class ParquetPiece:
             if choice.image and choice.deciding:
                 pages = ImagePages.of(source, file.metadata)
             for group in self._numbers(file):
-                read = functools.partial(_read_group, self.path, file, group)
-                rest = None if pages is None else functools.partial(_read_rest, read, pages, group)
-                yield from _read_parts(choice, read, rest)
+                read = functools.partial(_read_group, self.path, file, pages, group)
+                yield from _read_parts(choice, read)
 
     def _numbers(self, file: pq.ParquetFile) -> tuple[int, ...]:
         return tuple(range(file.num_row_groups)) if self.groups is None else self.groups
@@ -125,7 +124,9 @@ class TarPiece:
             source: Source = file if isinstance(self.path, Path) else ReadAhead(file)
             samples = _samples(source, str(self.path))
             for rows, images in iter(lambda: _take(samples, _TAR_BATCH), ([], [])):
-                yield from _sample_table(source, str(self.path), rows, images, choice)
+                table = pa.Table.from_pylist(rows, schema=arrow_schema(image=False))
+                read = functools.partial(_read_samples, source, table, images)
+                yield from _read_parts(choice, read)
 
     def divide(self) -> list[Piece]:
         """A tar has no directory, so it stays whole."""
@@ -148,35 +149,33 @@ def shard_piece(path: Location) -> Piece:
     return _KINDS[PurePosixPath(str(path)).suffix](path)
 
 
-def _read_parts(
-    choice: Choice, read: _ReadColumns, read_rest: _ReadRows | None = None
-) -> Iterator[pa.Table]:
+def _read_parts(choice: Choice, read: _Read) -> Iterator[pa.Table]:
     """Read what decides, then the rest of the rows that are wanted."""
     deciding = choice.deciding
     if not deciding:
-        yield read(list(choice.columns))
+        yield read(choice.columns, None)
         return
-    first = read(list(deciding))
+    first = read(deciding, None)
     chosen = choice.rows(first)
     if not len(chosen):
         return
     missing = [name for name in choice.columns if name not in deciding]
     table = _taken(first, chosen)
     if missing:
-        rest = _taken(read(missing), chosen) if read_rest is None else read_rest(missing, chosen)
-        for field, column in _columns(rest):
-            table = table.append_column(field, column)
+        table = _beside(table, read(missing, chosen))
     yield table.select(list(choice.columns))
 
 
-def _columns(table: pa.Table) -> Iterator[tuple[pa.Field, pa.ChunkedArray]]:
-    yield from zip(table.schema, table.columns, strict=True)
-
-
-def _taken(table: pa.Table, chosen: Numbers) -> pa.Table:
-    if len(chosen) == table.num_rows:
+def _taken(table: pa.Table, chosen: Numbers | None) -> pa.Table:
+    if chosen is None or len(chosen) == table.num_rows:
         return table
     return table.take(pa.array(chosen))
+
+
+def _beside(table: pa.Table, other: pa.Table) -> pa.Table:
+    for field, column in zip(other.schema, other.columns, strict=True):
+        table = table.append_column(field, column)
+    return table
 
 
 # ------------------------------------------------------------------------------------ opening
@@ -191,48 +190,61 @@ def _opened_parquet(path: Location, source: Source) -> pq.ParquetFile:
         raise _damaged(path, error) from error
 
 
-def _read_group(path: Location, file: pq.ParquetFile, group: int, names: Sequence[str]) -> pa.Table:
-    try:
-        return file.read_row_group(group, columns=list(names), use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def _read_rest(
-    read: _ReadColumns, pages: ImagePages, group: int, names: Sequence[str], chosen: Numbers
+def _read_group(
+    path: Location,
+    file: pq.ParquetFile,
+    pages: ImagePages | None,
+    group: int,
+    names: Sequence[str],
+    chosen: Numbers | None,
 ) -> pa.Table:
-    if IMAGE_COLUMN not in names:
-        return _taken(read(names), chosen)
+    def read(names: Sequence[str]) -> pa.Table:
+        try:
+            table = file.read_row_group(group, columns=list(names), use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(path, error) from error
+        return _taken(table, chosen)
+
+    if pages is None or chosen is None or IMAGE_COLUMN not in names:
+        return read(names)
     data = pages.read(group, chosen)
     if data is None:
-        return _taken(read(names), chosen)
+        return read(names)
     others = [name for name in names if name != IMAGE_COLUMN]
-    table = _taken(read([f"{IMAGE_COLUMN}.path", *others]), chosen)
+    table = read([f"{IMAGE_COLUMN}.path", *others])
     parts = [data, table[IMAGE_COLUMN].combine_chunks().field("path")]
     image = pa.StructArray.from_arrays(parts, names=[field.name for field in IMAGE_TYPE])
     return table.set_column(table.column_names.index(IMAGE_COLUMN), IMAGE_COLUMN, image)
 
 
-def _arrow_batches(path: Location) -> Iterator[_ReadColumns]:
+def _arrow_batches(path: Location) -> Iterator[_Read]:
     """A reader of columns for each record batch; a mapped file is read where it is looked at."""
     if isinstance(path, Path):
         try:
             with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
                 for batch in reader:
-                    yield pa.Table.from_batches([batch]).select
+                    yield functools.partial(_look_up, pa.Table.from_batches([batch]))
         except (pa.ArrowException, OSError) as error:
             raise _damaged(path, error) from error
         return
     with open_location(path) as source:
         schema = read_schema(source)
         for stored in stored_batches(source):
-            yield functools.partial(_fetch_columns, source, schema, stored)
+            yield functools.partial(_fetch, source, schema, stored)
 
 
-def _fetch_columns(
-    source: Source, schema: pa.Schema, stored: StoredBatch, names: Sequence[str]
+def _look_up(table: pa.Table, names: Sequence[str], chosen: Numbers | None) -> pa.Table:
+    return _taken(table.select(list(names)), chosen)
+
+
+def _fetch(
+    source: Source,
+    schema: pa.Schema,
+    stored: StoredBatch,
+    names: Sequence[str],
+    chosen: Numbers | None,
 ) -> pa.Table:
-    return pa.Table.from_batches([read_batch(source, schema, stored, names)])
+    return _taken(pa.Table.from_batches([read_batch(source, schema, stored, list(names))]), chosen)
 
 
 def _damaged(path: Location, error: Exception) -> ArchiveError:
@@ -281,25 +293,24 @@ def _take(samples: Iterator[_Sample], count: int) -> tuple[list[Any], list[Any]]
     return [row for row, _ in taken], [extent for _, extent in taken]
 
 
-def _sample_table(
+def _read_samples(
     source: Source,
-    where: str,
-    rows: list[dict[str, Any]],
-    extents: list[_Extent | None],
-    choice: Choice,
-) -> Iterator[pa.Table]:
-    table = pa.Table.from_pylist(rows, schema=arrow_schema(image=False))
-    chosen = choice.rows(table) if choice.deciding else np.arange(table.num_rows)
-    if not len(chosen):
-        return
-    table = _taken(table, chosen)
-    if choice.image:
-        names = table["processid"].to_pylist()
-        images = []
-        for number, name in zip(chosen.tolist(), names, strict=True):
-            extent = extents[number]
-            if extent is None:
-                raise DataError(f"{name}.jpg is not there", where=where, fix="get it again")
-            images.append({"bytes": source.read_at(*extent), "path": f"{name}.jpg"})
-        table = table.append_column(IMAGE_COLUMN, pa.array(images, IMAGE_TYPE))
-    yield table.select(list(choice.columns))
+    metadata: pa.Table,
+    extents: Sequence[_Extent | None],
+    names: Sequence[str],
+    chosen: Numbers | None,
+) -> pa.Table:
+    numbers = np.arange(metadata.num_rows) if chosen is None else chosen
+    metadata = _taken(metadata, chosen)
+    table = metadata.select([name for name in names if name != IMAGE_COLUMN])
+    if IMAGE_COLUMN not in names:
+        return table
+    images = []
+    for number, processid in zip(numbers.tolist(), metadata["processid"].to_pylist(), strict=True):
+        extent = extents[number]
+        if extent is None:
+            raise DataError(
+                f"{processid}.jpg is not there", where=source.location, fix="get it again"
+            )
+        images.append({"bytes": source.read_at(*extent), "path": f"{processid}.jpg"})
+    return table.append_column(IMAGE_COLUMN, pa.array(images, IMAGE_TYPE))

@@ -8,14 +8,12 @@ before it is replaced.
 
 from __future__ import annotations
 
-import queue
 import tempfile
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from bioscan5m_hf.errors import (
     BioscanError,
@@ -25,35 +23,24 @@ from bioscan5m_hf.errors import (
 )
 from bioscan5m_hf.remote import RemotePath
 from conversion.card import CARD_NAME
-from conversion.console import readable_size
 from conversion.convert import ConvertOptions, Reporter, convert
 from conversion.copies import about_url
-from conversion.files import PARTIAL_SUFFIX, Written, digest_of, output_error
+from conversion.files import PARTIAL_SUFFIX, Written, digest_of
 from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest
 from conversion.pictures.specimens import Pick, pick_specimens
 from conversion.scratch import PICKS_FOLDER, Scratch
-from conversion.shard import ShardResult, ShardTask
-from conversion.state import STATE_FOLDER, receipt_path
+from conversion.sender import FinishedShard, Sender
+from conversion.shard import ShardTask
+from conversion.state import STATE_FOLDER
 from conversion.stores import Store
 from conversion.summary import Summary
 from conversion.writers import SUFFIXES
 
 _MARK: Final = f"{STATE_FOLDER}/begun"
-_POLL_SECONDS: Final = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class _Shard:
-    """A finished shard that waits to be sent."""
-
-    path: str
-    file: Path
-    written: Written
-    receipt: str
-
-
-class Sending:
-    """Sends finished shards to a store, in a thread beside the conversion.
+class Sending(Sender):
+    """Sends finished shards to a store, each with its receipt.
 
     Args:
         store: Where they go.
@@ -63,19 +50,12 @@ class Sending:
     """
 
     def __init__(self, store: Store, folder: Path, scratch: Scratch, reporter: Reporter) -> None:
+        super().__init__(folder, scratch, reporter.say)
         self._store = store
-        self._folder = folder
-        self._scratch = scratch
-        self._reporter = reporter
         self._remote: dict[str, int] = {}
         self._listed: dict[str, ShardFile] = {}
         self._were_ours: set[str] = set()
         self._marked = self._changed = False
-        self._queue: queue.SimpleQueue[_Shard] = queue.SimpleQueue()
-        self._ended = threading.Event()
-        self._given_up = threading.Event()
-        self._error: BioscanError | None = None
-        self._thread = threading.Thread(target=self._work, daemon=True)
 
     def prepare(self) -> None:
         """See that the store may be written to, and fetch what it holds beside its shards.
@@ -131,7 +111,7 @@ class Sending:
         return self._remote.get(path) == written.bytes
 
     def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
-        """See whether the disk that is allowed suffices.
+        """See whether the disk suffices, and clear the store of what is not gone on from.
 
         Args:
             tasks: The shards of this run.
@@ -139,8 +119,9 @@ class Sending:
 
         Raises:
             UsageError: Not even one shard at a time has room.
+            OutputError: The store refuses, or does not answer.
         """
-        self._scratch.plan(tasks, shard_bytes)
+        super().plan(tasks, shard_bytes)
         # Here the conversion has decided what it goes on from.
         kept = [path for path in self._remote if path.startswith(f"{STATE_FOLDER}/receipts/")]
         if forgotten := [path for path in kept if not (self._folder / path).exists()]:
@@ -150,36 +131,8 @@ class Sending:
                 self._remove(path)
         self._withdraw()
 
-    def has_room(self, running: int) -> bool:
-        """Whether one more shard may be begun.
-
-        Args:
-            running: How many are being made.
-
-        Raises:
-            BioscanError: What stopped the sending.
-        """
-        self._raise()
-        return self._scratch.has_room(running)
-
-    def take(self, task: ShardTask, result: ShardResult) -> None:
-        """Send a finished shard, and free it when the store has it.
-
-        Args:
-            task: What it was made from.
-            result: What came of it.
-
-        Raises:
-            BioscanError: What stopped the sending.
-        """
-        self._raise()
-        if result.written is None or not task.path.exists():
-            return
-        path = self._scratch.keep(task, result)
-        self._queue.put(_Shard(path, task.path, result.written, receipt_path(result.shard)))
-
     def picks(self, paths: Sequence[str]) -> list[Pick]:
-        """The specimens for the contact sheet, of shards that are in the store only.
+        """Specimens for the contact sheet; a shard of which none were kept is fetched.
 
         Args:
             paths: The shards.
@@ -195,66 +148,30 @@ class Sending:
             found += kept
         return found
 
-    def finish(self) -> None:
-        """Wait until every shard is sent, proved and freed.
-
-        Raises:
-            BioscanError: What stopped the sending.
-        """
-        self._ended.set()
-        while self._thread.is_alive():
-            self._thread.join(_POLL_SECONDS)
-        self._raise()
-
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        # After a failure nothing more is sent; what is there already is found again next time.
-        self._given_up.set()
-        if kind and issubclass(kind, BioscanError) and self._marked and not self._changed:
+        super().__exit__(kind, *exception)
+        # The thread may be about to send what it was given, without having told of a change.
+        untouched = self._marked and not self._changed and not self._taken
+        if kind and issubclass(kind, BioscanError) and untouched:
             # Refused before anything was done: the folder is as it was.
             with suppress(BioscanError):
                 self._store.remove(_MARK)
 
-    def _raise(self) -> None:
-        if self._error:
-            raise self._error
-
     # ----------------------------------------------------------------------------- the sending
 
-    def _work(self) -> None:
-        try:
-            self._send_all()
-        except BioscanError as error:
-            self._error = error
-        except OSError as error:
-            self._error = output_error(error, self._folder)
-
-    def _send_all(self) -> None:
-        while not self._given_up.is_set():
-            # Asked before the queue is: what was put in before the end is taken out before it.
-            ended = self._ended.is_set()
-            try:
-                shard = self._queue.get(timeout=_POLL_SECONDS)
-            except queue.Empty:
-                if ended:
-                    return
-                continue
-            self._send(shard)
-
-    def _send(self, shard: _Shard) -> None:
+    def _send(self, shard: FinishedShard) -> bool:
         if shard.receipt in self._remote:
             self._remove(shard.receipt)
         self._put(shard.path, shard.file, shard.written)
         picks = self._scratch.picks_file(shard.path)
         if picks.exists():
             self._put(f"{PICKS_FOLDER}/{picks.name}", picks, digest_of(picks))
-        # Last: it says that all this is there.
-        receipt = self._folder / shard.receipt
-        self._put(shard.receipt, receipt, digest_of(receipt))
-        self._scratch.free(shard.file, shard.written.bytes)
-        self._reporter.say(f"{shard.path}: sent ({readable_size(shard.written.bytes)})")
+        return True
+
+    def _show(self, batch: Sequence[FinishedShard]) -> None:
+        for shard in batch:
+            receipt = self._folder / shard.receipt
+            self._put(shard.receipt, receipt, digest_of(receipt))
 
     def _withdraw(self) -> None:
         """Advertise no longer what is about to be replaced, as the folder on the disk does not."""

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 
 from bioscan5m_hf.drivers import explained, is_passing
-from bioscan5m_hf.errors import ArchiveError, BioscanError, ForeignFolder, OutputError
+from bioscan5m_hf.errors import ArchiveError, BioscanError, ForeignFolder, OutputError, UsageError
 from bioscan5m_hf.remote import RemotePath
 from conversion.convert import ConvertOptions, convert
-from conversion.sending import convert_to_url
+from conversion.scratch import Scratch
+from conversion.sending import Sending, convert_to_url
+from conversion.shard import ShardResult, ShardTask
+from conversion.stores import Store
 from conversion.verify import VerifyOptions, verify
 from tests.hub.conftest import Quiet
+from tests.inline import without_processes
 from tests.processes import digests
 
 RAW = RemotePath("memory://raw")
@@ -107,3 +114,73 @@ def test_our_own_errors_pass_unchanged() -> None:
     with pytest.raises(BioscanError) as caught, explained("x", "cannot be read", ArchiveError):
         raise ForeignFolder("ours")
     assert type(caught.value) is ForeignFolder
+
+
+class Failing(Quiet):
+    """A reporter that fails when the first shard was sent, for a reason that nobody foresaw."""
+
+    def say(self, text: str) -> None:
+        if ": sent" in text:
+            raise ZeroDivisionError(text)
+
+
+@pytest.mark.parametrize("room", ["ample", "scarce"])
+def test_what_nobody_foresaw_in_the_sending_stops_the_conversion(release: Path, room: str) -> None:
+    packages = ("original_256", "cropped_256")
+    asked = ConvertOptions(release, Path(), 2, packages=packages, shard_bytes=800_000)
+    url, scratch = RemotePath(f"memory://failing-{room}"), 1 << 40
+    if room == "scarce":
+        # Where nothing is freed, it is full before all shards are made.
+        with without_processes(), pytest.raises(UsageError) as refused:
+            convert_to_url(asked, url, Quiet(), scratch=10_000)
+        scratch = int(str(refused.value).partition("--scratch ")[2].partition("MB")[0]) * 10**6
+    ended: Future[object] = Future()
+
+    def work() -> None:
+        try:
+            ended.set_result(convert_to_url(asked, url, Failing(), scratch=scratch))
+        except Exception as error:  # noqa: BLE001 - a future holds whatever comes
+            ended.set_exception(error)
+
+    with without_processes():
+        # Beside the test, which fails instead of waiting with it.
+        threading.Thread(target=work, daemon=True).start()
+        assert isinstance(ended.exception(60), ZeroDivisionError)
+
+
+class Late(Sending):
+    """Is stopped by its first shard, and begins to send it only after that."""
+
+    go_on = threading.Event()
+    sent = threading.Event()
+
+    def take(self, task: ShardTask, result: ShardResult) -> None:
+        super().take(task, result)
+        raise BioscanError("stopped")
+
+    def _send(self, shard: Any) -> Any:
+        assert self.go_on.wait(60)
+        sent = super()._send(shard)
+        self.sent.set()
+        return sent
+
+
+def test_a_store_keeps_its_mark_where_a_shard_may_still_come(
+    small_release: Path, tmp_path: Path
+) -> None:
+    store, asked = Store(RemotePath("memory://late")), options(small_release, tmp_path / "folder")
+    asked.output.mkdir()
+
+    def convert_late() -> None:
+        scratch = Scratch(asked.output, None, shards=9)
+        with Late(store, asked.output, scratch, Quiet()) as late:
+            late.prepare()
+            convert(asked, Quiet(), late)
+
+    with without_processes(), pytest.raises(BioscanError, match="stopped"):
+        convert_late()
+    held = store.files()
+    Late.go_on.set()
+    assert Late.sent.wait(60)
+    # Who finds a shard without it takes the folder for somebody else's.
+    assert list(held) == [".bioscan5m/begun"]
