@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import secrets
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from bioscan5m_hf.errors import OutputError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 PARTIAL_SUFFIX = ".partial"
 _SEND_BYTES = 8 << 20
@@ -130,8 +135,8 @@ class AtomicFile(Whole):
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Append bytes; returns how many there were."""
         view = memoryview(data).cast("B")
-        for start in range(0, len(view), _WRITE_BYTES):
-            self._write(view[start : start + _WRITE_BYTES])
+        for piece in _pieces(view):
+            self._write(piece)
         if self._length - self._sent >= _SEND_BYTES:
             self._send()
         return len(view)
@@ -198,6 +203,31 @@ class AtomicFile(Whole):
         self._closed = True
         self._file.close()
         self._partial.unlink(missing_ok=True)
+
+
+class WorkFile(io.FileIO):
+    """A file that only this run reads: it appears at once, and nobody waits for the disk.
+
+    Args:
+        path: Its name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w")
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Append bytes; returns how many there were."""
+        view = memoryview(data).cast("B")
+        for piece in _pieces(view):
+            left = piece
+            while left:
+                left = left[super().write(left) :]
+        return len(view)
+
+
+def _pieces(view: memoryview) -> Iterator[memoryview]:
+    for start in range(0, len(view), _WRITE_BYTES):
+        yield view[start : start + _WRITE_BYTES]
 
 
 def write_whole(path: Path, data: bytes) -> Written:

@@ -21,7 +21,7 @@ from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.regrouped import regrouped
 from bioscan5m_hf.schema import arrow_schema
 from conversion.canonical import canonical
-from conversion.files import output_error
+from conversion.files import WorkFile, output_error
 
 BLOCK_ROWS: Final = 8_000
 
@@ -53,7 +53,7 @@ def store_rows(rows: Iterator[pa.RecordBatch], path: Path) -> SortedRows:
     schema = arrow_schema(image=False)
     try:
         with (
-            path.open("wb") as file,
+            WorkFile(path) as file,
             pa.ipc.new_file(file, schema) as writer,
             # Putting rows into order and writing them overlap.
             closing(ahead(rows)) as sorted_ahead,

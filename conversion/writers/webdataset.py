@@ -23,6 +23,7 @@ _NAME_BYTES: Final = 100
 _SIZE: Final = slice(124, 135)
 _CHECKSUM: Final = slice(148, 154)
 _ENDS: Final = (b".jpg", b".json")
+_JOINED: Final = 300
 _FILL: Final = [bytes(count) for count in range(_BLOCK)]
 
 
@@ -56,11 +57,11 @@ class WebDatasetWriter(ShardWriter):
         members = [data for pair in zip(images, texts, strict=True) for data in pair]
         sizes = np.array([len(data) for data in members], np.int64)
         headers = _headers([name + end for name in names for end in _ENDS], sizes)
-        parts = zip(headers, members, (-sizes % _BLOCK).tolist(), strict=True)
-        # One join of all parts is faster than writing each to its place.
-        self._file.write(
-            b"".join([part for header, data, rest in parts for part in (header, data, _FILL[rest])])
-        )
+        fills = [_FILL[rest] for rest in (-sizes % _BLOCK).tolist()]
+        parts = [part for member in zip(headers, members, fills, strict=True) for part in member]
+        # Joined piece by piece, so that what is joined is still in the cache when it is written.
+        for start in range(0, len(parts), _JOINED):
+            self._file.write(b"".join(parts[start : start + _JOINED]))
 
     def _finish(self) -> None:
         # Two empty blocks end an archive, and tar writes whole records.
