@@ -170,7 +170,6 @@ class Catalogue(Database):
         Raises:
             ArchiveError: An archive is damaged, or a member that is wanted is encrypted.
         """
-        self._run("DROP TABLE IF EXISTS images")
         strays: list[Stray] = []
         batches = read_images(selection, splits, strays.append)
         self._take("images", _numbered(IMAGE_SCHEMA), map(_number, batches))

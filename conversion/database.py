@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
@@ -53,9 +54,11 @@ class Database:
         self.threads = threads
         # Tables in memory go to the work folder as they are when it is full; a database file would
         # compress them first, for three times the work.
-        self._connection = duckdb.connect()
-        # Ways in for what is done meanwhile in another thread.
-        self._ways = [self._connection]
+        self._database = duckdb.connect()
+        # A connection serves one thread at a time, and this one only makes others.
+        self._making = threading.Lock()
+        self._ways: list[DuckDBPyConnection] = []
+        self._connection = self._way_in()
         self._aside = ThreadPoolExecutor(thread_name_prefix="bioscan5m-catalogue")
         self._run(f"SET memory_limit='{memory(threads)}'")
         self._run(f"SET threads={threads}")
@@ -67,7 +70,7 @@ class Database:
     def __exit__(self, *exception: object) -> None:
         self._interrupt()
         self._aside.shutdown()
-        for way in reversed(self._ways):
+        for way in (*self._ways, self._database):
             way.close()
 
     @contextmanager
@@ -84,8 +87,11 @@ class Database:
             way.interrupt()
 
     def _way_in(self) -> DuckDBPyConnection:
-        self._ways.append(self._connection.cursor())
-        return self._ways[-1]
+        """A connection for one thread."""
+        with self._making:
+            way = self._database.cursor()
+            self._ways.append(way)
+        return way
 
     def _run(
         self,
@@ -118,7 +124,9 @@ class Database:
             way = self._way_in()
             way.register("incoming", incoming)
             try:
-                self._run(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM incoming", way=way)
+                # First of all, so that there is room for the new one.
+                self._run(f"DROP TABLE IF EXISTS {table}", way=way)
+                self._run(f"CREATE TABLE {table} AS SELECT * FROM incoming", way=way)
             except OutputError as error:
                 # The database tells of its own trouble only; the cause may be in the batches.
                 raise made.failure or error from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from conversion.files import Written
-from conversion.pictures.specimens import Pick
 from conversion.shard import ShardResult, ShardTask
+
+if TYPE_CHECKING:
+    from conversion.pictures.specimens import Pick
 
 
 class Sink(Protocol):

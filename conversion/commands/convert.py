@@ -7,9 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.errors import UnknownName, UsageError
+from bioscan5m_hf.folder import SUFFIXES
 from bioscan5m_hf.remote import Location, RemotePath, location_of
 from bioscan5m_hf.variants import METADATA, package_named
 from conversion.commands.options import (
@@ -27,13 +26,15 @@ from conversion.commands.options import (
 )
 from conversion.console import ConsoleReporter, make_console, make_table, readable_size
 from conversion.convert import DEFAULT_SHARD_BYTES, ConvertOptions, convert
-from conversion.findings import REJECTS_NAME
-from conversion.manifest import Manifest
-from conversion.summary import Summary
-from conversion.writers import FORMATS, writer_named
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from conversion.manifest import Manifest
     from conversion.pools.cluster import ClusterOptions
+    from conversion.summary import Summary
+
+_FORMATS = tuple(SUFFIXES.values())
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -80,7 +81,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--format",
         default="parquet",
         metavar="NAME",
-        help=f"the format of the shards (default: parquet; {', '.join(FORMATS)})",
+        help=f"the format of the shards (default: parquet; {', '.join(_FORMATS)})",
     )
     parser.add_argument(
         "--on-error",
@@ -149,7 +150,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Convert a release, and show what was written."""
-    writer_named(options.format)
+    if options.format not in _FORMATS:
+        raise UnknownName.of("format", options.format, _FORMATS)
     output = _output(options)
     asked = ConvertOptions(
         release=options.release,
@@ -230,6 +232,8 @@ def _show_summary(summary: Summary, output: Location) -> None:
     left_out = Counter(f.reason for o in summary.outcomes for f in o.findings)
     left_out += Counter(finding.reason for finding in summary.bad_rows)
     if left_out:
+        from conversion.findings import REJECTS_NAME
+
         rows = [(reason, f"{count:,}") for reason, count in sorted(left_out.items())]
         title = f"Left out, and recorded in {output / REJECTS_NAME}"
         console.print(make_table(title, ("reason", "count"), rows, right=1))
