@@ -29,11 +29,12 @@ from bioscan5m_hf.images import (
     read_sound,
 )
 from bioscan5m_hf.schema import SPLITS
-from bioscan5m_hf.sources import Source, open_source
+from bioscan5m_hf.sources import LocalFile, Source, open_source
 from bioscan5m_hf.windows import DEFAULT_HOLD
 from conversion.derive.recipe import Recipe
 from conversion.files import Written
 from conversion.findings import Finding
+from conversion.foresight import runs_of, with_foresight
 from conversion.plan import Shard
 from conversion.remote_sources import RemoteSources, is_remote
 from conversion.sorted_rows import RowReader
@@ -167,7 +168,7 @@ def read_blocks(task: ShardTask) -> Iterator[Block]:
     """
     make = _maker(task)
     with _Sources(task) as sources, RowReader(task.rows) as rows:
-        for members in _blocks(task):
+        for members in with_foresight(_blocks(task), sources.expect):
             positions = members["position"].to_numpy()
             held = rows.take(positions)
             kept: list[int] = []
@@ -290,6 +291,18 @@ class _Sources:
             else:
                 places = zip(*(part[name].to_pylist() for name in _PLACE), strict=True)
                 yield from read_sound(self._source(int(sources[start])).read_at, places)
+
+    def expect(self, members: pa.Table) -> None:
+        """Some members are going to be read; what lies on this machine may be fetched meanwhile."""
+        sources = members["source"].to_numpy()
+        for number in np.unique(sources).tolist():
+            part = members.filter(pa.array(sources == number))
+            if part["offset"].null_count or is_remote(self._paths[number]):
+                continue
+            source = self._source(number)
+            assert isinstance(source, LocalFile)
+            for start, stop in runs_of(part).tolist():
+                source.will_read(start, stop - start)
 
     def read(self, entry: dict[str, int]) -> bytes | bytearray:
         """The image of a row; raises what is wrong with it."""
