@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.convert -n 100000 --repeat 3 --chart convert.png
 
-Every way reads the same zips (a synthetic ``cropped_256``), uses two processes, and starts from a
+Every way reads the same zips (a synthetic ``cropped_256``, or with ``--release`` those of a folder
+that holds this package and the csv alone), uses two processes, and starts from a
 folder that is not there; each is a process of its own, so imports count. Reported are medians, and
 their ratios to the floor: two processes that inflate every member, check its CRC-32 and write its
 bytes to a plain file.
@@ -250,32 +251,35 @@ def main() -> None:
     parser.add_argument("-n", dest="specimens", type=int, default=100_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--ways", nargs="+", default=list(MEANINGS), choices=list(MEANINGS))
+    parser.add_argument("--release", type=Path, help="measure on this one; -n is its specimens")
     parser.add_argument("--work", type=Path, help="a folder for the release and the output")
     parser.add_argument("--chart", type=Path, help="a PNG to draw the medians in")
     parser.add_argument("--way", nargs=3, metavar=("WAY", "RELEASE", "OUTPUT"), help="run one way")
     options = parser.parse_args()
     if options.way:
-        way, release, output = options.way
-        WAYS[way](Path(release), Path(output))
+        way, *paths = options.way
+        WAYS[way](*map(Path, paths))
         return
     # Not at the top: what a way imports counts.
     from conversion.sample import SampleOptions, write_sample
 
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
         work = Path(folder)
-        write_sample(
-            SampleOptions(
-                work / "release",
-                options.specimens,
-                packages=("cropped_256",),
-                metadata=("csv",),
-                distinct=500,
+        release: Path = options.release or work / "release"
+        if options.release is None:
+            write_sample(
+                SampleOptions(
+                    release,
+                    options.specimens,
+                    packages=("cropped_256",),
+                    metadata=("csv",),
+                    distinct=500,
+                )
             )
-        )
         seconds: dict[str, list[float]] = {way: [] for way in options.ways}
         for _ in range(options.repeat):
             for way in options.ways:
-                seconds[way].append(measure(way, work / "release", work))
+                seconds[way].append(measure(way, release, work))
                 print(f"{way}: {seconds[way][-1]:.1f} s", flush=True)
     print(report(seconds, options.specimens))
     if options.chart:
