@@ -25,8 +25,8 @@ from conversion.database import BATCH_ROWS, Database
 from conversion.findings import Finding
 from conversion.held_rows import KEY_SCHEMA, HeldRows
 
-# What upstream's texts of some 300,000 specimens take.
-_HELD_BYTES: Final = 256 << 20
+# What upstream's texts of some 150,000 specimens take.
+_HELD_BYTES: Final = 128 << 20
 _ROW_GROUP: Final = 8192
 _SPLIT_NAMES: Final = pa.array([split.name for split in SPLITS])
 

@@ -20,7 +20,7 @@ _PRELOADED: Final = "conversion.pools.preload"
 _OBJECTS_TO_SEARCH: Final = 50_000
 # What glibc's allocator keeps for itself: the variable, the parameter of mallopt(3), and bytes.
 _MEMORY: Final = (
-    ("MALLOC_TRIM_THRESHOLD_", -1, 256 << 20),
+    ("MALLOC_TRIM_THRESHOLD_", -1, 64 << 20),
     ("MALLOC_MMAP_THRESHOLD_", -3, 32 << 20),
 )
 
