@@ -136,7 +136,7 @@ def plan_windows(reads: Reads, limits: Limits) -> Iterator[Window]:
     """
     first = 0
     for last in _cuts(reads, limits.window):
-        yield _window(reads.part(first, last), limits)
+        yield plan_window(reads.part(first, last), limits)
         first = last
 
 
@@ -157,7 +157,13 @@ def _cuts(reads: Reads, limit: int) -> Iterator[int]:
         first = last
 
 
-def _window(reads: Reads, limits: Limits) -> Window:
+def plan_window(reads: Reads, limits: Limits) -> Window:
+    """Cut one window into requests.
+
+    Args:
+        reads: What is going to be read of it, in this order.
+        limits: How large requests may be; how large a window may be does not matter here.
+    """
     requests: list[Request] = []
     held = 0
     for source in np.unique(reads.source).tolist():

@@ -7,23 +7,22 @@ in which they lie.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bioscan5m_hf.images import MAX_IMAGE_BYTES, MEMBER_SLACK
+from bioscan5m_hf.windows import Limits, Reads
 
-WINDOW_BYTES: Final = 64 << 20
-"""What is told at once; two windows are in the system's cache at a time."""
+AHEAD: Final = Limits(window=64 << 20, request=64 << 20, gap=32 << 10)
+"""What a local disk is told at once, twice of which is in the system's cache; and the gap that it
+reads over in less time than it takes to begin anew."""
 
-# To fetch a gap of this length takes a disk less time than to begin anew behind it.
-_GAP_BYTES: Final = 32 << 10
-
-Runs = npt.NDArray[np.int64]
-"""Parts of a file that do not overlap, by growing offset: a row each, start and stop in bytes."""
+# Farther than any file reaches; a damaged directory may claim it.
+_FARTHEST: Final = 1 << 62
 
 
 def with_foresight(
@@ -51,30 +50,33 @@ def _windows(blocks: Iterator[pa.Table]) -> Iterator[list[pa.Table]]:
     size = 0
     for block in blocks:
         window.append(block)
-        size += pa.compute.sum(block["size"]).as_py() or 0
-        if size >= WINDOW_BYTES:
+        size += pc.sum(block["size"]).as_py() or 0
+        if size >= AHEAD.window:
             yield window
             window, size = [], 0
     if window:
         yield window
 
 
-def runs_of(members: pa.Table) -> Runs:
-    """The parts of an archive that hold some of its members.
+def reads_of(members: pa.Table, wanted: Sequence[bool]) -> Reads:
+    """What is going to be read of some archives.
 
     Args:
-        members: With ``offset``, ``compressed`` and ``size`` of each.
+        members: Where images lie, in the order in which they are going to be read.
+        wanted: For each source by its number, whether it is one of these archives.
     """
-    offset, compressed, size = (members[n].to_numpy() for n in ("offset", "compressed", "size"))
+    sources = members["source"].to_numpy()
+    sizes = [members[name].fill_null(0).to_numpy() for name in ("compressed", "size", "offset")]
     # What no image can be is judged when it is read, and is not fetched.
-    wanted = np.maximum(compressed, size) <= MAX_IMAGE_BYTES
-    starts = np.sort(offset[wanted].astype(np.int64))
-    order = np.argsort(offset[wanted])
-    stops = starts + compressed[wanted].astype(np.int64)[order] + MEMBER_SLACK
-    if not len(starts):
-        return np.empty((0, 2), np.int64)
-    stops = np.maximum.accumulate(stops)
-    apart = np.flatnonzero(starts[1:] - stops[:-1] > _GAP_BYTES)
-    firsts = np.concatenate([[0], apart + 1])
-    lasts = np.concatenate([apart, [len(starts) - 1]])
-    return np.stack([starts[firsts], stops[lasts]], axis=1)
+    chosen = np.array(wanted)[sources] & (np.maximum(sizes[0], sizes[1]) <= MAX_IMAGE_BYTES)
+    chosen &= sizes[2] < _FARTHEST
+    # A plain file has no offset.
+    chosen &= members["offset"].is_valid().to_numpy()
+    starts = sizes[2][chosen].astype(np.int64)
+    folders = members["folder"].combine_chunks().dictionary_encode()
+    return Reads(
+        sources[chosen].astype(np.int64),
+        starts,
+        starts + sizes[0][chosen].astype(np.int64) + MEMBER_SLACK,
+        folders.indices.to_numpy()[chosen].astype(np.int64),
+    )

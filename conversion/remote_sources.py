@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final, Self
+from typing import Self
 
-import numpy as np
 import pyarrow as pa
 
-from bioscan5m_hf.images import MAX_IMAGE_BYTES, MEMBER_SLACK
 from bioscan5m_hf.remote import RemotePath, location_of, open_location
 from bioscan5m_hf.sources import Source
-from bioscan5m_hf.windows import Reads, Windows
-
-# Farther than any file reaches; a damaged directory may claim it.
-_FARTHEST: Final = 1 << 62
+from bioscan5m_hf.windows import Windows
+from conversion.foresight import reads_of
 
 
 def is_remote(path: str) -> bool:
@@ -51,7 +47,11 @@ class RemoteSources:
         """
         source = self._source(number)
         if self._windows is None:
-            self._windows = Windows(self._reads(), self._fetch, self._hold)
+            self._windows = Windows(
+                reads_of(self._members(), [is_remote(path) for path in self._paths]),
+                self._fetch,
+                self._hold,
+            )
         return _Remote(number, source, self._windows)
 
     def close(self) -> None:
@@ -69,23 +69,6 @@ class RemoteSources:
 
     def _fetch(self, number: int, offset: int, length: int) -> bytes:
         return self._source(number).read_at(offset, length)
-
-    def _reads(self) -> Reads:
-        table = self._members()
-        remote = np.array([is_remote(path) for path in self._paths])
-        sources = table["source"].to_numpy()
-        sizes = [table[name].fill_null(0).to_numpy() for name in ("compressed", "size", "offset")]
-        # What no image can be is judged when it is read, and is not fetched.
-        wanted = remote[sources] & (np.maximum(sizes[0], sizes[1]) <= MAX_IMAGE_BYTES)
-        wanted &= sizes[2] < _FARTHEST
-        starts = sizes[2][wanted].astype(np.int64)
-        folders = table["folder"].combine_chunks().dictionary_encode()
-        return Reads(
-            sources[wanted].astype(np.int64),
-            starts,
-            starts + sizes[0][wanted].astype(np.int64) + MEMBER_SLACK,
-            folders.indices.to_numpy()[wanted].astype(np.int64),
-        )
 
 
 class _Remote:

@@ -30,11 +30,11 @@ from bioscan5m_hf.images import (
 )
 from bioscan5m_hf.schema import SPLITS
 from bioscan5m_hf.sources import LocalFile, Source, open_source
-from bioscan5m_hf.windows import DEFAULT_HOLD
+from bioscan5m_hf.windows import DEFAULT_HOLD, plan_window
 from conversion.derive.recipe import Recipe
 from conversion.files import Written
 from conversion.findings import Finding
-from conversion.foresight import runs_of, with_foresight
+from conversion.foresight import AHEAD, reads_of, with_foresight
 from conversion.plan import Shard
 from conversion.remote_sources import RemoteSources, is_remote
 from conversion.sorted_rows import RowReader
@@ -294,15 +294,11 @@ class _Sources:
 
     def expect(self, members: pa.Table) -> None:
         """Some members are going to be read; what lies on this machine may be fetched meanwhile."""
-        sources = members["source"].to_numpy()
-        for number in np.unique(sources).tolist():
-            part = members.filter(pa.array(sources == number))
-            if part["offset"].null_count or is_remote(self._paths[number]):
-                continue
-            source = self._source(number)
+        reads = reads_of(members, [not is_remote(path) for path in self._paths])
+        for request in plan_window(reads, AHEAD).requests:
+            source = self._source(request.source)
             assert isinstance(source, LocalFile)
-            for start, stop in runs_of(part).tolist():
-                source.will_read(start, stop - start)
+            source.will_read(request.start, request.stop - request.start)
 
     def read(self, entry: dict[str, int]) -> bytes | bytearray:
         """The image of a row; raises what is wrong with it."""

@@ -18,21 +18,38 @@ from hypothesis import strategies as st
 
 from bioscan5m_hf.images import MAX_IMAGE_BYTES, MEMBER_SLACK
 from bioscan5m_hf.sources import LocalFile
+from bioscan5m_hf.windows import Limits, plan_window
 from conversion import foresight
-from conversion.foresight import runs_of, with_foresight
+from conversion.foresight import AHEAD, reads_of, with_foresight
 
-SCHEMA = pa.schema([("offset", pa.uint64()), ("compressed", pa.uint64()), ("size", pa.uint64())])
+SCHEMA = pa.schema(
+    [
+        ("source", pa.int32()),
+        ("folder", pa.string()),
+        ("offset", pa.uint64()),
+        ("compressed", pa.uint64()),
+        ("size", pa.uint64()),
+    ]
+)
 
 
-def members(places: list[tuple[int, int]]) -> pa.Table:
-    rows = [{"offset": at, "compressed": length, "size": length} for at, length in places]
+def members(places: list[tuple[int | None, int]], source: int = 0) -> pa.Table:
+    rows = [
+        {"source": source, "folder": "f/", "offset": at, "compressed": length, "size": length}
+        for at, length in places
+    ]
     return pa.Table.from_pylist(rows, SCHEMA)
+
+
+def runs_of(table: pa.Table) -> list[tuple[int, int]]:
+    reads = reads_of(table, [True, False])
+    return [(found.start, found.stop) for found in plan_window(reads, AHEAD).requests]
 
 
 def test_each_window_is_told_before_the_one_before_it_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(foresight, "WINDOW_BYTES", 250)
+    monkeypatch.setattr(foresight, "AHEAD", Limits(window=250, request=250))
     blocks = [members([(number, 100)]) for number in range(7)]
     seen: list[tuple[str, list[int]]] = []
 
@@ -49,7 +66,7 @@ def test_each_window_is_told_before_the_one_before_it_is_read(
 
 @given(st.lists(st.tuples(st.integers(0, 1 << 22), st.integers(1, 1 << 16)), max_size=40))
 def test_every_member_lies_in_a_run_and_runs_lie_apart(places: list[tuple[int, int]]) -> None:
-    runs = runs_of(members(places)).tolist()
+    runs = runs_of(members([*places]))
     for offset, length in places:
         stop = offset + length + MEMBER_SLACK
         assert any(start <= offset and stop <= end for start, end in runs)
@@ -57,13 +74,18 @@ def test_every_member_lies_in_a_run_and_runs_lie_apart(places: list[tuple[int, i
         assert start > end
     fetched = sum(end - start for start, end in runs)
     wanted = sum(length + MEMBER_SLACK for _, length in places)
-    assert fetched <= wanted + len(places) * foresight._GAP_BYTES
+    assert fetched <= wanted + len(places) * AHEAD.gap
 
 
 def test_what_no_image_can_be_is_not_fetched() -> None:
-    found = runs_of(members([(10, MAX_IMAGE_BYTES + 1), (20, 5)])).tolist()
-    assert found == [[20, 25 + MEMBER_SLACK]]
-    assert runs_of(members([])).shape == (0, 2)
+    found = runs_of(members([(10, MAX_IMAGE_BYTES + 1), (20, 5)]))
+    assert found == [(20, 25 + MEMBER_SLACK)]
+    assert runs_of(members([])) == []
+
+
+def test_plain_files_and_other_sources_are_not_fetched() -> None:
+    assert runs_of(members([(None, 5), (20, 5)])) == [(20, 25 + MEMBER_SLACK)]
+    assert runs_of(members([(20, 5)], source=1)) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what is in its cache")
