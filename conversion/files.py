@@ -101,6 +101,31 @@ class Whole(ABC):
             self.discard()
 
 
+class WorkFile(io.FileIO):
+    """A file that is there at once, and whose bytes the disk need not have: for this run alone.
+
+    Args:
+        path: Its name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w")
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Append bytes; returns how many there were."""
+        view = memoryview(data).cast("B")
+        for piece in _pieces(view):
+            left = piece
+            while left:
+                left = left[super().write(left) :]
+        return len(view)
+
+
+def _pieces(view: memoryview) -> Iterator[memoryview]:
+    for start in range(0, len(view), _WRITE_BYTES):
+        yield view[start : start + _WRITE_BYTES]
+
+
 class AtomicFile(Whole):
     """A file being written beside its final name, with its digest taken on the way.
 
@@ -123,7 +148,7 @@ class AtomicFile(Whole):
         self._sent = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._partial.open("wb", buffering=0)
+            self._file = WorkFile(self._partial)
         except OSError as error:
             raise output_error(error, path) from error
 
@@ -136,19 +161,15 @@ class AtomicFile(Whole):
         """Append bytes; returns how many there were."""
         view = memoryview(data).cast("B")
         for piece in _pieces(view):
-            self._write(piece)
+            self._digest.update(piece)
+            self._length += len(piece)
+            try:
+                self._file.write(piece)
+            except OSError as error:
+                raise output_error(error, self.path) from error
         if self._length - self._sent >= _SEND_BYTES:
             self._send()
         return len(view)
-
-    def _write(self, view: memoryview) -> None:
-        self._digest.update(view)
-        self._length += len(view)
-        try:
-            while view:
-                view = view[self._file.write(view) :]
-        except OSError as error:
-            raise output_error(error, self.path) from error
 
     def _send(self) -> None:
         """Let the system begin to write what is there, or it would all be waited for at the end."""
@@ -203,31 +224,6 @@ class AtomicFile(Whole):
         self._closed = True
         self._file.close()
         self._partial.unlink(missing_ok=True)
-
-
-class WorkFile(io.FileIO):
-    """A file that only this run reads: it appears at once, and nobody waits for the disk.
-
-    Args:
-        path: Its name.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, "w")
-
-    def write(self, data: ReadableBuffer, /) -> int:
-        """Append bytes; returns how many there were."""
-        view = memoryview(data).cast("B")
-        for piece in _pieces(view):
-            left = piece
-            while left:
-                left = left[super().write(left) :]
-        return len(view)
-
-
-def _pieces(view: memoryview) -> Iterator[memoryview]:
-    for start in range(0, len(view), _WRITE_BYTES):
-        yield view[start : start + _WRITE_BYTES]
 
 
 def write_whole(path: Path, data: bytes) -> Written:
