@@ -11,9 +11,7 @@ import pyarrow as pa
 
 from bioscan5m_hf.metadata import ROW, ROW_SCHEMA
 from bioscan5m_hf.schema import arrow_schema
-
-BLOCK_ROWS: Final = 8_000
-"""How many rows are put into order at a time."""
+from conversion.sorted_rows import BLOCK_ROWS
 
 KEY_SCHEMA: Final = pa.schema([ROW_SCHEMA.field(name) for name in ("processid", "split", ROW)])
 """What decides the order of a row, and its number."""
@@ -66,7 +64,7 @@ class HeldRows:
         texts = [batch.select(_SCHEMA.names) for batch in self.batches if batch.num_rows]
         for start in range(0, len(rows), BLOCK_ROWS):
             wanted = rows[start : start + BLOCK_ROWS]
-            source = (np.searchsorted(firsts, wanted, "right") - 1).astype(np.uint16)
+            source = np.searchsorted(firsts, wanted, "right") - 1
             # Small pieces out of one batch after the other, which stay in the processor's cache.
             by_source = np.argsort(source, kind="stable")
             found, edges = np.unique(source[by_source], return_index=True)

@@ -19,7 +19,7 @@ from conversion.choices import choose
 from conversion.convert import ConvertOptions, OpenedRelease, Reporter
 from conversion.execute import run_shards
 from conversion.files import Written, require_apart, sync_folder
-from conversion.findings import Finding, bad_row_finding
+from conversion.findings import bad_row_finding
 from conversion.fingerprint import fingerprint
 from conversion.finished import Finished
 from conversion.manifest import MANIFEST_NAME, Manifest, read_manifest
@@ -162,6 +162,8 @@ class _Conversion:
         if changes := self._state.changes(tasks):
             self._refuse_changes("the unfinished conversion in this folder", changes)
             self._state.forget_receipts()
+        label = self._release.metadata.label
+        bad_rows = tuple(bad_row_finding(bad, label) for bad in self._opened.bad_rows)
         # Not at the top: a tenth of a second, in which others do not wait for it.
         from conversion.beside import Beside
 
@@ -174,13 +176,13 @@ class _Conversion:
                 outcomes,
                 {plan.package: plan for plan in plans},
                 placed,
-                self._release.metadata.label,
-                self._bad_rows,
+                label,
+                bad_rows,
                 drawn,
             )
         self._state.forget_receipts()
         strays = sum(len(plan.members.reconciliation.strays) for plan in plans)
-        return Summary(manifest, made, tuple(outcomes), tuple(self._bad_rows), strays)
+        return Summary(manifest, made, tuple(outcomes), bad_rows, strays)
 
     # ------------------------------------------------------------------------------ planning
 
@@ -209,11 +211,6 @@ class _Conversion:
         stored = self._before.splits.get(METADATA, {}) if self._before else {}
         limits = [files.shard_bytes for files in stored.values()]
         return limits[0] if limits else self._options.shard_bytes
-
-    @property
-    def _bad_rows(self) -> list[Finding]:
-        label = self._release.metadata.label
-        return [bad_row_finding(bad, label) for bad in self._opened.bad_rows]
 
     def _list(
         self, catalogue: Catalogue, choice: Choice, strays: Sequence[Stray] | None = None
