@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bioscan5m_hf.errors import DataError, MetadataError, ReleaseNotFound
+from bioscan5m_hf.errors import DataError, MetadataError, ReleaseNotFound, UnknownName
 from bioscan5m_hf.remote import Location, exists, read_whole
 from bioscan5m_hf.schema import SPLITS, Split
 from bioscan5m_hf.variants import METADATA, PACKAGE_PATTERN, Configuration
@@ -16,6 +16,7 @@ from bioscan5m_hf.vocabulary import VOCABULARIES_NAME
 
 MANIFEST_NAME: Final = "manifest.json"
 SUFFIXES: Final[dict[str, str]] = {".parquet": "parquet", ".arrow": "arrow", ".tar": "webdataset"}
+"""The formats of shards, by what the names of their files end with."""
 
 SHARD_PATH: Final = re.compile(
     rf"(?P<configuration>{PACKAGE_PATTERN}|{METADATA})/"
@@ -23,6 +24,17 @@ SHARD_PATH: Final = re.compile(
     r"(?P<index>\d{5})-of-(?P<count>\d{5})"
     rf"(?P<suffix>{'|'.join(map(re.escape, SUFFIXES))})"
 )
+
+
+def format_named(name: str) -> str:
+    """See that there is a format of shards of this name, and give it back.
+
+    Raises:
+        UnknownName: There is none; the message lists them.
+    """
+    if name not in SUFFIXES.values():
+        raise UnknownName.of("format", name, SUFFIXES.values())
+    return name
 
 
 @dataclass(frozen=True, slots=True)

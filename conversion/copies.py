@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bioscan5m_hf.errors import BioscanError
+from bioscan5m_hf.folder import SUFFIXES
 from bioscan5m_hf.remote import Location, RemotePath, exists, location_of
 from bioscan5m_hf.remote_release import list_files
 from conversion.manifest import MANIFEST_NAME, read_manifest
 from conversion.stores import fetch
-from conversion.writers import SUFFIXES
 
 
 @contextmanager

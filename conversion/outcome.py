@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bioscan5m_hf.errors import ChangedInput
+from bioscan5m_hf.folder import SUFFIXES
 from bioscan5m_hf.members import source_labels
 from bioscan5m_hf.schema import split_named
 from bioscan5m_hf.variants import METADATA, in_order, package_names
@@ -23,7 +24,7 @@ from conversion.shard import ShardResult
 from conversion.state import IsElsewhere
 from conversion.stored_metadata import StoredMetadata
 from conversion.vocabularies import write_vocabularies
-from conversion.writers import SUFFIXES, writer_named
+from conversion.writers import writer_named
 
 if TYPE_CHECKING:
     from conversion.pictures.specimens import Pick

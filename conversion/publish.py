@@ -23,6 +23,7 @@ from bioscan5m_hf.errors import (
     UsageError,
     VerificationFailed,
 )
+from bioscan5m_hf.folder import SUFFIXES
 from bioscan5m_hf.schema import SPLITS
 from bioscan5m_hf.variants import METADATA, PACKAGE_PATTERN
 from conversion.console import readable_size
@@ -30,7 +31,6 @@ from conversion.files import Written, digest_of
 from conversion.hub import MAIN, Commit, HubRepository, LocalFile, RemoteFile
 from conversion.manifest import MANIFEST_NAME, Manifest, read_manifest
 from conversion.presentation import present
-from conversion.writers import FORMATS
 
 _ATTEMPTS: Final = 3
 _SHOWN: Final = 3
@@ -42,7 +42,7 @@ _SHARD_NAME: Final = re.compile(
     "(?:{})/(?:{})-[0-9]{{5}}-of-[0-9]{{5}}(?:{})".format(
         f"{PACKAGE_PATTERN}|{METADATA}",
         "|".join(re.escape(split.published) for split in SPLITS),
-        "|".join(re.escape(writer.suffix) for writer in FORMATS.values()),
+        "|".join(re.escape(suffix) for suffix in SUFFIXES),
     )
 )
 

@@ -21,6 +21,7 @@ from bioscan5m_hf.errors import (
     OutputError,
     VerificationFailed,
 )
+from bioscan5m_hf.folder import SUFFIXES
 from bioscan5m_hf.remote import RemotePath
 from conversion.card import CARD_NAME
 from conversion.convert import ConvertOptions, Reporter, convert
@@ -34,7 +35,6 @@ from conversion.shard import ShardTask
 from conversion.state import STATE_FOLDER
 from conversion.stores import Store
 from conversion.summary import Summary
-from conversion.writers import SUFFIXES
 
 _MARK: Final = f"{STATE_FOLDER}/begun"
 

@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bioscan5m_hf.errors import UnknownName, UsageError
-from bioscan5m_hf.folder import SUFFIXES
+from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.folder import SUFFIXES, format_named
 from bioscan5m_hf.remote import Location, RemotePath, location_of
 from bioscan5m_hf.variants import METADATA, package_named
 from conversion.commands.options import (
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from conversion.manifest import Manifest
     from conversion.pools.cluster import ClusterOptions
     from conversion.summary import Summary
-
-_FORMATS = tuple(SUFFIXES.values())
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -81,7 +79,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--format",
         default="parquet",
         metavar="NAME",
-        help=f"the format of the shards (default: parquet; {', '.join(_FORMATS)})",
+        help=f"the format of the shards (default: parquet; {', '.join(SUFFIXES.values())})",
     )
     parser.add_argument(
         "--on-error",
@@ -150,8 +148,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Convert a release, and show what was written."""
-    if options.format not in _FORMATS:
-        raise UnknownName.of("format", options.format, _FORMATS)
+    format_named(options.format)
     output = _output(options)
     asked = ConvertOptions(
         release=options.release,

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from bioscan5m_hf.errors import UnknownName
+from bioscan5m_hf.folder import SUFFIXES, format_named
 from conversion.writers.arrow import ArrowWriter
 from conversion.writers.base import ShardWriter
 from conversion.writers.parquet import ParquetWriter
 from conversion.writers.webdataset import WebDatasetWriter
 
 FORMATS: Final[dict[str, type[ShardWriter]]] = {
-    "parquet": ParquetWriter,
-    "arrow": ArrowWriter,
-    "webdataset": WebDatasetWriter,
+    SUFFIXES[writer.suffix]: writer for writer in (ParquetWriter, ArrowWriter, WebDatasetWriter)
 }
-
-
-SUFFIXES: Final = frozenset(writer.suffix for writer in FORMATS.values())
-"""What the names of shards end with, in whatever format."""
 
 
 def writer_named(name: str) -> type[ShardWriter]:
@@ -27,10 +21,7 @@ def writer_named(name: str) -> type[ShardWriter]:
     Raises:
         UnknownName: There is no such format; the message lists them.
     """
-    try:
-        return FORMATS[name]
-    except KeyError:
-        raise UnknownName.of("format", name, FORMATS) from None
+    return FORMATS[format_named(name)]
 
 
 def metadata_writer(name: str) -> type[ShardWriter]:
