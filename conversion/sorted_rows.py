@@ -6,7 +6,6 @@ own form, so that nothing is decoded for the few rows that a shard wants of it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from xxhash import xxh3_128
 
 from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.regrouped import regrouped
@@ -49,7 +49,7 @@ def store_rows(rows: Iterator[pa.RecordBatch], path: Path) -> SortedRows:
     Raises:
         OutputError: It cannot be written.
     """
-    digest = hashlib.sha256()
+    digest = xxh3_128()
     schema = arrow_schema(image=False)
     try:
         with (
@@ -74,7 +74,7 @@ def _canonical(table: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _content(block: pa.RecordBatch) -> bytes:
-    digest = hashlib.sha256()
+    digest = xxh3_128()
     for column in block.columns:
         for buffer in column.buffers():
             digest.update(b"" if buffer is None else memoryview(buffer))
