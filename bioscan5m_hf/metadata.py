@@ -6,7 +6,7 @@ of either. Only the empty string is a missing value: ``NA``, ``None`` and ``nan`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.metadata_jsonld import read_jsonld
 from bioscan5m_hf.metadata_rows import BadRow, OnBadRow, check_header, raiser
 from bioscan5m_hf.metadata_stream import MetadataStream, first_line, open_metadata
 from bioscan5m_hf.release import MetadataFile
@@ -68,17 +67,26 @@ def read_metadata(
     """
     report = on_bad_row or raiser(file.label)
     with open_metadata(file) as stream:
-        texts = _read_csv if file.form == "csv" else read_jsonld
-        for text, rows in texts(stream, file.label, report):
+        for text, rows in _texts_of(file)(stream, file.label, report):
             yield _convert(text, rows, report)
+
+
+_Texts = Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64]]]
+
+
+def _texts_of(file: MetadataFile) -> Callable[[MetadataStream, str, OnBadRow], _Texts]:
+    if file.form == "csv":
+        return _read_csv
+    # Not at the top: its patterns take a while, and most metadata are csv.
+    from bioscan5m_hf.metadata_jsonld import read_jsonld
+
+    return read_jsonld
 
 
 # ---------------------------------------------------------------------------------------- csv
 
 
-def _read_csv(
-    stream: MetadataStream, label: str, report: OnBadRow
-) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64]]]:
+def _read_csv(stream: MetadataStream, label: str, report: OnBadRow) -> _Texts:
     broken: list[int] = []
 
     def leave_out(row: pacsv.InvalidRow) -> str:
@@ -109,6 +117,8 @@ def _read_csv(
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
+                # The stream has seen to that.
+                check_utf8=False,
             ),
         )
         check_header(reader.schema.names, label)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import lzma
 import struct
@@ -13,12 +12,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Final
 
+import numpy as np
+import pyarrow as pa
+
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.release import MetadataFile
 from bioscan5m_hf.remote import Location, ReadAhead, open_location
 from bioscan5m_hf.sources import SourceStream
 
 _PIPE_BYTES: Final = 1 << 16
+_QUOTE: Final = ord('"')
+# How UTF-8 tells its bytes apart (RFC 3629, section 3).
+_LONGEST_LETTER: Final = 4
+_CONTINUED: Final = 0x80
+_FIRST_OF_SEVERAL: Final = 0xC0
 # What a damaged zip or disk makes the standard library raise; an encrypted member a RuntimeError,
 # an unknown compression a NotImplementedError.
 _DAMAGE: Final = (
@@ -46,7 +53,7 @@ class MetadataStream(io.RawIOBase):
         self._stream = stream
         self._file = file
         self.quotes = 0
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._cut_off = b""
 
     def readable(self) -> bool:
         """Always true."""
@@ -63,16 +70,41 @@ class MetadataStream(io.RawIOBase):
         except _DAMAGE as error:
             raise _unreadable(self._file, error) from error
         if self._file.form == "csv":
-            self.quotes += data.count(b'"')
+            # Without holding up the threads that parse meanwhile, as counting bytes would.
+            self.quotes += int(np.count_nonzero(np.frombuffer(data, np.uint8) == _QUOTE))
         # The parser of csv complains of other text on standard error, behind our back.
-        if not data.isascii() or not data or self._decoder.getstate()[0]:
-            try:
-                self._decoder.decode(data, final=not data)
-            except UnicodeDecodeError as error:
-                raise MetadataError(
-                    "is not UTF-8 text", where=self._file.label, fix="download it again"
-                ) from error
+        text = self._cut_off + data if self._cut_off else data
+        whole = _whole_letters(text) if data else len(text)
+        try:
+            _check_text(text, whole)
+        except pa.ArrowInvalid as error:
+            raise MetadataError(
+                "is not UTF-8 text", where=self._file.label, fix="download it again"
+            ) from error
+        self._cut_off = text[whole:]
         return data
+
+
+def _whole_letters(text: bytes) -> int:
+    """How many bytes there are before a letter that UTF-8 continues behind the end, if one does."""
+    for back, byte in enumerate(text[:-_LONGEST_LETTER:-1], start=1):
+        if byte >= _FIRST_OF_SEVERAL:
+            letter = 2 + (byte >= 0xE0) + (byte >= 0xF0)
+            return len(text) - back if letter > back else len(text)
+        if byte < _CONTINUED:
+            break
+    return len(text)
+
+
+def _check_text(data: bytes, length: int) -> None:
+    """See that bytes are UTF-8, without holding up the threads that parse them meanwhile.
+
+    Raises:
+        ArrowInvalid: They are not.
+    """
+    ends = pa.py_buffer(np.array([0, length], np.int64))
+    whole = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(data)])
+    whole.cast(pa.large_string())
 
 
 @contextmanager
