@@ -6,13 +6,15 @@ import json
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# What JSON does not allow within a string as it is (RFC 8259, section 7): these, and all below the
-# blank.
-_ESCAPED: Final = tuple(b'"\\')
+# What JSON does not allow within a string as it is (RFC 8259, section 7): these two, and all below
+# the blank. The one that escapes comes first.
+_ESCAPED: Final = ("\\", '"')
 _FIRST_PLAIN: Final = 0x20
+_MISSING: Final = "null"
 
 
 def json_rows(rows: pa.RecordBatch) -> pa.StringArray:
@@ -30,31 +32,45 @@ def json_rows(rows: pa.RecordBatch) -> pa.StringArray:
     fixed = "{"
     for name, column in zip(rows.schema.names, rows.columns, strict=True):
         fixed += f"{json.dumps(name)}: "
+        if column.null_count == len(column):
+            fixed += f"{_MISSING}, "
+            continue
         values, quote = _values(column)
         pieces += [fixed + quote, values]
         fixed = f"{quote}, "
-    return pc.binary_join_element_wise(*pieces, f"{fixed[:-2]}}}", "")
+    fixed = f"{fixed[:-2]}}}"
+    if not pieces:
+        return pa.array([fixed] * rows.num_rows, pa.string())
+    return pc.binary_join_element_wise(
+        *pieces, fixed, "", null_handling="replace", null_replacement=_MISSING
+    )
 
 
 def _values(column: pa.Array) -> tuple[pa.StringArray, str]:
-    """The values as JSON writes them, and the quotation mark that still has to surround them."""
+    """The values as JSON writes them, and the quotation mark that still has to surround them.
+
+    What is missing stays missing.
+    """
     if not pa.types.is_string(column.type):
-        return pc.fill_null(column.cast(pa.string()), "null"), ""
-    if _needs_escape(column):
-        escaped = [json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]
-        return pa.array(escaped, pa.string()), ""
+        return column.cast(pa.string()), ""
+    letters = _letters(column)
+    if letters.size and letters.min() < _FIRST_PLAIN:
+        # Seldom; and each has a name of its own.
+        texts = column.to_pylist()
+        named = [None if text is None else json.dumps(text, ensure_ascii=False) for text in texts]
+        return pa.array(named, pa.string()), ""
+    for sign in _ESCAPED:
+        if (letters == ord(sign)).any():
+            column = pc.replace_substring(column, sign, f"\\{sign}")
     if not column.null_count:
         return column, '"'
-    return pc.fill_null(pc.binary_join_element_wise('"', column, '"', ""), "null"), ""
+    return pc.binary_join_element_wise('"', column, '"', ""), ""
 
 
-def _needs_escape(column: pa.StringArray) -> bool:
+def _letters(column: pa.StringArray) -> npt.NDArray[np.uint8]:
+    """The bytes of all values, and perhaps others in the place of what is missing."""
     _, offsets, data = column.buffers()
     if data is None:
-        return False
+        return np.empty(0, np.uint8)
     bounds = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
-    # Bytes of what is missing may stand between the values; at worst they are escaped for nothing.
-    text = np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]]
-    if not text.size:
-        return False
-    return bool(text.min() < _FIRST_PLAIN or any((text == sign).any() for sign in _ESCAPED))
+    return np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]]
