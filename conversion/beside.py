@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from conversion.pictures.specimens import Pick, pick_specimens
+from conversion.front_matter import shown_package
+from conversion.pictures.specimens import Pick, contact_sheet, pick_specimens
 from conversion.presentation import Drawn, draw
+from conversion.shard import ShardTask
 from conversion.stored_metadata import MetadataPlan, StoredMetadata, write_metadata
 
 
@@ -18,19 +21,29 @@ class Beside:
 
     Args:
         plan: The metadata configuration; it is written, counted and drawn.
+        tasks: The shards that are going to be there.
     """
 
-    def __init__(self, plan: MetadataPlan) -> None:
+    def __init__(self, plan: MetadataPlan, tasks: Iterable[ShardTask]) -> None:
         self._plan = plan
+        self._shown = _shown(list(tasks))
         self._stopped = threading.Event()
         self._aside = ThreadPoolExecutor(1)
         self._stored = self._aside.submit(write_metadata, plan, self._stopped)
         self._drawn = self._aside.submit(self._draw)
         self._picks: dict[Path, Future[list[Pick]]] = {}
+        self._sheet: Future[bytes | None] | None = None
 
     def look_at(self, shard: Path) -> None:
-        """Choose specimens for the contact sheet from a shard that is finished."""
+        """Choose specimens for the contact sheet from a shard that is finished, if it shows any.
+
+        The sheet is drawn as soon as the last one of its shards is there.
+        """
+        if shard not in self._shown or shard in self._picks:
+            return
         self._picks[shard] = self._aside.submit(pick_specimens, shard)
+        if len(self._picks) == len(self._shown):
+            self._sheet = self._aside.submit(self._draw_sheet, self._shown)
 
     def stored(self) -> StoredMetadata:
         """Wait until the metadata are written; raises what went wrong."""
@@ -38,15 +51,24 @@ class Beside:
 
     def drawn(self) -> Drawn:
         """Wait until the pictures are drawn; raises what went wrong."""
-        return replace(self._drawn.result(), pick=self._pick)
+        return replace(self._drawn.result(), sheet=self._sheet_of)
 
     def _draw(self) -> Drawn:
         return draw(self._stored.result().profile)
 
-    def _pick(self, shard: Path) -> list[Pick]:
-        if shard not in self._picks:
-            self.look_at(shard)
-        return self._picks[shard].result()
+    def _sheet_of(self, shards: Sequence[Path]) -> bytes | None:
+        """The sheet; drawn only now where other shards have turned out to be the first ones."""
+        if self._sheet and list(shards) == self._shown:
+            return self._sheet.result()
+        return self._draw_sheet(shards)
+
+    def _draw_sheet(self, shards: Sequence[Path]) -> bytes | None:
+        found = [
+            self._picks[shard].result() if shard in self._picks else pick_specimens(shard)
+            for shard in shards
+        ]
+        picks = [pick for picks in found for pick in picks]
+        return contact_sheet(picks, self._stored.result().profile.orders)
 
     def __enter__(self) -> Self:
         return self
@@ -54,3 +76,11 @@ class Beside:
     def __exit__(self, *exception: object) -> None:
         self._stopped.set()
         self._aside.shutdown(cancel_futures=True)
+
+
+def _shown(tasks: Sequence[ShardTask]) -> list[Path]:
+    """The shards that the contact sheet will most likely be made from."""
+    package = shown_package({task.shard.configuration for task in tasks})
+    return [
+        task.path for task in tasks if task.shard.configuration == package and task.shard.index == 0
+    ]

@@ -148,8 +148,8 @@ class Catalogue(Database):
         with self._explained():
             reading = self._way_in()
             if self._held:
-                found = reading.sql("SELECT row FROM positions").fetchnumpy()
-                yield from self._held.in_order(found["row"])
+                found = reading.sql("SELECT row FROM positions").to_arrow_table()
+                yield from self._held.in_order(found["row"].to_numpy())
                 return
             names = ", ".join(f'"{name}"' for name in column_names())
             query = f"SELECT {names} FROM specimens ORDER BY {_ORDER}"

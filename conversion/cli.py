@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import select
 import signal
@@ -27,7 +28,7 @@ COMMANDS: Final = (
 )
 """The commands, in the order of the help; each is a module of ``conversion.commands``."""
 
-_WITH_WORKERS: Final = ("convert", "verify", "demo")
+_WITH_WORKERS: Final = ("verify", "demo")
 _INTERRUPTED: Final = 130
 
 
@@ -37,7 +38,10 @@ def program() -> int:
     if sys.argv[1:2] and sys.argv[1] in _WITH_WORKERS:
         worker_context()
     spare_pandas()
-    return main()
+    status = main()
+    # A process that ends would look through all that it holds for garbage.
+    gc.freeze()
+    return status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -17,6 +17,7 @@ from bioscan5m_hf.remote import Location
 from bioscan5m_hf.remote_release import locate_release
 from bioscan5m_hf.schema import Split
 from bioscan5m_hf.windows import DEFAULT_HOLD
+from conversion.pools.opening import open_pool
 
 if TYPE_CHECKING:
     from conversion.pools.cluster import ClusterOptions
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from conversion.summary import Summary
 
 DEFAULT_SHARD_BYTES: Final = 500_000_000
-_METADATA_AHEAD: Final = 8
+# Blocks of 4 MB: what is parsed while the rest of a conversion gets ready.
+_METADATA_AHEAD: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,12 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
     release = locate_release(options.release)
     bad_rows: list[BadRow] = []
     batches = read_metadata(release.metadata, bad_rows.append if options.record else None)
-    with closing(Ahead(batches, _METADATA_AHEAD)) as reading:
+    # Workers first, which are forked quickest from a process that has no threads.
+    with (
+        open_pool(options) or nullcontext() as workers,
+        closing(Ahead(batches, _METADATA_AHEAD)) as reading,
+    ):
         # Not at the top: it takes as long to import as hundreds of megabytes of metadata to read.
         from conversion.run import run
 
-        return run(options, OpenedRelease(release, reading, bad_rows), reporter, sink)
+        return run(options, OpenedRelease(release, reading, bad_rows), reporter, workers, sink)

@@ -126,6 +126,52 @@ def _pieces(view: memoryview) -> Iterator[memoryview]:
         yield view[start : start + _WRITE_BYTES]
 
 
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A file that is written to its end, and has not appeared yet.
+
+    Attributes:
+        partial: Where it lies.
+        path: Its final name.
+        written: Its length and digest.
+    """
+
+    partial: Path
+    path: Path
+    written: Written
+
+    def settle(self) -> Written:
+        """Wait until its bytes have reached the disk, then let it appear.
+
+        Raises:
+            OutputError: They did not.
+        """
+        try:
+            _sync(self.partial, os.O_RDONLY)
+        except OSError as error:
+            self.discard()
+            raise output_error(error, self.path) from error
+        return self.appear()
+
+    def appear(self) -> Written:
+        """Let it appear under its final name, once its bytes have reached the disk.
+
+        Raises:
+            OutputError: It cannot.
+        """
+        try:
+            self.partial.replace(self.path)
+            sync_folder(self.path.parent)
+        except OSError as error:
+            self.discard()
+            raise output_error(error, self.path) from error
+        return self.written
+
+    def discard(self) -> None:
+        """Remove it."""
+        self.partial.unlink(missing_ok=True)
+
+
 class AtomicFile(Whole):
     """A file being written beside its final name, with its digest taken on the way.
 
@@ -210,14 +256,25 @@ class AtomicFile(Whole):
         """
         try:
             os.fsync(self._file.fileno())
+        except OSError as error:
+            self.discard()
+            raise output_error(error, self.path) from error
+        return self.hand_over().appear()
+
+    def hand_over(self) -> Unseen:
+        """Leave it to somebody else to wait for the disk and to let the file appear.
+
+        Raises:
+            OutputError: The file cannot be closed.
+        """
+        try:
             self._file.close()
-            self._partial.replace(self.path)
-            sync_folder(self.path.parent)
         except OSError as error:
             self.discard()
             raise output_error(error, self.path) from error
         self._closed = True
-        return Written(self._length, self._digest.hexdigest())
+        written = Written(self._length, self._digest.hexdigest())
+        return Unseen(self._partial, self.path, written)
 
     def discard(self) -> None:
         """Remove what was written."""
@@ -239,7 +296,11 @@ def write_whole(path: Path, data: bytes) -> Written:
 
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder outlast a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -221,7 +221,9 @@ def plan_package(members: MemberList, rows: SortedRows, options: PlanOptions) ->
 def _planned_sizes(members: MemberList, splits: Sequence[Split]) -> list[npt.NDArray[np.int64]]:
     """The plain size in bytes of each image, known or expected, for each split."""
     column = PLANNED if members.recipe else "size"
-    table = pq.read_table(members.path, columns=["split_number", column])
+    # Not by read_table: it imports the whole of pyarrow.dataset first, and shards wait for this.
+    with pq.ParquetFile(members.path) as file:
+        table = file.read(["split_number", column])
     numbers = table["split_number"].to_numpy()
     # A size that no image can have is judged when the image is read; here it must not count.
     sizes = np.minimum(table[column].to_numpy(), MAX_IMAGE_BYTES).astype(np.int64)

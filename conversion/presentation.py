@@ -6,7 +6,7 @@ the same folder gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -52,12 +52,13 @@ class Drawn:
         profile: What its specimens are like.
         pictures: The bytes of each picture of that, by its path in the folder; none where there
             is nothing to show.
-        pick: Chooses specimens for the contact sheet from a shard.
+        sheet: Gives the contact sheet of some shards, if it was drawn before; by default it is
+            drawn when it is needed.
     """
 
     profile: Profile
     pictures: dict[str, bytes | None]
-    pick: Callable[[Path], list[Pick]] = pick_specimens
+    sheet: Callable[[Sequence[Path]], bytes | None] | None = None
 
 
 def draw(found: Profile) -> Drawn:
@@ -93,20 +94,12 @@ def write_presentation(
     """
     if drawn is None and METADATA in manifest.splits:
         drawn = draw(profile(stored_metadata(folder, manifest)))
-    sheet: bytes | None = None
-    if picks is None:
-        shards = [folder / path for path in sheet_shards(manifest)]
-        if not all(shard.exists() for shard in shards) and (folder / card.SHEET).exists():
-            # Freed when they were published; the sheet was made before.
-            sheet = (folder / card.SHEET).read_bytes()
-        pick = drawn.pick if drawn else pick_specimens
-        picks = [] if sheet else [found for shard in shards for found in pick(shard)]
     for name in _MADE_HERE:
         manifest.extras.pop(name, None)
     made: dict[str, bytes | None] = {CROISSANT_NAME: render_croissant(manifest)}
     if drawn:
         made |= drawn.pictures
-        made[card.SHEET] = sheet or contact_sheet(picks, drawn.profile.orders)
+        made[card.SHEET] = _sheet(folder, manifest, picks, drawn)
         made[NOTEBOOK_NAME] = render_notebook(manifest, drawn.profile)
     for name, content in made.items():
         _enter(folder, manifest, name, content)
@@ -114,6 +107,21 @@ def write_presentation(
         if name not in manifest.extras:
             (folder / name).unlink(missing_ok=True)
     write_card(folder, manifest, drawn.profile if drawn else None)
+
+
+def _sheet(
+    folder: Path, manifest: Manifest, picks: Iterable[Pick] | None, drawn: Drawn
+) -> bytes | None:
+    if picks is not None:
+        return contact_sheet(picks, drawn.profile.orders)
+    shards = [folder / path for path in sheet_shards(manifest)]
+    if not all(shard.exists() for shard in shards) and (folder / card.SHEET).exists():
+        # Freed when they were published; the sheet was made before.
+        return (folder / card.SHEET).read_bytes()
+    if drawn.sheet:
+        return drawn.sheet(shards)
+    picks = [found for shard in shards for found in pick_specimens(shard)]
+    return contact_sheet(picks, drawn.profile.orders)
 
 
 def write_card(folder: Path, manifest: Manifest, found: Profile | None = None) -> None:

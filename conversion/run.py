@@ -41,7 +41,7 @@ from conversion.package_plan import (
     plan_package,
 )
 from conversion.pools.base import Pool
-from conversion.pools.opening import open_pool
+from conversion.pools.opening import open_cluster
 from conversion.reconcile import require_fit
 from conversion.shard import ShardResult, ShardTask
 from conversion.sink import Sink
@@ -58,6 +58,7 @@ def run(
     options: ConvertOptions,
     opened: OpenedRelease,
     reporter: Reporter,
+    workers: Pool | None,
     sink: Sink | None,
 ) -> Summary:
     """Convert a release whose metadata are being read.
@@ -66,6 +67,7 @@ def run(
         options: What to convert, and how.
         opened: The release.
         reporter: Told how it goes.
+        workers: Those of this machine; ``None`` where the shards are made by a cluster.
         sink: Takes finished shards away, if they do not stay in the folder.
 
     Raises:
@@ -85,7 +87,8 @@ def run(
             reporter.say("everything is there already, made from the same files")
             return summary
         conversion = _Conversion(options, opened, state, reporter, before, sink)
-        with open_pool(options, state.work, reporter.say) as pool:
+        # Whoever opened the workers ends them too, but the folder may not be left before they are.
+        with workers or open_cluster(options, state.work, reporter.say) as pool:
             return finished.remember(conversion.run(choices, pool))
 
 
@@ -167,7 +170,7 @@ class _Conversion:
         # Not at the top: a tenth of a second, in which others do not wait for it.
         from conversion.beside import Beside
 
-        with Beside(self._metadata_plan(rows, counts)) as beside:
+        with Beside(self._metadata_plan(rows, counts), tasks) as beside:
             results, made = self._make(tasks, pool, beside.look_at)
             outcomes = [self._settle(plan, results, finished) for plan in plans]
             metadata, drawn = beside.stored(), beside.drawn()
@@ -300,33 +303,43 @@ class _Conversion:
     def _make(
         self, tasks: Sequence[ShardTask], pool: Pool, look_at: Callable[[Path], None]
     ) -> tuple[list[ShardResult], int]:
-        results: list[ShardResult] = []
-        todo: list[ShardTask] = []
-        if self._sink:
-            self._sink.plan(tasks, self._options.shard_bytes)
-        for task in tasks:
-            if result := self._state.trusted(task, self._is_elsewhere):
-                results.append(result)
-                if self._sink:
-                    self._sink.take(task, result)
-            else:
-                todo.append(task)
+        results, todo = self._taken_up(tasks, look_at)
         by_shard = {task.shard: task for task in todo}
         done = sum(result.rows for result in results)
         if done:
             self._reporter.say(f"going on: {len(results)} of {len(tasks)} shards are finished")
         self._reporter.begin(done + sum(task.shard.rows for task in todo), done)
-        # The longest first, so that no worker is left with a long shard at the end.
-        todo.sort(key=lambda task: -task.shard.rows)
+        # First what others wait for, then the longest, so that no worker has a long one at the end.
+        todo.sort(key=lambda task: (task.shard.index > 0, -task.shard.rows))
         has_room = self._sink.has_room if self._sink else lambda _running: True
         for result in run_shards(todo, pool, self._reporter.reached, has_room):
             self._state.keep(by_shard[result.shard], result)
             results.append(result)
             if self._sink:
                 self._sink.take(by_shard[result.shard], result)
-            elif result.written and result.shard.index == 0:
+            elif result.written:
                 look_at(by_shard[result.shard].path)
         if self._sink:
             self._sink.finish()
         self._reporter.end()
         return results, len(todo)
+
+    def _taken_up(
+        self, tasks: Sequence[ShardTask], look_at: Callable[[Path], None]
+    ) -> tuple[list[ShardResult], list[ShardTask]]:
+        """What an earlier run has made, and what is left to make."""
+        results: list[ShardResult] = []
+        todo: list[ShardTask] = []
+        if self._sink:
+            self._sink.plan(tasks, self._options.shard_bytes)
+        for task in tasks:
+            result = self._state.trusted(task, self._is_elsewhere)
+            if result is None:
+                todo.append(task)
+                continue
+            results.append(result)
+            if self._sink:
+                self._sink.take(task, result)
+            elif result.written:
+                look_at(task.path)
+        return results, todo

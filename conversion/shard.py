@@ -6,7 +6,7 @@ A task holds only small values that can be pickled, and running it twice gives t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,7 @@ from bioscan5m_hf.schema import SPLITS
 from bioscan5m_hf.sources import LocalFile, Source, open_source
 from bioscan5m_hf.windows import DEFAULT_HOLD, plan_window
 from conversion.derive.recipe import Recipe
-from conversion.files import Written
+from conversion.files import Unseen, Written
 from conversion.findings import Finding
 from conversion.foresight import AHEAD, reads_of, with_foresight
 from conversion.plan import Shard
@@ -104,8 +104,44 @@ OnImages = Callable[[int, int], None]
 """Told how many images, and how many plain bytes, were finished since the last call."""
 
 
+@dataclass(frozen=True, slots=True)
+class MadeShard:
+    """A shard that is written, and has not appeared yet.
+
+    Attributes:
+        result: What came of it.
+        file: Its file; ``None`` where no specimen was left to write.
+    """
+
+    result: ShardResult
+    file: Unseen | None
+
+    def settle(self) -> ShardResult:
+        """Wait until the file has reached the disk, and let it appear.
+
+        Raises:
+            OutputError: It did not.
+        """
+        if self.file:
+            self.file.settle()
+        return self.result
+
+
 def make_shard(task: ShardTask, on_images: OnImages | None = None) -> ShardResult:
-    """Make one shard.
+    """Make one shard, to the end.
+
+    Args:
+        task: What to make.
+        on_images: Told of progress, block by block.
+
+    Raises:
+        BioscanError: See ``write_shard``.
+    """
+    return write_shard(task, on_images).settle()
+
+
+def write_shard(task: ShardTask, on_images: OnImages | None = None) -> MadeShard:
+    """Write one shard; whoever gets it lets it appear.
 
     Args:
         task: What to make.
@@ -118,10 +154,9 @@ def make_shard(task: ShardTask, on_images: OnImages | None = None) -> ShardResul
     """
     rejects: list[Finding] = []
     total = 0
-    # Inflating the next block and writing this one overlap.
     with (
         writer_named(task.format)(task.path, image=True) as writer,
-        closing(ahead(read_blocks(task))) as blocks,
+        closing(_read_blocks(task)) as blocks,
     ):
         for block in blocks:
             if block.images:
@@ -133,9 +168,10 @@ def make_shard(task: ShardTask, on_images: OnImages | None = None) -> ShardResul
                 on_images(len(block.images), plain)
         if not writer.rows:
             writer.discard()
-            return ShardResult(task.shard, 0, 0, None, tuple(rejects))
-        written = writer.commit()
-    return ShardResult(task.shard, writer.rows, total, written, tuple(rejects))
+            return MadeShard(ShardResult(task.shard, 0, 0, None, tuple(rejects)), None)
+        file = writer.hand_over()
+    result = ShardResult(task.shard, writer.rows, total, file.written, tuple(rejects))
+    return MadeShard(result, file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +189,18 @@ class Block:
     rejects: list[Finding]
 
 
-def read_blocks(task: ShardTask) -> Iterator[Block]:
+def _read_blocks(task: ShardTask) -> Generator[Block]:
+    """Read what a shard is made of, while it is written where that has to be waited for.
+
+    A local archive has been asked for what comes next; a second thread would only take the
+    processor from another worker.
+    """
+    blocks = read_blocks(task)
+    waited_for = any(is_remote(path) or Path(path).is_dir() for path in task.sources)
+    return ahead(blocks) if waited_for else blocks
+
+
+def read_blocks(task: ShardTask) -> Generator[Block]:
     """Read what a shard is made of.
 
     Args:

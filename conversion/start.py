@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
+from pathlib import Path
 from types import ModuleType
 from typing import Final
 
 _PRELOADED: Final = "conversion.pools.preload"
 _OBJECTS_TO_SEARCH: Final = 50_000
+_THREADS: Final = Path("/proc/self/task")
+_JEMALLOC: Final = "JE_ARROW_MALLOC_CONF"
 # What glibc's allocator keeps for itself: the variable, the parameter of mallopt(3), and bytes.
 _MEMORY: Final = (
     ("MALLOC_TRIM_THRESHOLD_", -1, 64 << 20),
@@ -25,12 +28,21 @@ _MEMORY: Final = (
 )
 
 
+def may_fork() -> bool:
+    """Whether this process has but one thread; a child of another one may hang in a lock."""
+    try:
+        return len(list(_THREADS.iterdir())) == 1
+    except OSError:
+        # Another system than Linux, or one that does not tell.
+        return False
+
+
 def worker_context() -> BaseContext:
     """How worker processes are made: forked from a process that has imported what they need.
 
-    They cannot be forked from this one, which has threads, and importing Arrow anew in each of
-    them takes a third of a second. That process begins here, so that it imports while the caller
-    does something else.
+    They cannot be forked from this one if it has threads, and importing Arrow anew in each of them
+    takes a third of a second. That process begins here, so that it imports while the caller does
+    something else.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_PRELOADED])
@@ -69,6 +81,8 @@ def spare_effort() -> None:
     if sys.platform != "linux":
         return
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    # Another one of Arrow's pools, unused then, starts a thread: no process with one is forked.
+    os.environ.setdefault(_JEMALLOC, "background_thread:false")
     libc = ctypes.CDLL(None)
     for name, number, size in _MEMORY:
         # The variable is for processes that begin after this one.

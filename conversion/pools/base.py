@@ -21,7 +21,7 @@ class Pool(Protocol):
 
     @property
     def size(self) -> int:
-        """How many shards are made at a time; it may change while they are."""
+        """How many shards may be under way at a time; it may change while they are."""
         ...
 
     def submit(self, task: ShardTask) -> Future[ShardResult]:

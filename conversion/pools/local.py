@@ -2,82 +2,112 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
 import threading
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
 from typing import Self
 
-from conversion.shard import ShardResult, ShardTask, make_shard
-from conversion.start import deaf_processes, spare_pandas, worker_context
+from conversion.shard import MadeShard, ShardResult, ShardTask, write_shard
+from conversion.start import deaf_processes, may_fork, spare_pandas, worker_context
 
 
 class LocalPool:
     """Worker processes on this machine.
 
+    They are forked from this process where it has no threads yet, as it has imported already what
+    they need. While this process waits for the disk and lets a shard appear, the worker that wrote
+    it makes the next one.
+
     Args:
-        size: How many.
+        workers: How many.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._context = worker_context()
-        self._counter: Synchronized[int] = self._context.Value("q", 0)
-        self._executor = self._begin()
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._counted = 0
+        self._settling = _settling(workers)
+        self._executor, self._counter = self._begin()
 
     @property
     def size(self) -> int:
-        """How many shards are made at a time."""
-        return self._size
+        """How many shards may be under way: one that is made and one that is waited for, each."""
+        return 2 * self._workers
 
-    def _begin(self) -> ProcessPoolExecutor:
+    def _begin(self) -> tuple[ProcessPoolExecutor, Synchronized[int]]:
+        forking = may_fork()
+        context = multiprocessing.get_context("fork") if forking else worker_context()
+        counter: Synchronized[int] = context.Value("q", 0)
         executor = ProcessPoolExecutor(
-            self._size,
-            mp_context=self._context,
-            initializer=_begin_worker,
-            initargs=(self._counter,),
+            self._workers, mp_context=context, initializer=_begin_worker, initargs=(counter,)
         )
         start_all_at_once(executor)
-        # Workers take a moment to begin; meanwhile the catalogue is made.
-        threading.Thread(target=_warm_up, args=(executor,), daemon=True).start()
-        return executor
+        if forking:
+            _warm_up(executor)
+        else:
+            # Workers take a moment to begin; meanwhile the catalogue is made.
+            threading.Thread(target=_warm_up, args=(executor,), daemon=True).start()
+        return executor, counter
 
     def submit(self, task: ShardTask) -> Future[ShardResult]:
         """Start one task."""
         try:
             with deaf_processes():
-                return self._executor.submit(_run, task)
+                writing = self._executor.submit(_run, task)
         # Where workers die as they are started, a pipe of theirs may be closed already: ValueError.
         except (OSError, ValueError) as error:
             raise BrokenProcessPool("a worker could not be started") from error
+        settled: Future[ShardResult] = Future()
+        writing.add_done_callback(lambda written: self._settle(written, settled))
+        return settled
+
+    def _settle(self, written: Future[MadeShard], settled: Future[ShardResult]) -> None:
+        """A worker has come to an end with a shard; what it made is waited for in a thread."""
+        if written.cancelled():
+            settled.cancel()
+        elif error := written.exception():
+            settled.set_exception(error)
+        else:
+            # Where the pool is ended meanwhile, nobody waits for it.
+            with suppress(RuntimeError):
+                self._settling.submit(_let_appear, written.result(), settled)
 
     def error_of(self, future: Future[ShardResult]) -> BaseException | None:
         """What a future that is done failed with, if it did."""
         return future.exception()
 
     def accept(self, _task: ShardTask, result: ShardResult) -> ShardResult:
-        """The worker has given the file its final name."""
+        """The file has its final name."""
         return result
 
     def images_done(self) -> int:
         """How many images were finished since the pool began."""
-        return self._counter.value
+        return self._counted + self._counter.value
 
     def watch(self) -> None:
         """A worker that dies is told of by its future."""
 
     def replace(self) -> None:
         """Begin anew, after a worker died and took the others with it."""
-        self.stop()
-        self._executor = self._begin()
+        self._kill()
+        # What was written before is still good.
+        self._settling.shutdown()
+        self._settling = _settling(self._workers)
+        self._counted += self._counter.value
+        self._executor, self._counter = self._begin()
 
     def stop(self) -> None:
         """End every worker at once."""
+        self._kill()
+        self._settling.shutdown(cancel_futures=True)
+
+    def _kill(self) -> None:
         # Private, but the only way before Python 3.14 to not wait for a shard of gigabytes.
         processes = list((getattr(self._executor, "_processes", None) or {}).values())
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -92,6 +122,7 @@ class LocalPool:
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         if kind is None:
             self._executor.shutdown()
+            self._settling.shutdown()
         else:
             self.stop()
 
@@ -127,6 +158,9 @@ def _begin_worker(counter: Synchronized[int]) -> None:
 def begin_worker() -> None:
     """Let a worker process live and die with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # What is shared with the parent is not to be written to by a search for garbage.
+    gc.freeze()
     spare_pandas()
     parent = multiprocessing.parent_process()
     assert parent is not None, "a worker has a parent"
@@ -139,8 +173,19 @@ def _end_with(parent: BaseProcess) -> None:
     os._exit(1)
 
 
-def _run(task: ShardTask) -> ShardResult:
-    return make_shard(task, _count)
+def _run(task: ShardTask) -> MadeShard:
+    return write_shard(task, _count)
+
+
+def _settling(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="bioscan5m-settle")
+
+
+def _let_appear(made: MadeShard, settled: Future[ShardResult]) -> None:
+    try:
+        settled.set_result(made.settle())
+    except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+        settled.set_exception(error)
 
 
 def _count(images: int, _bytes: int) -> None:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bioscan5m_hf.remote import is_in_memory
-from conversion.derive.recipe import versions
-from conversion.package_plan import libraries
 from conversion.pools.base import Pool
 from conversion.pools.local import LocalPool
 from conversion.pools.threads import ThreadPool
@@ -18,8 +16,25 @@ if TYPE_CHECKING:
     from conversion.convert import ConvertOptions
 
 
-def open_pool(options: ConvertOptions, work: Path, say: Callable[[str], None]) -> Pool:
-    """Start the workers, or find those of a cluster.
+def open_pool(options: ConvertOptions) -> Pool | None:
+    """Start the workers of this machine.
+
+    Args:
+        options: What to convert, and how.
+
+    Returns:
+        The workers; ``None`` where it is a cluster that makes the shards.
+    """
+    if options.cluster is not None:
+        return None
+    if is_in_memory(options.release):
+        # Other processes would not see what lies in the memory of this one.
+        return ThreadPool(options.workers)
+    return LocalPool(options.workers)
+
+
+def open_cluster(options: ConvertOptions, work: Path, say: Callable[[str], None]) -> Pool:
+    """Find the workers of a cluster.
 
     Args:
         options: What to convert, and how.
@@ -27,17 +42,15 @@ def open_pool(options: ConvertOptions, work: Path, say: Callable[[str], None]) -
         say: Told what the user should know.
 
     Raises:
-        MissingDependency: A cluster is asked for, and the library for it is not installed.
+        MissingDependency: The library for it is not installed.
         ClusterError: It does not answer, has no workers, or has some that are unfit.
     """
-    if is_in_memory(options.release):
-        # Other processes would not see what lies in the memory of this one.
-        return ThreadPool(options.workers)
-    if options.cluster is None:
-        return LocalPool(options.workers)
     # Not at the top: it is seldom needed.
+    from conversion.derive.recipe import versions
+    from conversion.package_plan import libraries
     from conversion.pools.cluster import ClusterPool
 
+    assert options.cluster is not None
     deciding = {"bioscan5m-hf": version("bioscan5m-hf")} | libraries()
     deciding |= versions() if options.derive else {}
     return ClusterPool(options.cluster, work, options.release, deciding, say)

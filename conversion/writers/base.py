@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioscan5m_hf.schema import IMAGE_COLUMN, IMAGE_TYPE
-from conversion.files import AtomicFile, Whole, Written
+from conversion.files import AtomicFile, Unseen, Whole, Written
 
 Images = Sequence[bytes | bytearray]
 
@@ -83,6 +83,11 @@ class ShardWriter(Whole):
         """Finish the file and let it appear; returns its length and digest."""
         self._finish()
         return self._file.commit()
+
+    def hand_over(self) -> Unseen:
+        """Finish the file, and leave it to somebody else to let it appear."""
+        self._finish()
+        return self._file.hand_over()
 
     def discard(self) -> None:
         """Remove what was written; the shard does not appear."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from conversion import shard
@@ -14,7 +14,7 @@ def dask_setup(_worker: Any) -> None:
     """Called once by the worker that preloads this file."""
     read_blocks = shard.read_blocks
 
-    def slowly(task: shard.ShardTask) -> Iterator[shard.Block]:
+    def slowly(task: shard.ShardTask) -> Generator[shard.Block]:
         for block in read_blocks(task):
             time.sleep(float(os.environ["SECONDS_A_BLOCK"]))
             yield block
