@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import html.parser
-import http.client
 import itertools
-import re
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from typing import Final
 
 from bioscan5m_hf.drivers import explained, file_system
-from bioscan5m_hf.errors import ArchiveError, ReleaseNotFound
+from bioscan5m_hf.errors import ReleaseNotFound
 from bioscan5m_hf.release import BBOX_NAME, METADATA_STEM, Release, find_release, gather
 from bioscan5m_hf.remote import Location, RemotePath, exists
 from bioscan5m_hf.variants import PACKAGES, PARTITIONS
 
 _DEPTH: Final = 4
-_LISTING_BYTES: Final = 4 << 20
-_TIMEOUT_SECONDS: Final = 60
 _MOST_PARTS: Final = 99
 _HUB_REASONS: Final = {
     "revision not found": "the repository has no such revision",
@@ -58,8 +50,10 @@ def list_files(root: RemotePath) -> list[RemotePath] | None:
         ReleaseNotFound: There is no such folder.
     """
     if root.is_http:
-        found = list(_linked(root, _DEPTH))
-        return sorted(found, key=str) or None
+        # Not at the top: it takes long to import, and most releases are on this machine.
+        from bioscan5m_hf.http_listing import linked_files
+
+        return sorted(linked_files(root, _DEPTH), key=str) or None
     system, folder = file_system(root)
     with explained(str(root), "cannot be listed", ReleaseNotFound):
         try:
@@ -88,50 +82,6 @@ def _unlisted(root: RemotePath, error: Exception) -> ReleaseNotFound:
         where=str(root),
         fix="check the name and the revision; what is private wants token=, or: hf auth login",
     )
-
-
-class _Links(html.parser.HTMLParser):
-    """Collects where the links of a page lead."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.targets: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "a":
-            self.targets += [value for name, value in attrs if name == "href" and value]
-
-
-def _linked(root: RemotePath, depth: int) -> Iterator[RemotePath]:
-    """The files that a server's page about a folder links to, and those of its folders."""
-    base = f"{root.url}/"
-    for target in _links(base):
-        url = urllib.parse.urljoin(base, target).partition("?")[0].partition("#")[0]
-        name = url.removeprefix(base)
-        if not url.startswith(base) or not re.fullmatch(r"[^/]+/?", name):
-            continue
-        below = root / name.rstrip("/")
-        if not name.endswith("/"):
-            yield below
-        elif depth > 1 and name != "images/":
-            yield from _linked(below, depth - 1)
-
-
-def _links(url: str) -> list[str]:
-    request = urllib.request.Request(url)  # noqa: S310 - only http comes here
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
-            if answer.headers.get_content_type() != "text/html":
-                return []
-            page = answer.read(_LISTING_BYTES).decode("utf-8", "replace")
-    except urllib.error.HTTPError as error:
-        error.close()
-        return []
-    except (OSError, http.client.HTTPException) as error:
-        raise ArchiveError(f"cannot be reached ({error})", where=url) from error
-    links = _Links()
-    links.feed(page)
-    return links.targets
 
 
 def probe_release(root: RemotePath) -> list[RemotePath]:

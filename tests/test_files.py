@@ -83,6 +83,34 @@ def test_where_no_file_can_be_made_the_error_says_so(tmp_path: Path) -> None:
             AtomicFile(path)
 
 
+def test_what_is_handed_over_appears_when_it_is_settled(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with AtomicFile(path) as file:
+        file.write(b"abc")
+        unseen = file.hand_over()
+    assert not path.exists()
+    assert unseen.settle() == unseen.written == digest_of(path)
+    assert everything(tmp_path) == ["a"]
+
+
+def test_what_is_handed_over_and_not_wanted_leaves_nothing(tmp_path: Path) -> None:
+    with AtomicFile(tmp_path / "a") as file:
+        unseen = file.hand_over()
+    unseen.discard()
+    assert everything(tmp_path) == []
+    with pytest.raises(OutputError, match="a: cannot be written"):
+        unseen.settle()
+
+
+def test_what_is_handed_over_for_a_name_that_is_taken_leaves_nothing(tmp_path: Path) -> None:
+    with AtomicFile(tmp_path / "a") as file:
+        unseen = file.hand_over()
+    (tmp_path / "a").mkdir()
+    with pytest.raises(OutputError, match="a: cannot be written"):
+        unseen.settle()
+    assert everything(tmp_path) == ["a"]
+
+
 def test_two_that_write_the_same_file_do_not_meet(tmp_path: Path) -> None:
     with AtomicFile(tmp_path / "a") as late:
         late.write(b"la")

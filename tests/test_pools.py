@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from conversion.pools.local import start_all_at_once
+from bioscan5m_hf.errors import OutputError
+from conversion.files import AtomicFile
+from conversion.plan import Shard
+from conversion.pools.local import LocalPool, start_all_at_once
+from conversion.shard import MadeShard, ShardResult, ShardTask
 from conversion.start import worker_context
 from tests.conftest import Run
+from tests.inline import without_processes
 
 
 def test_the_first_task_starts_every_worker() -> None:
@@ -35,3 +42,56 @@ def test_a_long_name_of_the_folder_for_temporary_files(
     run("convert", small_release, "--output", output, "--package", "cropped_256", "--workers", "2")
     run("verify", output)
     assert not list(folder.iterdir())
+
+
+def task_in(folder: Path, index: int) -> ShardTask:
+    shard = Shard("cropped_256", "train", index, 9, 0, 1)
+    return ShardTask(shard, str(folder), "parquet", "", "", (), (), False, ())
+
+
+def written(task: ShardTask, _on_images: object) -> MadeShard:
+    with AtomicFile(task.path) as file:
+        file.write(task.path.name.encode())
+        unseen = file.hand_over()
+    if task.shard.index == 1:
+        unseen.discard()
+    return MadeShard(ShardResult(task.shard, 1, 1, unseen.written), unseen)
+
+
+def test_a_shard_appears_after_its_worker_is_done_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conversion.pools.local.write_shard", written)
+    tasks = [task_in(tmp_path, index) for index in range(3)]
+    with without_processes(), LocalPool(2) as pool:
+        assert pool.size == 4
+        futures = [pool.submit(task) for task in tasks]
+        assert futures[0].result(60).written is not None
+        error = futures[1].exception(60)
+        assert futures[2].result(60).shard == tasks[2].shard
+    # An error of that shard alone, and none of the pool.
+    assert isinstance(error, OutputError)
+    assert "train-00001-of-00009.parquet: cannot be written" in str(error)
+    found = sorted(path.name for path in (tmp_path / "cropped_256").iterdir())
+    assert found == [tasks[0].path.name, tasks[2].path.name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how many threads there are")
+def test_a_process_with_threads_is_not_forked() -> None:
+    program = """
+import threading
+from conversion.start import may_fork, spare_effort, spare_pandas
+spare_effort()
+spare_pandas()
+import conversion.pools.local
+stop = threading.Event()
+alone = may_fork()
+thread = threading.Thread(target=stop.wait)
+thread.start()
+print(alone, may_fork())
+stop.set()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "True False\n"

@@ -214,7 +214,8 @@ def report(seconds: dict[str, list[float]], specimens: int) -> str:
     for name in ("way", "what it does", "seconds", "ratio to the floor"):
         table.add_column(name, justify="right" if name[:5] in {"secon", "ratio"} else "left")
     for way, median in medians.items():
-        table.add_row(way, MEANINGS[way], f"{median:.1f}", f"{median / medians['floor']:.2f}")
+        ratio = f"{median / medians['floor']:.2f}" if "floor" in medians else "-"
+        table.add_row(way, MEANINGS[way], f"{median:.1f}", ratio)
     text = io.StringIO()
     console = Console(file=text, width=120)
     console.print(table)
