@@ -78,9 +78,14 @@ class Program:
         os.killpg(self.process.pid, number)
 
     def workers(self) -> list[int]:
-        """The processes that make shards; they are forked from a child of the program."""
-        servers = [pid for pid in _children(self.process.pid) if b"forkserver" in _command(pid)]
-        return [worker for server in servers for worker in _children(server)]
+        """The processes that make shards.
+
+        They are forked from the program itself, and those that replace them from a child of it.
+        """
+        children = {pid: _command(pid) for pid in _children(self.process.pid)}
+        servers = [pid for pid, command in children.items() if b"forkserver" in command]
+        forked = [pid for pid, command in children.items() if b"multiprocessing" not in command]
+        return forked + [worker for server in servers for worker in _children(server)]
 
     def kill_worker(self) -> None:
         """Kill one worker, as soon as there is one."""
