@@ -76,7 +76,8 @@ class WebDatasetWriter(ShardWriter):
     def _room(self, blocks: int) -> npt.NDArray[np.uint8]:
         """Memory for so many blocks, the same at each call: what it holds is overwritten."""
         if len(self._memory) < blocks:
-            self._memory = np.empty((blocks, _BLOCK), np.uint8)
+            # A little more, since the next one may be a little longer.
+            self._memory = np.empty((blocks + blocks // 8, _BLOCK), np.uint8)
         return self._memory[:blocks]
 
     def _finish(self) -> None:
