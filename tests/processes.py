@@ -39,6 +39,7 @@ class Program:
             start_new_session=True,
         )
         self.said = ""
+        self._forked: set[int] = set()
 
     def reaches(self, text: str) -> bool:
         """Wait until a line of standard error holds a text; false where it ends before."""
@@ -84,7 +85,9 @@ class Program:
         """
         children = {pid: _command(pid) for pid in _children(self.process.pid)}
         servers = [pid for pid, command in children.items() if b"forkserver" in command]
-        forked = [pid for pid, command in children.items() if b"multiprocessing" not in command]
+        # Only the first ones: any process looks like them in the moment in which it is begun.
+        self._forked = self._forked or children.keys() - servers
+        forked = [pid for pid in children if pid in self._forked]
         return forked + [worker for server in servers for worker in _children(server)]
 
     def kill_worker(self) -> None:
