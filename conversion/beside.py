@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,9 +24,9 @@ class Beside:
         tasks: The shards that are going to be there.
     """
 
-    def __init__(self, plan: MetadataPlan, tasks: Iterable[ShardTask]) -> None:
+    def __init__(self, plan: MetadataPlan, tasks: Sequence[ShardTask]) -> None:
         self._plan = plan
-        self._shown = _shown(list(tasks))
+        self._shown = _shown(tasks)
         self._stopped = threading.Event()
         self._aside = ThreadPoolExecutor(1)
         self._stored = self._aside.submit(write_metadata, plan, self._stopped)

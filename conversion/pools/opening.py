@@ -25,11 +25,11 @@ def open_pool(options: ConvertOptions) -> Pool | None:
     Returns:
         The workers; ``None`` where it is a cluster that makes the shards.
     """
-    if options.cluster is not None:
-        return None
     if is_in_memory(options.release):
         # Other processes would not see what lies in the memory of this one.
         return ThreadPool(options.workers)
+    if options.cluster is not None:
+        return None
     return LocalPool(options.workers)
 
 

@@ -58,7 +58,8 @@ class WebDatasetWriter(ShardWriter):
     def _write(self, rows: pa.RecordBatch, images: Images | None) -> None:
         assert images is not None
         texts = json_rows(rows)
-        plan = _plan(images, texts)
+        ends = _ends(texts)
+        plan = _plan(images, ends)
         blocks = self._room(plan.blocks)
         # The last block of each member first: what its data leave of it is filled with zeros.
         blocks[plan.last] = 0
@@ -67,7 +68,6 @@ class WebDatasetWriter(ShardWriter):
         starts = ((plan.headers + 1) * _BLOCK).tolist()
         for start, image in zip(starts[::2], images, strict=True):
             view[start : start + len(image)] = image
-        ends = _ends(texts)
         data = memoryview(texts.buffers()[2]).cast("B")
         for start, (first, end) in zip(starts[1::2], itertools.pairwise(ends), strict=True):
             view[start : start + end - first] = data[first:end]
@@ -106,10 +106,10 @@ class _Plan:
     blocks: int
 
 
-def _plan(images: Images, texts: pa.StringArray) -> _Plan:
+def _plan(images: Images, ends: list[int]) -> _Plan:
     sizes = np.empty(2 * len(images), np.int64)
     sizes[::2] = [len(image) for image in images]
-    sizes[1::2] = np.diff(_ends(texts))
+    sizes[1::2] = np.diff(ends)
     after = np.cumsum(1 + -(-sizes // _BLOCK))
     headers = np.concatenate([[0], after[:-1]])
     return _Plan(sizes, headers, after - 1, int(after[-1]))
@@ -124,6 +124,8 @@ def _ends(texts: pa.StringArray) -> list[int]:
 
 def _headers(processids: pa.StringArray, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     """The header block of each member, made column by column: there are millions."""
+    longest = pc.max(pc.binary_length(processids)).as_py() + max(map(len, _ENDINGS))
+    assert longest <= _NAME_BYTES
     names = [
         np.array(
             pc.binary_join_element_wise(processids, end, "").cast(pa.binary()).to_pylist(),
