@@ -6,12 +6,14 @@ import errno
 import io
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import Final, Protocol, Self
 
 from bioscan5m_hf.errors import ArchiveError
 
 _ADVICE_BYTES: Final = 128 << 10
+_PROBE_BYTES: Final = 1 << 20
 
 
 class Source(Protocol):
@@ -80,11 +82,25 @@ class LocalFile:
             offset: Where the part starts, in bytes.
             length: Its length.
         """
-        if not hasattr(os, "posix_fadvise"):
+        if not hasattr(os, "posix_fadvise") or self._is_held(offset, length):
             return
         # Of a long part Linux would fetch the beginning only.
         for start in range(offset, min(offset + length, self.size), _ADVICE_BYTES):
             os.posix_fadvise(self._descriptor, start, _ADVICE_BYTES, os.POSIX_FADV_WILLNEED)
+
+    def _is_held(self, offset: int, length: int) -> bool:
+        """Whether the system has a part of the file in memory, as far as some of it tells."""
+        if sys.platform != "linux":
+            return False
+        probe = [bytearray(1)]
+        try:
+            # Advice on what is there already costs as much as reading a sixth of it.
+            for place in range(offset, min(offset + length, self.size), _PROBE_BYTES):
+                os.preadv(self._descriptor, probe, place, os.RWF_NOWAIT)
+        except OSError:
+            # It would have to be waited for, or this file system does not tell.
+            return False
+        return True
 
     def _continue(self, offset: int, data: bytes, length: int) -> bytes:
         return os.pread(self._descriptor, length - len(data), offset + len(data))

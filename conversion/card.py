@@ -20,7 +20,7 @@ from conversion.profile import Profile
 
 CARD_NAME: Final = "README.md"
 
-SHEET: Final = "assets/specimens.png"
+SHEET: Final = "assets/specimens.jpg"
 TAXONOMY: Final = "assets/taxonomy.png"
 MEASURES: Final = "assets/measures.png"
 SITES: Final = "assets/sites.png"

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,11 +45,13 @@ class Finished:
 
     Args:
         options: What is asked for now.
-        fingerprint: What decides the outcome of that; none where it cannot be told.
+        fingerprint: Gives what decides the outcome of that; none where it cannot be told.
         state: The hidden folder of the conversion, which the caller holds.
     """
 
-    def __init__(self, options: ConvertOptions, fingerprint: str | None, state: State) -> None:
+    def __init__(
+        self, options: ConvertOptions, fingerprint: Future[str | None], state: State
+    ) -> None:
         self._options = options
         self._fingerprint = fingerprint
         self._state = state
@@ -71,7 +73,7 @@ class Finished:
         Returns:
             Its summary, with no shard made; none where the conversion has to be gone through.
         """
-        run = self._runs.get(self._fingerprint or "")
+        run = self._runs.get(self._fingerprint.result() or "")
         if run is None or self._options.restart or self._state.receipts():
             return None
         folder = self._options.output
@@ -98,10 +100,10 @@ class Finished:
         Args:
             summary: What came of it; given back.
         """
-        if self._fingerprint:
+        if fingerprint := self._fingerprint.result():
             splits = {outcome.package: list(outcome.splits) for outcome in summary.outcomes}
-            self._runs.pop(self._fingerprint, None)
-            self._runs[self._fingerprint] = {
+            self._runs.pop(fingerprint, None)
+            self._runs[fingerprint] = {
                 "splits": splits,
                 "content": _content(summary.manifest, splits),
                 "strays": summary.strays,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
@@ -17,6 +18,8 @@ KEY_SCHEMA: Final = pa.schema([ROW_SCHEMA.field(name) for name in ("processid", 
 """What decides the order of a row, and its number."""
 
 _SCHEMA: Final = arrow_schema(image=False)
+# What they gather waits for whoever writes it: as much as is held, at most.
+_GATHERING: Final = 2
 
 
 class HeldRows:
@@ -59,10 +62,12 @@ class HeldRows:
         Yields:
             Their values, in the order of the numbers.
         """
-        numbers = [batch[ROW].to_numpy() for batch in self.batches if batch.num_rows]
+        batches = [batch for batch in self.batches if batch.num_rows]
+        numbers = [batch[ROW].to_numpy() for batch in batches]
         firsts = np.array([found[0] for found in numbers], np.uint64)
-        texts = [batch.select(_SCHEMA.names) for batch in self.batches if batch.num_rows]
-        for start in range(0, len(rows), BLOCK_ROWS):
+        texts = [batch.select(_SCHEMA.names) for batch in batches]
+
+        def gather(start: int) -> pa.RecordBatch:
             wanted = rows[start : start + BLOCK_ROWS]
             source = np.searchsorted(firsts, wanted, "right") - 1
             # Small pieces out of one batch after the other, which stay in the processor's cache.
@@ -75,4 +80,8 @@ class HeldRows:
             back = np.empty_like(by_source)
             back[by_source] = np.arange(len(by_source))
             [joined] = pa.Table.from_batches(pieces).combine_chunks().to_batches()
-            yield joined.take(pa.array(back))
+            return joined.take(pa.array(back))
+
+        # Shards wait for this, and nothing else keeps the processors busy meanwhile.
+        with ThreadPoolExecutor(_GATHERING) as pool:
+            yield from pool.map(gather, range(0, len(rows), BLOCK_ROWS))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -232,7 +231,8 @@ def _planned_sizes(members: MemberList, splits: Sequence[Split]) -> list[npt.NDA
 
 def libraries() -> dict[str, str]:
     """The libraries whose version decides the bytes of a shard."""
-    return {name: version(name) for name in ("pyarrow",)}
+    # Not by importlib.metadata, whose import takes longer than to plan: shards wait for this.
+    return {"pyarrow": pa.__version__}
 
 
 def _made_from(

@@ -82,14 +82,17 @@ def run(
     with open_state(options.output) as state:
         before = _read_before(options)
         refuse_mixing(before, choices, options.output)
-        finished = Finished(options, fingerprint(options, release.metadata, choices), state)
-        if before and (summary := finished.recall(before, sink)):
-            reporter.say("everything is there already, made from the same files")
-            return summary
-        conversion = _Conversion(options, opened, state, reporter, before, sink)
-        # Whoever opened the workers ends them too, but the folder may not be left before they are.
-        with workers or open_cluster(options, state.work, reporter.say) as pool:
-            return finished.remember(conversion.run(choices, pool))
+        # Read beside the metadata; only a folder that may be finished has to wait for it.
+        with ThreadPoolExecutor(1) as aside:
+            told = aside.submit(fingerprint, options, release.metadata, choices)
+            finished = Finished(options, told, state)
+            if before and (summary := finished.recall(before, sink)):
+                reporter.say("everything is there already, made from the same files")
+                return summary
+            conversion = _Conversion(options, opened, state, reporter, before, sink)
+            # Whoever opened the workers ends them too, but the folder may not be left before.
+            with workers or open_cluster(options, state.work, reporter.say) as pool:
+                return finished.remember(conversion.run(choices, pool))
 
 
 def _read_before(options: ConvertOptions) -> Manifest | None:

@@ -57,7 +57,7 @@ def _read_arrow(path: Path, _schema: pa.Schema, _batch_rows: int) -> Iterator[pa
         yield from pa.ipc.open_stream(source)
 
 
-def _read_tar(path: Path, _schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+def _read_tar(path: Path, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
     rows: list[dict[str, Any]] = []
     members = _tar_members(path)
     for (name, image), (other, text) in zip(members, members, strict=True):
@@ -65,12 +65,13 @@ def _read_tar(path: Path, _schema: pa.Schema, batch_rows: int) -> Iterator[pa.Re
         processid = row["processid"]
         if (name, other) != (f"{processid}.jpg", f"{processid}.json"):
             raise BrokenShard(f"the members {name} and {other} do not belong together")
-        rows.append({"image": {"bytes": image, "path": name}, **row})
+        row[IMAGE_COLUMN] = {"bytes": image, "path": name}
+        rows.append({column: row[column] for column in schema.names})
         if len(rows) == batch_rows:
-            yield pa.RecordBatch.from_pylist(rows, arrow_schema(image=True))
+            yield pa.RecordBatch.from_pylist(rows, schema)
             rows = []
     if rows:
-        yield pa.RecordBatch.from_pylist(rows, arrow_schema(image=True))
+        yield pa.RecordBatch.from_pylist(rows, schema)
 
 
 def _tar_members(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -89,7 +89,9 @@ def test_plain_files_and_other_sources_are_not_fetched() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what is in its cache")
-def test_the_system_fetches_what_it_is_told(tmp_path: Path) -> None:
+def test_the_system_fetches_what_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "archive"
     length = 16 << 20
     path.write_bytes(np.random.default_rng(1).bytes(length))
@@ -118,6 +120,14 @@ def test_the_system_fetches_what_it_is_told(tmp_path: Path) -> None:
             source.will_read(8 << 20, 8 << 20)
             source.will_read(length + 5, 100)
         assert all(_comes_true(partial(is_cached, at)) for at in parts)
+        # What it has already is not told again.
+        told: list[int] = []
+        monkeypatch.setattr(os, "posix_fadvise", lambda _, start, *_rest: told.append(start))
+        with LocalFile(path) as source:
+            source.will_read(parts[0], 4096)
+            assert not told
+            source.will_read(0, length)
+            assert min(told) == 0
     finally:
         os.close(descriptor)
 

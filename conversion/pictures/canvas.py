@@ -18,6 +18,7 @@ GROUND: Final = (250, 250, 247)
 _RADIUS: Final = 22
 # A quarter of the time that Pillow takes by itself, for files that are a fifth larger.
 _EFFORT: Final = 1
+_QUALITY: Final = 90
 
 Color = tuple[int, int, int]
 
@@ -88,6 +89,13 @@ class Canvas:
     def stain(self, color: Color, mask: Image.Image, left: int, top: int) -> None:
         """Color the sheet where a mask (mode L) is, as much as it is."""
         self.image.paste(color, (left, top), mask)
+
+    def jpeg(self) -> bytes:
+        """The sheet as a JPEG, for photographs: a fifth of the bytes and of the time of a PNG."""
+        out = io.BytesIO()
+        # Letters fray where colors are coarser than the picture.
+        self.image.save(out, "JPEG", quality=_QUALITY, subsampling="4:4:4")
+        return out.getvalue()
 
     def png(self) -> bytes:
         """The sheet as a PNG with transparent corners."""

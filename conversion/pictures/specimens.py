@@ -112,7 +112,7 @@ def contact_sheet(picks: Iterable[Pick], orders: Sequence[tuple[str, int]]) -> b
         orders: The orders and how many specimens each has, the largest first.
 
     Returns:
-        A PNG; none where there is no specimen to show.
+        A JPEG; none where there is no specimen to show.
     """
     found: dict[str, list[Pick]] = {}
     for pick in picks:
@@ -133,7 +133,7 @@ def contact_sheet(picks: Iterable[Pick], orders: Sequence[tuple[str, int]]) -> b
             left = 40 + _LABELS + column * (_TILE + _GAP)
             canvas.bar((left, top, left + _TILE, top + _TILE), LINE)
             canvas.paste(tile, left + (_TILE - tile.width) // 2, top + (_TILE - tile.height) // 2)
-    return canvas.png()
+    return canvas.jpeg()
 
 
 def _tiles(picks: Sequence[Pick]) -> list[Image.Image]:

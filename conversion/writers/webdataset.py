@@ -26,6 +26,7 @@ _NAME_BYTES: Final = 100
 _SIZE: Final = slice(124, 135)
 _CHECKSUM: Final = slice(148, 154)
 _ENDINGS: Final = (".jpg", ".json")
+_WHOLE: Final = np.dtype((np.void, _BLOCK))
 
 
 class WebDatasetWriter(ShardWriter):
@@ -63,7 +64,9 @@ class WebDatasetWriter(ShardWriter):
         blocks = self._room(plan.blocks)
         # The last block of each member first: what its data leave of it is filled with zeros.
         blocks[plan.last] = 0
-        blocks[plan.headers] = _headers(rows.column("processid"), plan.sizes)
+        headers = _headers(rows.column("processid"), plan.sizes)
+        # Each as one value: NumPy would copy byte by byte.
+        blocks.view(_WHOLE)[plan.headers] = headers.view(_WHOLE)
         view = blocks.reshape(-1).data
         starts = ((plan.headers + 1) * _BLOCK).tolist()
         for start, image in zip(starts[::2], images, strict=True):
@@ -129,24 +132,26 @@ def _headers(processids: pa.StringArray, sizes: npt.NDArray[np.int64]) -> npt.ND
     names = [
         np.array(
             pc.binary_join_element_wise(processids, end, "").cast(pa.binary()).to_pylist(),
-            f"S{_NAME_BYTES}",
+            f"S{longest}",
         )
         for end in _ENDINGS
     ]
     headers = np.tile(np.frombuffer(_TEMPLATE, np.uint8), (len(sizes), 1))
     for which, found in enumerate(names):
-        headers[which::2, :_NAME_BYTES] = found.view(np.uint8).reshape(-1, _NAME_BYTES)
+        headers[which::2, :longest] = found.view(np.uint8).reshape(-1, longest)
     headers[:, _SIZE] = _octal(sizes, 11)
     # Name and size are what differs; the template knows the sum of the rest.
-    sums = _TEMPLATE_SUM + headers[:, : _SIZE.stop].sum(axis=1, dtype=np.int64)
+    varying = np.concatenate([headers[:, :longest], headers[:, _SIZE]], axis=1)
+    sums = _TEMPLATE_SUM + varying.sum(axis=1, dtype=np.int64)
     headers[:, _CHECKSUM] = _octal(sums, 6)
     headers[:, _CHECKSUM.stop] = 0
     return headers
 
 
 def _octal(numbers: npt.NDArray[np.int64], digits: int) -> npt.NDArray[np.uint8]:
-    shifts = np.arange(3 * (digits - 1), -1, -3)
-    found: npt.NDArray[np.uint8] = (ord("0") + (numbers[:, None] >> shifts & 7)).astype(np.uint8)
+    found = np.empty((len(numbers), digits), np.uint8)
+    for place in range(digits):
+        found[:, -1 - place] = ord("0") + (numbers >> 3 * place & 7)
     return found
 
 
@@ -172,5 +177,5 @@ def _template() -> bytes:
 
 
 _TEMPLATE: Final = _template()
-_TEMPLATE_SUM: Final = sum(_TEMPLATE[_SIZE.stop :])
+_TEMPLATE_SUM: Final = sum(_TEMPLATE[_NAME_BYTES : _SIZE.start] + _TEMPLATE[_SIZE.stop :])
 assert len(_TEMPLATE) == _BLOCK

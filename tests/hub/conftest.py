@@ -70,7 +70,7 @@ def large_bytes(folder: Path) -> int:
     """How much of a folder the Hub stores as large files."""
     manifest = read_manifest(folder)
     files = [*manifest.files(), *manifest.extras.values()]
-    return sum(file.bytes for file in files if file.path.endswith((".parquet", ".png")))
+    return sum(file.bytes for file in files if file.path.endswith((".parquet", ".png", ".jpg")))
 
 
 @dataclass(frozen=True, slots=True)

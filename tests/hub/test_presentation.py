@@ -213,7 +213,7 @@ def test_metadata_alone(converted: Path, tmp_path: Path) -> None:
     write_presentation(folder, manifest)
     assert card.SHEET not in manifest.extras
     assert "quickstart.ipynb" not in manifest.extras
-    assert "specimens.png" not in (folder / "README.md").read_text()
+    assert "specimens.jpg" not in (folder / "README.md").read_text()
 
 
 CROISSANT = """
