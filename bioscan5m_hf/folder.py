@@ -135,7 +135,7 @@ def open_folder(root: Location) -> DatasetFolder | None:
 
 def _shards(files: dict[str, Any]) -> tuple[StoredShard, ...]:
     return tuple(
-        StoredShard(shard["path"], int(shard["rows"]), shard["sha256"]) for shard in files["shards"]
+        StoredShard(shard["path"], int(shard["rows"]), shard["xxh3"]) for shard in files["shards"]
     )
 
 

@@ -76,8 +76,8 @@ def check_bytes(folder: Path, file: ShardFile) -> str | None:
         return f"{file.path}: cannot be read ({error.strerror})"
     if found.bytes != file.bytes:
         return f"{file.path}: has {found.bytes:,} bytes instead of {file.bytes:,}"
-    if found.sha256 != file.sha256:
-        return f"{file.path}: its bytes were changed (SHA-256 {found.sha256})"
+    if found.xxh3 != file.xxh3:
+        return f"{file.path}: its bytes were changed (XXH3 {found.xxh3})"
     return None
 
 

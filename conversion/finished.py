@@ -112,7 +112,7 @@ class Finished:
         return summary
 
     def _is_in_place(self, file: ShardFile, sink: Sink | None) -> bool:
-        written = Written(file.bytes, file.sha256)
+        written = Written(file.bytes, file.xxh3)
         if (self._options.output / file.path).exists():
             return self._state.stamps.holds(file.path, written)
         return sink is not None and sink.has(file.path, written)

@@ -34,6 +34,8 @@ from bioscan5m_hf.errors import (
     PublicationFailed,
     UsageError,
 )
+from conversion.files import Written
+from conversion.hub_digests import HubDigests
 from conversion.hub_errors import Explainer, asked_to_wait
 
 MAIN: Final = constants.DEFAULT_REVISION
@@ -68,24 +70,31 @@ class LocalFile:
     Attributes:
         path: Its path in the repository.
         source: Where it lies.
-        bytes: Its length.
-        sha256: The digest of its bytes, in hex.
+        written: Its length and digest.
     """
 
     path: str
     source: Path
-    bytes: int
-    sha256: str
+    written: Written
 
-    def is_same(self, remote: RemoteFile | None) -> bool:
+    @property
+    def bytes(self) -> int:
+        """Its length."""
+        return self.written.bytes
+
+    def is_same(self, remote: RemoteFile | None, digests: HubDigests) -> bool:
         """Whether the repository has these bytes already.
 
-        A large file is compared by its digest; a small one, which the Hub keeps in git, is read.
+        A large file is compared by its SHA-256; a small one, which the Hub keeps in git, is read.
+
+        Args:
+            remote: What the repository has in its place.
+            digests: Those that were taken before.
         """
         if remote is None or remote.bytes != self.bytes:
             return False
         if remote.sha256:
-            return remote.sha256 == self.sha256
+            return remote.sha256 == digests.of(self.source, self.written)
         if not self.source.exists():
             return False
         data = self.source.read_bytes()
@@ -238,11 +247,12 @@ class HubRepository:
 
         return self._patiently(ask)
 
-    def store(self, file: LocalFile, *, request: bool = False) -> CommitOperationAdd:
+    def store(self, file: LocalFile, sha256: str, *, request: bool = False) -> CommitOperationAdd:
         """Send the bytes of a large file, unless the Hub has them; it appears with a commit.
 
         Args:
-            file: The file; its digest is taken as it is.
+            file: The file.
+            sha256: Its digest, in hex, which is taken as it is.
             request: Whether the commit is going to open a pull request.
 
         Returns:
@@ -251,7 +261,7 @@ class HubRepository:
         with self._explainer.explained():
             operation = CommitOperationAdd(file.path, file.source)
             # Taken already; without it the client would read the file once more.
-            operation.upload_info.sha256 = bytes.fromhex(file.sha256)
+            operation.upload_info.sha256 = bytes.fromhex(sha256)
             self._api.preupload_lfs_files(
                 self.name,
                 [operation],

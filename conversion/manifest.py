@@ -27,13 +27,13 @@ class ShardFile:
         path: Its path in the folder.
         rows: How many specimens it has.
         bytes: Its length.
-        sha256: Its digest, in hex.
+        xxh3: Its digest (XXH3, 128 bits), in hex.
     """
 
     path: str
     rows: int
     bytes: int
-    sha256: str
+    xxh3: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ def compare_with(
     def is_intact(shard: ShardFile) -> bool:
         if (wanted.output / shard.path).exists():
             return _is_intact(wanted.output, shard)
-        return is_elsewhere(shard.path, Written(shard.bytes, shard.sha256))
+        return is_elsewhere(shard.path, Written(shard.bytes, shard.xxh3))
 
     shards = [shard for _, _, files in held for shard in files.shards]
     with ThreadPoolExecutor(wanted.workers) as pool:
@@ -170,7 +170,7 @@ def _is_intact(folder: Path, shard: ShardFile) -> bool:
     path = folder / shard.path
     try:
         # Its length tells most damage without reading it.
-        return path.stat().st_size == shard.bytes and digest_of(path).sha256 == shard.sha256
+        return path.stat().st_size == shard.bytes and digest_of(path).xxh3 == shard.xxh3
     except OSError:
         return False
 
@@ -278,7 +278,7 @@ class Folder:
         if rejects:
             written = write_rejects(path, sorted(rejects, key=_reject_order))
             manifest.extras[REJECTS_NAME] = ShardFile(
-                REJECTS_NAME, len(rejects), written.bytes, written.sha256
+                REJECTS_NAME, len(rejects), written.bytes, written.xxh3
             )
         else:
             path.unlink(missing_ok=True)
@@ -293,7 +293,7 @@ class Folder:
             for file, content in writer_named(self.format).companions(shards).items():
                 path = f"{name}/{file}"
                 written = write_whole(self.path / path, content)
-                manifest.extras[path] = ShardFile(path, 0, written.bytes, written.sha256)
+                manifest.extras[path] = ShardFile(path, 0, written.bytes, written.xxh3)
 
     def _remove_stale(self, manifest: Manifest) -> None:
         """Remove shards that an earlier division into shards, or another format, has left."""
@@ -343,7 +343,7 @@ def settle(
             f"{lost[split]} were left out"
         )
         shards = tuple(
-            ShardFile(r.shard.name(suffix), r.rows, r.written.bytes, r.written.sha256)
+            ShardFile(r.shard.name(suffix), r.rows, r.written.bytes, r.written.xxh3)
             for r in made
             if r.written
         )
@@ -371,7 +371,7 @@ def _metadata_files(folder: Path, metadata: StoredMetadata) -> dict[str, SplitFi
     found: dict[str, list[ShardFile]] = {}
     for stored in metadata.shards:
         path = stored.path.relative_to(folder).as_posix()
-        file = ShardFile(path, stored.shard.rows, stored.written.bytes, stored.written.sha256)
+        file = ShardFile(path, stored.shard.rows, stored.written.bytes, stored.written.xxh3)
         found.setdefault(stored.shard.split, []).append(file)
     return {
         split: SplitFiles(sum(f.rows for f in files), 0, 0, metadata.shard_bytes, tuple(files))

@@ -140,7 +140,7 @@ def _enter(folder: Path, manifest: Manifest, name: str, content: bytes | None) -
     if content is None:
         return
     written = write_whole(folder / name, content)
-    manifest.extras[name] = ShardFile(name, 0, written.bytes, written.sha256)
+    manifest.extras[name] = ShardFile(name, 0, written.bytes, written.xxh3)
 
 
 def present(folder: Path, name: str | None = None) -> Manifest:

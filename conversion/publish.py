@@ -29,6 +29,7 @@ from bioscan5m_hf.variants import METADATA, PACKAGE_PATTERN
 from conversion.console import readable_size
 from conversion.files import Written, digest_of
 from conversion.hub import MAIN, Commit, HubRepository, LocalFile, RemoteFile
+from conversion.hub_digests import HubDigests
 from conversion.manifest import MANIFEST_NAME, Manifest, read_manifest
 from conversion.presentation import present
 
@@ -141,9 +142,9 @@ def files_to_publish(folder: Path) -> tuple[Manifest, list[LocalFile]]:
             where=str(folder),
             fix="convert again with --restart",
         )
-    files = [LocalFile(f.path, folder / f.path, f.bytes, f.sha256) for f in listed]
-    own = digest_of(folder / MANIFEST_NAME)
-    files.append(LocalFile(MANIFEST_NAME, folder / MANIFEST_NAME, own.bytes, own.sha256))
+    files = [LocalFile(f.path, folder / f.path, Written(f.bytes, f.xxh3)) for f in listed]
+    own = folder / MANIFEST_NAME
+    files.append(LocalFile(MANIFEST_NAME, own, digest_of(own)))
     return manifest, files
 
 
@@ -155,13 +156,17 @@ def _length(path: Path) -> int | None:
 
 
 def compare(
-    repository: HubRepository, files: Iterable[LocalFile], foreign: str = "refuse"
+    repository: HubRepository,
+    files: Iterable[LocalFile],
+    digests: HubDigests,
+    foreign: str = "refuse",
 ) -> Comparison:
     """Compare a repository with the files that it should have.
 
     Args:
         repository: The repository.
         files: The files.
+        digests: Those of the files that were taken before.
         foreign: See ``PublishOptions.foreign``.
 
     Raises:
@@ -171,7 +176,7 @@ def compare(
     wanted = {file.path: file for file in files}
     commit = repository.head()
     remote = repository.files(commit) if commit else {}
-    missing = [file for path, file in wanted.items() if not file.is_same(remote.get(path))]
+    missing = [file for path, file in wanted.items() if not file.is_same(remote.get(path), digests)]
     if lost := [file.path for file in missing if not file.source.exists()]:
         raise VerificationFailed(
             f"{len(lost)} files are missing, here and in the repository: {_some(lost)}",
@@ -223,7 +228,8 @@ def plan_publication(options: PublishOptions) -> Comparison:
         BioscanError: See ``publish``.
     """
     _, files = files_to_publish(options.folder)
-    return compare(HubRepository(options.repository, options.revision), files, options.foreign)
+    repository = HubRepository(options.repository, options.revision)
+    return compare(repository, files, HubDigests(options.folder), options.foreign)
 
 
 def publish(options: PublishOptions, say: Say) -> Published:
@@ -250,31 +256,34 @@ def publish(options: PublishOptions, say: Say) -> Published:
         say(f"writing the card for {repository.name}")
         present(options.folder, repository.name)
         _, files = files_to_publish(options.folder)
+    digests = HubDigests(options.folder)
     for attempt in range(1, _ATTEMPTS + 1):
-        found = compare(repository, files, options.foreign)
+        found = compare(repository, files, digests, options.foreign)
         if found.is_equal or found.commit is None:
             break
         try:
-            made = _send(repository, found, say, request=options.create_pr)
+            made = _send(repository, found, digests, say, request=options.create_pr)
         except HubUnreachable:
             # A commit whose answer was lost may have happened: the repository is asked again.
             if attempt == _ATTEMPTS or options.create_pr:
                 raise
             time.sleep(attempt)
             continue
-        _prove(repository, made.oid, files)
+        _prove(repository, made.oid, files, digests)
         return Published(made.url, len(files), len(found.missing), found.stale, found.foreign)
     if found.commit is None:
         raise PublicationFailed("the repository was not made", where=repository.url)
     return Published(repository.url, len(files), 0, (), found.foreign)
 
 
-def _send(repository: HubRepository, found: Comparison, say: Say, *, request: bool) -> Commit:
+def _send(
+    repository: HubRepository, found: Comparison, digests: HubDigests, say: Say, *, request: bool
+) -> Commit:
     operations = []
     done = 0
     for number, file in enumerate(found.missing, 1):
-        prove_local(file)
-        operations.append(repository.store(file, request=request))
+        sha256 = prove_local(file, digests)
+        operations.append(repository.store(file, sha256, request=request))
         done += file.bytes
         say(
             f"{file.path}: {number:,} of {len(found.missing):,} files, "
@@ -284,31 +293,38 @@ def _send(repository: HubRepository, found: Comparison, say: Say, *, request: bo
     return repository.commit(operations, found.stale, _MESSAGE, found.commit, request=request)
 
 
-def prove_local(file: LocalFile) -> None:
+def prove_local(file: LocalFile, digests: HubDigests) -> str:
     """See that a file has the bytes that the manifest tells, before it is sent.
 
     Args:
         file: The file.
+        digests: Where its SHA-256 is remembered.
+
+    Returns:
+        Its SHA-256, in hex.
 
     Raises:
         VerificationFailed: It has others.
         OutputError: It cannot be read.
     """
     try:
-        found = digest_of(file.source)
+        found, sha256 = digests.take(file.source)
     except OSError as error:
         raise OutputError(f"cannot be read ({error.strerror})", where=str(file.source)) from error
-    if found != Written(file.bytes, file.sha256):
+    if found != file.written:
         raise VerificationFailed(
             "its bytes are not those of the manifest; nothing of it was published",
             where=str(file.source),
             fix="convert again with --restart",
         )
+    return sha256
 
 
-def _prove(repository: HubRepository, commit: str, files: Iterable[LocalFile]) -> None:
+def _prove(
+    repository: HubRepository, commit: str, files: Iterable[LocalFile], digests: HubDigests
+) -> None:
     remote = repository.files(commit)
-    wrong = [file.path for file in files if not file.is_same(remote.get(file.path))]
+    wrong = [file.path for file in files if not file.is_same(remote.get(file.path), digests)]
     if wrong:
         raise VerificationFailed(
             f"{len(wrong)} files of the repository are not those of the manifest: {_some(wrong)}",

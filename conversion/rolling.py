@@ -18,6 +18,7 @@ from bioscan5m_hf.errors import HubUnreachable, VerificationFailed
 from conversion.convert import ConvertOptions, Reporter, convert
 from conversion.files import Written
 from conversion.hub import HubRepository, LocalFile, RemoteFile
+from conversion.hub_digests import HubDigests
 from conversion.publish import Published, PublishOptions, Say, compare, prove_local, publish
 from conversion.scratch import Scratch
 from conversion.sender import FinishedShard, Sender
@@ -41,6 +42,7 @@ class Rolling(Sender):
     def __init__(self, repository: HubRepository, folder: Path, scratch: int, say: Say) -> None:
         super().__init__(folder, Scratch(folder, scratch), say, scratch // _BATCH_SHARE)
         self._repository = repository
+        self._digests = HubDigests(folder)
         self._operations: list[CommitOperationAdd] = []
         self._remote: dict[str, RemoteFile] = {}
 
@@ -56,7 +58,7 @@ class Rolling(Sender):
         """
         self._repository.sign_in()
         self._repository.prepare(private=private)
-        found = compare(self._repository, [], foreign)
+        found = compare(self._repository, [], self._digests, foreign)
         if found.commit:
             self._remote = self._repository.files(found.commit)
         self._thread.start()
@@ -69,14 +71,16 @@ class Rolling(Sender):
             written: Its length and digest.
         """
         remote = self._remote.get(path)
-        return bool(remote and remote.bytes == written.bytes and remote.sha256 == written.sha256)
+        if remote is None or remote.bytes != written.bytes or remote.sha256 is None:
+            return False
+        return remote.sha256 == self._digests.known(written)
 
     def _send(self, shard: FinishedShard) -> bool:
         if self.has(shard.path, shard.written):
             return False
         file = _local(shard)
-        prove_local(file)
-        self._operations.append(self._repository.store(file))
+        sha256 = prove_local(file, self._digests)
+        self._operations.append(self._repository.store(file, sha256))
         return True
 
     def _show(self, batch: Sequence[FinishedShard]) -> None:
@@ -85,7 +89,9 @@ class Rolling(Sender):
         for attempt in range(1, _ATTEMPTS + 1):
             head = self._repository.head()
             remote = self._repository.files(head) if head else {}
-            if head is None or all(file.is_same(remote.get(file.path)) for file in files):
+            if head is None or all(
+                file.is_same(remote.get(file.path), self._digests) for file in files
+            ):
                 break
             try:
                 commit = self._repository.commit(self._operations, [], _MESSAGE, head)
@@ -94,12 +100,14 @@ class Rolling(Sender):
                 if attempt == _ATTEMPTS:
                     raise
                 time.sleep(attempt)
-                self._operations = [self._repository.store(file) for file in files]
+                self._operations = [
+                    self._repository.store(file, prove_local(file, self._digests)) for file in files
+                ]
                 continue
             remote = self._repository.files(commit.oid)
             break
         for file in files:
-            if not file.is_same(remote.get(file.path)):
+            if not file.is_same(remote.get(file.path), self._digests):
                 raise VerificationFailed(
                     "the repository does not show the bytes that were sent",
                     where=f"{self._repository.url}: {file.path}",
@@ -110,7 +118,7 @@ class Rolling(Sender):
 
 
 def _local(shard: FinishedShard) -> LocalFile:
-    return LocalFile(shard.path, shard.file, shard.written.bytes, shard.written.sha256)
+    return LocalFile(shard.path, shard.file, shard.written)
 
 
 def convert_and_publish(

@@ -210,7 +210,7 @@ class Sending(Sender):
                 continue
             local = self._folder / file.path
             if local.exists():
-                self._put(file.path, local, Written(file.bytes, file.sha256))
+                self._put(file.path, local, Written(file.bytes, file.xxh3))
             elif self._remote.get(file.path) != file.bytes:
                 raise VerificationFailed(
                     "the store does not have this shard",

@@ -54,15 +54,15 @@ class Stamps:
         self._folder = folder
         self._known: dict[str, tuple[str, Stamp]] = {}
 
-    def note(self, name: str, sha256: str) -> None:
+    def note(self, name: str, xxh3: str) -> None:
         """Take the stamp of a file whose digest is known, such as of one just written.
 
         Args:
             name: Its path in the folder.
-            sha256: The digest of its bytes, in hex.
+            xxh3: The digest of its bytes, in hex.
         """
         try:
-            self._known[name] = sha256, Stamp.of(self._folder / name)
+            self._known[name] = xxh3, Stamp.of(self._folder / name)
         except OSError:
             self._known.pop(name, None)
 
@@ -78,19 +78,19 @@ class Stamps:
             stamp = Stamp.of(path)
             if stamp.bytes != written.bytes:
                 return False
-            if self._known.get(name) == (written.sha256, stamp):
+            if self._known.get(name) == (written.xxh3, stamp):
                 return True
             if digest_of(path) != written:
                 return False
         except OSError:
             return False
-        self._known[name] = written.sha256, stamp
+        self._known[name] = written.xxh3, stamp
         return True
 
     def to_json(self) -> dict[str, list[str | int]]:
         """The stamps as plain values."""
         return {
-            name: [sha256, *astuple(stamp)] for name, (sha256, stamp) in sorted(self._known.items())
+            name: [xxh3, *astuple(stamp)] for name, (xxh3, stamp) in sorted(self._known.items())
         }
 
     def add(self, values: dict[str, list[str | int]]) -> None:
@@ -102,5 +102,5 @@ class Stamps:
         Raises:
             TypeError, ValueError: They are not stamps.
         """
-        for name, (sha256, *numbers) in values.items():
-            self._known.setdefault(name, (str(sha256), Stamp(*map(int, numbers))))
+        for name, (xxh3, *numbers) in values.items():
+            self._known.setdefault(name, (str(xxh3), Stamp(*map(int, numbers))))

@@ -22,6 +22,8 @@ from conversion.shard import ShardResult, ShardTask
 from conversion.stamps import Stamps
 
 STATE_FOLDER = ".bioscan5m"
+KEPT_NAME = "hub-digests.json"
+"""What stays in that folder: the digests of what was published."""
 
 IsElsewhere = Callable[[str, Written], bool]
 """Whether a file of the folder, with such a length and digest, is kept elsewhere."""
@@ -148,7 +150,7 @@ class State:
         """Write the receipt of a finished shard."""
         if result.written:
             name = task.path.relative_to(task.folder).as_posix()
-            self.stamps.note(name, result.written.sha256)
+            self.stamps.note(name, result.written.xxh3)
         receipt = Receipt(dict(task.made_from), result)
         write_whole(self._receipt(result.shard), receipt.to_json())
 
@@ -188,8 +190,8 @@ def _change(name: str, before: str, now: str | None) -> str:
 def open_state(folder: Path) -> Iterator[State]:
     """Take hold of a dataset folder for writing.
 
-    What interrupted runs left half-written is removed. At the end the work folder is, and where
-    nothing was begun, the folder itself.
+    What interrupted runs left half-written is removed. At the end the work folder is, and all else
+    that is hidden where nothing is unfinished; where nothing was begun, the folder itself.
 
     Args:
         folder: The dataset folder; it is made if it is not there.
@@ -212,9 +214,21 @@ def open_state(folder: Path) -> Iterator[State]:
         shutil.rmtree(state.work, ignore_errors=True)
         remove_partials(folder)
         if not state.receipts() and not state.has_orphans():
-            shutil.rmtree(state.path)
+            _clear(state.path)
         os.close(descriptor)
         _remove_empty(folder, whole=made)
+
+
+def _clear(hidden: Path) -> None:
+    """Remove what an unfinished conversion has; what is known of the published shards stays."""
+    if not (hidden / KEPT_NAME).exists():
+        shutil.rmtree(hidden)
+        return
+    for path in hidden.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != KEPT_NAME:
+            path.unlink()
 
 
 def _lock(lock: Path, folder: Path) -> int:

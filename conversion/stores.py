@@ -12,12 +12,13 @@ No store has a lock: two conversions into one URL are not kept apart, as they ar
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
+
+from xxhash import xxh3_128
 
 from bioscan5m_hf.drivers import explained, file_system, is_passing
 from bioscan5m_hf.errors import ArchiveError, BioscanError, OutputError, UsageError
@@ -126,13 +127,13 @@ class Store:
     def _prove(self, path: str, written: Written) -> None:
         system, _ = self._open()
         system.invalidate_cache()
-        found = hashlib.sha256()
+        found = xxh3_128()
         with FsspecFile(self.root / path) as file:
             size = file.size
             if size == written.bytes:
                 for start in range(0, size, _BLOCK):
                     found.update(file.read_at(start, _BLOCK))
-        if size != written.bytes or found.hexdigest() != written.sha256:
+        if size != written.bytes or found.hexdigest() != written.xxh3:
             raise OutputError(
                 f"the store has other bytes than were sent ({size:,} of {written.bytes:,})",
                 where=str(self.root / path),

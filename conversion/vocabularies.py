@@ -26,5 +26,5 @@ def write_vocabularies(
     written = write_whole(folder / VOCABULARIES_NAME, to_parquet(vocabularies))
     values = sum(map(len, vocabularies))
     manifest.extras[VOCABULARIES_NAME] = ShardFile(
-        VOCABULARIES_NAME, values, written.bytes, written.sha256
+        VOCABULARIES_NAME, values, written.bytes, written.xxh3
     )

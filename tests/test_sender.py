@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from bioscan5m_hf.errors import OutputError, VerificationFailed
 from conversion.convert import ConvertOptions, convert
-from conversion.files import Written
+from conversion.files import Written, digest_of
 from conversion.scratch import Scratch
 from conversion.sender import FinishedShard, Sender
 from conversion.shard import ShardResult, ShardTask
@@ -40,13 +39,13 @@ class Shelf(Sender):
         return [path for batch in self.batches for path in batch]
 
     def has(self, path: str, written: Written) -> bool:
-        return self.digests.get(path) == written.sha256
+        return self.digests.get(path) == written.xxh3
 
     def _send(self, shard: FinishedShard) -> bool:
         assert self.go_on.wait(60)
         if len(self.digests) + 1 == self.fails_at and self.failure:
             raise self.failure
-        self.digests[shard.path] = hashlib.sha256(shard.file.read_bytes()).hexdigest()
+        self.digests[shard.path] = digest_of(shard.file).xxh3
         return True
 
     def _show(self, batch: Sequence[FinishedShard]) -> None:
@@ -77,7 +76,7 @@ def test_every_shard_is_sent_shown_and_freed(
     manifest = make(small_release, shelf).manifest
     shards = {file.path: file for file in manifest.files() if file.path in shelf.digests}
     assert len(shards) == len(shelf.digests) > 5
-    assert {path: file.sha256 for path, file in shards.items()} == shelf.digests
+    assert {path: file.xxh3 for path, file in shards.items()} == shelf.digests
     assert shelf.shown == list(shelf.digests)
     assert [text.partition(": sent")[0] for text in shelf.told] == shelf.shown
     assert list((tmp_path / "folder" / "cropped_256").glob("*.parquet")) == []

@@ -257,7 +257,7 @@ def test_what_the_manifest_is_forged_for_is_found_in_the_rows(other: str, folder
     written = digest_of(target)
 
     def change(entry: dict[str, object]) -> None:
-        entry |= {"bytes": written.bytes, "sha256": written.sha256}
+        entry |= {"bytes": written.bytes, "xxh3": written.xxh3}
 
     forge(folder, target, change)
     found = findings(folder)

@@ -12,6 +12,7 @@ import pytest
 
 from conversion.convert import ConvertOptions, convert
 from conversion.manifest import MANIFEST_NAME, read_manifest
+from conversion.state import KEPT_NAME, STATE_FOLDER
 from tests.hub.conftest import NAME, Client, Quiet, large_bytes, shards_of
 from tests.hub.repository import Blob, Repository
 from tests.hub.stand_in import Fault, HubStandIn
@@ -46,7 +47,7 @@ def local_digests(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.parent.name != STATE_FOLDER
     }
 
 
@@ -78,6 +79,23 @@ def test_an_unchanged_folder_is_not_read_again(client: Client, folder: Path) -> 
             file.truncate(0)
             file.truncate(next(f.bytes for f in read_manifest(folder).files() if f.path == shard))
     assert "0 put there now" in publish(client, folder)
+
+
+@pytest.mark.parametrize("kept", [None, b"{", b"[]", b'{"1-ab": "cd"}'])
+def test_a_folder_whose_digests_are_lost_is_read_again(
+    hub: HubStandIn, client: Client, folder: Path, kept: bytes | None
+) -> None:
+    publish(client, folder)
+    received = hub.storage.received
+    digests = folder / STATE_FOLDER / KEPT_NAME
+    before = digests.read_bytes()
+    if kept is None:
+        digests.unlink()
+    else:
+        digests.write_bytes(kept)
+    assert "0 put there now" in publish(client, folder)
+    assert hub.storage.received == received
+    assert set(json.loads(digests.read_bytes())) <= set(json.loads(before))
 
 
 def test_killed_amid_the_upload_it_goes_on(
