@@ -7,6 +7,7 @@ of either. Only the empty string is a missing value: ``NA``, ``None`` and ``nan`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.metadata_rows import BadRow, OnBadRow, check_header, raiser
 from bioscan5m_hf.metadata_stream import MetadataStream, first_line, open_metadata
@@ -67,8 +69,10 @@ def read_metadata(
     """
     report = on_bad_row or raiser(file.label)
     with open_metadata(file) as stream:
-        for text, rows in _texts_of(file)(stream, file.label, report):
-            yield _convert(text, rows, report)
+        # Parsing the text and giving values their types overlap.
+        with closing(ahead(_texts_of(file)(stream, file.label, report))) as texts:
+            for text, rows in texts:
+                yield _convert(text, rows, report)
 
 
 _Texts = Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64]]]
