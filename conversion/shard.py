@@ -336,7 +336,7 @@ class _Sources:
             if part["offset"].null_count:
                 yield from itertools.repeat(None, part.num_rows)
             else:
-                places = zip(*(part[name].to_pylist() for name in _PLACE), strict=True)
+                places = zip(*(part[name].to_numpy().tolist() for name in _PLACE), strict=True)
                 yield from read_sound(self._source(int(sources[start])).read_at, places)
 
     def expect(self, members: pa.Table) -> None:
