@@ -30,6 +30,7 @@ from typing import Any
 from bioscan5m_hf.release import METADATA_STEM
 
 WORKERS = 2
+_QUIET_SECONDS = 2.0
 
 
 def archives(release: Path) -> list[Path]:
@@ -192,6 +193,8 @@ def measure(way: str, release: Path, work: Path) -> float:
     """Seconds of one way, as a process of its own, with the disk quiet before it begins."""
     output = work / "output"
     os.sync()
+    # A disk goes on for a while with what was removed before.
+    time.sleep(_QUIET_SECONDS)
     start = time.perf_counter()
     subprocess.run(
         command(way, release, output),
