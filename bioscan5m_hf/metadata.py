@@ -56,7 +56,8 @@ def read_metadata(
     Args:
         file: The file, or the member of the metadata zip, which is not unpacked to disk.
         on_bad_row: Takes each record that does not fit the schema, which is then left out. By
-            default such a record is an error.
+            default such a record is an error. It is told of broken rows in another thread, ahead of
+            the values before them.
 
     Yields:
         Record batches of ``ROW_SCHEMA``: upstream's columns in their order, then the row number.
@@ -68,11 +69,13 @@ def read_metadata(
             parse.
     """
     report = on_bad_row or raiser(file.label)
-    with open_metadata(file) as stream:
+    with (
+        open_metadata(file) as stream,
         # Parsing the text and giving values their types overlap.
-        with closing(ahead(_texts_of(file)(stream, file.label, report))) as texts:
-            for text, rows in texts:
-                yield _convert(text, rows, report)
+        closing(ahead(_texts_of(file)(stream, file.label, report))) as texts,
+    ):
+        for text, rows in texts:
+            yield _convert(text, rows, report)
 
 
 _Texts = Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64]]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bioscan5m_hf.errors import MetadataError
@@ -29,6 +29,15 @@ class BadRow:
 
 
 OnBadRow = Callable[[BadRow], None]
+
+
+def in_file_order(found: Iterable[BadRow]) -> list[BadRow]:
+    """Bad records as they stand in the file; what is wrong with their form is told ahead.
+
+    Args:
+        found: The records, in the order in which they were told.
+    """
+    return sorted(found, key=lambda bad: bad.row)
 
 
 def raiser(label: str) -> OnBadRow:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bioscan5m_hf.members import source_labels
-from bioscan5m_hf.metadata import BadRow, read_metadata
+from bioscan5m_hf.metadata import read_metadata
+from bioscan5m_hf.metadata_rows import BadRow, in_file_order
 from bioscan5m_hf.release import Release, Selection
 from bioscan5m_hf.remote import Location
 from bioscan5m_hf.remote_release import locate_release
@@ -93,24 +94,21 @@ def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Re
         BioscanError: A file of it cannot be read at all.
     """
     release = locate_release(root)
-    bad_rows: list[Finding] = []
+    bad: list[BadRow] = []
     label = release.metadata.label
     with (
         tempfile.TemporaryDirectory(prefix="bioscan5m-") as work,
         Catalogue(Path(work), threads=threads) as catalogue,
     ):
-
-        def keep(bad: BadRow) -> None:
-            bad_rows.append(bad_row_finding(bad, label))
-
-        catalogue.load_metadata(read_metadata(release.metadata, keep), slim=True)
-        catalogue.settle_rows(label, keep)
+        catalogue.load_metadata(read_metadata(release.metadata, bad.append), slim=True)
+        catalogue.settle_rows(label, bad.append)
         specimens = catalogue.place_rows()
         reports = [
             _inspect_package(catalogue, release.select(package))
             for package in packages or release.packages
         ]
-    return Report(release, tuple(specimens), tuple(bad_rows), tuple(reports))
+    bad_rows = tuple(bad_row_finding(found, label) for found in in_file_order(bad))
+    return Report(release, tuple(specimens), bad_rows, tuple(reports))
 
 
 def _inspect_package(catalogue: Catalogue, selection: Selection) -> PackageReport:

@@ -12,6 +12,7 @@ from typing import Final
 
 from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
 from bioscan5m_hf.members import Stray
+from bioscan5m_hf.metadata_rows import in_file_order
 from bioscan5m_hf.schema import Split
 from bioscan5m_hf.variants import METADATA
 from conversion.catalogue import Catalogue
@@ -169,7 +170,8 @@ class _Conversion:
             self._refuse_changes("the unfinished conversion in this folder", changes)
             self._state.forget_receipts()
         label = self._release.metadata.label
-        bad_rows = tuple(bad_row_finding(bad, label) for bad in self._opened.bad_rows)
+        found = in_file_order(self._opened.bad_rows)
+        bad_rows = tuple(bad_row_finding(bad, label) for bad in found)
         # Not at the top: a tenth of a second, in which others do not wait for it.
         from conversion.beside import Beside
 

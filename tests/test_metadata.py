@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 from bioscan5m_hf.errors import BioscanError, MetadataError
 from bioscan5m_hf.metadata import ROW_SCHEMA, read_metadata
+from bioscan5m_hf.metadata_rows import in_file_order
 from bioscan5m_hf.release import MetadataFile
 from bioscan5m_hf.schema import SPLITS
 from tests.rows import (
@@ -192,6 +193,17 @@ def test_row_numbers_are_exact_among_thousands(form: Form, tmp_path: Path) -> No
         stopped = re.match(r"a: row (\d+)", error_of(tmp_path / "a", data, form))
         assert stopped
         assert int(stopped[1]) - first in bad
+
+
+def test_bad_rows_are_told_in_an_order_that_does_not_depend_on_threads(tmp_path: Path) -> None:
+    bad_value = plain(3, **{"coord_lat": "north"})
+    # In another block than the broken row, which is told while the value is not looked at yet.
+    rows = [plain(1), bad_value, *(plain(n, dna_barcode="A" * 600) for n in range(4, 10_000))]
+    data = as_csv(rows) + b"P2-23,broken\n"
+    told = [in_file_order(read(tmp_path / "m", data, "csv", record=True)[1]) for _ in range(5)]
+    assert {tuple((bad.row, bad.reason) for bad in found) for found in told} == {
+        ((3, "unparsable-value"), (len(rows) + 2, "broken-row"))
+    }
 
 
 @forms
