@@ -196,7 +196,7 @@ def test_row_numbers_are_exact_among_thousands(form: Form, tmp_path: Path) -> No
 
 
 def test_bad_rows_are_told_in_an_order_that_does_not_depend_on_threads(tmp_path: Path) -> None:
-    bad_value = plain(3, **{"coord_lat": "north"})
+    bad_value = plain(3, coord_lat="north")
     # In another block than the broken row, which is told while the value is not looked at yet.
     rows = [plain(1), bad_value, *(plain(n, dna_barcode="A" * 600) for n in range(4, 10_000))]
     data = as_csv(rows) + b"P2-23,broken\n"
