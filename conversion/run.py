@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -84,8 +86,10 @@ def run(
         before = _read_before(options)
         refuse_mixing(before, choices, options.output)
         # Read beside the metadata; only a folder that may be finished has to wait for it.
-        with ThreadPoolExecutor(1) as aside:
-            told = aside.submit(fingerprint, options, release.metadata, choices)
+        given_up = threading.Event()
+        with ThreadPoolExecutor(1) as aside, ExitStack() as leaving:
+            leaving.callback(given_up.set)
+            told = aside.submit(fingerprint, options, release.metadata, choices, given_up)
             finished = Finished(options, told, state)
             if before and (summary := finished.recall(before, sink)):
                 reporter.say("everything is there already, made from the same files")

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import zipfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bioscan5m_hf.errors import BioscanError, ChangedInput
+from bioscan5m_hf.remote_release import locate_release
 from bioscan5m_hf.schema import split_named
 from conversion.convert import ConvertOptions, convert
 from conversion.files import Written
+from conversion.fingerprint import fingerprint
 from conversion.manifest import SplitFiles
 from conversion.pictures.specimens import Pick
 from conversion.sample import SampleOptions, write_sample
@@ -352,3 +356,15 @@ def test_the_command_says_so_and_shows_its_table(tmp_path: Path, run: Run) -> No
     assert again.stdout.partition(" shards made")[0] == (
         first.stdout.partition(" shards made")[0].removesuffix("2") + "0"
     )
+
+
+def test_a_fingerprint_that_nobody_wants_any_more_is_given_up(
+    small_release: Path, tmp_path: Path
+) -> None:
+    metadata = locate_release(small_release).metadata
+    options = ConvertOptions(small_release, tmp_path / "made", 1)
+    given_up = threading.Event()
+    assert fingerprint(options, metadata, [], given_up)
+    given_up.set()
+    with pytest.raises(CancelledError):
+        fingerprint(options, metadata, [], given_up)
