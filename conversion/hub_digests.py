@@ -91,7 +91,8 @@ class HubDigests:
         with self._lock:
             if self._known.get(_key(written)) == sha256:
                 return
-            self._known[_key(written)] = sha256
+            # Another publication may have added some meanwhile, of shards that are freed by now.
+            self._known = _read(self._path) | self._known | {_key(written): sha256}
             data = json.dumps(self._known, indent=1, sort_keys=True).encode()
             # Where it cannot be written, the file is read again next time, that is all.
             with suppress(OutputError):
@@ -106,7 +107,7 @@ def _read(path: Path) -> dict[str, str]:
     """What was kept; nothing of it where it is damaged."""
     try:
         kept = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(kept, dict):
         return {}

@@ -228,7 +228,8 @@ def _clear(hidden: Path) -> None:
         if path.is_dir():
             shutil.rmtree(path)
         elif path.name != KEPT_NAME:
-            path.unlink()
+            # What a publication writes meanwhile may get its name in between.
+            path.unlink(missing_ok=True)
 
 
 def _lock(lock: Path, folder: Path) -> int:

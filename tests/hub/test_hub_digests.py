@@ -45,6 +45,25 @@ def test_other_bytes_are_not_taken_for_it(tmp_path: Path) -> None:
     assert HubDigests(tmp_path).of(path, written) is None
 
 
+def test_two_publications_at_a_time_lose_nothing(tmp_path: Path) -> None:
+    path = shard(tmp_path)
+    one, other = HubDigests(tmp_path), HubDigests(tmp_path)
+    first, _ = one.take(path)
+    path.write_bytes(DATA[::-1])
+    second, _ = other.take(path)
+    again = HubDigests(tmp_path)
+    assert again.known(first)
+    assert again.known(second)
+
+
+def test_a_damaged_file_is_passed_over(tmp_path: Path) -> None:
+    kept = tmp_path / STATE_FOLDER / KEPT_NAME
+    kept.parent.mkdir()
+    kept.write_bytes(b"[" * 100_000)
+    path = shard(tmp_path)
+    assert HubDigests(tmp_path).known(digest_of(path)) is None
+
+
 def test_it_outlasts_a_conversion(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     with open_state(folder):
