@@ -30,6 +30,7 @@ COMMANDS: Final = (
 
 _WITH_WORKERS: Final = ("verify", "demo")
 _INTERRUPTED: Final = 130
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def program() -> int:
@@ -39,6 +40,9 @@ def program() -> int:
         worker_context()
     spare_pandas()
     status = main()
+    # What is done stays done, whoever interrupts it now; what failed may still be ended at once.
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL if status else signal.SIG_IGN)
     # A process that ends would look through all that it holds for garbage.
     gc.freeze()
     return status
@@ -55,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where it was interrupted.
     """
     _signals.clear()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         signal.signal(number, _interrupt)
     try:
         words = sys.argv[1:] if arguments is None else arguments

@@ -10,6 +10,7 @@ import secrets
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -149,11 +150,8 @@ class Unseen:
         Raises:
             OutputError: They did not.
         """
-        try:
+        with self._discarded_on_error():
             _sync(self.partial, os.O_RDONLY)
-        except OSError as error:
-            self.discard()
-            raise output_error(error, self.path) from error
         return self.appear()
 
     def appear(self) -> Written:
@@ -162,17 +160,26 @@ class Unseen:
         Raises:
             OutputError: It cannot.
         """
-        try:
+        with self._discarded_on_error():
             self.partial.replace(self.path)
             sync_folder(self.path.parent)
-        except OSError as error:
-            self.discard()
-            raise output_error(error, self.path) from error
         return self.written
 
     def discard(self) -> None:
         """Remove it."""
         self.partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _discarded_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.discard()
+            raise output_error(error, self.path) from error
+        except BaseException:
+            # An interruption.
+            self.discard()
+            raise
 
 
 class AtomicFile(Whole):
@@ -200,6 +207,10 @@ class AtomicFile(Whole):
             self._file = WorkFile(self._partial)
         except OSError as error:
             raise output_error(error, path) from error
+        except BaseException:
+            # An interruption: no block will discard it.
+            self._partial.unlink(missing_ok=True)
+            raise
 
     @property
     def closed(self) -> bool:

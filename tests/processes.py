@@ -59,8 +59,10 @@ class Program:
 
     def wait(self) -> int:
         """Wait for the end; returns the status, negative for a signal."""
-        _, rest = self.process.communicate(timeout=200)
-        self.said += rest
+        assert self.process.stderr
+        if not self.process.stderr.closed:
+            _, rest = self.process.communicate(timeout=200)
+            self.said += rest
         return self.process.returncode
 
     def kill_after(self, seconds: float) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -74,6 +77,21 @@ def test_a_closed_pipe_is_no_error(small_release: Path, run: Run) -> None:
     )
     assert "Traceback" not in done.stderr
     assert "Error" not in done.stderr
+
+
+@pytest.mark.parametrize(("folder", "status"), [("", 0), ("nothing", -signal.SIGINT)])
+def test_an_interruption_after_the_end(folder: str, status: int, small_release: Path) -> None:
+    program = """
+import os, signal, sys
+from conversion.cli import program
+status = program()
+os.kill(os.getpid(), signal.SIGINT)
+sys.exit(status)
+"""
+    words = [sys.executable, "-c", program, "inspect", str(small_release / folder)]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr
 
 
 def test_demo_ends_with_rows_and_a_picture(tmp_path: Path, run: Run) -> None:

@@ -12,7 +12,14 @@ import pytest
 from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import OutputError
-from conversion.files import AtomicFile, Written, digest_of, remove_partials, write_whole
+from conversion.files import (
+    AtomicFile,
+    WorkFile,
+    Written,
+    digest_of,
+    remove_partials,
+    write_whole,
+)
 
 
 def everything(folder: Path) -> list[str]:
@@ -109,6 +116,37 @@ def test_what_is_handed_over_for_a_name_that_is_taken_leaves_nothing(tmp_path: P
     with pytest.raises(OutputError, match="a: cannot be written"):
         unseen.settle()
     assert everything(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("moment", ["fsync", "close"])
+def test_what_is_interrupted_while_it_appears_leaves_nothing(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AtomicFile(tmp_path / "a") as file:
+        unseen = file.hand_over()
+
+    def interrupt(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, moment, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        unseen.settle()
+    assert everything(tmp_path) == []
+
+
+def test_what_is_interrupted_while_it_is_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(WorkFile):
+        def __init__(self, path: Path) -> None:
+            super().__init__(path)
+            self.close()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("conversion.files.WorkFile", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        AtomicFile(tmp_path / "a")
+    assert everything(tmp_path) == []
 
 
 def test_two_that_write_the_same_file_do_not_meet(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,25 @@ def test_the_first_task_starts_every_worker() -> None:
         begun = [child for child in multiprocessing.active_children() if child not in before]
         assert len(begun) == 3
         assert task.result() in {child.pid for child in begun}
+
+
+def test_workers_that_are_just_beginning_end_with_the_pool(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[BaseProcess] = []
+
+    class Slow(ProcessPoolExecutor):
+        def _spawn_process(self) -> None:
+            time.sleep(0.2)
+            super()._spawn_process()  # type: ignore[misc]
+            made.extend(self._processes.values())
+
+    monkeypatch.setattr("conversion.pools.local.may_fork", lambda: False)
+    monkeypatch.setattr("conversion.pools.local.ProcessPoolExecutor", Slow)
+    pool = LocalPool(2)
+    pool.stop()
+    assert len({process.pid for process in made}) == 2
+    assert not any(process.is_alive() for process in made)
 
 
 def test_a_long_name_of_the_folder_for_temporary_files(

@@ -33,6 +33,7 @@ class LocalPool:
         self._workers = workers
         self._counted = 0
         self._settling = _settling(workers)
+        self._beginning: threading.Thread | None = None
         self._executor, self._counter = self._begin()
 
     @property
@@ -52,7 +53,8 @@ class LocalPool:
             _warm_up(executor)
         else:
             # Workers take a moment to begin; meanwhile the catalogue is made.
-            threading.Thread(target=_warm_up, args=(executor,), daemon=True).start()
+            self._beginning = threading.Thread(target=_warm_up, args=(executor,), daemon=True)
+            self._beginning.start()
         return executor, counter
 
     def submit(self, task: ShardTask) -> Future[ShardResult]:
@@ -108,6 +110,10 @@ class LocalPool:
         self._settling.shutdown(cancel_futures=True)
 
     def _kill(self) -> None:
+        if self._beginning:
+            # A worker that is made after this one looked for workers would be left alone, and tell
+            # that what it shares with its parent is gone.
+            self._beginning.join()
         # Private, but the only way before Python 3.14 to not wait for a shard of gigabytes.
         processes = list((getattr(self._executor, "_processes", None) or {}).values())
         self._executor.shutdown(wait=False, cancel_futures=True)
