@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import os
 import secrets
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import OutputError
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from conversion.work_file import LargeFile, pieces
 
 PARTIAL_SUFFIX = ".partial"
-_SEND_BYTES = 8 << 20
-# A piece that was digested is still in the processor's cache when it is written; and Linux finds
-# memory for some megabytes at once much more slowly (measured: four times) than for a few pieces.
-_WRITE_BYTES = 512 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,31 +97,6 @@ class Whole(ABC):
             self.discard()
 
 
-class WorkFile(io.FileIO):
-    """A file that is there at once, and whose bytes the disk need not have: for this run alone.
-
-    Args:
-        path: Its name.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, "w")
-
-    def write(self, data: ReadableBuffer, /) -> int:
-        """Append bytes; returns how many there were."""
-        view = memoryview(data).cast("B")
-        for piece in _pieces(view):
-            left = piece
-            while left:
-                left = left[super().write(left) :]
-        return len(view)
-
-
-def _pieces(view: memoryview) -> Iterator[memoryview]:
-    for start in range(0, len(view), _WRITE_BYTES):
-        yield view[start : start + _WRITE_BYTES]
-
-
 @dataclass(frozen=True, slots=True)
 class Unseen:
     """A file that is written to its end, and has not appeared yet.
@@ -201,10 +168,9 @@ class AtomicFile(Whole):
         self._partial = partial_path(path)
         self._digest = xxh3_128()
         self._length = 0
-        self._sent = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = WorkFile(self._partial)
+            self._file = LargeFile(self._partial)
         except OSError as error:
             raise output_error(error, path) from error
         except BaseException:
@@ -220,25 +186,14 @@ class AtomicFile(Whole):
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Append bytes; returns how many there were."""
         view = memoryview(data).cast("B")
-        for piece in _pieces(view):
+        for piece in pieces(view):
             self._digest.update(piece)
             self._length += len(piece)
             try:
                 self._file.write(piece)
             except OSError as error:
                 raise output_error(error, self.path) from error
-        if self._length - self._sent >= _SEND_BYTES:
-            self._send()
         return len(view)
-
-    def _send(self) -> None:
-        """Let the system begin to write what is there, or it would all be waited for at the end."""
-        if sys.platform == "linux":
-            # Advice on pages that are not on the disk yet begins to write them, and keeps them.
-            os.posix_fadvise(
-                self._file.fileno(), self._sent, self._length - self._sent, os.POSIX_FADV_DONTNEED
-            )
-        self._sent = self._length
 
     def tell(self) -> int:
         """How many bytes were written."""
@@ -269,6 +224,7 @@ class AtomicFile(Whole):
             OutputError: The bytes did not reach the disk.
         """
         try:
+            self._file.finish()
             os.fsync(self._file.fileno())
         except OSError as error:
             self.discard()
@@ -282,6 +238,7 @@ class AtomicFile(Whole):
             OutputError: The file cannot be closed.
         """
         try:
+            self._file.finish()
             self._file.close()
         except OSError as error:
             self.discard()

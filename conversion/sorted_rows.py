@@ -21,7 +21,8 @@ from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.regrouped import regrouped
 from bioscan5m_hf.schema import arrow_schema
 from conversion.canonical import canonical
-from conversion.files import WorkFile, output_error
+from conversion.files import output_error
+from conversion.work_file import WorkFile
 
 BLOCK_ROWS: Final = 8_000
 

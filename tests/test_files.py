@@ -14,12 +14,12 @@ from xxhash import xxh3_128
 from bioscan5m_hf.errors import OutputError
 from conversion.files import (
     AtomicFile,
-    WorkFile,
     Written,
     digest_of,
     remove_partials,
     write_whole,
 )
+from conversion.work_file import LargeFile
 
 
 def everything(folder: Path) -> list[str]:
@@ -137,13 +137,13 @@ def test_what_is_interrupted_while_it_appears_leaves_nothing(
 def test_what_is_interrupted_while_it_is_made_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupted(WorkFile):
+    class Interrupted(LargeFile):
         def __init__(self, path: Path) -> None:
             super().__init__(path)
             self.close()
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("conversion.files.WorkFile", Interrupted)
+    monkeypatch.setattr("conversion.files.LargeFile", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         AtomicFile(tmp_path / "a")
     assert everything(tmp_path) == []
