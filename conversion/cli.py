@@ -8,7 +8,8 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
 from typing import Final
@@ -59,8 +60,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where it was interrupted.
     """
     _signals.clear()
-    for number in _SIGNALS:
-        signal.signal(number, _interrupt)
+    with _interruptible():
+        return _run(arguments)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """In the block, what asks this process to end interrupts the command, and not after it."""
+    before = [(number, signal.signal(number, _interrupt)) for number in _SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            # None is what somebody else than Python does, which cannot be had back.
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         words = sys.argv[1:] if arguments is None else arguments
         named = [word for word in words[:1] if word in COMMANDS]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -53,16 +52,6 @@ def without_processes() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _own_signals() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def call(*words: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
     """Run ``bioscan5m`` without starting a process; its status must be what the test expects."""
     arguments = [*map(str, words)]
@@ -70,7 +59,6 @@ def call(*words: str | Path, status: int = 0) -> subprocess.CompletedProcess[str
     with (
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        _own_signals(),
         without_processes(),
     ):
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from conversion.cli import main
 from tests.conftest import Run
 
 COMMANDS = ("inspect", "convert", "verify", "sample", "demo")
@@ -61,6 +62,16 @@ def test_inspect_shows_what_is_there(small_release: Path, call: Run) -> None:
     assert "BIOSCAN_5M_cropped_256_eval.zip" in text
     assert "other_heldout" in text
     assert "Everything fits" in text
+
+
+@pytest.mark.parametrize("words", [("inspect", "nothing"), ("--version",), ("nothing",)])
+def test_who_calls_it_is_interrupted_as_before(words: tuple[str, ...]) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        assert main(words)
+    except SystemExit:
+        assert words != ("inspect", "nothing")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_a_closed_pipe_is_no_error(small_release: Path, run: Run) -> None:
