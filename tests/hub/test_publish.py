@@ -13,6 +13,7 @@ import pytest
 from conversion.convert import ConvertOptions, convert
 from conversion.manifest import MANIFEST_NAME, read_manifest
 from conversion.state import KEPT_NAME, STATE_FOLDER
+from tests.conftest import Run
 from tests.hub.conftest import NAME, Client, Quiet, large_bytes, shards_of
 from tests.hub.repository import Blob, Repository
 from tests.hub.stand_in import Fault, HubStandIn
@@ -81,7 +82,7 @@ def test_an_unchanged_folder_is_not_read_again(client: Client, folder: Path) -> 
     assert "0 put there now" in publish(client, folder)
 
 
-@pytest.mark.parametrize("kept", [None, b"{", b"[]", b'{"1-ab": "cd"}'])
+@pytest.mark.parametrize("kept", [None, b"{"])
 def test_a_folder_whose_digests_are_lost_is_read_again(
     hub: HubStandIn, client: Client, folder: Path, kept: bytes | None
 ) -> None:
@@ -244,10 +245,8 @@ def test_no_network(hub: HubStandIn, client: Client, converted: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["bioscan-5m", "models/user/x", "user/a b", "a/b/c", "user/x.git"])
-def test_wrong_names_are_wrong_usage(client: Client, converted: Path, name: str) -> None:
-    status, _, err = client.run("publish", str(converted), name)
-    assert status == 2
-    assert "user/name" in err
+def test_wrong_names_are_wrong_usage(call: Run, converted: Path, name: str) -> None:
+    assert "user/name" in call("publish", converted, name, status=2).stderr
 
 
 def test_a_damaged_shard_is_not_published(hub: HubStandIn, client: Client, folder: Path) -> None:
