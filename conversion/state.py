@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from conversion.stamps import Stamps
 STATE_FOLDER = ".bioscan5m"
 KEPT_NAME = "hub-digests.json"
 """What stays in that folder: the digests of what was published."""
+_LOCK_NAME = "lock"
+_ATTEMPTS = 100
 
 IsElsewhere = Callable[[str, Written], bool]
 """Whether a file of the folder, with such a length and digest, is kept elsewhere."""
@@ -203,7 +205,7 @@ def open_state(folder: Path) -> Iterator[State]:
     _check_ours(folder)
     made = not folder.exists()
     state = State(folder)
-    descriptor = _lock(state.path / "lock", folder)
+    descriptor = _lock(state.path / _LOCK_NAME, folder)
     try:
         remove_partials(folder)
         shutil.rmtree(state.work, ignore_errors=True)
@@ -213,36 +215,30 @@ def open_state(folder: Path) -> Iterator[State]:
     finally:
         shutil.rmtree(state.work, ignore_errors=True)
         remove_partials(folder)
+        _remove_empty(folder)
         if not state.receipts() and not state.has_orphans():
             _clear(state.path)
         os.close(descriptor)
-        _remove_empty(folder, whole=made)
+        if made:
+            _remove_if_empty(folder)
 
 
 def _clear(hidden: Path) -> None:
     """Remove what an unfinished conversion has; what is known of the published shards stays."""
-    if not (hidden / KEPT_NAME).exists():
-        shutil.rmtree(hidden)
-        return
     for path in hidden.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name != KEPT_NAME:
+        elif path.name not in {KEPT_NAME, _LOCK_NAME}:
             # What a publication writes meanwhile may get its name in between.
             path.unlink(missing_ok=True)
+    # Last: as soon as it is gone another conversion may begin here, and then the folder stays.
+    (hidden / _LOCK_NAME).unlink(missing_ok=True)
+    _remove_if_empty(hidden)
 
 
 def _lock(lock: Path, folder: Path) -> int:
+    descriptor = _open_lock(lock, folder)
     while True:
-        try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue  # another conversion has just ended and removed the folder
-        except OSError as error:
-            raise ForeignFolder(
-                f"the folder cannot be written to ({error.strerror})", where=str(folder)
-            ) from error
         try:
             # The kernel gives the lock back when the process ends, however it ends.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -254,17 +250,35 @@ def _lock(lock: Path, folder: Path) -> int:
                 fix="wait until it has ended, or choose another --output",
             ) from error
         # A conversion that has ended meanwhile took the file away: the lock would bar nobody.
-        if lock.exists() and os.path.samestat(lock.stat(), os.fstat(descriptor)):
-            return descriptor
+        with suppress(FileNotFoundError):
+            if os.path.samestat(lock.stat(), os.fstat(descriptor)):
+                return descriptor
         os.close(descriptor)
+        descriptor = _open_lock(lock, folder)
+
+
+def _open_lock(lock: Path, folder: Path) -> int:
+    """Open the lock; again where another conversion ends and removes the folder at that moment."""
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        except OSError as error:
+            if left and isinstance(error, FileNotFoundError | FileExistsError):
+                continue
+            raise ForeignFolder(
+                f"the folder cannot be written to ({error.strerror})", where=str(folder)
+            ) from error
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _check_ours(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ForeignFolder("is a file, not a folder", where=str(folder))
-    if not folder.is_dir():
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
         return
-    names = {path.name for path in folder.iterdir()}
+    except NotADirectoryError as error:
+        raise ForeignFolder("is a file, not a folder", where=str(folder)) from error
     if names and MANIFEST_NAME not in names and STATE_FOLDER not in names:
         raise ForeignFolder(
             f"the output folder is not empty, and this program did not make it "
@@ -274,10 +288,14 @@ def _check_ours(folder: Path) -> None:
         )
 
 
-def _remove_empty(folder: Path, *, whole: bool) -> None:
-    """Remove configuration folders that stayed empty, and the dataset folder if it was new."""
+def _remove_empty(folder: Path) -> None:
+    """Remove configuration folders that stayed empty."""
     for below in folder.iterdir():
-        if below.is_dir() and not below.name.startswith(".") and not any(below.iterdir()):
-            below.rmdir()
-    if whole and not any(folder.iterdir()):
+        if below.is_dir() and not below.name.startswith("."):
+            _remove_if_empty(below)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    # Looked at and removed in one step: another conversion may have begun in it meanwhile.
+    with suppress(OSError):
         folder.rmdir()
