@@ -30,11 +30,15 @@ class Ahead(Iterator[T]):
     Args:
         items: What to run.
         depth: How many items may wait. One more is being made meanwhile, so memory is bounded.
+        start: How many may wait until the first is asked for, if these are others.
     """
 
-    def __init__(self, items: Iterator[T], depth: int = _DEPTH) -> None:
+    def __init__(
+        self, items: Iterator[T], depth: int = _DEPTH, *, start: int | None = None
+    ) -> None:
         self._items = items
-        self._waiting: queue.Queue[T | _End] = queue.Queue(depth)
+        self._depth = depth
+        self._waiting: queue.Queue[T | _End] = queue.Queue(start or depth)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bioscan5m-ahead", daemon=True)
         self._thread.start()
@@ -42,6 +46,7 @@ class Ahead(Iterator[T]):
     def __next__(self) -> T:
         if self._stopped.is_set():
             raise StopIteration
+        self._waiting.maxsize = self._depth
         item = self._waiting.get()
         if not isinstance(item, _End):
             return item

@@ -126,7 +126,7 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
     # Workers first, which are forked quickest from a process that has no threads.
     with (
         open_pool(options) or nullcontext() as workers,
-        closing(Ahead(batches, _METADATA_AHEAD)) as reading,
+        closing(Ahead(batches, start=_METADATA_AHEAD)) as reading,
     ):
         # Not at the top: it takes as long to import as hundreds of megabytes of metadata to read.
         from conversion.run import run

@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import pickle
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bioscan5m_hf import Bioscan5M, load_dataset
-from bioscan5m_hf.ahead import ahead
+from bioscan5m_hf.ahead import Ahead, ahead
 
 SOURCES = ["zips", "unpacked", "parquet", "arrow", "webdataset", "zips-http", "parquet-http"]
 
@@ -120,6 +122,28 @@ def test_the_builder_serves_a_raw_release(forms: Path, tmp_path: Path) -> None:
     assert _ids(prepared["validation"]) == _ids(streamed)
     assert list(prepared) == [split.published for split in builder.served_splits]
     assert set(Bioscan5M.builder_configs) >= {"cropped_256", "original_full_train", "metadata"}
+
+
+def test_what_is_read_before_it_is_asked_for_is_more_than_what_is_read_after() -> None:
+    made: list[int] = []
+
+    def numbers() -> Any:
+        for number in range(100):
+            made.append(number)
+            yield number
+
+    def wait_for(count: int) -> None:
+        until = time.monotonic() + 60
+        while len(made) < count and time.monotonic() < until:
+            time.sleep(0.001)
+
+    with closing(Ahead(numbers(), start=10)) as reader:
+        wait_for(11)
+        assert len(made) == 11
+        assert [next(reader) for _ in range(10)] == list(range(10))
+        wait_for(12)
+        assert len(made) <= 10 + 1 + 1
+        assert list(reader) == list(range(10, 100))
 
 
 def test_reading_ahead_is_bounded_and_ends_with_its_consumer() -> None:
