@@ -164,7 +164,8 @@ class _Straight:
         self._past = True
         self._error: OSError | None = None
         # Memory of the system's own begins with a page, as it has to.
-        free = [memoryview(mmap.mmap(-1, _BUFFER_BYTES)) for _ in range(_BUFFERS)]
+        own = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        free = [memoryview(mmap.mmap(-1, _BUFFER_BYTES, own)) for _ in range(_BUFFERS)]
         self._buffer = free.pop()
         self._filled = 0
         self._free: SimpleQueue[memoryview] = SimpleQueue()
