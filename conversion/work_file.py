@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
 import mmap
 import os
 import sys
-import threading
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -72,9 +73,9 @@ class LargeFile(WorkFile):
     def __init__(self, path: Path) -> None:
         self._straight: _Straight | None = None
         super().__init__(path)
-        self._length = 0
+        self._cached = 0
         self._sent = 0
-        self._cached = _CACHED_BYTES
+        self._limit = _CACHED_BYTES
 
     def write(self, data: ReadableBuffer, /) -> int:
         """Append bytes; returns how many there were.
@@ -83,31 +84,31 @@ class LargeFile(WorkFile):
             OSError: These, or some before them, cannot be written.
         """
         view = memoryview(data).cast("B")
-        room = max(self._cached - self._length, 0)
+        room = self._limit - self._cached
         self._write_cached(view[:room])
         if rest := view[room:]:
             if not self._straight and _goes_straight(self.fileno()):
-                self._straight = _Straight(self.fileno(), self._length)
+                self._straight = _Straight(self.fileno(), self._cached)
             if self._straight:
                 self._straight.write(rest)
             else:
-                self._cached = sys.maxsize
+                self._limit = sys.maxsize
                 self._write_cached(rest)
         return len(view)
 
     def _write_cached(self, view: memoryview) -> None:
         super().write(view)
-        self._length += len(view)
-        if self._length - self._sent >= _SEND_BYTES:
+        self._cached += len(view)
+        if self._cached - self._sent >= _SEND_BYTES:
             self._send()
 
     def _send(self) -> None:
         """Let the system begin to write what is there, or it would all be waited for at the end."""
         if sys.platform == "linux":
             # Advice on pages that are not on the disk yet begins to write them, and keeps them.
-            length = self._length - self._sent
+            length = self._cached - self._sent
             os.posix_fadvise(self.fileno(), self._sent, length, os.POSIX_FADV_DONTNEED)
-        self._sent = self._length
+        self._sent = self._cached
 
     def finish(self) -> None:
         """Hand over to the system what is still held.
@@ -162,18 +163,14 @@ class _Straight:
         self._descriptor = descriptor
         self._position = position
         self._past = True
-        self._error: OSError | None = None
         # Memory of the system's own begins with a page, as it has to.
         own = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        free = [memoryview(mmap.mmap(-1, _BUFFER_BYTES, own)) for _ in range(_BUFFERS)]
-        self._buffer = free.pop()
+        buffers = [memoryview(mmap.mmap(-1, _BUFFER_BYTES, own)) for _ in range(_BUFFERS)]
+        self._buffers = itertools.cycle(buffers)
+        self._buffer = next(self._buffers)
         self._filled = 0
-        self._free: SimpleQueue[memoryview] = SimpleQueue()
-        for buffer in free:
-            self._free.put(buffer)
-        self._full: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="bioscan5m-write", daemon=True)
-        self._thread.start()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="bioscan5m-write")
+        self._writing: deque[Future[None]] = deque()
 
     def write(self, data: memoryview) -> None:
         """Take bytes; raises what became of earlier ones."""
@@ -186,36 +183,25 @@ class _Straight:
                 self._hand_over()
 
     def _hand_over(self) -> None:
-        self._full.put((self._buffer, self._filled))
-        self._buffer = self._free.get()
+        self._writing.append(self._writer.submit(self._put, self._buffer[: self._filled]))
+        # The buffer that comes next may be used as soon as it is written.
+        if len(self._writing) == _BUFFERS:
+            self._writing.popleft().result()
+        self._buffer = next(self._buffers)
         self._filled = 0
-        self._raise()
-
-    def _raise(self) -> None:
-        if self._error:
-            raise self._error
 
     def finish(self) -> None:
         """Wait until the system has all bytes; raises what became of them."""
-        self._full.put((self._buffer, self._filled))
-        self.stop()
-        self._raise()
+        try:
+            self._hand_over()
+            for written in self._writing:
+                written.result()
+        finally:
+            self.stop()
 
     def stop(self) -> None:
-        """End the thread, once it has written what it was given."""
-        self._full.put(None)
-        self._thread.join()
-
-    def _run(self) -> None:
-        while given := self._full.get():
-            buffer, length = given
-            try:
-                # After a hole, nothing more is worth writing.
-                if not self._error:
-                    self._put(buffer[:length])
-            except OSError as error:
-                self._error = error
-            self._free.put(buffer)
+        """End the thread; what it has not begun to write is lost."""
+        self._writer.shutdown(cancel_futures=True)
 
     def _put(self, data: memoryview) -> None:
         while data:

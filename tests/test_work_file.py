@@ -156,6 +156,16 @@ def test_a_disk_that_is_full_is_told(
     assert not threads()
 
 
+def test_what_nobody_foresaw_is_no_loss(straight: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_descriptor: int, _data: memoryview, _position: int) -> int:
+        raise MemoryError
+
+    monkeypatch.setattr(os, "pwrite", fail)
+    with pytest.raises(MemoryError):
+        write(straight / "a", [os.urandom(CACHED), *[os.urandom(BUFFER)] * 10])
+    assert not threads()
+
+
 def test_what_is_given_up_leaves_no_thread(straight: Path) -> None:
     file = LargeFile(straight / "a")
     file.write(os.urandom(CACHED + 5 * BUFFER + 1))
