@@ -319,7 +319,7 @@ class _Conversion:
             self._reporter.say(f"going on: {len(results)} of {len(tasks)} shards are finished")
         self._reporter.begin(done + sum(task.shard.rows for task in todo), done)
         # The longest first, so that no worker has a long one at the end.
-        todo.sort(key=lambda task: (-task.shard.rows, task.shard.index))
+        todo.sort(key=lambda task: -task.shard.rows)
         has_room = self._sink.has_room if self._sink else lambda _running: True
         for result in run_shards(todo, pool, self._reporter.reached, has_room):
             self._state.keep(by_shard[result.shard], result)

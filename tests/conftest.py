@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from conversion.commands.options import processors
 from conversion.sample import SampleOptions, write_sample
 from tests import inline
 from tests.inline import check
@@ -29,7 +30,7 @@ def pytest_xdist_auto_num_workers() -> int | None:
     """One process more than processors for ``-n auto``: many tests wait for a server or a lock."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
-    return len(os.sched_getaffinity(0)) + 1
+    return processors() + 1
 
 
 @pytest.fixture(scope="session")

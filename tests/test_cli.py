@@ -76,9 +76,6 @@ def test_who_calls_it_is_interrupted_as_before(words: tuple[str, ...]) -> None:
 
 def test_a_closed_pipe_is_no_error(small_release: Path, run: Run) -> None:
     del run
-    import subprocess
-    import sys
-
     done = subprocess.run(
         f"{sys.executable} -m conversion inspect {small_release} | head -n 1",
         shell=True,

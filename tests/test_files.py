@@ -12,13 +12,7 @@ import pytest
 from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import OutputError
-from conversion.files import (
-    AtomicFile,
-    Written,
-    digest_of,
-    remove_partials,
-    write_whole,
-)
+from conversion.files import AtomicFile, Written, digest_of, remove_partials, write_whole
 from conversion.work_file import LargeFile
 
 

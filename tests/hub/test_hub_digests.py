@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from conversion.files import digest_of
 from conversion.hub_digests import HubDigests
 from conversion.state import KEPT_NAME, STATE_FOLDER, open_state
@@ -56,10 +58,11 @@ def test_two_publications_at_a_time_lose_nothing(tmp_path: Path) -> None:
     assert again.known(second)
 
 
-def test_a_damaged_file_is_passed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", [b"[" * 100_000, b"{", b"[]", b'{"1-ab": "cd"}'])
+def test_a_damaged_file_is_passed_over(damaged: bytes, tmp_path: Path) -> None:
     kept = tmp_path / STATE_FOLDER / KEPT_NAME
     kept.parent.mkdir()
-    kept.write_bytes(b"[" * 100_000)
+    kept.write_bytes(damaged)
     path = shard(tmp_path)
     assert HubDigests(tmp_path).known(digest_of(path)) is None
 
