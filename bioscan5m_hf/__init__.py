@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bioscan5m_hf.labels import labels
     from bioscan5m_hf.load import load_dataset
     from bioscan5m_hf.pixels import iter_images
-    from bioscan5m_hf.vocabulary import Vocabulary
+    from bioscan5m_hf.schema.vocabularies import Vocabulary
 
 __all__ = ["Bioscan5M", "BioscanError", "Vocabulary", "iter_images", "labels", "load_dataset"]
 
@@ -28,7 +28,7 @@ __all__ = ["Bioscan5M", "BioscanError", "Vocabulary", "iter_images", "labels", "
 _HOMES = {
     "Bioscan5M": "bioscan5m_hf.builder",
     "BioscanError": "bioscan5m_hf.errors",
-    "Vocabulary": "bioscan5m_hf.vocabulary",
+    "Vocabulary": "bioscan5m_hf.schema.vocabularies",
     "iter_images": "bioscan5m_hf.pixels",
     "labels": "bioscan5m_hf.labels",
     "load_dataset": "bioscan5m_hf.load",

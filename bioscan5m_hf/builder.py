@@ -15,25 +15,25 @@ from datasets.builder import Key
 from datasets.exceptions import DatasetGenerationError
 
 from bioscan5m_hf.ahead import ahead
-from bioscan5m_hf.barcodes import BARCODE, cut, unique_keys
-from bioscan5m_hf.choice import Choice, choose_columns
 from bioscan5m_hf.data import Data
 from bioscan5m_hf.errors import BioscanError, UnknownName, UsageError
-from bioscan5m_hf.filters import Filter, Where
-from bioscan5m_hf.mapped import map_shards
-from bioscan5m_hf.names import parse_split
 from bioscan5m_hf.opening import open_data
-from bioscan5m_hf.pieces import Piece
+from bioscan5m_hf.readers.barcodes import BARCODE, cut, unique_keys
+from bioscan5m_hf.readers.filters import Filter, Where
+from bioscan5m_hf.readers.mapped import map_shards
+from bioscan5m_hf.readers.pieces import Piece
+from bioscan5m_hf.readers.query import Choice, choose_columns
 from bioscan5m_hf.remote import RemotePath
-from bioscan5m_hf.schema import RANKS, Split, features, split_named
-from bioscan5m_hf.variants import (
+from bioscan5m_hf.schema.columns import RANKS, Split, features, split_named
+from bioscan5m_hf.schema.configurations import (
     DEFAULT_PACKAGE,
     PACKAGES,
     Configuration,
     configuration_named,
     configurations,
 )
-from bioscan5m_hf.vocabulary import Vocabulary
+from bioscan5m_hf.schema.split_expressions import parse_split
+from bioscan5m_hf.schema.vocabularies import Vocabulary
 
 # Raised when the same options would give other rows than before, so that no old cache is used.
 _VERSION = datasets.Version("1.0.0")

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bioscan5m_hf.choice import Choice
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.folder import DatasetFolder
-from bioscan5m_hf.pieces import Piece, shard_piece
+from bioscan5m_hf.readers.pieces import Piece, shard_piece
+from bioscan5m_hf.readers.query import Choice
 from bioscan5m_hf.remote import Location, exists, open_location, read_whole
-from bioscan5m_hf.schema import RANKS, Split
-from bioscan5m_hf.variants import METADATA, Configuration, configuration_named, in_order
-from bioscan5m_hf.vocabulary import (
+from bioscan5m_hf.schema.columns import RANKS, Split
+from bioscan5m_hf.schema.configurations import (
+    METADATA,
+    Configuration,
+    configuration_named,
+    in_order,
+)
+from bioscan5m_hf.schema.vocabularies import (
     Vocabulary,
     VocabularyCounter,
     check_rank,

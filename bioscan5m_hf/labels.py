@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bioscan5m_hf.opening import open_data
-from bioscan5m_hf.vocabulary import Vocabulary, check_rank
+from bioscan5m_hf.schema.vocabularies import Vocabulary, check_rank
 
 
 def labels(

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from bioscan5m_hf.errors import UnknownName, UsageError
-from bioscan5m_hf.names import Term, parse_split
-from bioscan5m_hf.schema import Split
-from bioscan5m_hf.variants import DEFAULT_PACKAGE, Configuration, configuration_named
+from bioscan5m_hf.schema.columns import Split
+from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, Configuration, configuration_named
+from bioscan5m_hf.schema.split_expressions import Term, parse_split
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict

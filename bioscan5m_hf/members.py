@@ -24,7 +24,7 @@ from bioscan5m_hf.release import (
     Selection,
 )
 from bioscan5m_hf.remote import ReadAhead, open_location
-from bioscan5m_hf.schema import Split
+from bioscan5m_hf.schema.columns import Split
 
 IMAGE_SCHEMA: Final = pa.schema(
     [

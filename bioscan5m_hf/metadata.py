@@ -21,7 +21,7 @@ from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.metadata_rows import BadRow, OnBadRow, check_header, raiser
 from bioscan5m_hf.metadata_stream import MetadataStream, first_line, open_metadata
 from bioscan5m_hf.release import MetadataFile
-from bioscan5m_hf.schema import (
+from bioscan5m_hf.schema.columns import (
     COLUMNS,
     SPLITS,
     Column,

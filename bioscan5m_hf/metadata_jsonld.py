@@ -13,7 +13,7 @@ import pyarrow as pa
 from bioscan5m_hf.jsonld import Pairs, read_blocks
 from bioscan5m_hf.metadata_rows import BadRow, OnBadRow, check_header
 from bioscan5m_hf.metadata_stream import MetadataStream
-from bioscan5m_hf.schema import COLUMNS, check_columns, column_names
+from bioscan5m_hf.schema.columns import COLUMNS, check_columns, column_names
 
 _BATCH: Final = 4096
 _SHOWN: Final = 5

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.schema import check_columns, column_names
+from bioscan5m_hf.schema.columns import check_columns, column_names
 
 
 @dataclass(frozen=True, slots=True)

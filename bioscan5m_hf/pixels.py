@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from bioscan5m_hf.errors import ImageError, MissingDependency, UnknownName, UsageError
-from bioscan5m_hf.schema import IMAGE_COLUMN
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 
 if TYPE_CHECKING:
     import pyarrow as pa

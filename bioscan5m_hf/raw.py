@@ -9,7 +9,6 @@ from pathlib import Path
 from bioscan5m_hf.data import state_of
 from bioscan5m_hf.errors import ReleaseNotFound
 from bioscan5m_hf.members import source_labels
-from bioscan5m_hf.pieces import Piece
 from bioscan5m_hf.raw_index import (
     MetadataIndex,
     Plan,
@@ -17,12 +16,13 @@ from bioscan5m_hf.raw_index import (
     plan_images,
     plan_metadata,
 )
-from bioscan5m_hf.raw_piece import RawPiece
+from bioscan5m_hf.readers.pieces import Piece
+from bioscan5m_hf.readers.raw import RawPiece
 from bioscan5m_hf.release import Release, Selection
 from bioscan5m_hf.remote import Location, RemotePath, read_whole
-from bioscan5m_hf.schema import Split
-from bioscan5m_hf.variants import Configuration
-from bioscan5m_hf.vocabulary import Vocabulary, check_rank, from_parquet
+from bioscan5m_hf.schema.columns import Split
+from bioscan5m_hf.schema.configurations import Configuration
+from bioscan5m_hf.schema.vocabularies import Vocabulary, check_rank, from_parquet
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, read_metadata
 from bioscan5m_hf.raw_cache import database_in, key_of, made_once
 from bioscan5m_hf.regrouped import regrouped
 from bioscan5m_hf.release import MetadataFile, Selection
-from bioscan5m_hf.schema import SPLITS, Split, column_names
-from bioscan5m_hf.vocabulary import VOCABULARIES_NAME, VocabularyCounter, to_parquet
+from bioscan5m_hf.schema.columns import SPLITS, Split, column_names
+from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, VocabularyCounter, to_parquet
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -16,9 +16,9 @@ from typing import Final, Literal
 
 from bioscan5m_hf.errors import ArchiveError, MetadataError, ReleaseNotFound
 from bioscan5m_hf.remote import Location, ReadAhead, open_location
-from bioscan5m_hf.schema import SPLITS, Split
+from bioscan5m_hf.schema.columns import SPLITS, Split
+from bioscan5m_hf.schema.configurations import PACKAGES, PARTITIONS, package_named, package_names
 from bioscan5m_hf.sources import SourceStream
-from bioscan5m_hf.variants import PACKAGES, PARTITIONS, package_named, package_names
 
 Form = Literal["csv", "jsonld"]
 

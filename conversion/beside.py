@@ -12,7 +12,7 @@ from typing import Self
 from conversion.front_matter import shown_package
 from conversion.pictures.specimens import Pick, contact_sheet, pick_specimens
 from conversion.presentation import Drawn, draw
-from conversion.shard import ShardTask
+from conversion.shards.build import ShardTask
 from conversion.stored_metadata import MetadataPlan, StoredMetadata, write_metadata
 
 

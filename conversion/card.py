@@ -6,17 +6,17 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from bioscan5m_hf.schema import COLUMNS, SPLITS
-from bioscan5m_hf.variants import METADATA, Configuration, described
-from conversion.findings import REJECTS_NAME
+from bioscan5m_hf.schema.columns import COLUMNS, SPLITS
+from bioscan5m_hf.schema.configurations import METADATA, Configuration, described
+from conversion.folder.manifest import MANIFEST_NAME, Manifest
 from conversion.front_matter import (
     available,
     front_matter_text,
     serves_metadata,
     shown_split,
 )
-from conversion.manifest import MANIFEST_NAME, Manifest
 from conversion.profile import Profile
+from conversion.rejects import REJECTS_NAME
 
 CARD_NAME: Final = "README.md"
 

@@ -20,10 +20,10 @@ from bioscan5m_hf.images import MAX_IMAGE_BYTES
 from bioscan5m_hf.members import IMAGE_SCHEMA, Stray, read_images
 from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, OnBadRow
 from bioscan5m_hf.release import Selection
-from bioscan5m_hf.schema import SPLITS, Split, column_names
+from bioscan5m_hf.schema.columns import SPLITS, Split, column_names
 from conversion.database import BATCH_ROWS, Database
-from conversion.findings import Finding
 from conversion.held_rows import KEY_SCHEMA, HeldRows
+from conversion.rejects import Finding
 
 # What upstream's texts of some 150,000 specimens take.
 _HELD_BYTES: Final = 128 << 20

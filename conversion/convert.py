@@ -15,14 +15,14 @@ from bioscan5m_hf.metadata import BadRow, read_metadata
 from bioscan5m_hf.release import Release
 from bioscan5m_hf.remote import Location
 from bioscan5m_hf.remote_release import locate_release
-from bioscan5m_hf.schema import Split
+from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.windows import DEFAULT_HOLD
 from conversion.pools.opening import open_pool
 
 if TYPE_CHECKING:
+    from conversion.pipeline.result import Summary
     from conversion.pools.cluster import ClusterOptions
-    from conversion.sink import Sink
-    from conversion.summary import Summary
+    from conversion.upload.sink import Sink
 
 DEFAULT_SHARD_BYTES: Final = 500_000_000
 # Blocks of 4 MB: what is parsed while the rest of a conversion gets ready.
@@ -129,6 +129,6 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
         closing(Ahead(batches, start=_METADATA_AHEAD)) as reading,
     ):
         # Not at the top: it takes as long to import as hundreds of megabytes of metadata to read.
-        from conversion.run import run
+        from conversion.pipeline.run import run
 
         return run(options, OpenedRelease(release, reading, bad_rows), reporter, workers, sink)

@@ -11,8 +11,8 @@ from bioscan5m_hf.errors import BioscanError
 from bioscan5m_hf.folder import SUFFIXES
 from bioscan5m_hf.remote import Location, RemotePath, exists, location_of
 from bioscan5m_hf.remote_release import list_files
-from conversion.manifest import MANIFEST_NAME, read_manifest
-from conversion.stores import fetch
+from conversion.folder.manifest import MANIFEST_NAME, read_manifest
+from conversion.upload.stores import fetch
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from bioscan5m_hf.schema import COLUMNS, IMAGE_COLUMN, SPLITS, Kind
-from bioscan5m_hf.variants import METADATA
+from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, SPLITS, Kind
+from bioscan5m_hf.schema.configurations import METADATA
 from conversion import card
+from conversion.folder.manifest import Manifest, SplitFiles
 from conversion.front_matter import TAGS, pattern
-from conversion.manifest import Manifest, SplitFiles
 
 CROISSANT_NAME: Final = "croissant.json"
 _PARQUET: Final = "application/x-parquet"

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 
 from bioscan5m_hf.errors import ForeignFolder, VerificationFailed
-from bioscan5m_hf.variants import DEFAULT_PACKAGE, package_names
+from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, package_names
 from conversion.console import ConsoleReporter, make_table
 from conversion.contact_sheet import Tile, contact_sheet
 from conversion.convert import ConvertOptions, convert
-from conversion.files import write_whole
+from conversion.files.atomic import write_whole
 from conversion.sample import SampleOptions, write_sample
-from conversion.verify import VerifyOptions, verify
+from conversion.verify.folder import VerifyOptions, verify
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import yaml
 
-from bioscan5m_hf.schema import COLUMNS
-from bioscan5m_hf.variants import (
+from bioscan5m_hf.schema.columns import COLUMNS
+from bioscan5m_hf.schema.configurations import (
     DEFAULT_PACKAGE,
     METADATA,
     Configuration,
@@ -16,8 +16,8 @@ from bioscan5m_hf.variants import (
     in_order,
     package_names,
 )
-from conversion.manifest import Manifest, SplitFiles
-from conversion.writers import metadata_writer, writer_named
+from conversion.folder.manifest import Manifest, SplitFiles
+from conversion.formats.registry import metadata_writer, writer_named
 
 TAGS: Final = ("biology", "biodiversity", "insects", "taxonomy", "dna-barcode", "image")
 

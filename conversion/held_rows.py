@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bioscan5m_hf.metadata import ROW, ROW_SCHEMA
-from bioscan5m_hf.schema import arrow_schema
+from bioscan5m_hf.schema.columns import arrow_schema
 from conversion.sorted_rows import BLOCK_ROWS
 
 KEY_SCHEMA: Final = pa.schema([ROW_SCHEMA.field(name) for name in ("processid", "split", ROW)])

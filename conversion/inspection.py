@@ -13,10 +13,10 @@ from bioscan5m_hf.metadata_rows import BadRow, in_file_order
 from bioscan5m_hf.release import Release, Selection
 from bioscan5m_hf.remote import Location
 from bioscan5m_hf.remote_release import locate_release
-from bioscan5m_hf.schema import SPLITS, Split
+from bioscan5m_hf.schema.columns import SPLITS, Split
 from conversion.catalogue import Catalogue, SplitCount
-from conversion.findings import Finding, bad_row_finding
 from conversion.reconcile import Reconciliation, reconcile
+from conversion.rejects import Finding, bad_row_finding
 
 
 @dataclass(frozen=True, slots=True)

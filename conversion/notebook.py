@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bioscan5m_hf.schema import IMAGE_COLUMN
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from conversion import card
+from conversion.folder.manifest import Manifest
 from conversion.front_matter import shown_split
-from conversion.manifest import Manifest
 from conversion.profile import Profile
 
 NOTEBOOK_NAME: Final = "quickstart.ipynb"

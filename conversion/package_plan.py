@@ -15,17 +15,17 @@ import pyarrow.parquet as pq
 from bioscan5m_hf.images import MAX_IMAGE_BYTES
 from bioscan5m_hf.members import Stray, source_labels, source_paths
 from bioscan5m_hf.release import Release, Selection
-from bioscan5m_hf.schema import SPLITS, Split
+from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.windows import DEFAULT_HOLD
 from conversion.catalogue import Catalogue, SplitCount
 from conversion.derive.bbox import COORDINATES, PLANNED, VARIANTS, prepare_members
 from conversion.derive.recipe import Recipe, versions
-from conversion.manifest import FORMAT_VERSION
+from conversion.folder.manifest import FORMAT_VERSION
+from conversion.formats.registry import writer_named
 from conversion.plan import Shard, plan_shards
 from conversion.reconcile import Reconciliation, reconcile
-from conversion.shard import ShardTask
+from conversion.shards.build import ShardTask
 from conversion.sorted_rows import SortedRows
-from conversion.writers import writer_named
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import VerificationFailed
-from bioscan5m_hf.variants import METADATA
+from bioscan5m_hf.schema.configurations import METADATA
 from conversion import card
 from conversion.croissant import CROISSANT_NAME, render_croissant
-from conversion.files import write_whole
+from conversion.files.atomic import write_whole
+from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest
+from conversion.folder.state import open_state
 from conversion.front_matter import shown_split
-from conversion.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest
 from conversion.notebook import NOTEBOOK_NAME, render_notebook
 from conversion.pictures.charts import measures, taxonomy
 from conversion.pictures.sites import sites
 from conversion.pictures.specimens import Pick, contact_sheet, pick_specimens
 from conversion.profile import Profile, profile, stored_metadata
-from conversion.shard_reader import BrokenShard
-from conversion.state import open_state
+from conversion.shards.read import BrokenShard
 
 _MADE_HERE: Final = (*card.PICTURES, CROISSANT_NAME, NOTEBOOK_NAME, card.CARD_NAME)
 
@@ -164,7 +164,7 @@ def present(folder: Path, name: str | None = None) -> Manifest:
         manifest = read_manifest(folder)
         if name:
             # Not at the top: nobody else needs the Hub's library here, and it takes long to import.
-            from conversion.hub import check_repository_name
+            from conversion.upload.hub import check_repository_name
 
             manifest.name = check_repository_name(name)
         try:

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bioscan5m_hf.schema import RANKS
+from bioscan5m_hf.schema.columns import RANKS
+from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.schema.vocabularies import Vocabulary, VocabularyCounter
 from bioscan5m_hf.tally import Tally
-from bioscan5m_hf.variants import METADATA
-from bioscan5m_hf.vocabulary import Vocabulary, VocabularyCounter
-from conversion.manifest import Manifest
-from conversion.shard_reader import read_shard
+from conversion.folder.manifest import Manifest
+from conversion.shards.read import read_shard
 
 COUNTED: Final = (
     *RANKS,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from bioscan5m_hf.errors import MismatchError
 from bioscan5m_hf.members import Stray, source_labels
 from bioscan5m_hf.release import Selection
-from bioscan5m_hf.schema import Split
+from bioscan5m_hf.schema.columns import Split
 from conversion.catalogue import Catalogue
-from conversion.findings import Finding
+from conversion.rejects import Finding
 
 _SHOWN = 5
 

@@ -19,10 +19,10 @@ from xxhash import xxh3_128
 
 from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.regrouped import regrouped
-from bioscan5m_hf.schema import arrow_schema
+from bioscan5m_hf.schema.columns import arrow_schema
 from conversion.canonical import canonical
-from conversion.files import output_error
-from conversion.work_file import WorkFile
+from conversion.files.atomic import output_error
+from conversion.files.work_file import WorkFile
 
 BLOCK_ROWS: Final = 8_000
 

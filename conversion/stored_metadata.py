@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bioscan5m_hf.schema import Split
-from bioscan5m_hf.variants import METADATA
-from bioscan5m_hf.vocabulary import Vocabulary
-from conversion.files import Written
+from bioscan5m_hf.schema.columns import Split
+from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.schema.vocabularies import Vocabulary
+from conversion.files.atomic import Written
+from conversion.formats.base import ShardWriter
 from conversion.plan import Shard, plan_shards
 from conversion.profile import Profile, ProfileCounter
 from conversion.sorted_rows import BLOCK_ROWS, RowReader, SortedRows
-from conversion.writers.base import ShardWriter
 
 
 @dataclass(frozen=True, slots=True)

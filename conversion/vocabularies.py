@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bioscan5m_hf.vocabulary import VOCABULARIES_NAME, Vocabulary, to_parquet
-from conversion.files import write_whole
-from conversion.manifest import Manifest, ShardFile
+from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, Vocabulary, to_parquet
+from conversion.files.atomic import write_whole
+from conversion.folder.manifest import Manifest, ShardFile
 
 
 def write_vocabularies(

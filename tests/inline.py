@@ -22,7 +22,10 @@ from conversion.cli import main
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 
-POOLS = ("conversion.pools.local.ProcessPoolExecutor", "conversion.verify.ProcessPoolExecutor")
+POOLS = (
+    "conversion.pools.local.ProcessPoolExecutor",
+    "conversion.verify.folder.ProcessPoolExecutor",
+)
 """Where worker processes are asked for."""
 
 

@@ -15,7 +15,7 @@ import pytest
 from bioscan5m_hf.errors import OutputError
 from bioscan5m_hf.metadata import read_metadata
 from bioscan5m_hf.release import MetadataFile
-from bioscan5m_hf.schema import SPLITS
+from bioscan5m_hf.schema.columns import SPLITS
 from conversion import catalogue
 from conversion.catalogue import Catalogue
 from tests.rows import as_csv, plain

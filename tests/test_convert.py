@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bioscan5m_hf.schema import arrow_schema, column_names
-from bioscan5m_hf.variants import package_names
+from bioscan5m_hf.schema.columns import arrow_schema, column_names
+from bioscan5m_hf.schema.configurations import package_names
 from conversion.sample import SampleOptions, write_sample
-from conversion.shard_reader import read_shard
+from conversion.shards.read import read_shard
 from tests.conftest import Run
 from tests.independent import read_release
 

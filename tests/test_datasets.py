@@ -16,8 +16,8 @@ import pytest
 from datasets import Image, get_dataset_config_names, load_dataset
 from datasets.distributed import split_dataset_by_node
 
-from bioscan5m_hf.schema import SPLITS, features
-from bioscan5m_hf.variants import METADATA, Configuration, configurations
+from bioscan5m_hf.schema.columns import SPLITS, features
+from bioscan5m_hf.schema.configurations import METADATA, Configuration, configurations
 from conversion.sample import SampleOptions, write_sample
 from tests.conftest import Run, make_once
 from tests.independent import Specimen, read_release

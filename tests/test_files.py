@@ -12,8 +12,8 @@ import pytest
 from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import OutputError
-from conversion.files import AtomicFile, Written, digest_of, remove_partials, write_whole
-from conversion.work_file import LargeFile
+from conversion.files.atomic import AtomicFile, Written, digest_of, remove_partials, write_whole
+from conversion.files.work_file import LargeFile
 
 
 def everything(folder: Path) -> list[str]:
@@ -137,7 +137,7 @@ def test_what_is_interrupted_while_it_is_made_leaves_nothing(
             self.close()
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("conversion.files.LargeFile", Interrupted)
+    monkeypatch.setattr("conversion.files.atomic.LargeFile", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         AtomicFile(tmp_path / "a")
     assert everything(tmp_path) == []
@@ -194,7 +194,7 @@ def test_a_limit_on_files_is_told_of_and_nothing_is_left(tmp_path: Path) -> None
 import resource
 from pathlib import Path
 from bioscan5m_hf.errors import OutputError
-from conversion.files import write_whole
+from conversion.files.atomic import write_whole
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 folder = Path({str(tmp_path)!r})
 write_whole(folder / "small", bytes(10_000))

@@ -15,16 +15,16 @@ import pytest
 
 from bioscan5m_hf.errors import BioscanError, ChangedInput
 from bioscan5m_hf.remote_release import locate_release
-from bioscan5m_hf.schema import split_named
+from bioscan5m_hf.schema.columns import split_named
 from conversion.convert import ConvertOptions, convert
-from conversion.files import Written
-from conversion.fingerprint import fingerprint
-from conversion.manifest import SplitFiles
+from conversion.files.atomic import Written
+from conversion.folder.manifest import SplitFiles
+from conversion.folder.stamps import Stamp
 from conversion.pictures.specimens import Pick
+from conversion.pipeline.fingerprint import fingerprint
+from conversion.pipeline.result import Summary
 from conversion.sample import SampleOptions, write_sample
-from conversion.shard import ShardResult, ShardTask
-from conversion.stamps import Stamp
-from conversion.summary import Summary
+from conversion.shards.build import ShardResult, ShardTask
 from tests.conftest import Run, make_once
 from tests.derive.test_derive import BBOX
 from tests.processes import RELEASE_CSV, digests, leftovers

@@ -20,7 +20,7 @@ import pytest
 from bioscan5m_hf.errors import BioscanError
 from bioscan5m_hf.metadata import read_metadata
 from bioscan5m_hf.release import MetadataFile
-from bioscan5m_hf.schema import SPLITS
+from bioscan5m_hf.schema.columns import SPLITS
 from conversion.cli import main
 from tests.conftest import Run
 from tests.processes import digests

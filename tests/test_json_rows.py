@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conversion.json_rows import json_rows
+from conversion.formats.json_rows import json_rows
 from tests.rows import wild_text
 
 texts = st.none() | st.text(st.characters(exclude_categories=["Cs"])) | wild_text

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bioscan5m_hf.archive import read_directory
 from bioscan5m_hf.release import METADATA_STEM
-from bioscan5m_hf.schema import column_names
+from bioscan5m_hf.schema.columns import column_names
 from bioscan5m_hf.sources import LocalFile
 from tests.conftest import Run
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import OutputError
-from conversion.files import AtomicFile
+from conversion.files.atomic import AtomicFile
 from conversion.plan import Shard
 from conversion.pools.local import LocalPool, start_all_at_once
-from conversion.shard import MadeShard, ShardResult, ShardTask
+from conversion.shards.build import MadeShard, ShardResult, ShardTask
 from conversion.start import worker_context
 from tests.conftest import Run
 from tests.inline import without_processes

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bioscan5m_hf.schema import RANKS, SPLITS, arrow_schema
+from bioscan5m_hf.schema.columns import RANKS, SPLITS, arrow_schema
+from conversion.formats.registry import writer_named
 from conversion.profile import (
     BARCODE_STEP,
     BARCODE_TOP,
@@ -20,8 +21,7 @@ from conversion.profile import (
     RankCount,
     profile,
 )
-from conversion.shard_reader import BrokenShard
-from conversion.writers import writer_named
+from conversion.shards.read import BrokenShard
 
 LATITUDES = [None, math.nan, -90.5, -90.0, -0.5, 0.0, 12.25, 13.0, 89.99, 90.0, 90.1, math.inf]
 LONGITUDES = [None, math.nan, -180.1, -180.0, -0.5, 0.0, 8.1, 179.5, 180.0, -math.inf]

@@ -6,8 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from bioscan5m_hf.schema import SPLITS
-from bioscan5m_hf.variants import METADATA, PACKAGES, PARTITIONS
+from bioscan5m_hf.schema.columns import SPLITS
+from bioscan5m_hf.schema.configurations import METADATA, PACKAGES, PARTITIONS
 from tests.conftest import Run
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from bioscan5m_hf.images import MAX_IMAGE_BYTES
-from bioscan5m_hf.schema import split_named
-from conversion.manifest import read_manifest
+from bioscan5m_hf.schema.columns import split_named
+from conversion.folder.manifest import read_manifest
 from tests.conftest import Run
 from tests.rows import NAMES, as_csv, as_jsonld, plain
 from tests.zips import Entry, Zip

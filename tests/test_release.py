@@ -7,7 +7,7 @@ import pytest
 
 from bioscan5m_hf.errors import ArchiveError, MetadataError, ReleaseNotFound
 from bioscan5m_hf.release import METADATA_STEM, find_release
-from bioscan5m_hf.schema import SPLITS, split_named
+from bioscan5m_hf.schema.columns import SPLITS, split_named
 
 
 def lay_out(root: Path, *names: str) -> Path:

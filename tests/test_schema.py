@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from datasets import Features
 
-from bioscan5m_hf import schema
 from bioscan5m_hf.errors import UnknownName
+from bioscan5m_hf.schema import columns as schema
 
 
 @pytest.mark.parametrize("image", [True, False])

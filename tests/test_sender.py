@@ -10,11 +10,11 @@ import pytest
 
 from bioscan5m_hf.errors import OutputError, VerificationFailed
 from conversion.convert import ConvertOptions, convert
-from conversion.files import Written, digest_of
-from conversion.scratch import Scratch
-from conversion.sender import FinishedShard, Sender
-from conversion.shard import ShardResult, ShardTask
-from conversion.summary import Summary
+from conversion.files.atomic import Written, digest_of
+from conversion.pipeline.result import Summary
+from conversion.shards.build import ShardResult, ShardTask
+from conversion.upload.scratch import Scratch
+from conversion.upload.sender import FinishedShard, Sender
 from tests.hub.conftest import Quiet
 from tests.inline import without_processes
 

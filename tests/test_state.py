@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import FolderInUse, ForeignFolder
-from conversion.state import STATE_FOLDER, open_state
+from conversion.folder.state import STATE_FOLDER, open_state
 
 TIMES, RIVALS = 20, 4
 

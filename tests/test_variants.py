@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from bioscan5m_hf import variants
 from bioscan5m_hf.errors import UnknownName
-from bioscan5m_hf.schema import SPLITS
+from bioscan5m_hf.schema import configurations as variants
+from bioscan5m_hf.schema.columns import SPLITS
 
 
 def test_each_package_is_a_configuration_whole_and_by_partition() -> None:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conversion import work_file
-from conversion.work_file import LargeFile
+from conversion.files import work_file
+from conversion.files.work_file import LargeFile
 
 CACHED, BUFFER = 16 << 10, 8 << 10
 

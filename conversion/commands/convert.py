@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.folder import SUFFIXES, format_named
 from bioscan5m_hf.remote import Location, RemotePath, location_of
-from bioscan5m_hf.variants import METADATA, package_named
+from bioscan5m_hf.schema.configurations import METADATA, package_named
 from conversion.commands.options import (
     Commands,
     add_command,
@@ -30,9 +30,9 @@ from conversion.convert import DEFAULT_SHARD_BYTES, ConvertOptions, convert
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from conversion.manifest import Manifest
+    from conversion.folder.manifest import Manifest
+    from conversion.pipeline.result import Summary
     from conversion.pools.cluster import ClusterOptions
-    from conversion.summary import Summary
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -170,7 +170,7 @@ def _run(options: argparse.Namespace) -> int:
     reporter = ConsoleReporter(quiet=options.quiet)
     if isinstance(output, RemotePath):
         # Nobody else needs the drivers of stores.
-        from conversion.sending import convert_to_url
+        from conversion.upload.sending import convert_to_url
 
         summary = convert_to_url(asked, output, reporter, scratch=options.scratch)
         _show_summary(summary, output)
@@ -179,7 +179,7 @@ def _run(options: argparse.Namespace) -> int:
         _show_summary(convert(asked, reporter), output)
         return 0
     # Nobody else needs the Hub's library, which takes long to import.
-    from conversion.rolling import convert_and_publish
+    from conversion.upload.rolling import convert_and_publish
 
     summary, published = convert_and_publish(
         asked, reporter, private=options.private, scratch=options.scratch
@@ -205,7 +205,7 @@ def _output(options: argparse.Namespace) -> Location:
         return output
     if options.publish is None:
         raise UsageError("there is no folder to write", fix="name one with --output")
-    from conversion.hub import check_repository_name
+    from conversion.upload.hub import check_repository_name
 
     return Path(check_repository_name(options.publish).partition("/")[2])
 
@@ -229,7 +229,7 @@ def _show_summary(summary: Summary, output: Location) -> None:
     left_out = Counter(f.reason for o in summary.outcomes for f in o.findings)
     left_out += Counter(finding.reason for finding in summary.bad_rows)
     if left_out:
-        from conversion.findings import REJECTS_NAME
+        from conversion.rejects import REJECTS_NAME
 
         rows = [(reason, f"{count:,}") for reason, count in sorted(left_out.items())]
         title = f"Left out, and recorded in {output / REJECTS_NAME}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bioscan5m_hf.variants import DEFAULT_PACKAGE
+from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE
 from conversion.commands.options import (
     Commands,
     add_command,

@@ -12,7 +12,7 @@ from typing import Final
 
 from rich.table import Table
 
-from bioscan5m_hf.variants import METADATA
+from bioscan5m_hf.schema.configurations import METADATA
 from conversion.commands.options import (
     Commands,
     add_command,
@@ -22,9 +22,9 @@ from conversion.commands.options import (
     packages,
 )
 from conversion.console import make_console, make_table, readable_size
-from conversion.files import write_whole
-from conversion.findings import REJECTS_SCHEMA, Finding
+from conversion.files.atomic import write_whole
 from conversion.inspection import PackageReport, inspect
+from conversion.rejects import REJECTS_SCHEMA, Finding
 
 _SHOWN: Final = 20
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from bioscan5m_hf.remote import location_of
-from bioscan5m_hf.schema import SPLITS, Split, split_named
-from bioscan5m_hf.variants import package_named, package_names
+from bioscan5m_hf.schema.columns import SPLITS, Split, split_named
+from bioscan5m_hf.schema.configurations import package_named, package_names
 
 Commands = argparse._SubParsersAction
 

@@ -10,7 +10,7 @@ from conversion.commands.options import Commands, add_command, add_quiet
 from conversion.console import ConsoleReporter, make_console, readable_size
 
 if TYPE_CHECKING:
-    from conversion.publish import Comparison
+    from conversion.upload.publish import Comparison
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -63,7 +63,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Publish a dataset folder, or say what that would do."""
-    from conversion.publish import PublishOptions, plan_publication, publish
+    from conversion.upload.publish import PublishOptions, plan_publication, publish
 
     asked = PublishOptions(
         folder=options.folder,

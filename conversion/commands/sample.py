@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bioscan5m_hf.variants import package_names
+from bioscan5m_hf.schema.configurations import package_names
 from conversion.commands.options import (
     Commands,
     add_command,

@@ -8,7 +8,7 @@ from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.remote import location_of
 from conversion.commands.options import Commands, add_command, add_workers
 from conversion.console import make_console, readable_size, without_password
-from conversion.verify import VerifyOptions, verify
+from conversion.verify.folder import VerifyOptions, verify
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

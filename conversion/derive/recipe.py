@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, Self
 
 from bioscan5m_hf.errors import MissingDependency, ReleaseNotFound, UsageError
-from bioscan5m_hf.variants import package_named, resized_name, resized_parts
+from bioscan5m_hf.schema.configurations import package_named, resized_name, resized_parts
 
 # Upstream's own quality for the resized packages (UPSTREAM: standard tables at quality 75).
 RESIZED_QUALITY: Final = 75

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from bioscan5m_hf.errors import FolderInUse
-from conversion.files import output_error, write_whole
+from conversion.files.atomic import output_error, write_whole
 
 _READ: Final = 1 << 22
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bioscan5m_hf.errors import ReleaseNotFound, UsageError
 from bioscan5m_hf.release import BBOX_NAME
-from bioscan5m_hf.schema import SPLITS, Split
+from bioscan5m_hf.schema.columns import SPLITS, Split
 from conversion.download.sources import FILES, METADATA_ZIP, MIRRORS, Mirror, PublishedFile
 
 

@@ -11,9 +11,9 @@ from typing import Final
 
 from PIL import Image
 
-from bioscan5m_hf.schema import IMAGE_COLUMN
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from conversion.pictures.canvas import FAINT, INK, LINE, Canvas, fit
-from conversion.shard_reader import read_shard
+from conversion.shards.read import read_shard
 
 _WIDTH: Final = 1600
 _TILE: Final = 156

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Protocol, Self
 
-from conversion.shard import ShardResult, ShardTask
+from conversion.shards.build import ShardResult, ShardTask
 
 
 class WorkerLost(Exception):

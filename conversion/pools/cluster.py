@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from bioscan5m_hf.errors import ClusterError
 from bioscan5m_hf.remote import Location, RemotePath, location_of
-from conversion.files import output_error, sync_folder
+from conversion.files.atomic import output_error, sync_folder
 from conversion.pools.base import WorkerLost
 from conversion.pools.cluster_worker import (
     MARKER_NAME,
@@ -25,7 +25,7 @@ from conversion.pools.cluster_worker import (
     make_staged,
 )
 from conversion.pools.scheduler import connect
-from conversion.shard import ShardResult, ShardTask
+from conversion.shards.build import ShardResult, ShardTask
 
 _CLOSE_SECONDS: Final = 5
 _WATCH_SECONDS: Final = 1.0

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bioscan5m_hf.errors import ClusterError
-from conversion.shard import ShardResult, ShardTask, make_shard
+from conversion.shards.build import ShardResult, ShardTask, make_shard
 
 if TYPE_CHECKING:
     from distributed import Worker

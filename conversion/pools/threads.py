@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
-from conversion.shard import ShardResult, ShardTask, make_shard
+from conversion.shards.build import ShardResult, ShardTask, make_shard
 
 
 class ThreadPool:

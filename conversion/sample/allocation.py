@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.schema import SPLITS
+from bioscan5m_hf.schema.columns import SPLITS
 from conversion.sample import noise
 
 MINIMUM: Final = len(SPLITS)

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bioscan5m_hf.schema import SPLITS
-from bioscan5m_hf.variants import PARTITIONS, Package
+from bioscan5m_hf.schema.columns import SPLITS
+from bioscan5m_hf.schema.configurations import PARTITIONS, Package
 from conversion.sample.options import Layout, Names
 from conversion.sample.package import checksum, deflated_head, head
 from conversion.sample.roll import Roll

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bioscan5m_hf.schema import Split
+from bioscan5m_hf.schema.columns import Split
 from conversion.sample import noise
 
 _REGIONS: Final = (

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bioscan5m_hf.schema import SPLITS
+from bioscan5m_hf.schema.columns import SPLITS
 from conversion.sample import noise
 from conversion.sample.allocation import split_counts
 from conversion.sample.taxonomy import Genus, genera

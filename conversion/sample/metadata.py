@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
-from bioscan5m_hf.schema import column_names
+from bioscan5m_hf.schema.columns import column_names
 from conversion.sample.archives import TREE
 from conversion.sample.options import SampleOptions
 from conversion.sample.records import BBOX_COLUMNS, Frames, Task, write_down

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from bioscan5m_hf.errors import UnknownName, UsageError
-from bioscan5m_hf.variants import Package, package_named, package_names
+from bioscan5m_hf.schema.configurations import Package, package_named, package_names
 from conversion.sample.allocation import split_counts
 
 Layout = Literal["groups", "full", "parts", "folder"]

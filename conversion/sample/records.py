@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bioscan5m_hf.schema import RANKS, SPLITS, column_names
+from bioscan5m_hf.schema.columns import RANKS, SPLITS, column_names
 from conversion.sample import barcodes, identity, noise
 from conversion.sample.places import AWKWARD_PLACES, PLACES, Place
 from conversion.sample.population import population

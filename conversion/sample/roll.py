@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bioscan5m_hf.schema import SPLITS
+from bioscan5m_hf.schema.columns import SPLITS
 from conversion.sample import identity
 from conversion.sample.population import population, portraits_of
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from conversion.files import Whole
+from conversion.files.atomic import Whole
 
 _STORED: Final = 0
 _DEFLATED: Final = 8

@@ -96,7 +96,7 @@ def _specimens(release: Path, paths: list[Path]) -> Iterator[dict[str, Any]]:
 
 
 def _typed(row: dict[str, str]) -> dict[str, Any]:
-    from bioscan5m_hf.schema import COLUMNS, Kind
+    from bioscan5m_hf.schema.columns import COLUMNS, Kind
 
     read = {Kind.STRING: str, Kind.FLOAT: float}
     whole = lambda text: int(float(text))  # noqa: E731
@@ -116,7 +116,7 @@ def datasets_in_two(release: Path, output: Path) -> None:
 def _through_datasets(release: Path, output: Path, paths: list[list[Path]]) -> None:
     from datasets import Dataset
 
-    from bioscan5m_hf.schema import features
+    from bioscan5m_hf.schema.columns import features
 
     made = Dataset.from_generator(
         _from_paths,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator
 from typing import Any
 
-from conversion import shard
+from conversion.shards import build as shard
 
 
 def dask_setup(_worker: Any) -> None:

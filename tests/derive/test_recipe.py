@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bioscan5m_hf.errors import ReleaseNotFound, UnknownName, UsageError
-from bioscan5m_hf.variants import configurations, described, in_order
+from bioscan5m_hf.schema.configurations import configurations, described, in_order
 from conversion.derive.recipe import Recipe, recipe_for, target_name
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import OutputError
-from bioscan5m_hf.schema import split_named
+from bioscan5m_hf.schema.columns import split_named
 from conversion.download.download import (
     PARTS_FOLDER,
     DownloadOptions,

@@ -4,7 +4,7 @@ import pytest
 
 from bioscan5m_hf.errors import ReleaseNotFound, UnknownName, UsageError
 from bioscan5m_hf.release import find_release
-from bioscan5m_hf.schema import split_named
+from bioscan5m_hf.schema.columns import split_named
 from conversion.download.plan import plan_download
 from conversion.download.sources import FILES, METADATA_ZIP, MIRRORS, mirror_named
 

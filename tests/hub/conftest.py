@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from conversion.convert import ConvertOptions, convert
-from conversion.manifest import read_manifest
+from conversion.folder.manifest import read_manifest
 from conversion.presentation import present
 from tests.conftest import make_once
 from tests.hub.stand_in import HubStandIn, serve_hub

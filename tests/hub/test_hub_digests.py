@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from conversion.files import digest_of
-from conversion.hub_digests import HubDigests
-from conversion.state import KEPT_NAME, STATE_FOLDER, open_state
+from conversion.files.atomic import digest_of
+from conversion.folder.state import KEPT_NAME, STATE_FOLDER, open_state
+from conversion.upload.hub_digests import HubDigests
 
 DATA = b"some shard" * 200_000
 

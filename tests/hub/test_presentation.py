@@ -20,16 +20,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bioscan5m_hf.errors import VerificationFailed
-from bioscan5m_hf.variants import configurations
+from bioscan5m_hf.schema.configurations import configurations
 from conversion import card
-from conversion.manifest import Manifest, read_manifest
+from conversion.folder.manifest import Manifest, read_manifest
 from conversion.pictures.charts import measures, taxonomy
 from conversion.pictures.sites import sites
 from conversion.pictures.specimens import Pick, contact_sheet, pick_specimens
 from conversion.presentation import write_presentation
 from conversion.profile import Profile, RankCount, profile, stored_metadata
-from conversion.shard_reader import read_shard
-from conversion.verify import VerifyOptions, verify
+from conversion.shards.read import read_shard
+from conversion.verify.folder import VerifyOptions, verify
 from tests.conftest import Run
 
 NOTHING = Profile(0, (), (), (0, 0), (0, 0), {}, {}, (), (0, 0), {})

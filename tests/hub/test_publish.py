@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from conversion.convert import ConvertOptions, convert
-from conversion.manifest import MANIFEST_NAME, read_manifest
-from conversion.state import KEPT_NAME, STATE_FOLDER
+from conversion.folder.manifest import MANIFEST_NAME, read_manifest
+from conversion.folder.state import KEPT_NAME, STATE_FOLDER
 from tests.conftest import Run
 from tests.hub.conftest import NAME, Client, Quiet, large_bytes, shards_of
 from tests.hub.repository import Blob, Repository

@@ -15,8 +15,8 @@ import pytest
 
 from bioscan5m_hf import labels, load_dataset
 from bioscan5m_hf.errors import MetadataError, UnknownName
-from bioscan5m_hf.schema import RANKS, SPLITS
-from bioscan5m_hf.vocabulary import Vocabulary, VocabularyCounter, from_parquet, to_parquet
+from bioscan5m_hf.schema.columns import RANKS, SPLITS
+from bioscan5m_hf.schema.vocabularies import Vocabulary, VocabularyCounter, from_parquet, to_parquet
 from tests.independent import read_rows
 from tests.reading.conftest import Rows
 

@@ -9,9 +9,9 @@ import pytest
 
 from bioscan5m_hf import BioscanError, load_dataset
 from bioscan5m_hf.errors import ReleaseNotFound, UnknownName, UsageError
-from bioscan5m_hf.names import parse_split, valid_splits
-from bioscan5m_hf.schema import SPLITS, split_named
-from bioscan5m_hf.variants import configuration_named
+from bioscan5m_hf.schema.columns import SPLITS, split_named
+from bioscan5m_hf.schema.configurations import configuration_named
+from bioscan5m_hf.schema.split_expressions import parse_split, valid_splits
 
 WHOLE = configuration_named("cropped_256")
 

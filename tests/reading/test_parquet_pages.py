@@ -12,9 +12,9 @@ import pytest
 
 from bioscan5m_hf import load_dataset
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.schema import arrow_schema
-from conversion.writers.base import with_images
-from conversion.writers.parquet import ParquetWriter
+from bioscan5m_hf.schema.columns import arrow_schema
+from conversion.formats.base import with_images
+from conversion.formats.parquet import ParquetWriter
 from tests.reading.conftest import plain
 from tests.reading.range_server import serve
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bioscan5m_hf import load_dataset
-from bioscan5m_hf.variants import configurations
+from bioscan5m_hf.schema.configurations import configurations
 from tests.reading.conftest import KINDS, PACKAGES, Rows, by_id, plain
 
 CONFIGURATIONS = configurations(PACKAGES)

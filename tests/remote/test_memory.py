@@ -15,11 +15,11 @@ from bioscan5m_hf.drivers import explained, is_passing
 from bioscan5m_hf.errors import ArchiveError, BioscanError, ForeignFolder, OutputError, UsageError
 from bioscan5m_hf.remote import RemotePath
 from conversion.convert import ConvertOptions, convert
-from conversion.scratch import Scratch
-from conversion.sending import Sending, convert_to_url
-from conversion.shard import ShardResult, ShardTask
-from conversion.stores import Store
-from conversion.verify import VerifyOptions, verify
+from conversion.shards.build import ShardResult, ShardTask
+from conversion.upload.scratch import Scratch
+from conversion.upload.sending import Sending, convert_to_url
+from conversion.upload.stores import Store
+from conversion.verify.folder import VerifyOptions, verify
 from tests.hub.conftest import Quiet
 from tests.inline import without_processes
 from tests.processes import digests

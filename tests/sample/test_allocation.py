@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.schema import SPLITS
+from bioscan5m_hf.schema.columns import SPLITS
 from conversion.sample.allocation import Allocation, split_counts
 
 

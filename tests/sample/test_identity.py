@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from bioscan5m_hf.schema import SPLITS, Split
+from bioscan5m_hf.schema.columns import SPLITS, Split
 from conversion.sample import identity
 
 

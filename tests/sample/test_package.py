@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bioscan5m_hf.variants import package_names
+from bioscan5m_hf.schema.configurations import package_names
 from conversion.sample.package import (
     body_of,
     checksum,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from bioscan5m_hf.schema import RANKS, SPLITS, column_names, split_named
+from bioscan5m_hf.schema.columns import RANKS, SPLITS, column_names, split_named
 from conversion.sample.metadata import STEM, ZIP_NAME
 from conversion.sample.places import AWKWARD_PLACES
 from conversion.sample.records import BBOX_COLUMNS, area_fraction, scale_factor

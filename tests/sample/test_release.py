@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from bioscan5m_hf.errors import OutputError, UnknownName, UsageError
-from bioscan5m_hf.schema import SPLITS
-from bioscan5m_hf.variants import PARTITIONS, package_names, splits_of
+from bioscan5m_hf.schema.columns import SPLITS
+from bioscan5m_hf.schema.configurations import PARTITIONS, package_names, splits_of
 from conversion.sample import SampleOptions, write_sample
 from conversion.sample.metadata import BBOX_NAME, STEM, ZIP_NAME
 

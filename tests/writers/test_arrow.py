@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from datasets import Dataset, concatenate_datasets
 
-from bioscan5m_hf.schema import arrow_schema
+from bioscan5m_hf.schema.columns import arrow_schema
 from conversion.canonical import canonical
 from tests.conftest import Run, make_once
 from tests.independent import read_release

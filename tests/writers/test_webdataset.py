@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bioscan5m_hf.schema import arrow_schema, column_names
-from conversion.writers.webdataset import WebDatasetWriter
+from bioscan5m_hf.schema.columns import arrow_schema, column_names
+from conversion.formats.webdataset import WebDatasetWriter
 from tests.conftest import Run, make_once
 from tests.independent import Specimen, read_release
 

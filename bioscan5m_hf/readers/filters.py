@@ -1,0 +1,197 @@
+"""``where=``: which rows are wanted, in the form of Parquet filters or as an Arrow expression.
+
+The rows are those that ``pyarrow`` gives for the same filter, but for missing values, about which
+people ask with ``None``: ``("species", "!=", None)`` means the rows that have a species, where
+plain Parquet filters give no row at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Self, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bioscan5m_hf.errors import UnknownName, UsageError
+from bioscan5m_hf.schema.columns import arrow_schema, column_names
+
+Condition = tuple[str, str, Any]
+Where: TypeAlias = pc.Expression | list[Condition] | list[list[Condition]] | Condition
+
+_COMPARISONS: Final[dict[str, Callable[[pc.Expression, Any], pc.Expression]]] = {
+    "==": lambda field, value: field == value,
+    "=": lambda field, value: field == value,
+    "!=": lambda field, value: field != value,
+    "<": lambda field, value: field < value,
+    "<=": lambda field, value: field <= value,
+    ">": lambda field, value: field > value,
+    ">=": lambda field, value: field >= value,
+}
+_OPERATORS: Final = (*_COMPARISONS, "in", "not in")
+_ROW: Final = "__row"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which rows are wanted.
+
+    Attributes:
+        expression: The condition, which reads upstream's columns only.
+        columns: The columns that it reads, in upstream's order.
+    """
+
+    expression: pc.Expression
+    columns: tuple[str, ...]
+
+    @classmethod
+    def of(cls, where: Where | None) -> Self | None:
+        """Understand a ``where=``.
+
+        Args:
+            where: A condition ``(column, operator, value)``; a list of them, all of which must
+                hold; a list of such lists, one of which must hold; or an Arrow expression. Empty
+                lists and ``None`` want every row.
+
+        Raises:
+            UnknownName: A column or an operator that does not exist.
+            UsageError: The form is another one, or a value does not fit its column.
+        """
+        if where is None or (isinstance(where, list | tuple) and not where):
+            return None
+        expression = where if isinstance(where, pc.Expression) else _any_of(where)
+        columns = _columns_of(expression)
+        made = cls(expression, columns)
+        try:
+            made.rows(arrow_schema(image=False).empty_table().select(columns))
+        except pa.ArrowException as error:
+            raise UsageError(
+                f"where= does not fit the columns ({str(error).splitlines()[0]})",
+                fix="compare text with text and numbers with numbers",
+            ) from error
+        return made
+
+    def rows(self, table: pa.Table) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The numbers of the rows that are wanted.
+
+        Args:
+            table: Rows, with the columns that the filter reads at least.
+        """
+        numbered = table.select(self.columns).append_column(
+            _ROW, pa.array(np.arange(table.num_rows, dtype=np.int64))
+        )
+        found = numbered.filter(self.expression)[_ROW].to_numpy()
+        # Arrow may filter batches on several threads.
+        return np.sort(found)
+
+
+def _any_of(where: Any) -> pc.Expression:
+    if _is_condition(where):
+        return _condition(where)
+    if isinstance(where, list | tuple):
+        if all(_is_condition(entry) for entry in where):
+            return _joined([_condition(entry) for entry in where], pc.Expression.__and__)
+        if all(isinstance(entry, list | tuple) and entry for entry in where) and all(
+            _is_condition(condition) for entry in where for condition in entry
+        ):
+            return _joined([_any_of(list(entry)) for entry in where], pc.Expression.__or__)
+    raise UsageError(
+        f"where= cannot be read: {where!r:.80}",
+        fix='write [("order", "==", "Diptera"), …], a list of such lists, or a pyarrow expression',
+    )
+
+
+def _is_condition(entry: Any) -> bool:
+    return isinstance(entry, list | tuple) and len(entry) == 3 and isinstance(entry[0], str)
+
+
+def _joined(
+    parts: list[pc.Expression], join: Callable[[pc.Expression, pc.Expression], pc.Expression]
+) -> pc.Expression:
+    expression = parts[0]
+    for part in parts[1:]:
+        expression = join(expression, part)
+    return expression
+
+
+def _condition(entry: Condition) -> pc.Expression:
+    name, operator, value = entry
+    _check_column(name)
+    field = pc.field(name)
+    if operator in ("in", "not in"):
+        if isinstance(value, str) or not isinstance(value, Collection):
+            raise UsageError(
+                f"where= wants a list behind {operator!r}, not {value!r:.60}",
+                fix=f'write ("{name}", "{operator}", [value, …])',
+            )
+        return _member(name, operator, list(value))
+    if operator not in _COMPARISONS:
+        raise UnknownName.of("operator", str(operator), _OPERATORS)
+    if value is None:
+        if operator not in ("==", "=", "!="):
+            raise UsageError(
+                f"where= compares {name} with None by {operator!r}",
+                fix="None goes with == and != only",
+            )
+        return field.is_valid() if operator == "!=" else field.is_null()
+    return _COMPARISONS[operator](field, value)
+
+
+def _member(name: str, operator: str, values: list[Any]) -> pc.Expression:
+    field = pc.field(name)
+    kind = arrow_schema(image=False).field(name).type
+    present = [value for value in values if value is not None]
+    try:
+        wanted = pa.array(present, kind)
+    except (pa.ArrowException, TypeError) as error:
+        raise UsageError(
+            f"where= lists values that are not of the column {name} ({error})",
+            fix=f"the values of {name} are {kind}",
+        ) from error
+    inside = field.isin(wanted)
+    missing = len(present) < len(values)
+    if operator == "in":
+        return inside | field.is_null() if missing else inside & field.is_valid()
+    # As in a comparison with !=, a missing value is in neither set unless None is listed.
+    return ~inside & field.is_valid()
+
+
+def _check_column(name: str) -> None:
+    if name not in column_names():
+        raise UnknownName.of("column to filter by", name, column_names())
+
+
+_REFERENCE: Final = re.compile(r"FieldRef\.(?:Name|FieldPath)\((?P<name>[^)]*)\)")
+
+
+def _columns_of(expression: pc.Expression) -> tuple[str, ...]:
+    """The columns that an expression reads.
+
+    Arrow does not tell them. So the expression is bound to a schema that lacks one column after
+    another: where it cannot be bound any more, the column was needed.
+    """
+    schema = arrow_schema(image=False)
+    if problem := _binding_problem(expression, schema.names):
+        name = match["name"] if (match := _REFERENCE.search(problem)) else problem
+        if _REFERENCE.search(problem):
+            raise UnknownName.of("column to filter by", name, column_names())
+        raise UsageError(f"where= does not fit the columns ({problem.splitlines()[0]})")
+    needed = [
+        name
+        for name in schema.names
+        if _binding_problem(expression, [other for other in schema.names if other != name])
+    ]
+    # A constant reads nothing; a table needs a column all the same to have rows.
+    return tuple(needed) or (schema.names[0],)
+
+
+def _binding_problem(expression: pc.Expression, names: Iterable[str]) -> str | None:
+    empty = arrow_schema(image=False).empty_table().select(list(names))
+    try:
+        empty.filter(expression)
+    except (pa.ArrowException, KeyError) as error:
+        return str(error)
+    return None

@@ -1,0 +1,79 @@
+"""Arrow shards as a map-style dataset without a copy: files are memory-mapped where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow as pa
+from datasets.table import ConcatenationTable, InMemoryTable, MemoryMappedTable
+
+from bioscan5m_hf.errors import ArchiveError
+from bioscan5m_hf.readers.query import Choice, Numbers
+from bioscan5m_hf.schema.vocabularies import Vocabulary
+
+
+def _mapped(path: Path) -> MemoryMappedTable:
+    try:
+        return MemoryMappedTable.from_file(str(path))
+    except (pa.ArrowException, OSError) as error:
+        raise ArchiveError(
+            f"cannot be mapped ({error})", where=str(path), fix="get it again"
+        ) from error
+
+
+def map_shards(
+    paths: Sequence[Path],
+    choice: Choice,
+    info: datasets.DatasetInfo,
+    vocabularies: Mapping[str, Vocabulary],
+    fingerprint: str,
+) -> datasets.Dataset:
+    """Open Arrow shards as one dataset.
+
+    Args:
+        paths: The shards of a split, in order.
+        choice: Which rows and columns are wanted. Of the images nothing is read.
+        info: With the features of the dataset, labels included.
+        vocabularies: What replaces the values of a rank by labels.
+        fingerprint: What ``datasets`` tells this dataset from others by.
+
+    Raises:
+        ArchiveError: A shard cannot be mapped.
+    """
+    shards = [_mapped(path) for path in paths]
+    if not shards:
+        empty = InMemoryTable(pa.schema(info.features.arrow_schema).empty_table())
+        return datasets.Dataset(empty, info=info, fingerprint=fingerprint)
+    rows = _rows(shards, choice) if choice.deciding else None
+    tables = []
+    for shard in shards:
+        kept = shard.select([name for name in choice.columns if name not in vocabularies])
+        encoded = {
+            name: vocabulary.encode(shard.table[name]) for name, vocabulary in vocabularies.items()
+        }
+        if encoded:
+            beside = InMemoryTable.from_pydict(encoded)
+            kept = (
+                ConcatenationTable.from_tables([kept, beside], axis=1)
+                if len(kept.column_names)
+                else beside
+            )
+        tables.append(kept.select(list(choice.columns)))
+    whole = ConcatenationTable.from_tables(tables) if len(tables) > 1 else tables[0]
+    # The features that stand in the files are those of all columns, without labels.
+    whole = whole.replace_schema_metadata(info.features.arrow_schema.metadata)
+    made = datasets.Dataset(whole, info=info, fingerprint=fingerprint)
+    return made if rows is None else made.select(rows)
+
+
+def _rows(shards: Sequence[MemoryMappedTable], choice: Choice) -> Numbers:
+    found = []
+    first = 0
+    for shard in shards:
+        for batch in shard.table.select(list(choice.deciding)).to_batches():
+            found.append(choice.rows(pa.Table.from_batches([batch])) + first)
+            first += batch.num_rows
+    return np.concatenate(found) if found else np.empty(0, np.int64)

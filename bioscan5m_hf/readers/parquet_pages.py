@@ -1,0 +1,204 @@
+"""Single pages of the images of a Parquet file, by its page index.
+
+``pyarrow`` reads the images of a row group as a whole. Where images are stored plain and without
+compression, as the converter writes them, only the pages that hold a wanted row are read here, and
+of these only the wanted images are copied. A page of the converter has about one megabyte. Other
+files give nothing here, and their row groups are read as a whole.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import pyarrow as pa
+
+from bioscan5m_hf.readers.query import Numbers
+from bioscan5m_hf.readers.thrift import CompactReader, ThriftError
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN
+from bioscan5m_hf.sources import Source
+
+_END: Final = struct.Struct("<I4s")
+_LENGTH: Final = struct.Struct("<I")
+_MAGIC: Final = b"PAR1"
+_BYTES: Final = f"{IMAGE_COLUMN}.bytes"
+_PATH: Final = f"{IMAGE_COLUMN}.path"
+# Holds the footer and the page index of most shards.
+_TAIL_BYTES: Final = 64 << 10
+_DATA_PAGE: Final = 0
+_PLAIN: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where a page lies.
+
+    Attributes:
+        offset: Where its header starts in the file, in bytes.
+        length: Its length with the header, in bytes.
+        first: The number of its first row in the row group.
+        stop: The number behind that of its last row.
+    """
+
+    offset: int
+    length: int
+    first: int
+    stop: int
+
+
+class ImagePages:
+    """The pages of the column ``image.bytes``.
+
+    Args:
+        source: The file.
+        rows: How many rows each row group has.
+        column: The number of the column among the leaves of the schema.
+    """
+
+    def __init__(self, source: Source, rows: list[int], column: int) -> None:
+        self._source = source
+        self._rows = rows
+        self._column = column
+        self._indexes: list[bytes] | None = None
+
+    @classmethod
+    def of(cls, source: Source, metadata: Any) -> Self | None:
+        """Find the pages, where they can be read one by one.
+
+        Args:
+            source: The file.
+            metadata: What ``pyarrow`` read of its footer.
+
+        Returns:
+            The pages; ``None`` where images are compressed or encoded, may be repeated, or where
+            there is no page index.
+        """
+        schema = metadata.schema
+        paths = [schema.column(number).path for number in range(len(schema.names))]
+        if _BYTES not in paths or _PATH not in paths:
+            return None
+        column = paths.index(_BYTES)
+        leaf = schema.column(column)
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        chunks = [group.column(column) for group in groups]
+        plain = all(
+            chunk.compression == "UNCOMPRESSED"
+            and chunk.physical_type == "BYTE_ARRAY"
+            and set(chunk.encodings) <= {"PLAIN", "RLE"}
+            and chunk.has_offset_index
+            for chunk in chunks
+        )
+        if not plain or leaf.max_repetition_level or not leaf.max_definition_level:
+            return None
+        return cls(source, [group.num_rows for group in groups], column)
+
+    def read(self, group: int, rows: Numbers) -> pa.Array | None:
+        """Read the images of some rows.
+
+        Args:
+            group: The number of their row group.
+            rows: Their numbers in the row group, rising.
+
+        Returns:
+            The bytes of each; ``None`` where the pages are of another kind, lack an image, or are
+            damaged. What reads the row group as a whole can tell.
+
+        Raises:
+            ArchiveError: The file cannot be read.
+        """
+        try:
+            return _array(self._images(self._pages(group), rows))
+        except (ThriftError, KeyError, TypeError, IndexError, ValueError, struct.error):
+            return None
+
+    def _images(self, pages: list[Page], rows: Numbers) -> list[memoryview]:
+        held = np.searchsorted([page.first for page in pages], rows, side="right") - 1
+        images: list[memoryview] = []
+        for stretch in _stretches([pages[number] for number in np.unique(held).tolist()]):
+            start = stretch[0].offset
+            length = stretch[-1].offset + stretch[-1].length - start
+            data = memoryview(self._source.read_at(start, length))
+            for page in stretch:
+                values = _values(data[page.offset - start :][: page.length], page)
+                chosen = rows[(rows >= page.first) & (rows < page.stop)] - page.first
+                images += [values[number] for number in chosen.tolist()]
+        return images
+
+    def _pages(self, group: int) -> list[Page]:
+        if self._indexes is None:
+            self._indexes = _page_indexes(self._source, self._column)
+        index = CompactReader(self._indexes[group]).struct()
+        found = [(int(each[1]), int(each[2]), int(each[3])) for each in index[1]]
+        stops = [first for _, _, first in found[1:]] + [self._rows[group]]
+        return [
+            Page(offset, length, first, stop)
+            for (offset, length, first), stop in zip(found, stops, strict=True)
+        ]
+
+
+def _page_indexes(source: Source, column: int) -> list[bytes]:
+    """The page index of one column for each row group; they lie together before the footer."""
+    tail = _read_tail(source, _TAIL_BYTES)
+    length, magic = _END.unpack(tail[-_END.size :])
+    if magic != _MAGIC:
+        raise ThriftError("it has no footer")
+    if len(tail) < length + _END.size:
+        tail = _read_tail(source, length + _END.size)
+    footer = CompactReader(tail, len(tail) - length - _END.size).struct()
+    chunks = [group[1][column] for group in footer[4]]
+    extents = [(int(chunk[4]), int(chunk[5])) for chunk in chunks]
+    start = min((offset for offset, _ in extents), default=source.size)
+    if start < source.size - len(tail):
+        stop = max(offset + length for offset, length in extents)
+        held = source.read_at(start, stop - start)
+    else:
+        start, held = source.size - len(tail), tail
+    return [held[offset - start :][:length] for offset, length in extents]
+
+
+def _read_tail(source: Source, length: int) -> bytes:
+    start = max(0, source.size - length)
+    return source.read_at(start, source.size - start)
+
+
+def _stretches(pages: list[Page]) -> Iterator[list[Page]]:
+    """Pages that lie one behind the other, to be read at once."""
+    stretch: list[Page] = []
+    for page in pages:
+        if stretch and stretch[-1].offset + stretch[-1].length != page.offset:
+            yield stretch
+            stretch = []
+        stretch.append(page)
+    if stretch:
+        yield stretch
+
+
+def _values(data: memoryview, page: Page) -> list[memoryview]:
+    """The values of a page: behind header and levels, each behind its length."""
+    reader = CompactReader(data)
+    header = reader.struct()
+    if header[1] != _DATA_PAGE or header[5][2] != _PLAIN:
+        raise ThriftError("a page is of another kind than the footer says")
+    position = reader.position
+    # The levels tell which values are missing. Where as many as rows are there, none is.
+    position += _LENGTH.size + _LENGTH.unpack_from(data, position)[0]
+    values = []
+    for _ in range(page.stop - page.first):
+        start = position + _LENGTH.size
+        position = start + _LENGTH.unpack_from(data, position)[0]
+        values.append(data[start:position])
+    if position != len(data):
+        raise ThriftError("a page has other rows than the page index says, or lacks an image")
+    return values
+
+
+def _array(images: list[memoryview]) -> pa.BinaryArray:
+    offsets = np.fromiter(itertools.accumulate(map(len, images), initial=0), np.int64)
+    kind = pa.binary() if offsets[-1] < 1 << 31 else pa.large_binary()
+    width = np.int32 if kind == pa.binary() else np.int64
+    buffers = [None, pa.py_buffer(offsets.astype(width)), pa.py_buffer(b"".join(images))]
+    return pa.Array.from_buffers(kind, len(images), buffers)

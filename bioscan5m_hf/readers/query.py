@@ -1,0 +1,104 @@
+"""Which rows and columns are wanted of a piece of data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from bioscan5m_hf.errors import UnknownName, UsageError
+from bioscan5m_hf.readers.filters import Filter
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN, column_names
+
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
+Keys = np.ndarray[Any, np.dtype[np.uint64]]
+
+PROCESSID: Final = "processid"
+
+
+def keys_of(processids: Iterable[str]) -> Keys:
+    """The first eight bytes of md5(processid) of each specimen, as numbers of its own order."""
+    digests = b"".join(
+        hashlib.md5(processid.encode(), usedforsecurity=False).digest()[:8]
+        for processid in processids
+    )
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Choice:
+    """Which rows and columns are wanted.
+
+    Attributes:
+        columns: The columns that come out, in the order of the schema.
+        filter: The condition on rows, if there is one.
+        keep: The sorted keys of the only specimens that are wanted, if not all are.
+    """
+
+    columns: tuple[str, ...]
+    filter: Filter | None = None
+    keep: Keys | None = None
+
+    @property
+    def image(self) -> bool:
+        """Whether images are wanted."""
+        return IMAGE_COLUMN in self.columns
+
+    @property
+    def deciding(self) -> tuple[str, ...]:
+        """The columns that decide on rows; none where every row is wanted."""
+        names = list(self.filter.columns) if self.filter else []
+        if self.keep is not None and PROCESSID not in names:
+            names.append(PROCESSID)
+        return tuple(names)
+
+    @property
+    def plain(self) -> tuple[str, ...]:
+        """The columns that come out, but for the image."""
+        return tuple(name for name in self.columns if name != IMAGE_COLUMN)
+
+    def rows(self, table: pa.Table) -> Numbers:
+        """The numbers of the rows that are wanted.
+
+        Args:
+            table: With the deciding columns at least.
+        """
+        chosen = self.filter.rows(table) if self.filter else np.arange(table.num_rows)
+        if self.keep is not None:
+            keys = keys_of(table[PROCESSID].take(pa.array(chosen)).to_pylist())
+            at = np.searchsorted(self.keep, keys)
+            at[at == len(self.keep)] = 0
+            chosen = chosen[self.keep[at] == keys] if len(self.keep) else chosen[:0]
+        return chosen
+
+
+def choose_columns(columns: Sequence[str] | None, *, image: bool) -> tuple[str, ...]:
+    """Understand ``columns=``.
+
+    Args:
+        columns: The columns that are wanted; all by default.
+        image: Whether the configuration has images.
+
+    Returns:
+        The columns in the order of the schema.
+
+    Raises:
+        UnknownName: There is no such column in the configuration.
+        UsageError: No column is wanted, or one text was given instead of several.
+    """
+    known = [IMAGE_COLUMN, *column_names()] if image else column_names()
+    if columns is None:
+        return tuple(known)
+    if isinstance(columns, str):
+        raise UsageError(f"columns= wants a list, not {columns!r}", fix=f"write [{columns!r}]")
+    wanted = list(columns)
+    for name in wanted:
+        if name not in known:
+            raise UnknownName.of("column", str(name), known)
+    if not wanted:
+        raise UsageError("columns= is empty", fix="name a column, or leave it out for all")
+    return tuple(name for name in known if name in wanted)

@@ -1,0 +1,240 @@
+"""Pieces of a raw release: rows of a plan, and their images out of zips or an unpacked tree."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bioscan5m_hf.errors import ArchiveError, ImageError
+from bioscan5m_hf.images import Flaw, FlawedImage, Member, check_jpeg, read_member
+from bioscan5m_hf.raw_index import LOCATION_COLUMNS
+from bioscan5m_hf.readers.pieces import Piece
+from bioscan5m_hf.readers.query import Choice
+from bioscan5m_hf.remote import Location, RemotePath, open_location
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN, IMAGE_TYPE
+from bioscan5m_hf.sources import Source
+
+# The first row waits for a whole stretch, so it is no longer than the network makes worth while.
+_STRETCH_BYTES: Final = 4 << 20
+_STRETCH_ROWS: Final = 500
+# Reading over a gap of this length costs less than another request.
+_GAP_BYTES: Final = 128 << 10
+# A local header, and room for a name and extra fields.
+_HEADER_BYTES: Final = 30 + 192
+
+_log = logging.getLogger("bioscan5m_hf")
+
+
+@dataclass(frozen=True, slots=True)
+class RawPiece:
+    """One row group of a plan.
+
+    Attributes:
+        plan: The Parquet file of the plan.
+        group: The number of the row group.
+        sources: The archives and folders that the plan numbers.
+        labels: How messages name them.
+        image: Whether the configuration has images.
+        skip: Leave out flawed images, and warn, instead of stopping.
+    """
+
+    plan: Path
+    group: int
+    sources: tuple[Location, ...] = ()
+    labels: tuple[str, ...] = ()
+    image: bool = True
+    skip: bool = False
+
+    def read(self, choice: Choice) -> Iterator[pa.Table]:
+        """The rows that are wanted; only their images are read."""
+        names = dict.fromkeys((*choice.deciding, *choice.plain))
+        images = self.image and choice.image
+        if images:
+            names |= dict.fromkeys(("processid", *LOCATION_COLUMNS))
+        with pq.ParquetFile(self.plan, memory_map=True) as file:
+            table = file.read_row_group(self.group, columns=list(names), use_threads=False)
+        if choice.deciding:
+            table = table.take(pa.array(choice.rows(table)))
+        if not table.num_rows:
+            return
+        if not images:
+            yield table.select(list(choice.columns))
+            return
+        for chosen, found in self._with_images(table):
+            column = pa.array(found, IMAGE_TYPE)
+            yield chosen.append_column(IMAGE_COLUMN, column).select(list(choice.columns))
+
+    def divide(self) -> list[Piece]:
+        """A row group stays whole."""
+        return [self]
+
+    def _with_images(self, table: pa.Table) -> Iterator[tuple[pa.Table, list[dict[str, Any]]]]:
+        places = table.select(["processid", *LOCATION_COLUMNS]).to_pylist()
+        remote = [isinstance(source, RemotePath) for source in self.sources]
+        with ExitStack() as stack:
+            opened: dict[int, Source] = {}
+            for stretch in stretches(places, remote):
+                held = self._held(stretch, opened, stack)
+                images: list[dict[str, Any]] = []
+                kept: list[int] = []
+                for number in range(stretch.first, stretch.last + 1):
+                    place = places[number]
+                    data = self._image(place, held or self._source(place, opened, stack))
+                    if data is None:
+                        continue
+                    images.append({"bytes": bytes(data), "path": f"{place['processid']}.jpg"})
+                    kept.append(number)
+                if kept:
+                    yield table.take(pa.array(kept)), images
+
+    def _source(
+        self, place: dict[str, Any], opened: dict[int, Source], stack: ExitStack
+    ) -> Source | None:
+        """The archive of an image; none for a plain file."""
+        number = place["source"]
+        if place["offset"] is None:
+            return None
+        if number not in opened:
+            opened[number] = stack.enter_context(open_location(self.sources[number]))
+        return opened[number]
+
+    def _held(self, stretch: Stretch, opened: dict[int, Source], stack: ExitStack) -> Source | None:
+        """The stretch of a remote archive, fetched at once; none for what is local."""
+        if stretch.place is None:
+            return None
+        source = self._source(stretch.place, opened, stack)
+        assert source is not None, "a stretch that is fetched at once lies in an archive"
+        return _Held(source, stretch.place["offset"], stretch.stop)
+
+    def _image(self, place: dict[str, Any], source: Source | None) -> bytes | bytearray | None:
+        try:
+            data = self._read_file(place) if source is None else _read_member(place, source)
+            check_jpeg(data)
+        except FlawedImage as flawed:
+            member = f"{place['folder']}{place['processid']}.jpg"
+            where = f"{self.labels[place['source']]}: {member}"
+            if not self.skip:
+                raise ImageError(
+                    f"the image is {flawed.flaw.value} ({flawed.detail})",
+                    where=where,
+                    fix='get the archive again, or leave such images out with on_error="skip"',
+                ) from flawed
+            _log.warning("%s: the image is left out: %s (%s)", where, flawed.flaw.value, flawed)
+            return None
+        return data
+
+    def _read_file(self, place: dict[str, Any]) -> bytes:
+        folder = self.sources[place["source"]]
+        assert isinstance(folder, Path), "only local folders are served unpacked"
+        path = folder / f"{place['folder']}{place['processid']}.jpg"
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ArchiveError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        if len(data) != place["size"]:
+            raise FlawedImage(
+                Flaw.UNREADABLE, f"it has {len(data):,} bytes and had {place['size']:,} before"
+            )
+        return data
+
+
+def _read_member(place: dict[str, Any], source: Source) -> bytes | bytearray:
+    member = Member(
+        place["offset"], place["compressed"], place["size"], place["crc"], place["method"]
+    )
+    return read_member(source, member)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Rows whose images are read together, and handed on together.
+
+    Attributes:
+        first: The first row.
+        last: The last row.
+        place: Where the first image lies, if all are to be fetched with one request.
+        stop: Where the last one ends at the latest.
+    """
+
+    first: int
+    last: int
+    place: dict[str, Any] | None = None
+    stop: int = 0
+
+
+def stretches(places: list[dict[str, Any]], remote: Sequence[bool]) -> Iterator[Stretch]:
+    """Cut rows into stretches of a few megabytes; in a remote archive they lie close together.
+
+    Args:
+        places: For each row the number of its ``source``, the ``offset`` of its image there, its
+            length there as ``compressed`` and its plain ``size``, in bytes. Offset and compressed
+            are ``None`` for a plain file.
+        remote: For each source whether it is read over a network.
+
+    Yields:
+        Stretches in the order of the rows; every row is in one.
+    """
+    first = 0
+    length = places[0]["size"] if places else 0
+    for number in range(1, len(places) + 1):
+        if number < len(places):
+            length += places[number]["size"]
+            if number - first < _STRETCH_ROWS and (
+                _lies_close(places[first], places[number - 1], places[number])
+                if remote[places[first]["source"]]
+                else length <= _STRETCH_BYTES and not remote[places[number]["source"]]
+            ):
+                continue
+            length = places[number]["size"]
+        if remote[places[first]["source"]]:
+            yield Stretch(first, number - 1, places[first], _end(places[number - 1]))
+        else:
+            yield Stretch(first, number - 1)
+        first = number
+
+
+def _lies_close(first: dict[str, Any], before: dict[str, Any], place: dict[str, Any]) -> bool:
+    if place["source"] != first["source"]:
+        return False
+    gap = place["offset"] - _end(before)
+    length = _end(place) - first["offset"]
+    return bool(-_HEADER_BYTES <= gap <= _GAP_BYTES and length <= _STRETCH_BYTES)
+
+
+def _end(place: dict[str, Any]) -> int:
+    return int(place["offset"] + _HEADER_BYTES + place["compressed"])
+
+
+class _Held:
+    """A stretch of a remote archive, fetched with one request when it is first needed."""
+
+    def __init__(self, source: Source, start: int, stop: int) -> None:
+        self.location = source.location
+        self.size = source.size
+        self._source = source
+        self._start = start
+        self._data = source.read_at(start, stop - start)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read from what is held; what lies beyond is fetched."""
+        begin = offset - self._start
+        stop = min(begin + length, self.size - self._start)
+        if begin >= 0 and stop <= len(self._data):
+            return self._data[begin:stop]
+        return self._source.read_at(offset, length)
+
+    def close(self) -> None:
+        """The archive is closed by whoever opened it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

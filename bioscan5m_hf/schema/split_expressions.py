@@ -1,0 +1,117 @@
+"""The names that people use for splits: ``val``, ``seen``, ``pretrain+train``, ``train[:10%]``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bioscan5m_hf.errors import ReleaseNotFound, UnknownName, UsageError
+from bioscan5m_hf.schema.columns import SPLITS, Split, split_named
+from bioscan5m_hf.schema.configurations import Configuration
+
+GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    "seen": ("train", "val", "test"),
+    "unseen": ("key_unseen", "val_unseen", "test_unseen"),
+}
+"""Splits that go by one name together; the names are those of the package ``bioscan-dataset``."""
+
+ALL: Final = "all"
+_TERM: Final = re.compile(r"(?P<name>[^\[\]+]*)(?P<slice>\[[^\[\]]*\])?(?P<rounding>\([^()]*\))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One split of a split expression.
+
+    Attributes:
+        split: The split.
+        slice: What stands behind its name, such as ``[:10%]``; empty for all of it.
+    """
+
+    split: Split
+    slice: str = ""
+
+
+def parse_split(
+    expression: str, configuration: Configuration, available: Sequence[Split]
+) -> list[Term]:
+    """Take a split expression apart.
+
+    Args:
+        expression: Names joined by ``+``, each perhaps with a slice. A name is upstream's, the
+            published one, ``seen``, ``unseen`` or ``all``.
+        configuration: The configuration that the splits are wanted of.
+        available: The splits that there is data of.
+
+    Returns:
+        The splits in the order in which they are named.
+
+    Raises:
+        UnknownName: A name means no split of this configuration; the message lists those it has.
+        UsageError: A split is named twice without slices.
+        ReleaseNotFound: There is no data of a split; one is never left out silently.
+    """
+    terms: list[Term] = []
+    for text in expression.split("+"):
+        match = _TERM.fullmatch(text.strip())
+        if match is None:
+            raise UsageError(
+                f"cannot read the split {text.strip()!r}",
+                fix="write a name, or a name and a slice such as train[:10%]",
+            )
+        part = (match["slice"] or "") + (match["rounding"] or "")
+        named = _splits_named(match["name"].strip(), configuration, available)
+        terms += [Term(split, part) for split in named]
+    names = [term.split.published for term in terms if not term.slice]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise UsageError(
+            f"the split {expression!r} names {', '.join(sorted(repeated))} more than once",
+            fix="name each split once",
+        )
+    return terms
+
+
+def _splits_named(
+    name: str, configuration: Configuration, available: Sequence[Split]
+) -> list[Split]:
+    if name == ALL:
+        return [split for split in configuration.splits if split in available]
+    if name in GROUPS:
+        chosen = [split_named(member) for member in GROUPS[name]]
+    else:
+        chosen = [_one(name, configuration)]
+    for split in chosen:
+        if split not in configuration.splits:
+            raise UnknownName.of(
+                f"split of {configuration.name}", split.published, valid_splits(configuration)
+            )
+        if split not in available:
+            there = ", ".join(s.published for s in SPLITS if s in available)
+            raise ReleaseNotFound(
+                f"there is no data of the split {split.published!r} of {configuration.name}",
+                fix=f"splits that are there: {there or 'none'}",
+            )
+    return chosen
+
+
+def _one(name: str, configuration: Configuration) -> Split:
+    try:
+        return split_named(name)
+    except UnknownName:
+        raise UnknownName.of("split", name, valid_splits(configuration)) from None
+
+
+def valid_splits(configuration: Configuration) -> list[str]:
+    """Every name that means splits of a configuration.
+
+    Args:
+        configuration: The configuration.
+    """
+    names = [split.published for split in configuration.splits]
+    for split in configuration.splits:
+        if split.name != split.published:
+            names.insert(names.index(split.published) + 1, split.name)
+    held = {split.name for split in configuration.splits}
+    return [*names, *(group for group, members in GROUPS.items() if held.issuperset(members)), ALL]

@@ -1,0 +1,194 @@
+"""The vocabulary of each rank: its distinct values, numbered, with how often each split has them.
+
+Values are numbered in the order of their Unicode code points over all records, whatever their
+split; this is how the package ``bioscan-dataset`` numbers them too.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bioscan5m_hf.errors import MetadataError, UnknownName
+from bioscan5m_hf.schema.columns import RANKS, SPLITS
+from bioscan5m_hf.tally import Counts, Tally
+
+VOCABULARIES_NAME: Final = "vocabularies.parquet"
+"""The file of a dataset folder that holds them: one row group for each rank."""
+
+MISSING: Final = -1
+"""The number of a missing label in a ``ClassLabel`` column."""
+
+_SCHEMA: Final = pa.schema(
+    [
+        pa.field("rank", pa.string(), nullable=False),
+        pa.field("label", pa.int64(), nullable=False),
+        pa.field("value", pa.string(), nullable=False),
+        *(pa.field(split.name, pa.int64(), nullable=False) for split in SPLITS),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The distinct values of one rank.
+
+    Attributes:
+        rank: Such as ``"species"``.
+        names: The values; the index of a value is its label.
+        counts: For each split, under upstream's name, how many records have each value; arrays of
+            int64 as long as ``names``.
+    """
+
+    rank: str
+    names: list[str]
+    counts: Mapping[str, Counts]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, value: str | None) -> int | None:
+        """The label of a value; ``None`` where there is no value.
+
+        Raises:
+            UnknownName: No record has this value; the message names the nearest.
+        """
+        if value is None:
+            return None
+        try:
+            return self._labels[value]
+        except KeyError:
+            near = [name for name in self.names if name[:1] == value[:1]][:20]
+            raise UnknownName.of(self.rank, value, near or self.names[:20]) from None
+
+    def encode(self, values: pa.Array | pa.ChunkedArray) -> pa.Array:
+        """Replace values by their labels.
+
+        Args:
+            values: Text; a value that is missing becomes -1.
+
+        Returns:
+            Labels as int64, none of them null.
+
+        Raises:
+            MetadataError: A value is in no record that the vocabulary was made from.
+        """
+        labels = pc.index_in(values, value_set=self._array)
+        unknown = pc.and_(labels.is_null(), values.is_valid())
+        if pc.any(unknown).as_py():
+            raise MetadataError(
+                f"the {self.rank} {values.filter(unknown)[0].as_py()!r} is not in the vocabulary",
+                fix=f"make {VOCABULARIES_NAME} anew from the same metadata",
+            )
+        encoded = pc.fill_null(labels.cast(pa.int64()), MISSING)
+        return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+
+    @functools.cached_property
+    def _labels(self) -> dict[str, int]:
+        return {name: label for label, name in enumerate(self.names)}
+
+    @functools.cached_property
+    def _array(self) -> pa.Array:
+        return pa.array(self.names, pa.string())
+
+
+class VocabularyCounter:
+    """Counts the values of every rank while the records go by."""
+
+    def __init__(self) -> None:
+        self._tallies: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count some records.
+
+        Args:
+            batch: With upstream's columns.
+        """
+        ranks = batch.select(list(RANKS))
+        splits = pc.unique(batch["split"]).to_pylist()
+        for split in splits:
+            chosen = ranks
+            if len(splits) > 1:
+                chosen = ranks.filter(pc.equal(batch["split"], split))
+            for rank in RANKS:
+                self._tallies[rank, split].add(chosen[rank])
+
+    def vocabularies(self) -> list[Vocabulary]:
+        """The vocabularies of all ranks, in upstream's order."""
+        return [self._vocabulary(rank) for rank in RANKS]
+
+    def _vocabulary(self, rank: str) -> Vocabulary:
+        found = {split.name: self._tallies[rank, split.name].counts() for split in SPLITS}
+        names = pc.unique(pa.chunked_array([values for values, _ in found.values()], pa.string()))
+        # In the order of its bytes, which in UTF-8 is that of the code points.
+        names = names.sort()
+        counts: dict[str, Counts] = {}
+        for split, (values, numbers) in found.items():
+            counts[split] = np.zeros(len(names), np.int64)
+            counts[split][pc.index_in(values, value_set=names).to_numpy()] = numbers
+        return Vocabulary(rank, names.to_pylist(), counts)
+
+
+def to_parquet(vocabularies: Iterable[Vocabulary]) -> bytes:
+    """Write vocabularies as the bytes of a Parquet file; the same ones give the same bytes.
+
+    Args:
+        vocabularies: One for each rank.
+    """
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, _SCHEMA, compression="zstd") as writer:
+        for vocabulary in vocabularies:
+            size = len(vocabulary)
+            table = pa.table(
+                [
+                    pa.array([vocabulary.rank] * size, pa.string()),
+                    pa.array(np.arange(size, dtype=np.int64)),
+                    pa.array(vocabulary.names, pa.string()),
+                    *(pa.array(vocabulary.counts[split.name]) for split in SPLITS),
+                ],
+                schema=_SCHEMA,
+            )
+            writer.write_table(table, row_group_size=max(1, size))
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def from_parquet(data: bytes, rank: str, where: str) -> Vocabulary:
+    """Read the vocabulary of one rank.
+
+    Args:
+        data: The bytes of the file.
+        rank: The rank.
+        where: How messages name the file.
+
+    Raises:
+        UnknownName: There is no such rank.
+        MetadataError: The file is damaged.
+    """
+    check_rank(rank)
+    try:
+        table = pq.read_table(pa.BufferReader(data), filters=[("rank", "==", rank)])
+        counts = {split.name: table[split.name].to_numpy() for split in SPLITS}
+        return Vocabulary(rank, table["value"].to_pylist(), counts)
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise MetadataError(
+            f"cannot be read as vocabularies ({error})", where=where, fix="make the folder anew"
+        ) from error
+
+
+def check_rank(rank: str) -> None:
+    """See that a rank exists.
+
+    Raises:
+        UnknownName: There is no such rank; the message lists them.
+    """
+    if rank not in RANKS:
+        raise UnknownName.of("rank", rank, RANKS)

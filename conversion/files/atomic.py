@@ -1,0 +1,308 @@
+"""Files that appear under their final name only when they are whole."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from xxhash import xxh3_128
+
+from bioscan5m_hf.errors import OutputError
+from conversion.files.work_file import LargeFile, pieces
+
+PARTIAL_SUFFIX = ".partial"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written to a file.
+
+    Attributes:
+        bytes: Its length.
+        xxh3: Its digest (XXH3, 128 bits), in hex: it tells whether a file was changed, in a seventh
+            of the time that the Hub's SHA-256 takes.
+    """
+
+    bytes: int
+    xxh3: str
+
+
+def partial_path(path: Path) -> Path:
+    """A name that a file goes by until it is whole, another one at each call.
+
+    It is hidden, so that no reader's glob finds it.
+    """
+    # A worker that outlives its run, on this machine or on another, never shares a file with the
+    # worker that does the same shard again.
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what interrupted runs left in a folder and in the folders directly below it."""
+    for leftover in (
+        *folder.glob(f".*{PARTIAL_SUFFIX}"),
+        *folder.glob(f"*/.*{PARTIAL_SUFFIX}"),
+    ):
+        leftover.unlink(missing_ok=True)
+
+
+def output_error(error: OSError, path: Path) -> OutputError:
+    """Explain why a file could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(
+            "there is no space left on the disk",
+            where=str(path),
+            fix="make room and run the same command again",
+        )
+    return OutputError(f"cannot be written ({error.strerror or error})", where=str(path))
+
+
+class Whole(ABC):
+    """What is written in a ``with`` block and appears whole at its end, or not at all.
+
+    At the end of the block it is committed, and discarded if the block raises. Where the block has
+    settled that already, nothing more is done.
+    """
+
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Whether it was committed or discarded."""
+
+    @abstractmethod
+    def commit(self) -> object:
+        """Let it appear under its final name."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove what was written."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        if self.closed:
+            return
+        if kind is None:
+            self.commit()
+        else:
+            self.discard()
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A file that is written to its end, and has not appeared yet.
+
+    Attributes:
+        partial: Where it lies.
+        path: Its final name.
+        written: Its length and digest.
+    """
+
+    partial: Path
+    path: Path
+    written: Written
+
+    def settle(self) -> Written:
+        """Wait until its bytes have reached the disk, then let it appear.
+
+        Raises:
+            OutputError: They did not.
+        """
+        with self._discarded_on_error():
+            _sync(self.partial, os.O_RDONLY)
+        return self.appear()
+
+    def appear(self) -> Written:
+        """Let it appear under its final name, once its bytes have reached the disk.
+
+        Raises:
+            OutputError: It cannot.
+        """
+        with self._discarded_on_error():
+            self.partial.replace(self.path)
+            sync_folder(self.path.parent)
+        return self.written
+
+    def discard(self) -> None:
+        """Remove it."""
+        self.partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _discarded_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.discard()
+            raise output_error(error, self.path) from error
+        except BaseException:
+            # An interruption.
+            self.discard()
+            raise
+
+
+class AtomicFile(Whole):
+    """A file being written beside its final name, with its digest taken on the way.
+
+    As a context manager it is renamed to its final name at the end of the block, after its bytes
+    have reached the disk; it is removed if the block raises.
+
+    Args:
+        path: The final name.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._closed = False
+        self._partial = partial_path(path)
+        self._digest = xxh3_128()
+        self._length = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = LargeFile(self._partial)
+        except OSError as error:
+            raise output_error(error, path) from error
+        except BaseException:
+            # An interruption: no block will discard it.
+            self._partial.unlink(missing_ok=True)
+            raise
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was committed or discarded; libraries ask for it before they write."""
+        return self._closed
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Append bytes; returns how many there were."""
+        view = memoryview(data).cast("B")
+        for piece in pieces(view):
+            self._digest.update(piece)
+            self._length += len(piece)
+            try:
+                self._file.write(piece)
+            except OSError as error:
+                raise output_error(error, self.path) from error
+        return len(view)
+
+    def tell(self) -> int:
+        """How many bytes were written."""
+        return self._length
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def writable(self) -> bool:
+        """Always true."""
+        return True
+
+    def readable(self) -> bool:
+        """Always false."""
+        return False
+
+    def seekable(self) -> bool:
+        """Always false."""
+        return False
+
+    def close(self) -> None:
+        """Left to the context: what a library closes is not yet known to be whole."""
+
+    def commit(self) -> Written:
+        """Let the file appear under its final name.
+
+        Raises:
+            OutputError: The bytes did not reach the disk.
+        """
+        try:
+            self._file.finish()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self.discard()
+            raise output_error(error, self.path) from error
+        return self.hand_over().appear()
+
+    def hand_over(self) -> Unseen:
+        """Leave it to somebody else to wait for the disk and to let the file appear.
+
+        Raises:
+            OutputError: The file cannot be closed.
+        """
+        try:
+            self._file.finish()
+            self._file.close()
+        except OSError as error:
+            self.discard()
+            raise output_error(error, self.path) from error
+        self._closed = True
+        written = Written(self._length, self._digest.hexdigest())
+        return Unseen(self._partial, self.path, written)
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self._closed = True
+        self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> Written:
+    """Write a small file at once, so that it is there whole or not at all.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    with AtomicFile(path) as file:
+        file.write(data)
+        return file.commit()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder outlast a loss of power."""
+    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def require_apart(release: Path, output: Path) -> None:
+    """See that what is written cannot be taken for a part of what is read.
+
+    Args:
+        release: The folder that is read.
+        output: The folder that is written.
+
+    Raises:
+        OutputError: One of them lies in the other.
+    """
+    release, output = release.resolve(), output.resolve()
+    if output.is_relative_to(release) or release.is_relative_to(output):
+        raise OutputError(
+            "the output folder and the release must not lie within each other",
+            where=str(output),
+            fix="choose an --output beside the release",
+        )
+
+
+def digest_of(path: Path) -> Written:
+    """Read a file for its length and digest.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb", buffering=0) as file:
+        digest = hashlib.file_digest(file, xxh3_128)
+        return Written(file.tell(), digest.hexdigest())

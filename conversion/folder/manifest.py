@@ -1,0 +1,255 @@
+"""``manifest.json``: what a dataset folder holds, from what it was made, with which digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+from bioscan5m_hf.errors import ForeignFolder
+from bioscan5m_hf.schema.columns import SPLITS
+from bioscan5m_hf.schema.configurations import METADATA, in_order
+from conversion.derive.recipe import Recipe
+
+MANIFEST_NAME: Final = "manifest.json"
+FORMAT_VERSION: Final = 1
+DEFAULT_NAME: Final = "bioscan-5m"
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFile:
+    """One shard of a dataset folder.
+
+    Attributes:
+        path: Its path in the folder.
+        rows: How many specimens it has.
+        bytes: Its length.
+        xxh3: Its digest (XXH3, 128 bits), in hex.
+    """
+
+    path: str
+    rows: int
+    bytes: int
+    xxh3: str
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFiles:
+    """The shards of one split of a configuration.
+
+    Attributes:
+        rows: How many specimens they have together.
+        image_bytes: Plain bytes of their images.
+        rejected: How many specimens of the split were left out.
+        shard_bytes: The size that a shard was to have at most.
+        shards: The shards, in order.
+    """
+
+    rows: int
+    image_bytes: int
+    rejected: int
+    shard_bytes: int
+    shards: tuple[ShardFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """What a split of a configuration was made from; it never decides what the files hold.
+
+    Attributes:
+        files: The names of the archives, folders or metadata file.
+        digest: A digest of what went in: the metadata, and size and CRC of each image.
+    """
+
+    files: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedRecord:
+    """How a package was made from another one, whose images are not upstream's own bytes.
+
+    Attributes:
+        recipe: From what, and how.
+        libraries: The versions of the libraries that made its images; several of one where the
+            splits were made at different times.
+    """
+
+    recipe: Recipe
+    libraries: dict[str, tuple[str, ...]]
+
+    def with_libraries(self, found: dict[str, str]) -> DerivedRecord:
+        """The record after one more run.
+
+        Args:
+            found: The versions of that run.
+        """
+        joined = dict(self.libraries)
+        for name, version in found.items():
+            joined[name] = tuple(dict.fromkeys((*joined.get(name, ()), version)))
+        return DerivedRecord(self.recipe, joined)
+
+
+@dataclass(slots=True)
+class Manifest:
+    """The content of ``manifest.json``.
+
+    Attributes:
+        format: The format of the shards.
+        version: The version of this program that wrote them.
+        libraries: The libraries whose version decides the bytes of a shard.
+        splits: For each configuration and published split, its shards.
+        extras: Other files of the folder, such as the card: path to length and digest.
+        rejects: How many specimens and images were left out, for each reason.
+        sources: For each configuration and published split, what it was made from.
+        name: What examples call it: the repository that it was published to, as ``user/name``.
+        derived: For each package that was made from another, how.
+    """
+
+    format: str
+    version: str
+    libraries: dict[str, str] = field(default_factory=dict)
+    splits: dict[str, dict[str, SplitFiles]] = field(default_factory=dict)
+    extras: dict[str, ShardFile] = field(default_factory=dict)
+    rejects: dict[str, int] = field(default_factory=dict)
+    sources: dict[str, dict[str, SourceRecord]] = field(default_factory=dict)
+    name: str = DEFAULT_NAME
+    derived: dict[str, DerivedRecord] = field(default_factory=dict)
+
+    @property
+    def packages(self) -> list[str]:
+        """The packages that were converted, in upstream's order."""
+        return in_order(self.splits)
+
+    def files(self) -> Iterator[ShardFile]:
+        """Every shard, in order."""
+        for configuration in (*self.packages, METADATA):
+            for split in SPLITS:
+                found = self.splits.get(configuration, {}).get(split.published)
+                yield from found.shards if found else ()
+
+    def to_json(self) -> bytes:
+        """The text of the file: the same content gives the same bytes."""
+        data = {
+            "format_version": FORMAT_VERSION,
+            "version": self.version,
+            "format": self.format,
+            "name": self.name,
+            "libraries": dict(sorted(self.libraries.items())),
+            "configurations": {
+                name: {
+                    split.published: _plain(self.splits[name][split.published])
+                    for split in SPLITS
+                    if split.published in self.splits[name]
+                }
+                for name in (*self.packages, METADATA)
+                if name in self.splits
+            },
+            "extras": [_plain(self.extras[path]) for path in sorted(self.extras)],
+            "rejects": dict(sorted(self.rejects.items())),
+            "source": {
+                name: {split: _plain(record) for split, record in sorted(splits.items())}
+                for name, splits in sorted(self.sources.items())
+            },
+        }
+        if derived := {name: self.derived[name] for name in self.packages if name in self.derived}:
+            data["derived"] = {
+                name: {"recipe": record.recipe.to_json(), "libraries": record.libraries}
+                for name, record in derived.items()
+            }
+        # A digest of the rest, so that a change anywhere in this file is noticed too.
+        data["digest"] = hashlib.sha256(_text(data)).hexdigest()
+        return _text(data)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Self:
+        """Read a manifest.
+
+        Raises:
+            ValueError: It is not one, or one of another format version.
+        """
+        try:
+            data = json.loads(text)
+            if data["format_version"] != FORMAT_VERSION:
+                raise ValueError(f"format version {data['format_version']!r} is not known")
+            _check_names(data["configurations"])
+            return cls(
+                format=data["format"],
+                name=data["name"],
+                version=data["version"],
+                libraries=data["libraries"],
+                splits={
+                    name: {split: _split_files(value) for split, value in splits.items()}
+                    for name, splits in data["configurations"].items()
+                },
+                extras={value["path"]: ShardFile(**value) for value in data["extras"]},
+                rejects=data["rejects"],
+                sources={
+                    name: {
+                        split: SourceRecord(tuple(value["files"]), value["digest"])
+                        for split, value in splits.items()
+                    }
+                    for name, splits in data["source"].items()
+                },
+                derived={
+                    name: DerivedRecord(
+                        Recipe.from_json(value["recipe"]),
+                        {library: tuple(told) for library, told in value["libraries"].items()},
+                    )
+                    for name, value in data.get("derived", {}).items()
+                },
+            )
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"something is missing or of another kind: {error}") from error
+
+
+def _check_names(configurations: dict[str, dict[str, Any]]) -> None:
+    published = {split.published for split in SPLITS}
+    for name, splits in configurations.items():
+        if name not in {*in_order([name]), METADATA} or not published.issuperset(splits):
+            raise ValueError(f"the configuration {name!r} or one of its splits is not known")
+
+
+def _text(data: dict[str, Any]) -> bytes:
+    return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _plain(value: SplitFiles | ShardFile | SourceRecord) -> dict[str, Any]:
+    plain = {name: getattr(value, name) for name in value.__slots__}
+    if isinstance(value, SplitFiles):
+        plain["shards"] = [_plain(shard) for shard in value.shards]
+    return plain
+
+
+def _split_files(value: dict[str, Any]) -> SplitFiles:
+    shards = tuple(ShardFile(**shard) for shard in value["shards"])
+    return SplitFiles(
+        value["rows"], value["image_bytes"], value["rejected"], value["shard_bytes"], shards
+    )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a dataset folder.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        ForeignFolder: There is none, or it cannot be read.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        return Manifest.from_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ForeignFolder(
+            "is not a finished dataset folder: it has no manifest",
+            where=str(folder),
+            fix="make one with: bioscan5m convert RELEASE --output FOLDER",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ForeignFolder(
+            f"the manifest cannot be read ({error})", where=str(path), fix="convert again"
+        ) from error

@@ -1,0 +1,379 @@
+"""What a dataset folder holds after a run: its manifest, its card, its record of rejects."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from bioscan5m_hf.errors import ChangedInput
+from bioscan5m_hf.folder import SUFFIXES
+from bioscan5m_hf.members import source_labels
+from bioscan5m_hf.schema.columns import split_named
+from bioscan5m_hf.schema.configurations import METADATA, in_order, package_names
+from conversion.derive.recipe import versions
+from conversion.files.atomic import Written, digest_of, write_whole
+from conversion.folder.manifest import DerivedRecord, Manifest, ShardFile, SourceRecord, SplitFiles
+from conversion.folder.state import IsElsewhere
+from conversion.formats.registry import writer_named
+from conversion.package_plan import Choice, PackagePlan, libraries
+from conversion.rejects import REJECTS_NAME, Finding, read_rejects, write_rejects
+from conversion.shards.build import ShardResult
+from conversion.stored_metadata import StoredMetadata
+from conversion.vocabularies import write_vocabularies
+
+if TYPE_CHECKING:
+    from conversion.pictures.specimens import Pick
+    from conversion.presentation import Drawn
+
+ALL_SPLITS = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one package.
+
+    Attributes:
+        package: The package.
+        splits: Its published splits that were wanted, with their shards.
+        made: Those of them that were not there already.
+        findings: What was left out of these.
+    """
+
+    package: str
+    splits: dict[str, SplitFiles]
+    made: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def refuse_mixing(before: Manifest | None, choices: Sequence[Choice], folder: Path) -> None:
+    """Stop where derived images and upstream's own, or two recipes, would share a configuration.
+
+    Args:
+        before: What the folder holds, if it holds anything.
+        choices: What is going to be made.
+        folder: The dataset folder, for the message.
+
+    Raises:
+        ChangedInput: They would.
+    """
+    if before is None:
+        return
+    for choice in choices:
+        package = choice.package
+        record = before.derived.get(package)
+        if package not in before.splits or choice.recipe == (record and record.recipe):
+            continue
+        held = record.recipe.told if record else "upstream's own"
+        wanted = choice.recipe.told if choice.recipe else "upstream's own"
+        raise ChangedInput(
+            f"{package} in this folder is {held}, and would be mixed with what is {wanted}",
+            where=str(folder),
+            fix="choose another --output",
+        )
+
+
+class Wanted(Protocol):
+    """The options that decide what a folder holds."""
+
+    @property
+    def shard_bytes(self) -> int:
+        """The size that a shard should have at most."""
+        ...
+
+    @property
+    def record(self) -> bool:
+        """Whether what is flawed may be left out."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """How many shards are read at a time."""
+        ...
+
+    @property
+    def output(self) -> Path:
+        """The dataset folder."""
+        ...
+
+
+def metadata_changes(before: Manifest, content: str) -> list[str]:
+    """Whether the metadata are other than those a folder was made from, as phrases.
+
+    Args:
+        before: What the folder holds.
+        content: The digest of the metadata now.
+    """
+    record = before.sources.get(METADATA, {}).get(ALL_SPLITS)
+    return [] if record is None or record.digest == content else ["the metadata are others"]
+
+
+def compare_with(
+    before: Manifest, plans: Sequence[PackagePlan], wanted: Wanted, is_elsewhere: IsElsewhere
+) -> tuple[set[tuple[str, str]], dict[tuple[str, str], str]]:
+    """Which splits a folder holds already, and which it holds made from something else.
+
+    Args:
+        before: What the folder holds.
+        plans: What is planned.
+        wanted: The options.
+        is_elsewhere: Whether a shard that is not here is kept elsewhere.
+
+    Returns:
+        Pairs of configuration and published split that need not be made again, and those that
+        differ, with a phrase about the difference.
+    """
+    held: list[tuple[str, str, SplitFiles]] = []
+    changes: dict[tuple[str, str], str] = {}
+    for plan in plans:
+        for split, digest in plan.inputs.items():
+            files = before.splits.get(plan.package, {}).get(split)
+            if files is None:
+                continue
+            name = f"{plan.package}/{split}"
+            if before.sources[plan.package][split].digest != digest:
+                changes[plan.package, split] = f"{name} has other images"
+            elif files.shard_bytes != wanted.shard_bytes:
+                changes[plan.package, split] = (
+                    f"{name} has shards of {files.shard_bytes:,} bytes, not {wanted.shard_bytes:,}"
+                )
+            elif wanted.record or not files.rejected:
+                held.append((plan.package, split, files))
+
+    def is_intact(shard: ShardFile) -> bool:
+        if (wanted.output / shard.path).exists():
+            return _is_intact(wanted.output, shard)
+        return is_elsewhere(shard.path, Written(shard.bytes, shard.xxh3))
+
+    shards = [shard for _, _, files in held for shard in files.shards]
+    with ThreadPoolExecutor(wanted.workers) as pool:
+        intact = dict(
+            zip(
+                shards,
+                pool.map(is_intact, shards),
+                strict=True,
+            )
+        )
+    finished = {
+        (package, split)
+        for package, split, files in held
+        if all(intact[shard] for shard in files.shards)
+    }
+    return finished, changes
+
+
+def _is_intact(folder: Path, shard: ShardFile) -> bool:
+    path = folder / shard.path
+    try:
+        # Its length tells most damage without reading it.
+        return path.stat().st_size == shard.bytes and digest_of(path).xxh3 == shard.xxh3
+    except OSError:
+        return False
+
+
+def without(before: Manifest, dropped: Iterable[tuple[str, str]]) -> Manifest:
+    """The manifest without some splits, which are going to be made anew.
+
+    Args:
+        before: What the folder holds.
+        dropped: Pairs of configuration and published split.
+    """
+    gone = set(dropped)
+    kept = replace(before, extras={}, rejects=dict(before.rejects))
+    kept.splits = {
+        name: {split: files for split, files in splits.items() if (name, split) not in gone}
+        for name, splits in before.splits.items()
+    }
+    kept.splits = {name: splits for name, splits in kept.splits.items() if splits}
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A dataset folder whose shards are all made.
+
+    Attributes:
+        path: The folder.
+        format: The name of its format.
+        shard_bytes: The size that a shard of this run should have at most.
+        before: What it held before, which stays.
+        name: What examples call it; by default what they did before.
+        picks: Gives the specimens of the contact sheet, from the paths of some shards.
+    """
+
+    path: Path
+    format: str
+    shard_bytes: int
+    before: Manifest | None
+    name: str | None = None
+    picks: Callable[[Sequence[str]], Sequence[Pick]] | None = None
+
+    def finish(
+        self,
+        outcomes: Sequence[Outcome],
+        inputs: Mapping[str, PackagePlan],
+        metadata: StoredMetadata,
+        metadata_source: str,
+        bad_rows: Sequence[Finding],
+        drawn: Drawn | None = None,
+    ) -> Manifest:
+        """Write the record of rejects, what the folder shows of itself, and last the manifest.
+
+        Args:
+            outcomes: What came of each package.
+            inputs: The plan of each package.
+            metadata: The metadata configuration.
+            metadata_source: The name of the file it was read from.
+            bad_rows: Rows of the metadata that were left out.
+            drawn: What the metadata tell, drawn before; by default it is drawn here.
+        """
+        manifest = Manifest(self.format, version("bioscan5m-hf"), libraries())
+        if self.before:
+            manifest.name = self.before.name
+            manifest.splits |= self.before.splits
+            manifest.sources |= self.before.sources
+            manifest.derived |= self.before.derived
+        manifest.name = self.name or manifest.name
+        for outcome in outcomes:
+            name = outcome.package
+            files = manifest.splits.get(name, {}) | outcome.splits
+            manifest.splits[name] = {split: found for split, found in files.items() if found.shards}
+            if recipe := inputs[name].members.recipe:
+                record = manifest.derived.get(name, DerivedRecord(recipe, {}))
+                manifest.derived[name] = record.with_libraries(versions() if outcome.made else {})
+            manifest.sources[name] = manifest.sources.get(name, {}) | _sources(inputs[name])
+        manifest.splits[METADATA] = _metadata_files(self.path, metadata)
+        manifest.sources[METADATA] = {
+            ALL_SPLITS: SourceRecord((metadata_source,), metadata.content)
+        }
+        self._record(manifest, outcomes, bad_rows)
+        self._add_companions(manifest)
+        write_vocabularies(self.path, manifest, metadata.vocabularies)
+        # Not at the top: it takes a tenth of a second, and is needed last.
+        from conversion.presentation import sheet_shards, write_presentation
+
+        picks = self.picks(sheet_shards(manifest)) if self.picks else None
+        write_presentation(self.path, manifest, picks or None, drawn)
+        self._remove_stale(manifest)
+        return manifest
+
+    def _record(
+        self, manifest: Manifest, outcomes: Sequence[Outcome], bad_rows: Sequence[Finding]
+    ) -> None:
+        """Keep the record of what earlier runs left out, beside what this one has."""
+        redone = {(o.package, split) for o in outcomes for split in (*o.made, None)}
+        path = self.path / REJECTS_NAME
+        rejects: list[tuple[str | None, Finding]] = [(None, finding) for finding in bad_rows]
+        rejects += [
+            (package, finding)
+            for package, finding in (read_rejects(path) if self.before else [])
+            if package is not None and (package, _published(finding)) not in redone
+        ]
+        rejects += [(o.package, finding) for o in outcomes for finding in o.findings]
+        manifest.rejects = dict(Counter(finding.reason for _, finding in rejects))
+        if rejects:
+            written = write_rejects(path, sorted(rejects, key=_reject_order))
+            manifest.extras[REJECTS_NAME] = ShardFile(
+                REJECTS_NAME, len(rejects), written.bytes, written.xxh3
+            )
+        else:
+            path.unlink(missing_ok=True)
+
+    def _add_companions(self, manifest: Manifest) -> None:
+        for name in manifest.packages:
+            shards = {
+                shard.path.rpartition("/")[2]: shard.rows
+                for shard in manifest.files()
+                if shard.path.startswith(f"{name}/")
+            }
+            for file, content in writer_named(self.format).companions(shards).items():
+                path = f"{name}/{file}"
+                written = write_whole(self.path / path, content)
+                manifest.extras[path] = ShardFile(path, 0, written.bytes, written.xxh3)
+
+    def _remove_stale(self, manifest: Manifest) -> None:
+        """Remove shards that an earlier division into shards, or another format, has left."""
+        listed = {shard.path for shard in manifest.files()}
+        for name in (*in_order([*package_names(), *manifest.splits]), METADATA):
+            for path in (self.path / name).glob("*-of-*"):
+                if path.suffix in SUFFIXES and f"{name}/{path.name}" not in listed:
+                    path.unlink()
+
+
+def settle(
+    plan: PackagePlan,
+    results: Sequence[ShardResult],
+    finished: Mapping[str, SplitFiles],
+    suffix: str,
+    shard_bytes: int,
+) -> Outcome:
+    """Put together what came of a package, and see that no specimen is lost.
+
+    Args:
+        plan: The plan of the package.
+        results: What came of its shards.
+        finished: The splits that were there already.
+        suffix: The suffix of its shards.
+        shard_bytes: The size that a shard should have at most.
+    """
+    findings = [
+        finding
+        for finding in plan.members.reconciliation.findings
+        if finding.split is None or _published(finding) not in finished
+    ]
+    findings += [reject for result in results for reject in result.rejects]
+    lost = Counter(_published(finding) for finding in findings if finding.costs_specimen)
+    splits: dict[str, SplitFiles] = {}
+    for count in plan.members.counts:
+        split = count.split.published
+        if split in finished:
+            splits[split] = finished[split]
+            continue
+        made = sorted(
+            (result for result in results if result.shard.split == split),
+            key=lambda result: result.shard.index,
+        )
+        rows = sum(result.rows for result in made)
+        assert rows + lost[split] == count.specimens, (
+            f"{plan.package}/{split}: {count.specimens} specimens went in, {rows} came out and "
+            f"{lost[split]} were left out"
+        )
+        shards = tuple(
+            ShardFile(r.shard.name(suffix), r.rows, r.written.bytes, r.written.xxh3)
+            for r in made
+            if r.written
+        )
+        image_bytes = sum(result.image_bytes for result in made)
+        splits[split] = SplitFiles(rows, image_bytes, lost[split], shard_bytes, shards)
+    made_splits = tuple(split for split in splits if split not in finished)
+    return Outcome(plan.package, splits, made_splits, tuple(findings))
+
+
+def _published(finding: Finding) -> str | None:
+    return None if finding.split is None else split_named(finding.split).published
+
+
+def _reject_order(reject: tuple[str | None, Finding]) -> tuple[str, ...]:
+    package, found = reject
+    return (package or "", found.reason, found.split or "", found.processid or "", found.detail)
+
+
+def _sources(plan: PackagePlan) -> dict[str, SourceRecord]:
+    names = tuple(sorted(source_labels(plan.members.selection)))
+    return {split: SourceRecord(names, digest) for split, digest in plan.inputs.items()}
+
+
+def _metadata_files(folder: Path, metadata: StoredMetadata) -> dict[str, SplitFiles]:
+    found: dict[str, list[ShardFile]] = {}
+    for stored in metadata.shards:
+        path = stored.path.relative_to(folder).as_posix()
+        file = ShardFile(path, stored.shard.rows, stored.written.bytes, stored.written.xxh3)
+        found.setdefault(stored.shard.split, []).append(file)
+    return {
+        split: SplitFiles(sum(f.rows for f in files), 0, 0, metadata.shard_bytes, tuple(files))
+        for split, files in found.items()
+    }

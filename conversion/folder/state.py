@@ -1,0 +1,301 @@
+"""What an unfinished conversion keeps in its dataset folder: a lock, and a receipt a shard."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bioscan5m_hf.errors import FolderInUse, ForeignFolder
+from conversion.files.atomic import Written, remove_partials, write_whole
+from conversion.folder.manifest import MANIFEST_NAME
+from conversion.folder.stamps import Stamps
+from conversion.plan import Shard
+from conversion.rejects import Finding
+from conversion.shards.build import ShardResult, ShardTask
+
+STATE_FOLDER = ".bioscan5m"
+KEPT_NAME = "hub-digests.json"
+"""What stays in that folder: the digests of what was published."""
+_LOCK_NAME = "lock"
+_ATTEMPTS = 100
+
+IsElsewhere = Callable[[str, Written], bool]
+"""Whether a file of the folder, with such a length and digest, is kept elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a finished shard was made from, and what came of it.
+
+    Attributes:
+        made_from: Everything that decides its bytes, by name: digests, options, versions.
+        result: What was written.
+    """
+
+    made_from: dict[str, str]
+    result: ShardResult
+
+    def to_json(self) -> bytes:
+        """The receipt as the text of a file."""
+        content = asdict(self)
+        return json.dumps({"receipt": content, "sha256": _digest(content)}, indent=1).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Receipt:
+        """Read a receipt back.
+
+        Raises:
+            ValueError: It is not a receipt, or not any more what was written.
+        """
+        try:
+            kept: dict[str, Any] = json.loads(text)
+            data = kept["receipt"]
+            if kept["sha256"] != _digest(data):
+                raise ValueError("the receipt is damaged")
+            result = data["result"]
+            written = result["written"]
+            return cls(
+                data["made_from"],
+                ShardResult(
+                    Shard(**result["shard"]),
+                    result["rows"],
+                    result["image_bytes"],
+                    Written(**written) if written else None,
+                    tuple(Finding(**finding) for finding in result["rejects"]),
+                ),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a receipt: {error!r}") from error
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class State:
+    """The hidden folder of an unfinished conversion.
+
+    Args:
+        folder: The dataset folder.
+
+    Attributes:
+        stamps: Of the shards that this run has made, or read to see that they are intact.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stamps = Stamps(folder)
+        self.path = folder / STATE_FOLDER
+        self.work = self.path / "work"
+        self._receipts = self.path / "receipts"
+
+    def trusted(self, task: ShardTask, is_elsewhere: IsElsewhere) -> ShardResult | None:
+        """The result of an earlier run for a shard, if the file is still what was written then.
+
+        Args:
+            task: The task of the shard.
+            is_elsewhere: Whether a file that is not here is kept elsewhere.
+        """
+        try:
+            receipt = Receipt.from_json(self._receipt(task.shard).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        if receipt.made_from != dict(task.made_from):
+            return None
+        if receipt.result.rejects and not task.record:
+            return None
+        if receipt.result.written is None:
+            return receipt.result
+        name = task.path.relative_to(task.folder).as_posix()
+        if task.path.exists():
+            intact = self.stamps.holds(name, receipt.result.written)
+        else:
+            intact = is_elsewhere(name, receipt.result.written)
+        return receipt.result if intact else None
+
+    def changes(self, tasks: Sequence[ShardTask]) -> list[str]:
+        """What differs between the unfinished run and the tasks, as phrases.
+
+        Args:
+            tasks: What is planned now.
+        """
+        planned = {self._receipt(task.shard).name: dict(task.made_from) for task in tasks}
+        splits = {(task.shard.configuration, task.shard.split): task for task in tasks}
+        found: dict[str, None] = {}
+        for path in sorted(self._receipts.glob("*.json")):
+            try:
+                receipt = Receipt.from_json(path.read_bytes())
+            except ValueError:
+                continue
+            shard = receipt.result.shard
+            task = splits.get((shard.configuration, shard.split))
+            if task is None:
+                continue
+            now = planned.get(path.name, dict(task.made_from))
+            others = [
+                name for name in receipt.made_from if receipt.made_from[name] != now.get(name)
+            ]
+            # Another size of shards makes other shards, and so another input of each.
+            for name in [name for name in others if name != "input"] or others:
+                found[_change(name, receipt.made_from[name], now.get(name))] = None
+        return list(found)
+
+    def keep(self, task: ShardTask, result: ShardResult) -> None:
+        """Write the receipt of a finished shard."""
+        if result.written:
+            name = task.path.relative_to(task.folder).as_posix()
+            self.stamps.note(name, result.written.xxh3)
+        receipt = Receipt(dict(task.made_from), result)
+        write_whole(self._receipt(result.shard), receipt.to_json())
+
+    def receipts(self) -> int:
+        """How many shards have a receipt."""
+        return len(list(self._receipts.glob("*.json")))
+
+    def has_orphans(self) -> bool:
+        """Whether something lies in the folder that no manifest says is ours.
+
+        A run that ends between a shard and its receipt leaves such a shard behind.
+        """
+        if (self.folder / MANIFEST_NAME).exists():
+            return False
+        return any(path.is_file() for path in self.folder.glob("*/*") if path.parent != self.path)
+
+    def forget_receipts(self) -> None:
+        """Remove every receipt."""
+        shutil.rmtree(self._receipts, ignore_errors=True)
+
+    def _receipt(self, shard: Shard) -> Path:
+        return self.folder / receipt_path(shard)
+
+
+def receipt_path(shard: Shard) -> str:
+    """Where the receipt of a shard is kept, as a path in the dataset folder."""
+    return f"{STATE_FOLDER}/receipts/{shard.name('.json').replace('/', '__')}"
+
+
+def _change(name: str, before: str, now: str | None) -> str:
+    if name == "input":
+        return "the images or the metadata of the release are others"
+    return f"{name} was {before} and is now {now}"
+
+
+@contextmanager
+def open_state(folder: Path) -> Iterator[State]:
+    """Take hold of a dataset folder for writing.
+
+    What interrupted runs left half-written is removed. At the end the work folder is, and all else
+    that is hidden where nothing is unfinished; where nothing was begun, the folder itself.
+
+    Args:
+        folder: The dataset folder; it is made if it is not there.
+
+    Raises:
+        FolderInUse: Another conversion holds it.
+        ForeignFolder: It holds something that this program did not make.
+    """
+    _check_ours(folder)
+    made = not folder.exists()
+    state = State(folder)
+    descriptor = _lock(state.path / _LOCK_NAME, folder)
+    try:
+        remove_partials(folder)
+        shutil.rmtree(state.work, ignore_errors=True)
+        # On a network file system, what a lost worker still holds open stays for a while.
+        state.work.mkdir(exist_ok=True)
+        yield state
+    finally:
+        shutil.rmtree(state.work, ignore_errors=True)
+        remove_partials(folder)
+        _remove_empty(folder)
+        if not state.receipts() and not state.has_orphans():
+            _clear(state.path)
+        os.close(descriptor)
+        if made:
+            _remove_if_empty(folder)
+
+
+def _clear(hidden: Path) -> None:
+    """Remove what an unfinished conversion has; what is known of the published shards stays."""
+    for path in hidden.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in {KEPT_NAME, _LOCK_NAME}:
+            # What a publication writes meanwhile may get its name in between.
+            path.unlink(missing_ok=True)
+    # Last: as soon as it is gone another conversion may begin here, and then the folder stays.
+    (hidden / _LOCK_NAME).unlink(missing_ok=True)
+    _remove_if_empty(hidden)
+
+
+def _lock(lock: Path, folder: Path) -> int:
+    descriptor = _open_lock(lock, folder)
+    while True:
+        try:
+            # The kernel gives the lock back when the process ends, however it ends.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise FolderInUse(
+                "another conversion is writing this folder",
+                where=str(folder),
+                fix="wait until it has ended, or choose another --output",
+            ) from error
+        # A conversion that has ended meanwhile took the file away: the lock would bar nobody.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(lock.stat(), os.fstat(descriptor)):
+                return descriptor
+        os.close(descriptor)
+        descriptor = _open_lock(lock, folder)
+
+
+def _open_lock(lock: Path, folder: Path) -> int:
+    """Open the lock; again where another conversion ends and removes the folder at that moment."""
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        except OSError as error:
+            if left and isinstance(error, FileNotFoundError | FileExistsError):
+                continue
+            raise ForeignFolder(
+                f"the folder cannot be written to ({error.strerror})", where=str(folder)
+            ) from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _check_ours(folder: Path) -> None:
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise ForeignFolder("is a file, not a folder", where=str(folder)) from error
+    if names and MANIFEST_NAME not in names and STATE_FOLDER not in names:
+        raise ForeignFolder(
+            f"the output folder is not empty, and this program did not make it "
+            f"(it holds {min(names)})",
+            where=str(folder),
+            fix="choose an empty or a new folder",
+        )
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove configuration folders that stayed empty."""
+    for below in folder.iterdir():
+        if below.is_dir() and not below.name.startswith("."):
+            _remove_if_empty(below)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    # Looked at and removed in one step: another conversion may have begun in it meanwhile.
+    with suppress(OSError):
+        folder.rmdir()

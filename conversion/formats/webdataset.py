@@ -1,0 +1,181 @@
+"""WebDataset shards: plain tar files, one image and one JSON file for each specimen."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from conversion.formats.base import Images, ShardWriter
+from conversion.formats.json_rows import json_rows
+from conversion.formats.parquet import ParquetWriter
+
+_BLOCK: Final = 512
+_RECORD: Final = 10_240
+# Fixed, so that the same specimens give the same bytes; not 0, which tar takes for a broken clock.
+_MTIME: Final = 1_704_067_200
+_NAME_BYTES: Final = 100
+_SIZE: Final = slice(124, 135)
+_CHECKSUM: Final = slice(148, 154)
+_ENDINGS: Final = (".jpg", ".json")
+_WHOLE: Final = np.dtype((np.void, _BLOCK))
+
+
+class WebDatasetWriter(ShardWriter):
+    """``<processid>.jpg`` and ``<processid>.json`` for each specimen, in plain USTAR.
+
+    Headers hold integers only (POSIX.1-1988 ustar), so no member needs a PAX record, which would
+    cost a kilobyte each, and a shard depends on nothing but its specimens.
+    """
+
+    suffix: ClassVar[str] = ".tar"
+    row_bytes: ClassVar[int] = 3_300
+    # A reader sees nothing of a block here; JSON is written with less work for many rows at once.
+    block_rows: ClassVar[int] = 4000
+    block_bytes: ClassVar[int] = 16 << 20
+    metadata_writer: ClassVar[type[ShardWriter] | None] = ParquetWriter
+
+    def __init__(self, path: Path, *, image: bool) -> None:
+        assert image, "a tar shard always has images"
+        super().__init__(path, image=image)
+        self._memory = np.empty((0, _BLOCK), np.uint8)
+
+    @classmethod
+    def companions(cls, shards: Mapping[str, int]) -> dict[str, bytes]:
+        """``sizes.json``, from which training code learns how many samples a shard has.
+
+        OpenCLIP and others look it up in the folder of the shards, by the name of each.
+        """
+        return {"sizes.json": (json.dumps(dict(shards), indent=1) + "\n").encode()}
+
+    def _write(self, rows: pa.RecordBatch, images: Images | None) -> None:
+        assert images is not None
+        texts = json_rows(rows)
+        ends = _ends(texts)
+        plan = _plan(images, ends)
+        blocks = self._room(plan.blocks)
+        # The last block of each member first: what its data leave of it is filled with zeros.
+        blocks[plan.last] = 0
+        headers = _headers(rows.column("processid"), plan.sizes)
+        # Each as one value: NumPy would copy byte by byte.
+        blocks.view(_WHOLE)[plan.headers] = headers.view(_WHOLE)
+        view = blocks.reshape(-1).data
+        starts = ((plan.headers + 1) * _BLOCK).tolist()
+        for start, image in zip(starts[::2], images, strict=True):
+            view[start : start + len(image)] = image
+        data = memoryview(texts.buffers()[2]).cast("B")
+        for start, (first, end) in zip(starts[1::2], itertools.pairwise(ends), strict=True):
+            view[start : start + end - first] = data[first:end]
+        self._file.write(view)
+
+    def _room(self, blocks: int) -> npt.NDArray[np.uint8]:
+        """Memory for so many blocks, the same at each call: what it holds is overwritten."""
+        if len(self._memory) < blocks:
+            # A little more, since the next one may be a little longer.
+            self._memory = np.empty((blocks + blocks // 8, _BLOCK), np.uint8)
+        return self._memory[:blocks]
+
+    def _finish(self) -> None:
+        # Two empty blocks end an archive, and tar writes whole records.
+        written = self._file.tell() + 2 * _BLOCK
+        self._file.write(bytes(2 * _BLOCK + -written % _RECORD))
+
+    def _abandon(self) -> None:
+        """There is nothing that has to be given back."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where the members of some specimens lie, image and JSON of each in turn.
+
+    Attributes:
+        sizes: How many bytes each has.
+        headers: In which block of 512 bytes the header of each stands.
+        last: The last block of each.
+        blocks: How many blocks there are.
+    """
+
+    sizes: npt.NDArray[np.int64]
+    headers: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+    blocks: int
+
+
+def _plan(images: Images, ends: list[int]) -> _Plan:
+    sizes = np.empty(2 * len(images), np.int64)
+    sizes[::2] = [len(image) for image in images]
+    sizes[1::2] = np.diff(ends)
+    after = np.cumsum(1 + -(-sizes // _BLOCK))
+    headers = np.concatenate([[0], after[:-1]])
+    return _Plan(sizes, headers, after - 1, int(after[-1]))
+
+
+def _ends(texts: pa.StringArray) -> list[int]:
+    """Where each text begins in its buffer, and where the last one ends."""
+    bounds = np.frombuffer(texts.buffers()[1], np.int32)
+    ends: list[int] = bounds[texts.offset : texts.offset + len(texts) + 1].tolist()
+    return ends
+
+
+def _headers(processids: pa.StringArray, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """The header block of each member, made column by column: there are millions."""
+    longest = pc.max(pc.binary_length(processids)).as_py() + max(map(len, _ENDINGS))
+    assert longest <= _NAME_BYTES
+    names = [
+        np.array(
+            pc.binary_join_element_wise(processids, end, "").cast(pa.binary()).to_pylist(),
+            f"S{longest}",
+        )
+        for end in _ENDINGS
+    ]
+    headers = np.tile(np.frombuffer(_TEMPLATE, np.uint8), (len(sizes), 1))
+    for which, found in enumerate(names):
+        headers[which::2, :longest] = found.view(np.uint8).reshape(-1, longest)
+    headers[:, _SIZE] = _octal(sizes, 11)
+    # Name and size are what differs; the template knows the sum of the rest.
+    varying = np.concatenate([headers[:, :longest], headers[:, _SIZE]], axis=1)
+    sums = _TEMPLATE_SUM + varying.sum(axis=1, dtype=np.int64)
+    headers[:, _CHECKSUM] = _octal(sums, 6)
+    headers[:, _CHECKSUM.stop] = 0
+    return headers
+
+
+def _octal(numbers: npt.NDArray[np.int64], digits: int) -> npt.NDArray[np.uint8]:
+    found = np.empty((len(numbers), digits), np.uint8)
+    for place in range(digits):
+        found[:, -1 - place] = ord("0") + (numbers >> 3 * place & 7)
+    return found
+
+
+def _template() -> bytes:
+    """A header of ustar without name, size and checksum, which counts itself as blanks."""
+    owner = b"%07o\0%07o\0%07o\0" % (0o644, 0, 0)
+    size_and_time = b"%011o\0%011o\0" % (0, _MTIME)
+    device = b"%07o\0%07o\0" % (0, 0)
+    return b"".join(
+        (
+            bytes(_NAME_BYTES),
+            owner,
+            size_and_time,
+            b" " * 8,
+            b"0",
+            bytes(100),
+            b"ustar\x0000",
+            bytes(64),
+            device,
+            bytes(167),
+        )
+    )
+
+
+_TEMPLATE: Final = _template()
+_TEMPLATE_SUM: Final = sum(_TEMPLATE[_NAME_BYTES : _SIZE.start] + _TEMPLATE[_SIZE.stop :])
+assert len(_TEMPLATE) == _BLOCK

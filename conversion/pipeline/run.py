@@ -1,0 +1,354 @@
+"""One conversion: catalogue a release, plan it, make the shards, write card and manifest."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
+from bioscan5m_hf.members import Stray
+from bioscan5m_hf.metadata_rows import in_file_order
+from bioscan5m_hf.schema.columns import Split
+from bioscan5m_hf.schema.configurations import METADATA
+from conversion.catalogue import Catalogue
+from conversion.choices import choose
+from conversion.convert import ConvertOptions, OpenedRelease, Reporter
+from conversion.files.atomic import Written, require_apart, sync_folder
+from conversion.folder.manifest import MANIFEST_NAME, Manifest, read_manifest
+from conversion.folder.outcome import (
+    Folder,
+    Outcome,
+    compare_with,
+    metadata_changes,
+    refuse_mixing,
+    settle,
+    without,
+)
+from conversion.folder.state import State, open_state
+from conversion.formats.registry import metadata_writer, writer_named
+from conversion.package_plan import (
+    Choice,
+    MemberList,
+    PackagePlan,
+    PlanOptions,
+    list_members,
+    plan_package,
+)
+from conversion.pipeline.execute import run_shards
+from conversion.pipeline.fingerprint import fingerprint
+from conversion.pipeline.result import Summary
+from conversion.pipeline.up_to_date import Finished
+from conversion.pools.base import Pool
+from conversion.pools.opening import open_cluster
+from conversion.reconcile import require_fit
+from conversion.rejects import bad_row_finding
+from conversion.shards.build import ShardResult, ShardTask
+from conversion.sorted_rows import SortedRows, store_rows
+from conversion.stored_metadata import MetadataPlan, MetadataShard, StoredMetadata
+from conversion.upload.sink import Sink
+
+_SHOWN: Final = 5
+
+
+def run(
+    options: ConvertOptions,
+    opened: OpenedRelease,
+    reporter: Reporter,
+    workers: Pool | None,
+    sink: Sink | None,
+) -> Summary:
+    """Convert a release whose metadata are being read.
+
+    Args:
+        options: What to convert, and how.
+        opened: The release.
+        reporter: Told how it goes.
+        workers: Those of this machine; ``None`` where the shards are made by a cluster.
+        sink: Takes finished shards away, if they do not stay in the folder.
+
+    Raises:
+        BioscanError: See ``convert``.
+    """
+    release = opened.release
+    if isinstance(options.release, Path):
+        require_apart(options.release, options.output)
+    choices = choose(options, release)
+    for note in (*release.notes, *(note for choice in choices for note in choice.notes)):
+        reporter.say(note)
+    with open_state(options.output) as state:
+        before = _read_before(options)
+        refuse_mixing(before, choices, options.output)
+        # Read beside the metadata; only a folder that may be finished has to wait for it.
+        given_up = threading.Event()
+        with ThreadPoolExecutor(1) as aside, ExitStack() as leaving:
+            leaving.callback(given_up.set)
+            told = aside.submit(fingerprint, options, release.metadata, choices, given_up)
+            finished = Finished(options, told, state)
+            if before and (summary := finished.recall(before, sink)):
+                reporter.say("everything is there already, made from the same files")
+                return summary
+            conversion = _Conversion(options, opened, state, reporter, before, sink)
+            # Whoever opened the workers ends them too, but the folder may not be left before.
+            with workers or open_cluster(options, state.work, reporter.say) as pool:
+                return finished.remember(conversion.run(choices, pool))
+
+
+def _read_before(options: ConvertOptions) -> Manifest | None:
+    """The manifest of what the folder holds already, if it is of the format that is asked for."""
+    if not (options.output / MANIFEST_NAME).exists():
+        return None
+    try:
+        before = read_manifest(options.output)
+    except ForeignFolder:
+        if not options.restart:
+            raise
+        (options.output / MANIFEST_NAME).unlink()
+        return None
+    if before.format != options.format:
+        ending = {"webdataset": "wds"}.get(options.format, options.format)
+        raise ChangedInput(
+            f"this folder holds {before.format} shards, and a folder holds one format",
+            where=str(options.output),
+            fix=f"use --output {options.output}-{ending} for {options.format}",
+        )
+    return before
+
+
+class _Conversion:
+    """One run: what its steps share, and the steps in their order."""
+
+    def __init__(
+        self,
+        options: ConvertOptions,
+        opened: OpenedRelease,
+        state: State,
+        reporter: Reporter,
+        before: Manifest | None,
+        sink: Sink | None,
+    ) -> None:
+        self._sink = sink
+        self._options = options
+        self._opened = opened
+        self._release = opened.release
+        self._state = state
+        self._reporter = reporter
+        self._before = before
+
+    def run(self, choices: Sequence[Choice], pool: Pool) -> Summary:
+        work = self._state.work
+        self._reporter.say(f"reading the metadata ({self._release.metadata.label})")
+        with (
+            Catalogue(work / "catalogue", threads=self._options.workers) as catalogue,
+            ThreadPoolExecutor(2) as aside,
+            catalogue.giving_up(),
+        ):
+            # Reading the metadata and listing images do not need each other, nor do sorting the
+            # rows and looking whether they fit together.
+            first, *others = choices
+            listing = aside.submit(catalogue.load_images, first.selection, first.splits)
+            aside.submit(import_module, "conversion.beside")
+            counts = self._load_metadata(catalogue)
+            sorting = aside.submit(store_rows, catalogue.sorted_rows(), work / "rows.arrow")
+            listed = [self._list(catalogue, first, listing.result())]
+            listed += [self._list(catalogue, choice) for choice in others]
+            rows = sorting.result()
+        # The disk is for shards from here on.
+        shutil.rmtree(work / "catalogue")
+        self._check_metadata(rows)
+        plans = [plan_package(members, rows, self._plan_options()) for members in listed]
+        finished = self._finished_splits(plans)
+        tasks = [
+            task
+            for plan in plans
+            for task in plan.tasks
+            if (plan.package, task.shard.split) not in finished
+        ]
+        if changes := self._state.changes(tasks):
+            self._refuse_changes("the unfinished conversion in this folder", changes)
+            self._state.forget_receipts()
+        label = self._release.metadata.label
+        found = in_file_order(self._opened.bad_rows)
+        bad_rows = tuple(bad_row_finding(bad, label) for bad in found)
+        # Not at the top: a tenth of a second, in which others do not wait for it.
+        from conversion.beside import Beside
+
+        with Beside(self._metadata_plan(rows, counts), tasks) as beside:
+            results, made = self._make(tasks, pool, beside.look_at)
+            outcomes = [self._settle(plan, results, finished) for plan in plans]
+            metadata, drawn = beside.stored(), beside.drawn()
+            placed = self._place(metadata)
+            manifest = self._folder().finish(
+                outcomes,
+                {plan.package: plan for plan in plans},
+                placed,
+                label,
+                bad_rows,
+                drawn,
+            )
+        self._state.forget_receipts()
+        strays = sum(len(plan.members.reconciliation.strays) for plan in plans)
+        return Summary(manifest, made, tuple(outcomes), bad_rows, strays)
+
+    # ------------------------------------------------------------------------------ planning
+
+    def _load_metadata(self, catalogue: Catalogue) -> list[tuple[Split, int]]:
+        label = self._release.metadata.label
+        catalogue.load_metadata(self._opened.batches)
+        keep = self._opened.bad_rows.append if self._options.record else None
+        catalogue.settle_rows(label, keep)
+        counts = catalogue.place_rows()
+        if not any(count for _, count in counts):
+            raise MetadataError("has no rows that could be used", where=label)
+        return counts
+
+    def _metadata_plan(self, rows: SortedRows, counts: Sequence[tuple[Split, int]]) -> MetadataPlan:
+        writer = metadata_writer(self._options.format)
+        return MetadataPlan(rows, tuple(counts), self._state.work, writer, self._metadata_limit())
+
+    def _check_metadata(self, rows: SortedRows) -> None:
+        if self._before and (changes := metadata_changes(self._before, rows.content)):
+            self._refuse_changes("what this folder holds", changes)
+            (self._options.output / MANIFEST_NAME).unlink()
+            self._before = None
+
+    def _metadata_limit(self) -> int:
+        """A folder that has the metadata already keeps its division into shards."""
+        stored = self._before.splits.get(METADATA, {}) if self._before else {}
+        limits = [files.shard_bytes for files in stored.values()]
+        return limits[0] if limits else self._options.shard_bytes
+
+    def _list(
+        self, catalogue: Catalogue, choice: Choice, strays: Sequence[Stray] | None = None
+    ) -> MemberList:
+        self._reporter.say(f"listing the images of {choice.selection.package}")
+        record = self._options.record
+        members = list_members(catalogue, choice, self._state.work, record=record, strays=strays)
+        if not record:
+            require_fit(members.reconciliation, str(self._release.root))
+        return members
+
+    def _plan_options(self) -> PlanOptions:
+        return PlanOptions(
+            self._options.output,
+            self._state.work,
+            self._options.format,
+            self._options.shard_bytes,
+            self._options.record,
+            self._options.hold,
+        )
+
+    def _finished_splits(self, plans: Sequence[PackagePlan]) -> set[tuple[str, str]]:
+        """The configurations and splits that the folder holds already, made from the same."""
+        if self._before is None:
+            return set()
+        finished, changes = compare_with(self._before, plans, self._options, self._is_elsewhere)
+        if changes:
+            self._refuse_changes("what this folder holds", list(changes.values()))
+            # What is about to be overwritten is not advertised meanwhile.
+            self._before = without(self._before, changes)
+            from conversion.presentation import write_card
+
+            write_card(self._options.output, self._before)
+        return finished
+
+    def _refuse_changes(self, what: str, changes: Sequence[str]) -> None:
+        if self._options.restart:
+            return
+        shown = "; ".join(changes[:_SHOWN]) + ("; …" if len(changes) > _SHOWN else "")
+        raise ChangedInput(
+            f"{what} was made from something else: {shown}",
+            where=str(self._options.output),
+            fix="use the same input and options, another --output, or --restart to make it anew",
+        )
+
+    # -------------------------------------------------------------------------------- making
+
+    def _place(self, metadata: StoredMetadata) -> StoredMetadata:
+        """Let the metadata appear under its final names."""
+        folder = self._options.output / METADATA
+        folder.mkdir(exist_ok=True)
+        placed: list[MetadataShard] = []
+        for stored in metadata.shards:
+            final = folder / stored.path.name
+            stored.path.replace(final)
+            placed.append(replace(stored, path=final))
+        sync_folder(folder)
+        return replace(metadata, shards=tuple(placed))
+
+    def _settle(
+        self, plan: PackagePlan, results: Sequence[ShardResult], finished: set[tuple[str, str]]
+    ) -> Outcome:
+        held = self._before.splits.get(plan.package, {}) if self._before else {}
+        suffix = writer_named(self._options.format).suffix
+        return settle(
+            plan,
+            [result for result in results if result.shard.configuration == plan.package],
+            {split: files for split, files in held.items() if (plan.package, split) in finished},
+            suffix,
+            self._options.shard_bytes,
+        )
+
+    def _is_elsewhere(self, path: str, written: Written) -> bool:
+        return self._sink is not None and self._sink.has(path, written)
+
+    def _folder(self) -> Folder:
+        options = self._options
+        return Folder(
+            options.output,
+            options.format,
+            options.shard_bytes,
+            self._before,
+            options.name,
+            self._sink.picks if self._sink else None,
+        )
+
+    def _make(
+        self, tasks: Sequence[ShardTask], pool: Pool, look_at: Callable[[Path], None]
+    ) -> tuple[list[ShardResult], int]:
+        results, todo = self._taken_up(tasks, look_at)
+        by_shard = {task.shard: task for task in todo}
+        done = sum(result.rows for result in results)
+        if done:
+            self._reporter.say(f"going on: {len(results)} of {len(tasks)} shards are finished")
+        self._reporter.begin(done + sum(task.shard.rows for task in todo), done)
+        # The longest first, so that no worker has a long one at the end.
+        todo.sort(key=lambda task: -task.shard.rows)
+        has_room = self._sink.has_room if self._sink else lambda _running: True
+        for result in run_shards(todo, pool, self._reporter.reached, has_room):
+            self._state.keep(by_shard[result.shard], result)
+            results.append(result)
+            if self._sink:
+                self._sink.take(by_shard[result.shard], result)
+            elif result.written:
+                look_at(by_shard[result.shard].path)
+        if self._sink:
+            self._sink.finish()
+        self._reporter.end()
+        return results, len(todo)
+
+    def _taken_up(
+        self, tasks: Sequence[ShardTask], look_at: Callable[[Path], None]
+    ) -> tuple[list[ShardResult], list[ShardTask]]:
+        """What an earlier run has made, and what is left to make."""
+        results: list[ShardResult] = []
+        todo: list[ShardTask] = []
+        if self._sink:
+            self._sink.plan(tasks, self._options.shard_bytes)
+        for task in tasks:
+            result = self._state.trusted(task, self._is_elsewhere)
+            if result is None:
+                todo.append(task)
+                continue
+            results.append(result)
+            if self._sink:
+                self._sink.take(task, result)
+            elif result.written:
+                look_at(task.path)
+        return results, todo

@@ -1,0 +1,185 @@
+"""To see at once that a conversion has nothing left to do.
+
+The ordinary way of finding that out reads all metadata, lists every image and reads every shard for
+its digest: at full size minutes to an hour. Here a finished conversion leaves a note of what went
+in (``fingerprint``), what came out (digests of the manifest's entries), and the stamps of the files
+(``stamps``, which tells what is trusted). The note lies in the user's cache, not in the dataset
+folder, whose files depend on neither time nor place; without a note, or where anything differs from
+it, the conversion goes the ordinary way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.schema.columns import split_named
+from bioscan5m_hf.schema.configurations import METADATA
+from conversion.files.atomic import Written, write_whole
+from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile
+from conversion.folder.outcome import Outcome
+from conversion.folder.state import State
+from conversion.pipeline.result import Summary
+from conversion.rejects import REJECTS_NAME, Finding, read_rejects
+
+if TYPE_CHECKING:
+    from conversion.convert import ConvertOptions
+    from conversion.upload.sink import Sink
+
+_VERSION: Final = 1
+_KEPT_RUNS: Final = 64
+
+Splits = Mapping[str, Sequence[str]]
+"""Packages, each with published splits."""
+
+
+class Finished:
+    """The note of the conversions into one dataset folder.
+
+    Args:
+        options: What is asked for now.
+        fingerprint: Gives what decides the outcome of that; none where it cannot be told.
+        state: The hidden folder of the conversion, which the caller holds.
+    """
+
+    def __init__(
+        self, options: ConvertOptions, fingerprint: Future[str | None], state: State
+    ) -> None:
+        self._options = options
+        self._fingerprint = fingerprint
+        self._state = state
+        self._note = _note_of(options.output)
+        self._runs: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            kept = json.loads(self._note.read_bytes()) if self._note else {}
+            if kept["version"] == _VERSION:
+                state.stamps.add(kept["stamps"])
+                self._runs = dict(kept["runs"])
+
+    def recall(self, before: Manifest, sink: Sink | None) -> Summary | None:
+        """What came of the same conversion, if all of it is still in its place.
+
+        Args:
+            before: The manifest of the folder.
+            sink: Where shards may be that are not here.
+
+        Returns:
+            Its summary, with no shard made; none where the conversion has to be gone through.
+        """
+        run = self._runs.get(self._fingerprint.result() or "")
+        if run is None or self._options.restart or self._state.receipts():
+            return None
+        folder = self._options.output
+        splits: Splits = run["splits"]
+        if run["content"] != _content(before, splits):
+            return None
+        if (folder / MANIFEST_NAME).read_bytes() != before.to_json():
+            return None
+        files = [*_shards(before, splits), *before.extras.values()]
+        with ThreadPoolExecutor(self._options.workers) as pool:
+            if not all(pool.map(lambda file: self._is_in_place(file, sink), files)):
+                return None
+        if sink:
+            sink.finish()
+        self._keep(before)
+        rejects = read_rejects(folder / REJECTS_NAME)
+        bad_rows = tuple(finding for package, finding in rejects if package is None)
+        outcomes = tuple(_outcome(before, name, splits[name], rejects) for name in splits)
+        return Summary(before, 0, outcomes, bad_rows, run["strays"])
+
+    def remember(self, summary: Summary) -> Summary:
+        """Keep what came of a conversion; where that cannot be written, nothing is kept.
+
+        Args:
+            summary: What came of it; given back.
+        """
+        if fingerprint := self._fingerprint.result():
+            splits = {outcome.package: list(outcome.splits) for outcome in summary.outcomes}
+            self._runs.pop(fingerprint, None)
+            self._runs[fingerprint] = {
+                "splits": splits,
+                "content": _content(summary.manifest, splits),
+                "strays": summary.strays,
+            }
+            self._keep(summary.manifest)
+        return summary
+
+    def _is_in_place(self, file: ShardFile, sink: Sink | None) -> bool:
+        written = Written(file.bytes, file.xxh3)
+        if (self._options.output / file.path).exists():
+            return self._state.stamps.holds(file.path, written)
+        return sink is not None and sink.has(file.path, written)
+
+    def _keep(self, manifest: Manifest) -> None:
+        if self._note is None:
+            return
+        listed = {file.path for file in (*manifest.files(), *manifest.extras.values())}
+        stamps = self._state.stamps.to_json()
+        note = {
+            "version": _VERSION,
+            "folder": str(self._options.output.resolve()),
+            "runs": dict(list(self._runs.items())[-_KEPT_RUNS:]),
+            "stamps": {name: stamp for name, stamp in stamps.items() if name in listed},
+        }
+        # The next run goes the ordinary way, that is all.
+        with contextlib.suppress(OutputError):
+            write_whole(self._note, json.dumps(note, indent=1).encode())
+
+
+def _note_of(folder: Path) -> Path | None:
+    """Where the note of a dataset folder lies; none where the user has no place for it."""
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError:
+        return None
+    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:24]
+    return cache / "bioscan5m" / f"converted-{name}.json"
+
+
+def _shards(manifest: Manifest, splits: Splits) -> list[ShardFile]:
+    """The shards of some splits, and of the metadata."""
+    wanted = {(name, split) for name, found in splits.items() for split in found}
+    return [
+        shard
+        for name, found in manifest.splits.items()
+        for split, files in found.items()
+        if name == METADATA or (name, split) in wanted
+        for shard in files.shards
+    ]
+
+
+def _content(manifest: Manifest, splits: Splits) -> str:
+    """A digest of what a manifest says of some splits and of the metadata."""
+    told: list[object] = [manifest.format, manifest.name, manifest.version]
+    for name in (*sorted(splits), METADATA):
+        found = manifest.splits.get(name, {})
+        told += [name, manifest.derived.get(name)]
+        told += [
+            (split, found[split]) for split in sorted(splits.get(name, found)) if split in found
+        ]
+    return hashlib.sha256(repr(told).encode()).hexdigest()
+
+
+def _outcome(
+    manifest: Manifest,
+    package: str,
+    splits: Sequence[str],
+    rejects: Sequence[tuple[str | None, Finding]],
+) -> Outcome:
+    found = manifest.splits.get(package, {})
+    findings = tuple(
+        finding
+        for name, finding in rejects
+        if name == package
+        and (finding.split is None or split_named(finding.split).published in splits)
+    )
+    return Outcome(
+        package, {split: found[split] for split in splits if split in found}, (), findings
+    )

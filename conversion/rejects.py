@@ -1,0 +1,108 @@
+"""What does not fit or cannot be trusted, and the file that it is recorded in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bioscan5m_hf.metadata import BadRow
+from conversion.files.atomic import AtomicFile, Written
+
+REJECTS_NAME: Final = "rejects.parquet"
+
+REJECTS_SCHEMA: Final = pa.schema(
+    [
+        pa.field(name, pa.string())
+        for name in ("package", "processid", "split", "archive", "member", "reason", "detail")
+    ]
+)
+
+# Findings that take a specimen away, where the others are images that no specimen misses.
+SPECIMEN_REASONS: Final = frozenset(
+    {
+        "missing-image",
+        "conflicting-images",
+        "unreadable",
+        "bad-crc",
+        "empty",
+        "oversized",
+        "not-a-jpeg",
+        "truncated-jpeg",
+        "undecodable",
+        "other-size",
+        "missing-box",
+        "bad-box",
+        "box-mismatch",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A specimen or an image that does not fit.
+
+    Attributes:
+        reason: A short constant such as ``missing-image``.
+        processid: The specimen, if that can be told.
+        split: Its split, under upstream's name, if that is known.
+        archive: The archive, folder or metadata file it was found in.
+        member: The name of the image in it, if there is one.
+        detail: What was found, as a phrase.
+    """
+
+    reason: str
+    processid: str | None
+    split: str | None
+    archive: str | None
+    member: str | None
+    detail: str
+
+    @property
+    def costs_specimen(self) -> bool:
+        """Whether a specimen is left out because of it."""
+        return self.reason in SPECIMEN_REASONS
+
+
+def bad_row_finding(bad: BadRow, label: str) -> Finding:
+    """A row of the metadata that cannot be taken, as a finding.
+
+    Args:
+        bad: The row.
+        label: The name of the metadata file.
+    """
+    detail = f"row {bad.row}: {bad.detail}"
+    return Finding(bad.reason, bad.processid, bad.split, label, None, detail)
+
+
+def write_rejects(path: Path, findings: Iterable[tuple[str | None, Finding]]) -> Written:
+    """Record what was left out.
+
+    Args:
+        path: The file.
+        findings: Each with the package it concerns, ``None`` for the metadata, which concern all.
+
+    Returns:
+        Length and digest of the file.
+    """
+    rows = [
+        {name: getattr(finding, name, None) for name in REJECTS_SCHEMA.names} | {"package": package}
+        for package, finding in findings
+    ]
+    with AtomicFile(path) as file:
+        pq.write_table(pa.Table.from_pylist(rows, REJECTS_SCHEMA), file, compression="zstd")
+        return file.commit()
+
+
+def read_rejects(path: Path) -> list[tuple[str | None, Finding]]:
+    """Read back what was recorded; nothing where there is no such file."""
+    if not path.exists():
+        return []
+    return [
+        (row.pop("package"), Finding(**row))
+        for row in pq.read_table(path, schema=REJECTS_SCHEMA).to_pylist()
+    ]

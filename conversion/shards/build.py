@@ -1,0 +1,389 @@
+"""Make one shard: read its members and its rows, check each image, write the file.
+
+A task holds only small values that can be pickled, and running it twice gives the same file.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bioscan5m_hf.ahead import ahead
+from bioscan5m_hf.errors import ArchiveError, ImageError
+from bioscan5m_hf.images import (
+    MAX_IMAGE_BYTES,
+    Flaw,
+    FlawedImage,
+    Member,
+    check_jpeg,
+    check_size,
+    read_member,
+    read_sound,
+)
+from bioscan5m_hf.schema.columns import SPLITS
+from bioscan5m_hf.sources import LocalFile, Source, open_source
+from bioscan5m_hf.windows import DEFAULT_HOLD, plan_window
+from conversion.derive.recipe import Recipe
+from conversion.files.atomic import Unseen, Written
+from conversion.foresight import AHEAD, reads_of, with_foresight
+from conversion.formats.registry import writer_named
+from conversion.plan import Shard
+from conversion.rejects import Finding
+from conversion.remote_sources import RemoteSources, is_remote
+from conversion.sorted_rows import RowReader
+
+if TYPE_CHECKING:
+    from conversion.derive.specimens import Maker
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """Everything that making one shard needs.
+
+    Attributes:
+        shard: What to make; its rows count those of ``members``.
+        folder: The dataset folder.
+        format: The name of the format.
+        members: The Parquet file that says where each image lies.
+        rows: The file that holds upstream's columns of all specimens, in order.
+        sources: The archives and folders that ``members`` numbers.
+        labels: How messages name these sources.
+        record: Whether a flawed image is left out and reported, instead of being an error.
+        made_from: Everything that decides the bytes of the shard, as names and values; an
+            unfinished run is taken up only where they are the same.
+        recipe: How each image is made from its source; ``None`` where it passes through.
+        hold: How many bytes of remote archives are held at a time.
+    """
+
+    shard: Shard
+    folder: str
+    format: str
+    members: str
+    rows: str
+    sources: tuple[str, ...]
+    labels: tuple[str, ...]
+    record: bool
+    made_from: tuple[tuple[str, str], ...]
+    recipe: Recipe | None = None
+    hold: int = DEFAULT_HOLD
+
+    @property
+    def path(self) -> Path:
+        """The final name of the shard."""
+        return Path(self.folder) / self.shard.name(writer_named(self.format).suffix)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardResult:
+    """What came of a shard.
+
+    Attributes:
+        shard: The shard.
+        rows: How many specimens were written.
+        image_bytes: Plain bytes of their images.
+        written: Length and digest of the file; ``None`` where no specimen was left to write.
+        rejects: The specimens that were left out, and why.
+    """
+
+    shard: Shard
+    rows: int
+    image_bytes: int
+    written: Written | None
+    rejects: tuple[Finding, ...] = field(default=())
+
+
+OnImages = Callable[[int, int], None]
+"""Told how many images, and how many plain bytes, were finished since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class MadeShard:
+    """A shard that is written, and has not appeared yet.
+
+    Attributes:
+        result: What came of it.
+        file: Its file; ``None`` where no specimen was left to write.
+    """
+
+    result: ShardResult
+    file: Unseen | None
+
+    def settle(self) -> ShardResult:
+        """Wait until the file has reached the disk, and let it appear.
+
+        Raises:
+            OutputError: It did not.
+        """
+        if self.file:
+            self.file.settle()
+        return self.result
+
+
+def make_shard(task: ShardTask, on_images: OnImages | None = None) -> ShardResult:
+    """Make one shard, to the end.
+
+    Args:
+        task: What to make.
+        on_images: Told of progress, block by block.
+
+    Raises:
+        BioscanError: See ``write_shard``.
+    """
+    return write_shard(task, on_images).settle()
+
+
+def write_shard(task: ShardTask, on_images: OnImages | None = None) -> MadeShard:
+    """Write one shard; whoever gets it lets it appear.
+
+    Args:
+        task: What to make.
+        on_images: Told of progress, block by block.
+
+    Raises:
+        ImageError: An image is flawed, and flaws are not recorded.
+        ArchiveError: A source cannot be read.
+        OutputError: The shard cannot be written.
+    """
+    rejects: list[Finding] = []
+    total = 0
+    with (
+        writer_named(task.format)(task.path, image=True) as writer,
+        closing(_read_blocks(task)) as blocks,
+    ):
+        for block in blocks:
+            if block.images:
+                writer.write(block.rows, block.images)
+            rejects += block.rejects
+            plain = sum(map(len, block.images))
+            total += plain
+            if on_images:
+                on_images(len(block.images), plain)
+        if not writer.rows:
+            writer.discard()
+            return MadeShard(ShardResult(task.shard, 0, 0, None, tuple(rejects)), None)
+        file = writer.hand_over()
+    result = ShardResult(task.shard, writer.rows, total, file.written, tuple(rejects))
+    return MadeShard(result, file)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive specimens of a shard: a row group, or a record batch.
+
+    Attributes:
+        rows: Upstream's columns; without a row only if there are no images.
+        images: The bytes of each image.
+        rejects: The specimens that were left out between them.
+    """
+
+    rows: pa.RecordBatch
+    images: list[bytes | bytearray]
+    rejects: list[Finding]
+
+
+def _read_blocks(task: ShardTask) -> Generator[Block]:
+    """Read what a shard is made of, while it is written where that has to be waited for.
+
+    A local archive has been asked for what comes next; a second thread would only take the
+    processor from another worker.
+    """
+    blocks = read_blocks(task)
+    waited_for = any(is_remote(path) or Path(path).is_dir() for path in task.sources)
+    return ahead(blocks) if waited_for else blocks
+
+
+def read_blocks(task: ShardTask) -> Generator[Block]:
+    """Read what a shard is made of.
+
+    Args:
+        task: The task of the shard.
+
+    Yields:
+        Its specimens in order, those with flawed images left out.
+
+    Raises:
+        ImageError: An image is flawed, and flaws are not recorded.
+        ArchiveError: A source cannot be read.
+    """
+    make = _maker(task)
+    with _Sources(task) as sources, RowReader(task.rows) as rows:
+        for members in with_foresight(_blocks(task), sources.expect):
+            positions = members["position"].to_numpy()
+            held = rows.take(positions)
+            kept: list[int] = []
+            images: list[bytes | bytearray] = []
+            rejects: list[Finding] = []
+            # A dict for each row takes longer than the rest: made where one is needed, for all.
+            entries: list[dict[str, Any]] = []
+            for index, sound in enumerate(sources.read_sound(members)):
+                image = sound
+                if image is None or make:
+                    entries = entries or members.to_pylist()
+                    entry = entries[index]
+                    try:
+                        image = image or sources.read(entry)
+                        image = make(image, entry, held, index) if make else image
+                    except FlawedImage as flawed:
+                        rejects.append(_reject(task, entry, flawed))
+                        continue
+                images.append(image)
+                kept.append(index)
+            if rejects:
+                held = held.take(pa.array(kept, pa.int32()))
+            yield Block(held, images, rejects)
+
+
+def _maker(task: ShardTask) -> Maker | None:
+    if task.recipe is None:
+        return None
+    # Not at the top: its libraries are not needed where images pass through.
+    from conversion.derive.specimens import maker
+
+    return maker(task.recipe)
+
+
+def _blocks(task: ShardTask) -> Iterator[pa.Table]:
+    """The members of the shard, cut into the blocks of its format."""
+    kind = writer_named(task.format)
+    rows = _slice(task.members, task.shard.start, task.shard.stop)
+    # Where images are made from others, the length that they are expected to have.
+    planned = rows["planned" if task.recipe else "size"].to_numpy()
+    sizes = np.minimum(planned, MAX_IMAGE_BYTES)
+    start = 0
+    while start < rows.num_rows:
+        reached = np.cumsum(sizes[start : start + kind.block_rows])
+        count = max(1, int(np.searchsorted(reached, kind.block_bytes, side="right")))
+        yield rows.slice(start, count)
+        start += count
+
+
+def _slice(path: str, start: int, stop: int) -> pa.Table:
+    with pq.ParquetFile(path) as file:
+        first = 0
+        groups: list[int] = []
+        skipped = 0
+        for number in range(file.num_row_groups):
+            rows = file.metadata.row_group(number).num_rows
+            if first + rows <= start:
+                skipped = first + rows
+            elif first < stop:
+                groups.append(number)
+            first += rows
+        return file.read_row_groups(groups).slice(start - skipped, stop - start)
+
+
+def _reject(task: ShardTask, entry: dict[str, int | str], flawed: FlawedImage) -> Finding:
+    label = task.labels[int(entry["source"])]
+    member = f"{entry['folder']}{entry['processid']}.jpg"
+    if not task.record:
+        raise ImageError(
+            f"{_MEANING[flawed.flaw]} ({flawed.detail})",
+            where=f"{label}: {member}",
+            fix=f"{_FIXES.get(flawed.flaw, 'download the archive again')}, or convert with "
+            "--on-error record to leave it out",
+        ) from flawed
+    split = SPLITS[int(entry["split_number"])].name
+    return Finding(flawed.flaw.value, str(entry["processid"]), split, label, member, flawed.detail)
+
+
+_MEANING: Final = {
+    Flaw.UNREADABLE: "the image cannot be read",
+    Flaw.BAD_CRC: "the image is damaged: its CRC is wrong",
+    Flaw.EMPTY: "the image is empty",
+    Flaw.OVERSIZED: "the image is too large",
+    Flaw.NOT_JPEG: "the image is not a JPEG",
+    Flaw.TRUNCATED: "the image is cut off",
+    Flaw.UNDECODABLE: "the image cannot be decoded",
+    Flaw.OTHER_SIZE: "the image is not the one that the bounding box is for",
+    Flaw.MISSING_BOX: "the image has no bounding box",
+    Flaw.BAD_BOX: "the bounding box of the image cannot be right",
+    Flaw.BOX_MISMATCH: "the bounding box of the image and the metadata differ",
+}
+_OTHER_BOXES: Final = "use the bounding boxes that belong to the release"
+_FIXES: Final = dict.fromkeys(
+    (Flaw.OTHER_SIZE, Flaw.MISSING_BOX, Flaw.BAD_BOX, Flaw.BOX_MISMATCH), _OTHER_BOXES
+)
+
+
+_PLACE: Final = ("offset", "compressed", "size", "crc", "method")
+
+
+class _Sources:
+    """The archives and folders of a task, opened when first needed."""
+
+    def __init__(self, task: ShardTask) -> None:
+        self._paths = task.sources
+        self._open: dict[int, Source] = {}
+        shard = task.shard
+        self._remote = RemoteSources(
+            task.sources, lambda: _slice(task.members, shard.start, shard.stop), task.hold
+        )
+
+    def read_sound(self, members: pa.Table) -> Iterator[bytes | bytearray | None]:
+        """The image of each row, none where it takes more care to read it."""
+        sources = members["source"].to_numpy()
+        edges = [0, *(np.flatnonzero(np.diff(sources)) + 1).tolist(), len(sources)]
+        for start, stop in itertools.pairwise(edges):
+            part = members.slice(start, stop - start)
+            if part["offset"].null_count:
+                yield from itertools.repeat(None, part.num_rows)
+            else:
+                places = zip(*(part[name].to_numpy().tolist() for name in _PLACE), strict=True)
+                yield from read_sound(self._source(int(sources[start])).read_at, places)
+
+    def expect(self, members: pa.Table) -> None:
+        """Some members are going to be read; what lies on this machine may be fetched meanwhile."""
+        reads = reads_of(members, [not is_remote(path) for path in self._paths])
+        for request in plan_window(reads, AHEAD).requests:
+            source = self._source(request.source)
+            assert isinstance(source, LocalFile)
+            source.will_read(request.start, request.stop - request.start)
+
+    def read(self, entry: dict[str, int]) -> bytes | bytearray:
+        """The image of a row; raises what is wrong with it."""
+        if entry["offset"] is None:
+            image: bytes | bytearray = self._read_file(entry)
+        else:
+            member = Member(*(entry[name] for name in _PLACE))
+            image = read_member(self._source(entry["source"]), member)
+        check_jpeg(image)
+        return image
+
+    def _source(self, number: int) -> Source:
+        source = self._open.get(number)
+        if source is None:
+            path = self._paths[number]
+            source = self._remote.open(number) if is_remote(path) else open_source(path)
+            self._open[number] = source
+        return source
+
+    def _read_file(self, entry: dict[str, int]) -> bytes:
+        path = Path(self._paths[entry["source"]]) / f"{entry['folder']}{entry['processid']}.jpg"
+        check_size(entry["size"])
+        try:
+            with path.open("rb") as file:
+                # What grew since it was listed is not read to its end.
+                data = file.read(entry["size"] + 1)
+        except OSError as error:
+            raise ArchiveError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        if len(data) != entry["size"]:
+            raise FlawedImage(
+                Flaw.UNREADABLE, f"its length is no longer the {entry['size']:,} bytes it was"
+            )
+        return data
+
+    def __enter__(self) -> _Sources:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for source in self._open.values():
+            source.close()
+        self._remote.close()

@@ -1,0 +1,320 @@
+"""Talk to one dataset repository of the Hub, and explain what it refuses.
+
+Nothing here knows about shards or manifests. The token is the one that ``huggingface_hub`` finds
+in its usual places; it is never read here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    constants,
+)
+from huggingface_hub.errors import (
+    HFValidationError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import disable_progress_bars, validate_repo_id
+
+from bioscan5m_hf.errors import (
+    HubUnreachable,
+    PublicationFailed,
+    UsageError,
+)
+from conversion.files.atomic import Written
+from conversion.upload.hub_digests import HubDigests
+from conversion.upload.hub_errors import Explainer, asked_to_wait
+
+MAIN: Final = constants.DEFAULT_REVISION
+_DATASET: Final = "dataset"
+_ATTEMPTS: Final = 3
+_FIRST_WAIT_SECONDS: Final = 1.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """One file of a repository.
+
+    Attributes:
+        path: Its path in the repository.
+        bytes: Its length.
+        sha256: The digest of its bytes, in hex, if it is stored as a large file.
+        git_oid: What git calls it: the SHA-1 of its header and bytes, or of its pointer.
+    """
+
+    path: str
+    bytes: int
+    sha256: str | None
+    git_oid: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """One file to publish.
+
+    Attributes:
+        path: Its path in the repository.
+        source: Where it lies.
+        written: Its length and digest.
+    """
+
+    path: str
+    source: Path
+    written: Written
+
+    @property
+    def bytes(self) -> int:
+        """Its length."""
+        return self.written.bytes
+
+    def is_same(self, remote: RemoteFile | None, digests: HubDigests) -> bool:
+        """Whether the repository has these bytes already.
+
+        A large file is compared by its SHA-256; a small one, which the Hub keeps in git, is read.
+
+        Args:
+            remote: What the repository has in its place.
+            digests: Those that were taken before.
+        """
+        if remote is None or remote.bytes != self.bytes:
+            return False
+        if remote.sha256:
+            return remote.sha256 == digests.of(self.source, self.written)
+        if not self.source.exists():
+            return False
+        data = self.source.read_bytes()
+        return hashlib.sha1(b"blob %d\0%b" % (len(data), data)).hexdigest() == remote.git_oid  # noqa: S324 - git's name for it
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a commit made.
+
+    Attributes:
+        oid: Its id.
+        url: Where it, or the pull request that it opened, is shown.
+    """
+
+    oid: str
+    url: str
+
+
+def check_repository_name(name: str) -> str:
+    """See that a name is one of a dataset repository, as ``user/name``.
+
+    Raises:
+        UsageError: It is not.
+    """
+    fix = "write it as user/name"
+    if name.startswith(("models/", "spaces/", "kernels/", "buckets/")):
+        raise UsageError(f"{name!r} is not a dataset repository", fix=fix)
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise UsageError(f"{name!r} is no name of a repository", fix=fix) from error
+    if name.count("/") != 1:
+        raise UsageError(f"{name!r} does not say whose repository it is", fix=fix)
+    return name
+
+
+class HubRepository:
+    """One dataset repository at one of its revisions.
+
+    Args:
+        name: Its name, as ``user/name``.
+        revision: The branch, or ``refs/pr/N``.
+
+    Raises:
+        UsageError: The name is not one.
+    """
+
+    def __init__(self, name: str, revision: str = MAIN) -> None:
+        self.name = check_repository_name(name)
+        self.revision = revision
+        self._api = HfApi(library_name="bioscan5m-hf")
+        self._explainer = Explainer(self.name, self.url, str(self._api.endpoint), revision)
+        # Bars of single files would run through what the command line shows.
+        disable_progress_bars()
+
+    @property
+    def url(self) -> str:
+        """Where the repository is shown."""
+        return f"{self._api.endpoint}/datasets/{self.name}"
+
+    def sign_in(self) -> str:
+        """Ask the Hub whose token it is.
+
+        Raises:
+            NotSignedIn: There is no token, or the Hub does not know it.
+            HubUnreachable: The Hub does not answer.
+        """
+        return str(self._patiently(lambda: self._api.whoami()["name"]))
+
+    def prepare(self, *, private: bool) -> None:
+        """Make the repository, and the branch, where they are not there.
+
+        Args:
+            private: Whether others may not see it.
+
+        Raises:
+            NotPermitted: The token does not allow it.
+            PublicationFailed: It is public already, and should be private.
+        """
+        self._patiently(
+            lambda: self._api.create_repo(
+                self.name, repo_type=_DATASET, private=private or None, exist_ok=True
+            )
+        )
+        info = self._patiently(lambda: self._api.repo_info(self.name, repo_type=_DATASET))
+        if private and not info.private:
+            raise PublicationFailed(
+                "the repository is there already, and it is public",
+                where=self.url,
+                fix="make it private in its settings, or leave --private out",
+            )
+        if self.revision != MAIN and not self.revision.startswith("refs/") and not self.head():
+            self._patiently(
+                lambda: self._api.create_branch(
+                    self.name, branch=self.revision, repo_type=_DATASET, exist_ok=True
+                )
+            )
+
+    def head(self) -> str | None:
+        """The commit that the revision stands at; ``None`` where there is no such repository."""
+
+        def ask() -> str | None:
+            try:
+                info = self._api.repo_info(self.name, repo_type=_DATASET, revision=self.revision)
+            except (RepositoryNotFoundError, RevisionNotFoundError):
+                return None
+            return info.sha
+
+        return self._patiently(ask)
+
+    def files(self, commit: str) -> dict[str, RemoteFile]:
+        """Every file of a commit, by its path.
+
+        Args:
+            commit: The commit.
+        """
+
+        def ask() -> dict[str, RemoteFile]:
+            entries = self._api.list_repo_tree(
+                self.name, repo_type=_DATASET, revision=commit, recursive=True
+            )
+            return {
+                entry.path: RemoteFile(
+                    entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id
+                )
+                for entry in entries
+                if isinstance(entry, RepoFile)
+            }
+
+        return self._patiently(ask)
+
+    def read(self, path: str, commit: str) -> bytes | None:
+        """The bytes of a small file; ``None`` where there is none.
+
+        Args:
+            path: Its path in the repository.
+            commit: The commit.
+        """
+
+        def ask() -> bytes | None:
+            with tempfile.TemporaryDirectory() as folder:
+                try:
+                    found = self._api.hf_hub_download(
+                        self.name, path, repo_type=_DATASET, revision=commit, local_dir=folder
+                    )
+                except RemoteEntryNotFoundError:
+                    return None
+                return Path(found).read_bytes()
+
+        return self._patiently(ask)
+
+    def store(self, file: LocalFile, sha256: str, *, request: bool = False) -> CommitOperationAdd:
+        """Send the bytes of a large file, unless the Hub has them; it appears with a commit.
+
+        Args:
+            file: The file.
+            sha256: Its digest, in hex, which is taken as it is.
+            request: Whether the commit is going to open a pull request.
+
+        Returns:
+            What ``commit`` wants.
+        """
+        with self._explainer.explained():
+            operation = CommitOperationAdd(file.path, file.source)
+            # Taken already; without it the client would read the file once more.
+            operation.upload_info.sha256 = bytes.fromhex(sha256)
+            self._api.preupload_lfs_files(
+                self.name,
+                [operation],
+                repo_type=_DATASET,
+                revision=self.revision,
+                create_pr=request,
+                num_threads=1,
+            )
+            return operation
+
+    def commit(
+        self,
+        additions: Sequence[CommitOperationAdd],
+        deletions: Sequence[str],
+        message: str,
+        parent: str,
+        *,
+        request: bool = False,
+    ) -> Commit:
+        """Let files appear, and others disappear, all at once.
+
+        Args:
+            additions: What ``store`` returned.
+            deletions: Paths of files that are removed.
+            message: The commit's one line.
+            parent: The commit that the repository was looked at; it must still stand there.
+            request: Whether to open a pull request instead of writing to the revision.
+
+        Raises:
+            HubUnreachable: It may have happened or not.
+        """
+        with self._explainer.explained():
+            made = self._api.create_commit(
+                self.name,
+                [*(CommitOperationDelete(path) for path in deletions), *additions],
+                commit_message=message,
+                repo_type=_DATASET,
+                revision=self.revision,
+                create_pr=request,
+                parent_commit=parent,
+            )
+        return Commit(made.oid, made.pr_url or self.url)
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """Ask again while the Hub is busy; only for what may be asked twice."""
+        wait = _FIRST_WAIT_SECONDS
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with self._explainer.explained():
+                    return ask()
+            except HubUnreachable as error:
+                if attempt == _ATTEMPTS:
+                    raise
+                time.sleep(asked_to_wait(error) or wait)
+                wait *= 2
+        raise AssertionError("the last attempt returns or raises")

@@ -1,0 +1,118 @@
+"""The SHA-256 by which the Hub knows large files, taken once of each content.
+
+Shards have a faster digest; only what is published needs this one. It is kept beside the shards, so
+that a folder that is published again is not read again, and shards whose disk was freed are still
+known for what the Hub has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from xxhash import xxh3_128
+
+from bioscan5m_hf.errors import OutputError
+from conversion.files.atomic import Written, write_whole
+from conversion.folder.state import KEPT_NAME, STATE_FOLDER
+
+_BLOCK: Final = 1 << 20
+_SHA256: Final = re.compile("[0-9a-f]{64}")
+
+
+class HubDigests:
+    """The SHA-256 of contents that were read once, by their length and faster digest.
+
+    Threads may share it.
+
+    Args:
+        folder: The dataset folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / STATE_FOLDER / KEPT_NAME
+        self._lock = threading.Lock()
+        self._known = _read(self._path)
+
+    def known(self, written: Written) -> str | None:
+        """The SHA-256 of a content, in hex, if it was taken before.
+
+        Args:
+            written: Its length and digest.
+        """
+        return self._known.get(_key(written))
+
+    def take(self, path: Path) -> tuple[Written, str]:
+        """Read a file once for its digests, and remember the slower one.
+
+        Args:
+            path: The file.
+
+        Returns:
+            Its length and digest, and its SHA-256 in hex.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        fast, slow, length = xxh3_128(), hashlib.sha256(), 0
+        with path.open("rb", buffering=0) as file:
+            while block := file.read(_BLOCK):
+                fast.update(block)
+                slow.update(block)
+                length += len(block)
+        written = Written(length, fast.hexdigest())
+        self._remember(written, slow.hexdigest())
+        return written, slow.hexdigest()
+
+    def of(self, path: Path, written: Written) -> str | None:
+        """The SHA-256 of a content, in hex; a file that has it is read where that is new.
+
+        Args:
+            path: The file.
+            written: The length and digest of the content.
+
+        Returns:
+            None where it is new, and the file is gone or holds something else.
+        """
+        if known := self.known(written):
+            return known
+        try:
+            found, sha256 = self.take(path)
+        except OSError:
+            return None
+        return sha256 if found == written else None
+
+    def _remember(self, written: Written, sha256: str) -> None:
+        with self._lock:
+            if self._known.get(_key(written)) == sha256:
+                return
+            # Another publication may have added some meanwhile, of shards that are freed by now.
+            self._known = _read(self._path) | self._known | {_key(written): sha256}
+            data = json.dumps(self._known, indent=1, sort_keys=True).encode()
+            # Where it cannot be written, the file is read again next time, that is all.
+            with suppress(OutputError):
+                write_whole(self._path, data)
+
+
+def _key(written: Written) -> str:
+    return f"{written.bytes}-{written.xxh3}"
+
+
+def _read(path: Path) -> dict[str, str]:
+    """What was kept; nothing of it where it is damaged."""
+    try:
+        kept = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(kept, dict):
+        return {}
+    return {
+        key: value
+        for key, value in kept.items()
+        if isinstance(value, str) and _SHA256.fullmatch(value)
+    }

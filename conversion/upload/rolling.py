@@ -1,0 +1,149 @@
+"""Publish shards while they are made, and free the disk of each that the Hub has.
+
+A shard is sent when it is finished, committed together with its neighbours, looked up in the
+repository, and only then removed from the disk. Shards come without a card: the repository
+advertises them with the last commit, which ``publish`` makes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from huggingface_hub import CommitOperationAdd
+
+from bioscan5m_hf.errors import HubUnreachable, VerificationFailed
+from conversion.convert import ConvertOptions, Reporter, convert
+from conversion.files.atomic import Written
+from conversion.pipeline.result import Summary
+from conversion.upload.hub import HubRepository, LocalFile, RemoteFile
+from conversion.upload.hub_digests import HubDigests
+from conversion.upload.publish import Published, PublishOptions, Say, compare, prove_local, publish
+from conversion.upload.scratch import Scratch
+from conversion.upload.sender import FinishedShard, Sender
+
+_MESSAGE: Final = "Add shards of BIOSCAN-5M"
+_ATTEMPTS: Final = 3
+_BATCH_SHARE: Final = 4
+
+
+class Rolling(Sender):
+    """Sends finished shards to a repository, and commits some at a time.
+
+    Args:
+        repository: Where they go.
+        folder: The dataset folder.
+        scratch: How many bytes the folder may take.
+        say: Told how it goes.
+    """
+
+    def __init__(self, repository: HubRepository, folder: Path, scratch: int, say: Say) -> None:
+        super().__init__(folder, Scratch(folder, scratch), say, scratch // _BATCH_SHARE)
+        self._repository = repository
+        self._digests = HubDigests(folder)
+        self._operations: list[CommitOperationAdd] = []
+        self._remote: dict[str, RemoteFile] = {}
+
+    def prepare(self, *, private: bool, foreign: str) -> None:
+        """Make the repository, and see that it may be written to.
+
+        Args:
+            private: Whether others may not see it.
+            foreign: See ``PublishOptions.foreign``.
+
+        Raises:
+            PublicationFailed: The Hub refuses, or does not answer.
+        """
+        self._repository.sign_in()
+        self._repository.prepare(private=private)
+        found = compare(self._repository, [], self._digests, foreign)
+        if found.commit:
+            self._remote = self._repository.files(found.commit)
+        self._thread.start()
+
+    def has(self, path: str, written: Written) -> bool:
+        """Whether the repository shows a shard with these bytes.
+
+        Args:
+            path: Its path in the folder.
+            written: Its length and digest.
+        """
+        remote = self._remote.get(path)
+        if remote is None or remote.bytes != written.bytes or remote.sha256 is None:
+            return False
+        return remote.sha256 == self._digests.known(written)
+
+    def _send(self, shard: FinishedShard) -> bool:
+        if self.has(shard.path, shard.written):
+            return False
+        file = _local(shard)
+        sha256 = prove_local(file, self._digests)
+        self._operations.append(self._repository.store(file, sha256))
+        return True
+
+    def _show(self, batch: Sequence[FinishedShard]) -> None:
+        """Commit a batch, and see that the repository has it."""
+        files = [_local(shard) for shard in batch]
+        for attempt in range(1, _ATTEMPTS + 1):
+            head = self._repository.head()
+            remote = self._repository.files(head) if head else {}
+            if head is None or all(
+                file.is_same(remote.get(file.path), self._digests) for file in files
+            ):
+                break
+            try:
+                commit = self._repository.commit(self._operations, [], _MESSAGE, head)
+            except HubUnreachable:
+                # It may have happened all the same: the repository is asked again.
+                if attempt == _ATTEMPTS:
+                    raise
+                time.sleep(attempt)
+                self._operations = [
+                    self._repository.store(file, prove_local(file, self._digests)) for file in files
+                ]
+                continue
+            remote = self._repository.files(commit.oid)
+            break
+        for file in files:
+            if not file.is_same(remote.get(file.path), self._digests):
+                raise VerificationFailed(
+                    "the repository does not show the bytes that were sent",
+                    where=f"{self._repository.url}: {file.path}",
+                    fix="run the same command again",
+                )
+        self._remote.update(remote)
+        self._operations = []
+
+
+def _local(shard: FinishedShard) -> LocalFile:
+    return LocalFile(shard.path, shard.file, shard.written)
+
+
+def convert_and_publish(
+    options: ConvertOptions, reporter: Reporter, *, private: bool, scratch: int | None
+) -> tuple[Summary, Published]:
+    """Convert a release and publish it.
+
+    Args:
+        options: What to convert; its name is the repository.
+        reporter: Told how it goes.
+        private: Whether others may not see the repository.
+        scratch: How many bytes the folder may take; shards are then sent and freed while others
+            are made. By default they stay.
+
+    Raises:
+        BioscanError: See the tree in ``bioscan5m_hf.errors``.
+    """
+    assert options.name is not None
+    repository = HubRepository(options.name)
+    asked = PublishOptions(options.output, options.name, private)
+    if scratch is None:
+        # Before hours of work, not after them.
+        repository.sign_in()
+        return convert(options, reporter), publish(asked, reporter.say)
+    with Rolling(repository, options.output, scratch, reporter.say) as rolling:
+        rolling.prepare(private=private, foreign=asked.foreign)
+        summary = convert(options, reporter, rolling)
+    return summary, publish(asked, reporter.say)

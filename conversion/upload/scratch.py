@@ -1,0 +1,144 @@
+"""The disk that a conversion may take whose shards are sent away as soon as they are made."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from bioscan5m_hf.errors import UsageError
+from conversion.console import readable_size
+from conversion.files.atomic import write_whole
+from conversion.folder.state import STATE_FOLDER
+from conversion.formats.registry import writer_named
+from conversion.front_matter import shown_package
+from conversion.pictures.specimens import Pick, pick_specimens
+from conversion.shards.build import ShardResult, ShardTask
+
+PICKS_FOLDER: Final = f"{STATE_FOLDER}/picks"
+
+# A shard may be larger than planned: its metadata are estimated, and one image may lie over.
+_SLACK: Final = 1.15
+_SLACK_BYTES: Final = 1 << 16
+# Some of eight first shards' specimens, made small, are kept for the contact sheet.
+_PICKS_BYTES: Final = 5 << 20
+# What the folder shows of itself is written when the last shard is freed, and has its room.
+_PICTURES_BYTES: Final = 3 << 20
+
+
+class Scratch:
+    """A dataset folder on a disk that shall not be filled by its shards.
+
+    Args:
+        folder: The folder.
+        limit: How many bytes it may take; ``None`` for what stays and ``shards`` shards.
+        shards: How many shards may lie there where no limit is given.
+    """
+
+    def __init__(self, folder: Path, limit: int | None, shards: int = 0) -> None:
+        self._folder = folder
+        self._limit = limit
+        self._shards = shards
+        self._base = 0
+        self._kept = 0
+        self._shard = 0
+        self._shown: str | None = None
+        self._lock = threading.Lock()
+
+    def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
+        """See whether the disk that is allowed suffices.
+
+        Args:
+            tasks: The shards of this run.
+            shard_bytes: The size that one should have at most.
+
+        Raises:
+            UsageError: Not even one shard at a time has room.
+        """
+        if not tasks:
+            return
+        shards = {task.path for task in tasks}
+        files = (path for path in self._folder.rglob("*") if path.is_file() and path not in shards)
+        self._base = sum(path.stat().st_size for path in files) + _PICKS_BYTES
+        self._shard = int(shard_bytes * _SLACK) + _SLACK_BYTES
+        self._shown = shown_package([task.shard.configuration for task in tasks])
+        if self._limit is None:
+            self._limit = self._base + max(self._shards * self._shard, _PICTURES_BYTES)
+        least = self._base + max(self._shard, _PICTURES_BYTES)
+        if least > self._limit:
+            raise UsageError(
+                f"{readable_size(self._limit)} of scratch space hold no shard of "
+                f"{readable_size(shard_bytes)} beside the metadata",
+                where=str(self._folder),
+                fix=f"allow at least --scratch {-(-least // 10**6)}MB, or make smaller shards",
+            )
+
+    def has_room(self, running: int) -> bool:
+        """Whether one more shard may be begun.
+
+        Args:
+            running: How many are being made.
+        """
+        assert self._limit is not None, "the disk is planned first"
+        with self._lock:
+            return self._base + self._kept + (running + 1) * self._shard <= self._limit
+
+    def keep(self, task: ShardTask, result: ShardResult) -> str:
+        """Count a finished shard, and choose some of its specimens for the contact sheet.
+
+        Args:
+            task: What it was made from.
+            result: What came of it.
+
+        Returns:
+            Its path in the folder.
+        """
+        assert result.written is not None
+        path = result.shard.name(writer_named(task.format).suffix)
+        if result.shard.index == 0 and result.shard.configuration == self._shown:
+            write_whole(self.picks_file(path), _packed(pick_specimens(task.path)))
+        with self._lock:
+            self._kept += result.written.bytes
+        return path
+
+    def free(self, file: Path, length: int) -> None:
+        """Remove a shard that was sent away.
+
+        Args:
+            file: Where it lies.
+            length: Its length in bytes.
+        """
+        file.unlink()
+        with self._lock:
+            self._kept -= length
+
+    def picks_file(self, path: str) -> Path:
+        """Where the specimens that were chosen from a shard are kept.
+
+        Args:
+            path: The shard's path in the folder.
+        """
+        return self._folder / PICKS_FOLDER / f"{path.replace('/', '__')}.json"
+
+    def picks(self, path: str) -> list[Pick] | None:
+        """The specimens that were chosen from a shard; ``None`` where none were.
+
+        Args:
+            path: The shard's path in the folder.
+        """
+        file = self.picks_file(path)
+        return _unpacked(file.read_bytes()) if file.exists() else None
+
+
+def _packed(picks: Sequence[Pick]) -> bytes:
+    small = [shown for pick in picks if (shown := pick.made_small())]
+    rows = [[p.order, p.processid, base64.b64encode(p.photograph).decode()] for p in small]
+    return json.dumps(rows).encode()
+
+
+def _unpacked(text: bytes) -> list[Pick]:
+    rows = json.loads(text)
+    return [Pick(order, name, base64.b64decode(data), small=True) for order, name, data in rows]

@@ -1,0 +1,204 @@
+"""The frame of a sink that sends finished shards away, in a thread beside the conversion."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Final, Self
+
+from conversion.console import readable_size
+from conversion.files.atomic import Written, output_error
+from conversion.folder.state import receipt_path
+from conversion.pictures.specimens import Pick
+from conversion.shards.build import ShardResult, ShardTask
+from conversion.upload.scratch import Scratch
+
+# Waiting for a thread without end may keep Ctrl-C from being heard.
+_POLL_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedShard:
+    """A finished shard that waits to be sent.
+
+    Attributes:
+        path: Its path in the dataset folder.
+        file: Where it lies.
+        written: Its length and digest.
+        receipt: The path of its receipt in the dataset folder.
+    """
+
+    path: str
+    file: Path
+    written: Written
+    receipt: str
+
+
+class _Word(Enum):
+    """What the conversion tells the thread beside shards; all that came before is sent by then."""
+
+    WAKE = auto()
+    END = auto()
+
+
+class Sender(ABC):
+    """Sends finished shards away, and frees the disk of each that is known to have arrived.
+
+    One thread sends shard by shard. Those that were sent are shown together, and then freed: when
+    they are as large as a batch, when the conversion waits for their room, and at the end. What
+    stops the thread, whatever it is, stops the conversion: it is raised there.
+
+    Args:
+        folder: The dataset folder in which shards are made.
+        scratch: The disk that this folder may take.
+        say: Told how it goes, a line at a time.
+        batch_bytes: How large a batch is at least; by default each shard makes one.
+    """
+
+    def __init__(
+        self, folder: Path, scratch: Scratch, say: Callable[[str], None], batch_bytes: int = 0
+    ) -> None:
+        self._folder = folder
+        self._scratch = scratch
+        self._say = say
+        self._batch_bytes = batch_bytes
+        self._queue: queue.SimpleQueue[FinishedShard | _Word] = queue.SimpleQueue()
+        self._hurry = threading.Event()
+        self._given_up = threading.Event()
+        self._error: BaseException | None = None
+        self._taken = False
+        self._thread = threading.Thread(target=self._work, name="bioscan5m-sender", daemon=True)
+
+    # --------------------------------------------------------------- said by those who know how
+
+    @abstractmethod
+    def has(self, path: str, written: Written) -> bool:
+        """Whether a shard with these bytes is there already.
+
+        Args:
+            path: Its path in the folder.
+            written: Its length and digest.
+        """
+
+    @abstractmethod
+    def _send(self, shard: FinishedShard) -> bool:
+        """Send a shard; false where its bytes were there already."""
+
+    @abstractmethod
+    def _show(self, batch: Sequence[FinishedShard]) -> None:
+        """Let shards that were sent be known as such, so that they may be freed."""
+
+    # ----------------------------------------------------------------- asked by the conversion
+
+    def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
+        """See whether the disk that is allowed suffices.
+
+        Args:
+            tasks: The shards of this run.
+            shard_bytes: The size that one should have at most.
+
+        Raises:
+            UsageError: Not even one shard at a time has room.
+        """
+        self._scratch.plan(tasks, shard_bytes)
+
+    def has_room(self, running: int) -> bool:
+        """Whether one more shard may be begun.
+
+        Args:
+            running: How many are being made.
+
+        Raises:
+            Exception: What stopped the sending.
+        """
+        self._raise()
+        room = self._scratch.has_room(running)
+        if not room and not self._hurry.is_set():
+            self._hurry.set()
+            self._queue.put(_Word.WAKE)
+        return room
+
+    def take(self, task: ShardTask, result: ShardResult) -> None:
+        """Send a finished shard, unless it was sent and freed before.
+
+        Args:
+            task: What it was made from.
+            result: What came of it.
+
+        Raises:
+            Exception: What stopped the sending.
+        """
+        self._raise()
+        if result.written is None or not task.path.exists():
+            return
+        path = self._scratch.keep(task, result)
+        self._taken = True
+        self._queue.put(FinishedShard(path, task.path, result.written, receipt_path(result.shard)))
+
+    def picks(self, paths: Sequence[str]) -> list[Pick]:
+        """Specimens for the contact sheet, chosen from shards before they were freed.
+
+        Args:
+            paths: The shards.
+        """
+        return [pick for path in paths for pick in self._scratch.picks(path) or []]
+
+    def finish(self) -> None:
+        """Wait until every shard is sent, shown and freed.
+
+        Raises:
+            Exception: What stopped the sending.
+        """
+        self._queue.put(_Word.END)
+        while self._thread.is_alive():
+            self._thread.join(_POLL_SECONDS)
+        self._raise()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        # After a failure nothing more is sent; what is there already is found again next time.
+        self._given_up.set()
+        self._queue.put(_Word.WAKE)
+
+    def _raise(self) -> None:
+        if self._error:
+            raise self._error
+
+    # --------------------------------------------------------------------------- in the thread
+
+    def _work(self) -> None:
+        try:
+            self._send_all()
+        except OSError as error:
+            self._error = output_error(error, self._folder)
+            self._error.__cause__ = error
+        except BaseException as error:  # noqa: BLE001 - raised again in the conversion's thread
+            self._error = error
+
+    def _send_all(self) -> None:
+        batch: list[FinishedShard] = []
+        found: FinishedShard | _Word = _Word.WAKE
+        while found is not _Word.END:
+            found = self._queue.get()
+            if self._given_up.is_set():
+                return
+            if isinstance(found, FinishedShard):
+                if self._send(found):
+                    self._say(f"{found.path}: sent ({readable_size(found.written.bytes)})")
+                batch.append(found)
+            full = sum(shard.written.bytes for shard in batch) >= self._batch_bytes
+            # What waits to be sent is shown with the rest.
+            awaited = self._hurry.is_set() and self._queue.empty()
+            if batch and (full or awaited or found is _Word.END):
+                self._show(batch)
+                for shard in batch:
+                    self._scratch.free(shard.file, shard.written.bytes)
+                batch = []
+                self._hurry.clear()

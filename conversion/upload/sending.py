@@ -1,0 +1,286 @@
+"""Convert into a folder behind a URL: shards are made on the disk, sent, proved and freed.
+
+The store holds what the local folder of an unfinished conversion would: a receipt for each shard
+that is there, so that the same command goes on from any machine. A receipt is removed before its
+shard is sent and comes after it; the manifest comes last, and what it lists is taken out of it
+before it is replaced.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from bioscan5m_hf.errors import (
+    BioscanError,
+    ForeignFolder,
+    OutputError,
+    VerificationFailed,
+)
+from bioscan5m_hf.folder import SUFFIXES
+from bioscan5m_hf.remote import RemotePath
+from conversion.card import CARD_NAME
+from conversion.convert import ConvertOptions, Reporter, convert
+from conversion.copies import about_url
+from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of
+from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest
+from conversion.folder.state import STATE_FOLDER
+from conversion.pictures.specimens import Pick, pick_specimens
+from conversion.pipeline.result import Summary
+from conversion.shards.build import ShardTask
+from conversion.upload.scratch import PICKS_FOLDER, Scratch
+from conversion.upload.sender import FinishedShard, Sender
+from conversion.upload.stores import Store
+
+_MARK: Final = f"{STATE_FOLDER}/begun"
+
+
+class Sending(Sender):
+    """Sends finished shards to a store, each with its receipt.
+
+    Args:
+        store: Where they go.
+        folder: The local folder in which they are made.
+        scratch: The disk that this folder may take.
+        reporter: Told how it goes.
+    """
+
+    def __init__(self, store: Store, folder: Path, scratch: Scratch, reporter: Reporter) -> None:
+        super().__init__(folder, scratch, reporter.say)
+        self._store = store
+        self._remote: dict[str, int] = {}
+        self._listed: dict[str, ShardFile] = {}
+        self._were_ours: set[str] = set()
+        self._marked = self._changed = False
+
+    def prepare(self) -> None:
+        """See that the store may be written to, and fetch what it holds beside its shards.
+
+        Raises:
+            ForeignFolder: It holds something that this program did not put there.
+            OutputError: It refuses, or does not answer.
+        """
+        self._remote = self._store.files()
+        begun = any(path.startswith(f"{STATE_FOLDER}/") for path in self._remote)
+        if self._remote and MANIFEST_NAME not in self._remote and not begun:
+            raise ForeignFolder(
+                "the output folder is not empty, and this program did not make it "
+                f"(it holds {min(self._remote)})",
+                where=str(self._store.root),
+                fix="choose an empty or a new folder",
+            )
+        # Before hours of work, not after them.
+        self._marked = _MARK not in self._remote
+        self._put_bytes(_MARK, b"A conversion into this folder was begun.\n")
+        self._changed = False
+        for path in [path for path in self._remote if path.endswith(PARTIAL_SUFFIX)]:
+            self._remove(path)
+        for path in self._remote:
+            if path.startswith(f"{STATE_FOLDER}/") and path != _MARK:
+                self._store.get(path, self._folder / path)
+        if MANIFEST_NAME in self._remote:
+            self._store.get(MANIFEST_NAME, self._folder / MANIFEST_NAME)
+            self._fetch_listed()
+        self._thread.start()
+
+    def _fetch_listed(self) -> None:
+        try:
+            manifest = read_manifest(self._folder)
+        except ForeignFolder:
+            # The conversion reads it again, and says so unless it is to begin anew.
+            return
+        self._listed = {file.path: file for file in manifest.files()} | manifest.extras
+        self._were_ours = set(self._listed)
+        for path in manifest.extras:
+            if path in self._remote:
+                self._store.get(path, self._folder / path)
+
+    # ----------------------------------------------------------------- asked by the conversion
+
+    def has(self, path: str, written: Written) -> bool:
+        """Whether the store has a shard of this length, whose digest was recorded when it came.
+
+        Args:
+            path: Its path in the folder.
+            written: Its length and digest, from its receipt or from the manifest.
+        """
+        return self._remote.get(path) == written.bytes
+
+    def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
+        """See whether the disk suffices, and clear the store of what is not gone on from.
+
+        Args:
+            tasks: The shards of this run.
+            shard_bytes: The size that one should have at most.
+
+        Raises:
+            UsageError: Not even one shard at a time has room.
+            OutputError: The store refuses, or does not answer.
+        """
+        super().plan(tasks, shard_bytes)
+        # Here the conversion has decided what it goes on from.
+        kept = [path for path in self._remote if path.startswith(f"{STATE_FOLDER}/receipts/")]
+        if forgotten := [path for path in kept if not (self._folder / path).exists()]:
+            picks = [path for path in self._remote if path.startswith(f"{PICKS_FOLDER}/")]
+            for path in (*forgotten, *picks):
+                (self._folder / path).unlink(missing_ok=True)
+                self._remove(path)
+        self._withdraw()
+
+    def picks(self, paths: Sequence[str]) -> list[Pick]:
+        """Specimens for the contact sheet; a shard of which none were kept is fetched.
+
+        Args:
+            paths: The shards.
+        """
+        found: list[Pick] = []
+        for path in paths:
+            kept = self._scratch.picks(path)
+            if kept is None:
+                with tempfile.TemporaryDirectory(dir=self._folder.parent) as aside:
+                    copy = Path(aside) / path.rpartition("/")[2]
+                    self._store.get(path, copy)
+                    kept = pick_specimens(copy)
+            found += kept
+        return found
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        super().__exit__(kind, *exception)
+        # The thread may be about to send what it was given, without having told of a change.
+        untouched = self._marked and not self._changed and not self._taken
+        if kind and issubclass(kind, BioscanError) and untouched:
+            # Refused before anything was done: the folder is as it was.
+            with suppress(BioscanError):
+                self._store.remove(_MARK)
+
+    # ----------------------------------------------------------------------------- the sending
+
+    def _send(self, shard: FinishedShard) -> bool:
+        if shard.receipt in self._remote:
+            self._remove(shard.receipt)
+        self._put(shard.path, shard.file, shard.written)
+        picks = self._scratch.picks_file(shard.path)
+        if picks.exists():
+            self._put(f"{PICKS_FOLDER}/{picks.name}", picks, digest_of(picks))
+        return True
+
+    def _show(self, batch: Sequence[FinishedShard]) -> None:
+        for shard in batch:
+            receipt = self._folder / shard.receipt
+            self._put(shard.receipt, receipt, digest_of(receipt))
+
+    def _withdraw(self) -> None:
+        """Advertise no longer what is about to be replaced, as the folder on the disk does not."""
+        if MANIFEST_NAME not in self._remote:
+            return
+        local = self._folder / MANIFEST_NAME
+        kept: dict[str, ShardFile] = {}
+        if local.exists():
+            manifest = read_manifest(self._folder)
+            kept = {file.path: file for file in manifest.files()} | manifest.extras
+        if kept == self._listed and self._listed:
+            return
+        self._remove(MANIFEST_NAME)
+        if local.exists():
+            card = self._folder / CARD_NAME
+            self._put(CARD_NAME, card, digest_of(card))
+            self._put(MANIFEST_NAME, local, digest_of(local))
+        elif CARD_NAME in self._remote:
+            self._remove(CARD_NAME)
+        self._listed = kept
+
+    def complete(self, manifest: Manifest) -> None:
+        """Send what is no shard of images, and last the manifest; remove what is left over.
+
+        Args:
+            manifest: What the folder holds now.
+
+        Raises:
+            OutputError: The store refuses, or does not answer.
+            VerificationFailed: A shard is not there.
+        """
+        files = [*manifest.files(), *manifest.extras.values()]
+        files.sort(key=lambda file: file.path == CARD_NAME)
+        for file in files:
+            if self._listed.get(file.path) == file and self._remote.get(file.path) == file.bytes:
+                continue
+            local = self._folder / file.path
+            if local.exists():
+                self._put(file.path, local, Written(file.bytes, file.xxh3))
+            elif self._remote.get(file.path) != file.bytes:
+                raise VerificationFailed(
+                    "the store does not have this shard",
+                    where=str(self._store.root / file.path),
+                    fix="run the same command again",
+                )
+        local = self._folder / MANIFEST_NAME
+        self._put(MANIFEST_NAME, local, digest_of(local))
+        held = {MANIFEST_NAME, *(file.path for file in files)}
+        for path in [path for path in self._remote if self._is_ours(path) and path not in held]:
+            self._remove(path)
+
+    def _is_ours(self, path: str) -> bool:
+        if path.startswith(f"{STATE_FOLDER}/") or path in self._were_ours:
+            return True
+        return path.count("/") == 1 and "-of-" in path and path.endswith(tuple(SUFFIXES))
+
+    def _put(self, path: str, source: Path, written: Written) -> None:
+        self._changed = True
+        self._store.put(path, source, written)
+        self._remote[path] = written.bytes
+
+    def _put_bytes(self, path: str, data: bytes) -> None:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            self._put(path, Path(file.name), digest_of(Path(file.name)))
+
+    def _remove(self, path: str) -> None:
+        self._changed = True
+        self._store.remove(path)
+        self._remote.pop(path, None)
+
+
+def convert_to_url(
+    options: ConvertOptions, url: RemotePath, reporter: Reporter, *, scratch: int | None = None
+) -> Summary:
+    """Convert a release into a folder behind a URL.
+
+    Args:
+        options: What to convert; its output is not looked at.
+        url: Where to.
+        reporter: Told how it goes.
+        scratch: How many bytes may lie on the disk meanwhile; by default what stays there, and two
+            shards for each worker.
+
+    Raises:
+        BioscanError: See the tree in ``bioscan5m_hf.errors``.
+    """
+    store = Store(url)
+    if isinstance(options.release, RemotePath):
+        _require_apart(options.release, url)
+    with tempfile.TemporaryDirectory(prefix="bioscan5m-") as made:
+        folder = Path(made) / "folder"
+        folder.mkdir()
+        space = Scratch(folder, scratch, shards=2 * options.workers)
+        try:
+            with Sending(store, folder, space, reporter) as sending:
+                sending.prepare()
+                summary = convert(replace(options, output=folder), reporter, sending)
+                sending.complete(summary.manifest)
+        except BioscanError as error:
+            raise about_url(error, folder, url) from error
+    return summary
+
+
+def _require_apart(release: RemotePath, output: RemotePath) -> None:
+    if f"{release}/".startswith(f"{output}/") or f"{output}/".startswith(f"{release}/"):
+        raise OutputError(
+            "the output folder and the release must not lie within each other",
+            where=str(output),
+            fix="choose an --output beside the release",
+        )

@@ -1,0 +1,203 @@
+"""A folder behind a URL that files are put into, through the driver that ``fsspec`` has for it.
+
+How whole a file appears depends on the store:
+
+- Object stores (S3, Google Cloud Storage, Azure and their like): a put is atomic. The file is there
+  with all its bytes or not at all, and what it replaces is there until then.
+- Stores with renaming (FTP, SFTP, SMB, HDFS, WebDAV …): a file is sent under a hidden name and
+  renamed. What it replaces is removed just before, since not every server renames over a file.
+
+No store has a lock: two conversions into one URL are not kept apart, as they are in a local folder.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from xxhash import xxh3_128
+
+from bioscan5m_hf.drivers import explained, file_system, is_passing
+from bioscan5m_hf.errors import ArchiveError, BioscanError, OutputError, UsageError
+from bioscan5m_hf.remote import FsspecFile, RemotePath, open_location
+from bioscan5m_hf.sources import Source
+from conversion.files.atomic import PARTIAL_SUFFIX, Written
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_ATOMIC: Final = frozenset(
+    {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "memory"}
+)
+_READ_ONLY: Final = {
+    "http": "a web server takes no files",
+    "https": "a web server takes no files",
+    "hf": "a repository of the Hub is published to",
+}
+_FIXES: Final = {"hf": "use --publish user/name"}
+_ATTEMPTS: Final = 3
+_FIRST_WAIT_SECONDS: Final = 1.0
+_BLOCK: Final = 8 << 20
+
+T = TypeVar("T")
+
+
+class Store:
+    """A folder behind a URL.
+
+    Args:
+        root: The URL.
+
+    Raises:
+        UsageError: Nothing can be written behind such a URL.
+        MissingDependency: The driver is not installed.
+    """
+
+    def __init__(self, root: RemotePath) -> None:
+        self.root = root
+        scheme = root.url.partition("://")[0]
+        if scheme in _READ_ONLY:
+            raise UsageError(_READ_ONLY[scheme], where=root.url, fix=_FIXES.get(scheme))
+        self._atomic = scheme in _ATOMIC
+        self._open()
+
+    def _open(self) -> tuple[AbstractFileSystem, str]:
+        # Anew each time: drivers keep one connection for each thread that asks.
+        return file_system(self.root)
+
+    def files(self) -> dict[str, int]:
+        """Every file of the folder, hidden ones too: its path in the folder and its length.
+
+        Raises:
+            OutputError: The store refuses, or does not answer.
+        """
+
+        def ask() -> dict[str, int]:
+            system, folder = self._open()
+            system.invalidate_cache()
+            try:
+                found = system.find(folder, detail=True)
+            except FileNotFoundError:
+                return {}
+            prefix = folder.rstrip("/") + "/"
+            return {
+                name.removeprefix(prefix): int(info["size"] or 0)
+                for name, info in found.items()
+                if name.startswith(prefix)
+            }
+
+        return self._patiently("cannot be listed", self.root, ask)
+
+    def put(self, path: str, source: Path, written: Written) -> None:
+        """Send a file, and see that the store has its bytes.
+
+        Args:
+            path: Its path in the folder.
+            source: Where it lies.
+            written: Its length and digest.
+
+        Raises:
+            OutputError: The store refuses, does not answer, or has other bytes.
+        """
+
+        def send() -> None:
+            self._send(path, source)
+            self._prove(path, written)
+
+        self._patiently("cannot be written", self.root / path, send)
+
+    def _send(self, path: str, source: Path) -> None:
+        system, folder = self._open()
+        final = f"{folder.rstrip('/')}/{path}"
+        if self._atomic:
+            system.put_file(str(source), final)
+            return
+        parent, _, name = final.rpartition("/")
+        hidden = f"{parent}/.{name}.{os.getpid()}{PARTIAL_SUFFIX}"
+        system.makedirs(parent, exist_ok=True)
+        system.put_file(str(source), hidden)
+        system.invalidate_cache(parent)
+        if system.exists(final):
+            system.rm_file(final)
+        system.mv(hidden, final)
+
+    def _prove(self, path: str, written: Written) -> None:
+        system, _ = self._open()
+        system.invalidate_cache()
+        found = xxh3_128()
+        with FsspecFile(self.root / path) as file:
+            size = file.size
+            if size == written.bytes:
+                for start in range(0, size, _BLOCK):
+                    found.update(file.read_at(start, _BLOCK))
+        if size != written.bytes or found.hexdigest() != written.xxh3:
+            raise OutputError(
+                f"the store has other bytes than were sent ({size:,} of {written.bytes:,})",
+                where=str(self.root / path),
+                fix="run the same command again",
+            )
+
+    def get(self, path: str, target: Path) -> None:
+        """Fetch a file by ranges.
+
+        Args:
+            path: Its path in the folder.
+            target: Where it is written to.
+
+        Raises:
+            ArchiveError: It is not there, or cannot be read.
+        """
+        fetch(self.root / path, target)
+
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there.
+
+        Raises:
+            OutputError: The store refuses, or does not answer.
+        """
+
+        def ask() -> None:
+            system, folder = self._open()
+            try:
+                system.rm_file(f"{folder.rstrip('/')}/{path}")
+            except FileNotFoundError:
+                return
+
+        self._patiently("cannot be removed", self.root / path, ask)
+
+    def _patiently(self, what: str, where: RemotePath, ask: Callable[[], T]) -> T:
+        """Ask again where the connection breaks; everything here may be asked twice."""
+        wait = _FIRST_WAIT_SECONDS
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with explained(str(where), what, OutputError):
+                    return ask()
+            except BioscanError as error:
+                if attempt == _ATTEMPTS or not is_passing(error):
+                    raise
+                time.sleep(wait)
+                wait *= 2
+        raise AssertionError("the last attempt returns or raises")
+
+
+def fetch(location: RemotePath, target: Path) -> None:
+    """Fetch a file by ranges.
+
+    Args:
+        location: Its URL.
+        target: Where it is written to.
+
+    Raises:
+        ArchiveError: It is not there, or cannot be read.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source: Source = open_location(location)
+    with source, target.open("wb") as file:
+        for start in range(0, source.size, _BLOCK):
+            data = source.read_at(start, _BLOCK)
+            if len(data) < min(_BLOCK, source.size - start):
+                raise ArchiveError(f"breaks off at byte {start + len(data):,}", where=str(location))
+            file.write(data)

@@ -1,0 +1,268 @@
+"""Prove a dataset folder: against its manifest, and if asked against the release."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from bioscan5m_hf.errors import VerificationFailed
+from bioscan5m_hf.metadata import read_metadata
+from bioscan5m_hf.remote import Location, is_in_memory
+from bioscan5m_hf.remote_release import locate_release
+from bioscan5m_hf.schema.columns import Split, split_named
+from bioscan5m_hf.schema.configurations import METADATA
+from conversion import card
+from conversion.catalogue import Catalogue
+from conversion.copies import shard_names, without_shards
+from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, SplitFiles, read_manifest
+from conversion.folder.state import STATE_FOLDER
+from conversion.front_matter import front_matter
+from conversion.package_plan import PlanOptions, list_members, plan_package, select
+from conversion.pools.local import begin_worker, start_all_at_once
+from conversion.shards.build import ShardTask
+from conversion.sorted_rows import SortedRows, store_rows
+from conversion.start import deaf_processes, worker_context
+from conversion.verify.shard import Checked, CheckTask, Keys, check_bytes, check_shard
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """What to prove, and how deep.
+
+    Attributes:
+        folder: The dataset folder, or the URL of it.
+        workers: How many shards are checked at a time.
+        release: The release to compare every image and value with, if any.
+        decode: Whether to decode every image.
+    """
+
+    folder: Location
+    workers: int
+    release: Location | None = None
+    decode: bool = False
+
+
+def verify(options: VerifyOptions) -> tuple[Manifest, list[str]]:
+    """Compare a dataset folder with its manifest.
+
+    Args:
+        options: What to prove.
+
+    Returns:
+        The manifest, and everything that is wrong, each as one line.
+
+    Raises:
+        ForeignFolder: There is no manifest, or it cannot be read.
+        DataError: The release that was given cannot be read.
+    """
+    with without_shards(options.folder) as folder:
+        return _verify(options, folder)
+
+
+def _verify(options: VerifyOptions, folder: Path) -> tuple[Manifest, list[str]]:
+    manifest = read_manifest(folder)
+    findings: list[str] = []
+    if manifest.to_json() != (folder / MANIFEST_NAME).read_bytes():
+        findings.append(f"{MANIFEST_NAME}: was changed")
+    findings += filter(None, (check_bytes(folder, file) for file in manifest.extras.values()))
+    findings += _check_names(shard_names(options.folder), manifest)
+    findings += _check_card(folder, manifest)
+    with tempfile.TemporaryDirectory(prefix="bioscan5m-") as work, _executor(options) as pool:
+        sources: dict[str, ShardTask] = {}
+        if options.release:
+            sources, problems = _plan_again(options, manifest, Path(work))
+            findings += problems
+        tasks = list(_tasks(options, manifest, sources))
+        findings += _check_shards(tasks, manifest, pool)
+    return manifest, findings
+
+
+def _executor(options: VerifyOptions) -> Executor:
+    if is_in_memory(options.folder) or is_in_memory(options.release):
+        # Processes of their own would not see what lies in the memory of this one.
+        return ThreadPoolExecutor(options.workers)
+    pool = ProcessPoolExecutor(
+        options.workers, mp_context=worker_context(), initializer=begin_worker
+    )
+    start_all_at_once(pool)
+    return pool
+
+
+def _tasks(
+    options: VerifyOptions, manifest: Manifest, sources: dict[str, ShardTask]
+) -> Iterator[CheckTask]:
+    for configuration, split, files in _every_split(manifest):
+        for file in files.shards:
+            yield CheckTask(
+                folder=str(options.folder),
+                file=file,
+                split=split_named(split).name,
+                image=configuration != METADATA,
+                decode=options.decode,
+                source=sources.get(file.path),
+            )
+
+
+def _every_split(manifest: Manifest) -> Iterator[tuple[str, str, SplitFiles]]:
+    for configuration, splits in manifest.splits.items():
+        for split, files in splits.items():
+            yield configuration, split, files
+
+
+def _check_shards(tasks: Sequence[CheckTask], manifest: Manifest, pool: Executor) -> Iterator[str]:
+    checked: dict[str, Checked] = {}
+    for result in _checked(tasks, pool):
+        checked[result.file.path] = result
+        yield from result.findings
+    known: dict[str, Keys] = {}
+    for configuration in (METADATA, *manifest.packages):
+        splits = manifest.splits.get(configuration, {})
+        held = {split: _keys(files.shards, checked) for split, files in splits.items()}
+        yield from _check_configuration(configuration, splits, held, known)
+        if configuration == METADATA:
+            known = {split: keys for split, keys in held.items() if keys is not None}
+
+
+def _checked(tasks: Sequence[CheckTask], pool: Executor) -> Iterator[Checked]:
+    try:
+        with deaf_processes():
+            results = pool.map(check_shard, tasks)
+        yield from results
+    except BrokenProcessPool as error:
+        raise VerificationFailed(
+            "a worker process died (out of memory?), so nothing is proved",
+            fix="run the same command again with fewer --workers",
+        ) from error
+
+
+def _keys(shards: Iterable[ShardFile], checked: dict[str, Checked]) -> Keys | None:
+    """The keys of a split in the order of its rows; none where one of its shards is unreadable."""
+    found = [checked[shard.path].keys for shard in shards]
+    whole = [keys for keys in found if keys is not None]
+    return np.concatenate(whole) if whole and len(whole) == len(found) else None
+
+
+def _check_configuration(
+    name: str,
+    splits: dict[str, SplitFiles],
+    held: dict[str, Keys | None],
+    known: dict[str, Keys],
+) -> Iterator[str]:
+    readable = [keys for keys in held.values() if keys is not None]
+    together = np.concatenate(readable) if readable else np.zeros(0, "V16")
+    if (repeated := len(together) - len(np.unique(together))) > 0:
+        yield f"{name}: {repeated:,} processids stand in more than one row"
+    for split, keys in held.items():
+        if keys is None:
+            continue
+        files = splits[split]
+        if len(keys) != files.rows:
+            yield f"{name}/{split}: has {len(keys):,} rows instead of {files.rows:,}"
+        if len(keys) > 1 and (np.diff(_leading(keys).astype(object)) < 0).any():
+            yield f"{name}/{split}: its shards are not in the order of md5(processid)"
+        if split not in known or name == METADATA:
+            continue
+        if len(keys) + files.rejected != len(known[split]):
+            yield (
+                f"{name}/{split}: has {len(keys):,} specimens and {files.rejected:,} were left "
+                f"out, of {len(known[split]):,} in the metadata"
+            )
+        if strangers := int((~np.isin(keys, known[split])).sum()):
+            yield f"{name}/{split}: {strangers:,} specimens are not in the metadata"
+
+
+def _leading(keys: Keys) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    return np.ascontiguousarray(keys.view(">u8").reshape(-1, 2)[:, 0].astype(np.uint64))
+
+
+# ------------------------------------------------------------------------------ names and card
+
+
+def _check_names(names: Sequence[str], manifest: Manifest) -> Iterator[str]:
+    listed = {file.path for file in manifest.files()} | set(manifest.extras)
+    for name in names:
+        if name not in listed and not name.startswith(f"{STATE_FOLDER}/"):
+            yield f"{name}: is not in the manifest"
+    for configuration, split, files in _every_split(manifest):
+        if sum(shard.rows for shard in files.shards) != files.rows:
+            yield f"{MANIFEST_NAME}: the shards of {configuration}/{split} do not add up"
+
+
+def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
+    try:
+        text = (folder / card.CARD_NAME).read_text("utf-8")
+        header = yaml.safe_load(text.split("---\n", 2)[1])
+    except (OSError, ValueError, IndexError, RecursionError, yaml.YAMLError):
+        yield f"{card.CARD_NAME}: has no front matter that could be read"
+        return
+    found = header.get("configs") if isinstance(header, dict) else None
+    if found != front_matter(manifest)["configs"]:
+        yield f"{card.CARD_NAME}: its configurations are not those of the files"
+
+
+# -------------------------------------------------------------------------------- the release
+
+
+def _plan_again(
+    options: VerifyOptions, manifest: Manifest, work: Path
+) -> tuple[dict[str, ShardTask], list[str]]:
+    """Plan the folder from the release, as when it was made; what differs is a finding."""
+    assert options.release is not None
+    release = locate_release(options.release)
+    findings: list[str] = []
+    sources: dict[str, ShardTask] = {}
+    with Catalogue(work / "catalogue", threads=options.workers) as catalogue:
+        # What cannot be taken was recorded when the folder was made, and is left out again.
+        catalogue.load_metadata(read_metadata(release.metadata, lambda _: None))
+        catalogue.settle_rows(release.metadata.label, lambda _: None)
+        counts = catalogue.place_rows()
+        rows = store_rows(catalogue.sorted_rows(), work / "rows.arrow")
+        findings += _compare_metadata(manifest, rows, counts)
+        for package in manifest.packages:
+            for split, files in manifest.splits[package].items():
+                record = manifest.derived.get(package)
+                recipe = record.recipe if record else None
+                chosen = select(release, package, [split_named(split)], recipe)
+                members = list_members(catalogue, chosen, work, record=True)
+                plan = plan_package(
+                    dataclasses.replace(members, path=_keep(members.path, split)),
+                    rows,
+                    PlanOptions(work, work, manifest.format, files.shard_bytes, True),
+                )
+                sources |= {_name(task): task for task in plan.tasks}
+    listed = {f.path for f in manifest.files() if not f.path.startswith(f"{METADATA}/")}
+    findings += [f"{name}: is not what the release gives" for name in sorted(listed - set(sources))]
+    return sources, findings
+
+
+def _keep(path: Path, split: str) -> Path:
+    """Each split is listed on its own here, under the same name."""
+    return path.rename(path.with_stem(f"{path.stem}-{split}"))
+
+
+def _name(task: ShardTask) -> str:
+    return task.path.relative_to(task.folder).as_posix()
+
+
+def _compare_metadata(
+    manifest: Manifest, rows: SortedRows, counts: Sequence[tuple[Split, int]]
+) -> list[str]:
+    recorded = {record.digest for record in manifest.sources[METADATA].values()}
+    if recorded == {rows.content}:
+        return []
+    held = {split: files.rows for split, files in manifest.splits[METADATA].items()}
+    told = [
+        f"{METADATA}/{split.published}: {held.get(split.published, 0):,} rows, "
+        f"in the release {count:,}"
+        for split, count in counts
+        if held.get(split.published, 0) != count
+    ]
+    return told or [f"{METADATA}: some values are not the release's"]

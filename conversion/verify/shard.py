@@ -1,0 +1,204 @@
+"""Check one shard of a dataset folder: the unit of work of ``verify``."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from PIL import Image
+
+from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, column_names
+from conversion.copies import of_shard
+from conversion.files.atomic import digest_of
+from conversion.folder.manifest import ShardFile
+from conversion.shards.build import ShardTask, read_blocks
+from conversion.shards.read import BrokenShard, read_shard
+
+_SHOWN = 5
+# More than any photograph of the release has by far; a larger one is an attack on the decoder.
+_MAX_PIXELS = 64_000_000
+
+Keys = npt.NDArray[np.void]
+"""The md5 of each processid, 16 bytes each."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTask:
+    """What to check.
+
+    Attributes:
+        folder: The dataset folder, a path or a URL.
+        file: What the manifest says of the shard.
+        split: Upstream's name of its split.
+        image: Whether it has images.
+        decode: Whether to decode every image.
+        source: The task that would make the shard from the release, for comparing with it.
+    """
+
+    folder: str
+    file: ShardFile
+    split: str
+    image: bool
+    decode: bool
+    source: ShardTask | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found.
+
+    Attributes:
+        file: The shard.
+        findings: Everything that is wrong with it, each as one line.
+        keys: The md5 of each processid, in the order of the rows; none where it cannot be read.
+    """
+
+    file: ShardFile
+    findings: tuple[str, ...]
+    keys: Keys | None
+
+
+def check_bytes(folder: Path, file: ShardFile) -> str | None:
+    """Compare a file's length and digest with the manifest; returns what differs."""
+    try:
+        found = digest_of(folder / file.path)
+    except FileNotFoundError:
+        return f"{file.path}: is missing"
+    except OSError as error:
+        return f"{file.path}: cannot be read ({error.strerror})"
+    if found.bytes != file.bytes:
+        return f"{file.path}: has {found.bytes:,} bytes instead of {file.bytes:,}"
+    if found.xxh3 != file.xxh3:
+        return f"{file.path}: its bytes were changed (XXH3 {found.xxh3})"
+    return None
+
+
+def check_shard(task: CheckTask) -> Checked:
+    """Check one shard.
+
+    Args:
+        task: What to check.
+
+    Raises:
+        ArchiveError: The release, or a folder behind a URL, cannot be read.
+    """
+    with of_shard(task.folder, task.file.path) as folder:
+        return _check_shard(task, folder)
+
+
+def _check_shard(task: CheckTask, folder: Path) -> Checked:
+    if problem := check_bytes(folder, task.file):
+        return Checked(task.file, (problem,), None)
+    try:
+        keys, problems = _check_rows(folder / task.file.path, task)
+        if task.decode and task.image:
+            problems += _decode(folder / task.file.path)
+        if task.source:
+            problems += _compare(folder / task.file.path, task.source)
+    except BrokenShard as error:
+        return Checked(task.file, (f"{task.file.path}: cannot be read back ({error})",), None)
+    return Checked(task.file, tuple(f"{task.file.path}: {text}" for text in problems), keys)
+
+
+def _check_rows(path: Path, task: CheckTask) -> tuple[Keys, list[str]]:
+    digests: list[bytes] = []
+    problems: list[str] = []
+    strangers = 0
+    for batch in read_shard(path, ["processid", "split"]):
+        names = batch.column("processid").to_pylist()
+        if None in names:
+            return np.zeros(0, "V16"), ["a row has no processid"]
+        digests += [hashlib.md5(name.encode(), usedforsecurity=False).digest() for name in names]
+        matching = pc.equal(batch.column("split"), task.split)
+        strangers += batch.num_rows - (pc.sum(matching).as_py() or 0)
+    if strangers:
+        problems.append(f"{strangers:,} rows are not of the split {task.split}")
+    if len(digests) != task.file.rows:
+        problems.append(f"has {len(digests):,} rows instead of {task.file.rows:,}")
+    if any(later <= earlier for earlier, later in itertools.pairwise(digests)):
+        problems.append("its rows are not in the order of md5(processid)")
+    return np.frombuffer(b"".join(digests), "V16"), problems
+
+
+def _decode(path: Path) -> list[str]:
+    problems: list[str] = []
+    for batch in read_shard(path, [IMAGE_COLUMN, "processid"]):
+        data = pc.struct_field(batch.column(IMAGE_COLUMN), "bytes").to_pylist()
+        for processid, image in zip(batch.column("processid").to_pylist(), data, strict=True):
+            if problem := _undecodable(image):
+                problems.append(f"the image of {processid} cannot be decoded ({problem})")
+    return problems
+
+
+def _undecodable(data: bytes) -> str | None:
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+            if image.width * image.height > _MAX_PIXELS:
+                return f"{image.width} x {image.height} pixels are too many"
+            image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return str(error)
+    return None
+
+
+def _compare(path: Path, source: ShardTask) -> list[str]:
+    """Compare every image and every value with the release."""
+    shard = _Rows(read_shard(path, [IMAGE_COLUMN, *column_names()]))
+    problems: list[str] = []
+    for block in read_blocks(source):
+        if not block.images:
+            continue
+        found = shard.take(block.rows.num_rows)
+        if found.num_rows < block.rows.num_rows:
+            return [*problems, "it has fewer rows than the release"]
+        images = pc.struct_field(found.column(IMAGE_COLUMN), "bytes").to_pylist()
+        names = block.rows.column("processid").to_pylist()
+        problems += [
+            f"the image of {name} is not the release's"
+            for name, ours, theirs in zip(names, images, block.images, strict=True)
+            if ours != theirs
+        ]
+        for column in COLUMNS:
+            ours, theirs = found.column(column.name), block.rows.column(column.name)
+            if not ours.equals(theirs):
+                problems.append(_first_difference(column.name, names, ours, theirs))
+        if len(problems) > _SHOWN:
+            return [*problems[:_SHOWN], "and more"]
+    if shard.take(1).num_rows:
+        problems.append("it has more rows than the release")
+    return problems
+
+
+def _first_difference(column: str, names: list[str], ours: pa.Array, theirs: pa.Array) -> str:
+    pairs = zip(names, ours.to_pylist(), theirs.to_pylist(), strict=True)
+    name, here, there = next((n, a, b) for n, a, b in pairs if a != b)
+    return f"{column} of {name} is {here!r:.60}, in the release {there!r:.60}"
+
+
+class _Rows:
+    """Takes any number of rows from a stream of batches."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self._held: list[pa.RecordBatch] = []
+
+    def take(self, count: int) -> pa.RecordBatch:
+        while sum(batch.num_rows for batch in self._held) < count:
+            batch = next(self._batches, None)
+            if batch is None:
+                break
+            self._held.append(batch)
+        if not self._held:
+            return pa.RecordBatch.from_pylist([])
+        table = pa.Table.from_batches(self._held)
+        self._held = table.slice(count).to_batches()
+        batches = table.slice(0, count).combine_chunks().to_batches()
+        return batches[0] if batches else pa.RecordBatch.from_pylist([])
