@@ -24,6 +24,7 @@ COMMANDS: Final = (
     "verify",
     "card",
     "publish",
+    "export",
     "sample",
     "demo",
 )

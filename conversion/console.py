@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from rich.console import Console
@@ -13,8 +14,10 @@ from rich.progress import (
     BarColumn,
     Progress,
     ProgressColumn,
+    SpinnerColumn,
     Task,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
@@ -100,6 +103,36 @@ class ConsoleReporter:
         )
         self._progress.add_task(verb, total=images, completed=done)
         self._progress.start()
+
+    @contextmanager
+    def counting(self, what: str) -> Iterator[Callable[[int], None]]:
+        """Show a count that grows, where nobody knows how far it goes.
+
+        Args:
+            what: What is counted.
+
+        Yields:
+            What takes the count.
+        """
+        told = time.monotonic()
+
+        def plainly(count: int) -> None:
+            nonlocal told
+            if not self._quiet and time.monotonic() - told >= _LINE_SECONDS:
+                told = time.monotonic()
+                self._console.print(f"{count:,} {what}")
+
+        if self._quiet or not self._console.is_terminal:
+            yield plainly
+            return
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.completed:,.0f} " + what),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task(what, total=None)
+            yield lambda count: progress.update(task, completed=count)
 
     def reached(self, images: int) -> None:
         """Show how many were finished since the beginning."""

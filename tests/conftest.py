@@ -19,6 +19,8 @@ from tests.inline import check
 
 REAL = Path(__file__).resolve().parent.parent.parent / "shared" / "real"
 
+PACKAGES = ("original_256", "cropped_256")
+
 settings.register_profile(
     "suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -125,6 +127,34 @@ def converted(release: Path, shared: Path, run: Run) -> Path:
         shared / "bioscan-5m",
         lambda root: run("convert", release, "--output", root, "--shard-size", "2MB"),
     )
+
+
+@pytest.fixture(scope="session")
+def forms(shared: Path, small_release: Path, call: Run) -> Path:
+    """A folder that holds the release in every form, to be served as a whole."""
+
+    def make(root: Path) -> None:
+        (root / "zips").symlink_to(small_release)
+        for layout, name in (("full", "full-zips"), ("folder", "unpacked")):
+            options = SampleOptions(
+                root / name,
+                80,
+                seed=2,
+                workers=1,
+                distinct=8,
+                packages=PACKAGES,
+                layout=layout,  # type: ignore[arg-type]
+            )
+            write_sample(options)
+        for form in ("parquet", "arrow", "webdataset"):
+            call(
+                "convert", small_release, "--output", root / form, "--format", form,
+                "--shard-size", "200kB", "--quiet",
+            )  # fmt: skip
+
+    folder = shared / "forms"
+    folder.mkdir(exist_ok=True)
+    return make_once(folder, make)
 
 
 @pytest.fixture(scope="session", autouse=True)

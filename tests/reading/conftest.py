@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from conversion.sample import SampleOptions, write_sample
-from tests.conftest import Run, make_once
+from tests.conftest import PACKAGES
 from tests.independent import read_release
 from tests.reading.range_server import Served, serve
 
@@ -26,37 +25,8 @@ KINDS = (
     "arrow-http",
     "webdataset-http",
 )
-PACKAGES = ("original_256", "cropped_256")
 
 Rows = list[dict[str, Any]]
-
-
-@pytest.fixture(scope="session")
-def forms(shared: Path, small_release: Path, call: Run) -> Path:
-    """A folder that holds the release in every form, to be served as a whole."""
-
-    def make(root: Path) -> None:
-        (root / "zips").symlink_to(small_release)
-        for layout, name in (("full", "full-zips"), ("folder", "unpacked")):
-            options = SampleOptions(
-                root / name,
-                80,
-                seed=2,
-                workers=1,
-                distinct=8,
-                packages=PACKAGES,
-                layout=layout,  # type: ignore[arg-type]
-            )
-            write_sample(options)
-        for form in ("parquet", "arrow", "webdataset"):
-            call(
-                "convert", small_release, "--output", root / form, "--format", form,
-                "--shard-size", "200kB", "--quiet",
-            )  # fmt: skip
-
-    folder = shared / "forms"
-    folder.mkdir(exist_ok=True)
-    return make_once(folder, make)
 
 
 @pytest.fixture

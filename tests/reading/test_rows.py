@@ -9,7 +9,8 @@ import pytest
 
 from bioscan5m_hf import load_dataset
 from bioscan5m_hf.schema.configurations import configurations
-from tests.reading.conftest import KINDS, PACKAGES, Rows, by_id, plain
+from tests.conftest import PACKAGES
+from tests.reading.conftest import KINDS, Rows, by_id, plain
 
 CONFIGURATIONS = configurations(PACKAGES)
 

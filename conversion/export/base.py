@@ -1,0 +1,141 @@
+"""What every target of an export has: options, rows, and a result."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+
+from bioscan5m_hf.data import Data
+from bioscan5m_hf.readers.filters import Filter
+from bioscan5m_hf.readers.query import Choice, choose_columns
+from bioscan5m_hf.schema.columns import Split
+from bioscan5m_hf.schema.configurations import Configuration
+from bioscan5m_hf.schema.vocabularies import Vocabulary
+
+Progress = Callable[[int], None]
+"""Told how many specimens were written since the beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What to export, and how.
+
+    Attributes:
+        output: The file or folder to write; there is nothing there yet.
+        splits: The splits, in the order in which they are written.
+        condition: Which rows are wanted; ``None`` for all.
+        limit: How many specimens of each split are written at most; ``None`` for all.
+        rank: The rank whose taxa name the folders, for targets that have folders.
+    """
+
+    output: Path
+    splits: tuple[Split, ...]
+    condition: Filter | None = None
+    limit: int | None = None
+    rank: str = "species"
+
+
+@dataclass(slots=True)
+class ExportResult:
+    """What came of an export.
+
+    Attributes:
+        written: How many specimens were written, a specimen in two places counted twice.
+        left_out: How many were left out, by reason.
+        files: How many files were written.
+        notes: What else the user should know.
+    """
+
+    written: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    files: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def leave_out(self, reason: str, count: int) -> None:
+        """Count specimens that were left out."""
+        if count:
+            self.left_out[reason] = self.left_out.get(reason, 0) + count
+
+
+class Specimens:
+    """The specimens of one source.
+
+    Args:
+        data: Where they come from.
+        configuration: Whose images are read, or ``metadata``.
+        options: Which rows are wanted.
+        progress: Told how many were handed out.
+    """
+
+    def __init__(
+        self, data: Data, configuration: Configuration, options: ExportOptions, progress: Progress
+    ) -> None:
+        self._data = data
+        self._configuration = configuration
+        self._options = options
+        self._progress = progress
+        self._count = 0
+        self.available = frozenset(data.splits(configuration))
+
+    def tables(self, split: Split, columns: tuple[str, ...]) -> Iterator[pa.Table]:
+        """The wanted rows of a split, in the order of md5(processid), some thousand at a time.
+
+        Args:
+            split: The split; one that there is no data of has no rows.
+            columns: The columns, ``image`` among them where images are wanted.
+        """
+        if split not in self.available:
+            return
+        names = choose_columns(columns, image=self._configuration.package is not None)
+        choice = Choice(names, self._options.condition)
+        left = self._options.limit
+        for piece in self._data.pieces(self._configuration, split):
+            for table in piece.read(choice):
+                chosen = table if left is None else table.slice(0, left)
+                if left is not None:
+                    left -= chosen.num_rows
+                if chosen.num_rows:
+                    yield chosen.select(columns)
+                    self._count += chosen.num_rows
+                    self._progress(self._count)
+                if left == 0:
+                    return
+
+    def vocabulary(self, rank: str) -> Vocabulary:
+        """The distinct values of a rank over all records."""
+        return self._data.vocabulary(rank)
+
+
+class Target(ABC):
+    """One form that specimens are written in.
+
+    Attributes:
+        name: How the command line calls it.
+        meaning: One line for its help.
+        image: Whether it needs images.
+        folder: Whether it writes a folder rather than one file.
+    """
+
+    name: ClassVar[str]
+    meaning: ClassVar[str]
+    image: ClassVar[bool] = False
+    folder: ClassVar[bool] = False
+
+    @abstractmethod
+    def write(self, specimens: Specimens, options: ExportOptions, part: Path) -> ExportResult:
+        """Write the specimens.
+
+        Args:
+            specimens: Where the rows come from.
+            options: What is wanted.
+            part: Where to write: a name that is changed into ``options.output`` when all is whole.
+
+        Raises:
+            BioscanError: What is read is flawed.
+            OSError: What is written finds no place.
+        """

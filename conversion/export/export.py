@@ -1,0 +1,95 @@
+"""Export specimens: find the target, open the data, and let the output appear when it is whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bioscan5m_hf.errors import OutputError, UnknownName
+from bioscan5m_hf.schema.configurations import METADATA, Configuration, configuration_named
+from bioscan5m_hf.schema.split_expressions import parse_split
+from conversion.export.barcodebert import BarcodeBert
+from conversion.export.base import ExportOptions, ExportResult, Progress, Specimens, Target
+from conversion.export.clibd import Clibd
+from conversion.export.fasta import Fasta
+from conversion.export.imagefolder import ImageFolder
+from conversion.files.atomic import output_error, partial_path, sync_folder
+
+if TYPE_CHECKING:
+    from bioscan5m_hf.data import Data
+
+TARGETS: Final[dict[str, type[Target]]] = {
+    target.name: target for target in (Fasta, BarcodeBert, ImageFolder, Clibd)
+}
+"""Every target, by its name."""
+
+
+def target_named(name: str) -> type[Target]:
+    """Find a target.
+
+    Raises:
+        UnknownName: There is no such target; the message lists them.
+    """
+    if name not in TARGETS:
+        raise UnknownName.of("target", name, TARGETS)
+    return TARGETS[name]
+
+
+def export(
+    data: Data,
+    target: Target,
+    package: str,
+    splits: str,
+    options: ExportOptions,
+    progress: Progress = lambda _: None,
+) -> ExportResult:
+    """Export specimens.
+
+    Args:
+        data: A dataset folder or a raw release.
+        target: The form to write.
+        package: The package whose images are written, for targets with images.
+        splits: A split expression such as ``train`` or ``seen``; ``all`` for all there are.
+        options: What to export, and how; ``splits`` is taken from the expression.
+        progress: Told how many specimens were written.
+
+    Raises:
+        UnknownName: There is no such package or split.
+        ReleaseNotFound: There is no data of a split that was named.
+        OutputError: Something is there already, or there is no place for it.
+    """
+    if os.path.lexists(options.output):
+        raise OutputError(
+            "is there already", where=str(options.output), fix="choose another --output"
+        )
+    configuration = _configuration(data, target, package)
+    terms = parse_split(splits, configuration, data.splits(configuration))
+    chosen = replace(options, splits=tuple(term.split for term in terms))
+    specimens = Specimens(data, configuration, chosen, progress)
+    part = partial_path(options.output)
+    try:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        result = target.write(specimens, chosen, part)
+        part.rename(options.output)
+        sync_folder(options.output.parent)
+    except OSError as error:
+        raise output_error(error, options.output) from error
+    finally:
+        _remove(part)
+    return result
+
+
+def _configuration(data: Data, target: Target, package: str) -> Configuration:
+    name = package if target.image else METADATA
+    return configuration_named(name, data.packages)
+
+
+def _remove(part: Path) -> None:
+    """Remove what an export that did not end has written."""
+    if part.is_dir():
+        shutil.rmtree(part)
+    else:
+        part.unlink(missing_ok=True)
