@@ -28,7 +28,7 @@ from conversion.folder.manifest import FORMAT_VERSION
 from conversion.package_plan import Choice, libraries
 
 if TYPE_CHECKING:
-    from conversion.convert import ConvertOptions
+    from conversion.pipeline.convert import ConvertOptions
 
 # So much fits into the processor's cache.
 _BLOCK_BYTES: Final = 512 << 10

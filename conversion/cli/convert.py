@@ -11,7 +11,8 @@ from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.folder import SUFFIXES, format_named
 from bioscan5m_hf.remote import Location, RemotePath, location_of
 from bioscan5m_hf.schema.configurations import METADATA, package_named
-from conversion.commands.options import (
+from conversion.cli.console import ConsoleReporter, make_console, make_table, readable_size
+from conversion.cli.parameters import (
     Commands,
     add_command,
     add_packages,
@@ -24,15 +25,14 @@ from conversion.commands.options import (
     size,
     splits,
 )
-from conversion.console import ConsoleReporter, make_console, make_table, readable_size
-from conversion.convert import DEFAULT_SHARD_BYTES, ConvertOptions, convert
+from conversion.pipeline.convert import DEFAULT_SHARD_BYTES, ConvertOptions, convert
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from conversion.executors.dask import ClusterOptions
     from conversion.folder.manifest import Manifest
     from conversion.pipeline.result import Summary
-    from conversion.pools.cluster import ClusterOptions
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -213,7 +213,7 @@ def _output(options: argparse.Namespace) -> Location:
 def _cluster(options: argparse.Namespace) -> ClusterOptions | None:
     if options.scheduler is None:
         return None
-    from conversion.pools.cluster import ClusterOptions
+    from conversion.executors.dask import ClusterOptions
 
     return ClusterOptions(options.scheduler, options.workers, options.worker_timeout)
 

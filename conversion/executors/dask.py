@@ -15,16 +15,16 @@ from typing import Any, Final, Self
 
 from bioscan5m_hf.errors import ClusterError
 from bioscan5m_hf.remote import Location, RemotePath, location_of
-from conversion.files.atomic import output_error, sync_folder
-from conversion.pools.base import WorkerLost
-from conversion.pools.cluster_worker import (
+from conversion.executors.base import WorkerLost
+from conversion.executors.dask_scheduler import connect
+from conversion.executors.dask_worker import (
     MARKER_NAME,
     Needs,
     StagedTask,
     find_unfit,
     make_staged,
 )
-from conversion.pools.scheduler import connect
+from conversion.files.atomic import output_error, sync_folder
 from conversion.shards.build import ShardResult, ShardTask
 
 _CLOSE_SECONDS: Final = 5

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conversion.commands.options import Commands, add_command, add_quiet, count
+from conversion.cli.parameters import Commands, add_command, add_quiet, count
 
 if TYPE_CHECKING:
     from conversion.export.base import ExportResult
@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
     from bioscan5m_hf.readers.filters import Filter
     from bioscan5m_hf.readers.where_text import parse_where
     from bioscan5m_hf.schema.vocabularies import check_rank
-    from conversion.console import ConsoleReporter, make_console
+    from conversion.cli.console import ConsoleReporter, make_console
     from conversion.export.base import ExportOptions
     from conversion.export.export import export, target_named
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from conversion.commands.options import Commands, add_command
-from conversion.console import make_console
+from conversion.cli.console import make_console
+from conversion.cli.parameters import Commands, add_command
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
 
 from bioscan5m_hf.errors import BioscanError, ConversionFailed
-from conversion.pools.base import Pool, WorkerLost
+from conversion.executors.base import Pool, WorkerLost
 from conversion.shards.build import ShardResult, ShardTask
 
 _ATTEMPTS = 2

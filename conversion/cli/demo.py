@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from conversion.commands.options import Commands, add_command, add_workers
-from conversion.console import make_console
+from conversion.cli.console import make_console
+from conversion.cli.parameters import Commands, add_command, add_workers
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

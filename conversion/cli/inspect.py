@@ -13,7 +13,8 @@ from typing import Final
 from rich.table import Table
 
 from bioscan5m_hf.schema.configurations import METADATA
-from conversion.commands.options import (
+from conversion.cli.console import make_console, make_table, readable_size
+from conversion.cli.parameters import (
     Commands,
     add_command,
     add_packages,
@@ -21,7 +22,6 @@ from conversion.commands.options import (
     add_workers,
     packages,
 )
-from conversion.console import make_console, make_table, readable_size
 from conversion.files.atomic import write_whole
 from conversion.inspection import PackageReport, inspect
 from conversion.rejects import REJECTS_SCHEMA, Finding

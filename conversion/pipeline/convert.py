@@ -17,11 +17,11 @@ from bioscan5m_hf.remote import Location
 from bioscan5m_hf.remote_release import locate_release
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.windows import DEFAULT_HOLD
-from conversion.pools.opening import open_pool
+from conversion.executors.opening import open_pool
 
 if TYPE_CHECKING:
+    from conversion.executors.dask import ClusterOptions
     from conversion.pipeline.result import Summary
-    from conversion.pools.cluster import ClusterOptions
     from conversion.upload.sink import Sink
 
 DEFAULT_SHARD_BYTES: Final = 500_000_000

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE
-from conversion.commands.options import (
+from conversion.cli.console import make_console, make_table, readable_size
+from conversion.cli.parameters import (
     Commands,
     add_command,
     add_packages,
@@ -16,7 +17,6 @@ from conversion.commands.options import (
     packages,
     splits,
 )
-from conversion.console import make_console, make_table, readable_size
 from conversion.download.sources import MIRRORS, mirror_named
 
 

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Final
 
 from bioscan5m_hf.errors import BioscanError
-from conversion.start import spare_effort, spare_pandas, worker_context
+from conversion.executors.start import spare_effort, spare_pandas, worker_context
 
 COMMANDS: Final = (
     "download",
@@ -28,7 +28,7 @@ COMMANDS: Final = (
     "sample",
     "demo",
 )
-"""The commands, in the order of the help; each is a module of ``conversion.commands``."""
+"""The commands, in the order of the help; each is a module of ``conversion.cli``."""
 
 _WITH_WORKERS: Final = ("verify", "demo")
 _INTERRUPTED: Final = 130
@@ -113,7 +113,7 @@ def _explain(error: BaseException) -> int:
 
 def _print_error(message: str) -> None:
     # Not at the top: every worker imports this module, and shows nothing.
-    from conversion.console import print_error
+    from conversion.cli.console import print_error
 
     print_error(message)
 
@@ -147,7 +147,7 @@ def build_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_ShowVersion)
     added = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in names:
-        import_module(f"conversion.commands.{name}").add(added)
+        import_module(f"conversion.cli.{name}").add(added)
     return parser
 
 

@@ -6,8 +6,8 @@ import argparse
 
 from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.remote import location_of
-from conversion.commands.options import Commands, add_command, add_workers
-from conversion.console import make_console, readable_size, without_password
+from conversion.cli.console import make_console, readable_size, without_password
+from conversion.cli.parameters import Commands, add_command, add_workers
 from conversion.verify.folder import VerifyOptions, verify
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bioscan5m_hf.remote import is_in_memory
-from conversion.pools.base import Pool
-from conversion.pools.local import LocalPool
-from conversion.pools.threads import ThreadPool
+from conversion.executors.base import Pool
+from conversion.executors.processes import LocalPool
+from conversion.executors.threads import ThreadPool
 
 if TYPE_CHECKING:
-    from conversion.convert import ConvertOptions
+    from conversion.pipeline.convert import ConvertOptions
 
 
 def open_pool(options: ConvertOptions) -> Pool | None:
@@ -47,8 +47,8 @@ def open_cluster(options: ConvertOptions, work: Path, say: Callable[[str], None]
     """
     # Not at the top: it is seldom needed.
     from conversion.derive.recipe import versions
+    from conversion.executors.dask import ClusterPool
     from conversion.package_plan import libraries
-    from conversion.pools.cluster import ClusterPool
 
     assert options.cluster is not None
     deciding = {"bioscan5m-hf": version("bioscan5m-hf")} | libraries()

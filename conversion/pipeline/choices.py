@@ -11,7 +11,7 @@ from conversion.derive.recipe import recipe_for, target_name, versions
 from conversion.package_plan import Choice, select
 
 if TYPE_CHECKING:
-    from conversion.convert import ConvertOptions
+    from conversion.pipeline.convert import ConvertOptions
 
 
 def choose(options: ConvertOptions, release: Release) -> list[Choice]:

@@ -14,8 +14,8 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
 from typing import Self
 
+from conversion.executors.start import deaf_processes, may_fork, spare_pandas, worker_context
 from conversion.shards.build import MadeShard, ShardResult, ShardTask, write_shard
-from conversion.start import deaf_processes, may_fork, spare_pandas, worker_context
 
 
 class LocalPool:

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from bioscan5m_hf.schema.configurations import package_names
-from conversion.commands.options import (
+from conversion.cli.console import ConsoleReporter, make_console, make_table, readable_size
+from conversion.cli.parameters import (
     Commands,
     add_command,
     add_packages,
@@ -15,7 +16,6 @@ from conversion.commands.options import (
     count,
     packages,
 )
-from conversion.console import ConsoleReporter, make_console, make_table, readable_size
 from conversion.sample import SampleOptions, write_sample
 
 

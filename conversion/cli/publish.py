@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conversion.commands.options import Commands, add_command, add_quiet
-from conversion.console import ConsoleReporter, make_console, readable_size
+from conversion.cli.console import ConsoleReporter, make_console, readable_size
+from conversion.cli.parameters import Commands, add_command, add_quiet
 
 if TYPE_CHECKING:
     from conversion.upload.publish import Comparison

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-_PRELOADED: Final = "conversion.pools.preload"
+_PRELOADED: Final = "conversion.executors.preload"
 _OBJECTS_TO_SEARCH: Final = 50_000
 _THREADS: Final = Path("/proc/self/task")
 _JEMALLOC: Final = "JE_ARROW_MALLOC_CONF"
