@@ -10,7 +10,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioscan5m_hf.metadata import BadRow
+from bioscan5m_hf.release.metadata.read import BadRow
 from conversion.files.atomic import AtomicFile, Written
 
 REJECTS_NAME: Final = "rejects.parquet"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import BioscanError, ChangedInput
-from bioscan5m_hf.remote_release import locate_release
+from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import split_named
 from conversion.files.atomic import Written
 from conversion.folder.manifest import SplitFiles

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from bioscan5m_hf.errors import BioscanError
-from bioscan5m_hf.metadata import read_metadata
-from bioscan5m_hf.release import MetadataFile
+from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.schema.columns import SPLITS
 from conversion.cli.main import main
 from tests.conftest import Run

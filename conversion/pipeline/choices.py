@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.release import Release
+from bioscan5m_hf.release.find import Release
 from conversion.derive.recipe import recipe_for, target_name, versions
 from conversion.package_plan import Choice, select
 

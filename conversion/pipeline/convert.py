@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 import pyarrow as pa
 
 from bioscan5m_hf.ahead import Ahead
-from bioscan5m_hf.metadata import BadRow, read_metadata
-from bioscan5m_hf.release import Release
+from bioscan5m_hf.release.find import Release
+from bioscan5m_hf.release.metadata.read import BadRow, read_metadata
+from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.remote import Location
-from bioscan5m_hf.remote_release import locate_release
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.windows import DEFAULT_HOLD
 from conversion.executors.opening import open_pool

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
-from bioscan5m_hf.members import Stray
-from bioscan5m_hf.metadata_rows import in_file_order
+from bioscan5m_hf.release.image_index import Stray
+from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
 from conversion.catalogue import Catalogue

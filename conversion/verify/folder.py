@@ -14,9 +14,9 @@ import numpy as np
 import yaml
 
 from bioscan5m_hf.errors import VerificationFailed
-from bioscan5m_hf.metadata import read_metadata
+from bioscan5m_hf.release.metadata.read import read_metadata
+from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.remote import Location, is_in_memory
-from bioscan5m_hf.remote_release import locate_release
 from bioscan5m_hf.schema.columns import Split, split_named
 from bioscan5m_hf.schema.configurations import METADATA
 from conversion import card

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from bioscan5m_hf.archive import DEFLATED, STORED
-from bioscan5m_hf.inflate import InflateError, crc32, inflate
+from bioscan5m_hf.release.inflate import InflateError, crc32, inflate
+from bioscan5m_hf.release.zip_directory import DEFLATED, STORED
 from bioscan5m_hf.sources import Source
 
 MAX_IMAGE_BYTES: Final = 64 << 20

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bioscan5m_hf.jsonld import Pairs, read_blocks
-from bioscan5m_hf.metadata_rows import BadRow, OnBadRow, check_header
-from bioscan5m_hf.metadata_stream import MetadataStream
+from bioscan5m_hf.release.metadata.jsonld_records import Pairs, read_blocks
+from bioscan5m_hf.release.metadata.rows import BadRow, OnBadRow, check_header
+from bioscan5m_hf.release.metadata.stream import MetadataStream
 from bioscan5m_hf.schema.columns import COLUMNS, check_columns, column_names
 
 _BATCH: Final = 4096

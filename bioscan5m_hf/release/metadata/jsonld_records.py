@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.jsonld_blocks import Blocks
+from bioscan5m_hf.release.metadata.jsonld_blocks import Blocks
 
 _CHUNK_BYTES: Final = 1 << 20
 _LONGEST_OBJECT: Final = 8 << 20

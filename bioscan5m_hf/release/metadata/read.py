@@ -18,9 +18,9 @@ import pyarrow.csv as pacsv
 
 from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.metadata_rows import BadRow, OnBadRow, check_header, raiser
-from bioscan5m_hf.metadata_stream import MetadataStream, first_line, open_metadata
-from bioscan5m_hf.release import MetadataFile
+from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.metadata.rows import BadRow, OnBadRow, check_header, raiser
+from bioscan5m_hf.release.metadata.stream import MetadataStream, first_line, open_metadata
 from bioscan5m_hf.schema.columns import (
     COLUMNS,
     SPLITS,
@@ -85,7 +85,7 @@ def _texts_of(file: MetadataFile) -> Callable[[MetadataStream, str, OnBadRow], _
     if file.form == "csv":
         return _read_csv
     # Not at the top: its patterns take a while, and most metadata are csv.
-    from bioscan5m_hf.metadata_jsonld import read_jsonld
+    from bioscan5m_hf.release.metadata.jsonld import read_jsonld
 
     return read_jsonld
 

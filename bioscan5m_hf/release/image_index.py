@@ -13,9 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bioscan5m_hf.archive import ENCRYPTED, read_directory
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.release import (
+from bioscan5m_hf.release.find import (
     IMAGE_ENDING,
     IMAGE_FOLDER,
     IMAGE_PATH,
@@ -23,6 +22,7 @@ from bioscan5m_hf.release import (
     ImageFolder,
     Selection,
 )
+from bioscan5m_hf.release.zip_directory import ENCRYPTED, read_directory
 from bioscan5m_hf.remote import ReadAhead, open_location
 from bioscan5m_hf.schema.columns import Split
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from bioscan5m_hf.drivers import explained, file_system
 from bioscan5m_hf.errors import ReleaseNotFound
-from bioscan5m_hf.release import BBOX_NAME, METADATA_STEM, Release, find_release, gather
+from bioscan5m_hf.release.find import BBOX_NAME, METADATA_STEM, Release, find_release, gather
 from bioscan5m_hf.remote import Location, RemotePath, exists
 from bioscan5m_hf.schema.configurations import PACKAGES, PARTITIONS
 
