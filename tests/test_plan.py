@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conversion.plan import cut, plan_shards
+from conversion.planning.shards import cut, plan_shards
 
 sizes_lists = st.lists(st.integers(0, 2000) | st.sampled_from([0, 1, 10**6, 64 << 20]), max_size=80)
 limits = st.integers(1, 5000) | st.sampled_from([500_000_000, 2**62])

@@ -17,8 +17,9 @@ from bioscan5m_hf.errors import OutputError
 from conversion.executors.processes import LocalPool, start_all_at_once
 from conversion.executors.start import worker_context
 from conversion.files.atomic import AtomicFile
-from conversion.plan import Shard
-from conversion.shards.build import MadeShard, ShardResult, ShardTask
+from conversion.planning.shards import Shard
+from conversion.planning.tasks import ShardTask
+from conversion.shards.build import MadeShard, ShardResult
 from tests.conftest import Run
 from tests.inline import without_processes
 

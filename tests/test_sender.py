@@ -12,7 +12,8 @@ from bioscan5m_hf.errors import OutputError, VerificationFailed
 from conversion.files.atomic import Written, digest_of
 from conversion.pipeline.convert import ConvertOptions, convert
 from conversion.pipeline.result import Summary
-from conversion.shards.build import ShardResult, ShardTask
+from conversion.planning.tasks import ShardTask
+from conversion.shards.build import ShardResult
 from conversion.upload.scratch import Scratch
 from conversion.upload.sender import FinishedShard, Sender
 from tests.hub.conftest import Quiet

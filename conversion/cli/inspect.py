@@ -13,6 +13,7 @@ from typing import Final
 from rich.table import Table
 
 from bioscan5m_hf.schema.configurations import METADATA
+from conversion.catalogue.inspection import PackageReport, inspect
 from conversion.cli.console import make_console, make_table, readable_size
 from conversion.cli.parameters import (
     Commands,
@@ -23,7 +24,6 @@ from conversion.cli.parameters import (
     packages,
 )
 from conversion.files.atomic import write_whole
-from conversion.inspection import PackageReport, inspect
 from conversion.rejects import REJECTS_SCHEMA, Finding
 
 _SHOWN: Final = 20

@@ -1,15 +1,28 @@
-"""Read upstream's bounding boxes, and put each beside the place of its original."""
+"""Read upstream's bounding boxes, and find those of specimens."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import pyarrow.parquet as pq
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 
+from bioscan5m_hf.catalogue.images import NOWHERE, find
+from bioscan5m_hf.catalogue.keys import HASH, Keys, hashes
+from bioscan5m_hf.catalogue.runs import RunWriter, SortedRuns, read_rows
+from bioscan5m_hf.catalogue.specimens import (
+    Specimens,
+    equal_keys,
+    name_specimens,
+    same_as_before,
+)
 from bioscan5m_hf.errors import MetadataError, MismatchError
-from conversion.database import memory
-from conversion.derive.recipe import Recipe
 
 BBOX_COLUMNS: Final = (
     "processid",
@@ -26,77 +39,118 @@ COORDINATES: Final = BBOX_COLUMNS[1:7]
 # How many different boxes the file has for a specimen; null where it has none.
 VARIANTS: Final = "boxes"
 PLANNED: Final = "planned"
-_ROW_GROUP: Final = 8192
+BOX_FIELDS: Final = (
+    *(pa.field(name, pa.int32()) for name in COORDINATES),
+    pa.field(VARIANTS, pa.int64()),
+)
+_SCHEMA: Final = pa.schema([pa.field("processid", pa.string()), *BOX_FIELDS[:-1]])
+_BLOCK_BYTES: Final = 4 << 20
 _SHOWN: Final = 5
-# DuckDB would round 3.7 to 4, and a box must not be guessed.
-_WHOLE: Final = r"-?[0-9]{1,7}(\.0+)?"
+# A cast would round 3.7 to 4, and a box must not be guessed.
+_WHOLE: Final = r"^-?[0-9]{1,7}(\.0+)?$"
 
 
-def prepare_members(
-    path: Path, recipe: Recipe, bbox: Path | None, *, threads: int, record: bool
-) -> None:
-    """Add to the list of originals what making another package from them needs.
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """The bounding boxes of specimens.
+
+    Attributes:
+        specimens: The rows that hold them, one for each specimen, sorted by md5(processid).
+        variants: How many different boxes the file has for each of them.
+    """
+
+    specimens: Specimens
+    variants: npt.NDArray[np.int64]
+
+    def find(self, names: pa.Array, keys: Keys) -> pa.RecordBatch:
+        """The boxes of some specimens, in columns of ``BOX_FIELDS``; nulls where there is none.
+
+        Args:
+            names: The processids, each once.
+            keys: Their keys.
+        """
+        rows = self.specimens.rows
+        at = find(names, keys & HASH, rows.keys, self.specimens)
+        there = at != NOWHERE
+        held = read_rows(rows.path, rows.places[at[there]], COORDINATES)
+        # The number of each one among those that were found; null for the others.
+        numbers = pa.array(np.cumsum(there) - 1, mask=~there)
+        variants = pa.array(self.variants[at[there]])
+        columns = [column.take(numbers) for column in (*held.columns, variants)]
+        return pa.record_batch(columns, schema=pa.schema(BOX_FIELDS))
+
+
+def read_boxes(path: Path, work: Path) -> Boxes:
+    """Read upstream's file of bounding boxes.
 
     Args:
-        path: The Parquet file with a row for each image; it is written anew, with the length
-            that each image is expected to have, and with its bounding box if the recipe crops.
-        recipe: The recipe.
-        bbox: Upstream's file of bounding boxes.
-        threads: How many processors may be used.
-        record: Whether images without a box are recorded later, instead of being an error now.
+        path: The file.
+        work: A folder for what does not fit into memory.
 
     Raises:
-        MetadataError: The file of bounding boxes cannot be read, or has other columns.
-        MismatchError: Images have no box, and that is not recorded.
+        MetadataError: It cannot be read, or has other columns.
+        OutputError: There is no room in the folder.
     """
-    import duckdb
+    _check_header(path)
+    with RunWriter(work / "boxes.arrow", _SCHEMA) as runs:
+        for batch in _read(path):
+            runs.add(batch, hashes(batch["processid"]))
+        return _single(runs.finish())
 
-    prepared = path.with_stem(f"{path.stem}-prepared")
-    with duckdb.connect(config={"memory_limit": memory(threads), "threads": threads}) as database:
-        database.execute("SET temp_directory=?", [str(path.with_suffix(".spill"))])
-        database.execute("SET preserve_insertion_order=false")
-        query = f"SELECT *, {recipe.planned_bytes} AS {PLANNED} FROM read_parquet(?)"
-        parameters = [str(path)]
-        if recipe.crop:
-            assert bbox is not None
-            _check_header(bbox)
-            numbers = ", ".join(
-                f"CASE WHEN regexp_full_match({name}, '{_WHOLE}') "
-                f"THEN CAST({name} AS DOUBLE)::INTEGER END AS {name}"
-                for name in COORDINATES
-            )
-            anyone = ", ".join(f"any_value({name}) AS {name}" for name in COORDINATES)
-            columns = ", ".join(f"'{name}': 'VARCHAR'" for name in BBOX_COLUMNS)
-            query = f"""
-                WITH texts AS (
-                    SELECT trim(processid) AS processid, {numbers} FROM read_csv(
-                        ?, delim='\t', header=true, quote='', escape='', columns={{{columns}}})
-                ), found AS (
-                    SELECT processid, {anyone}, count(DISTINCT ({", ".join(COORDINATES)}))
-                        AS {VARIANTS}
-                    FROM texts GROUP BY processid
-                )
-                SELECT members.*, found.* EXCLUDE processid,
-                    coalesce({recipe.planned_bytes}, 600) AS {PLANNED}
-                FROM read_parquet(?) AS members LEFT JOIN found USING (processid)
-            """
-            parameters = [str(bbox), str(path)]
-        target = str(prepared).replace("'", "''")
-        try:
-            database.execute(
-                f"COPY ({query} ORDER BY position) TO '{target}'"
-                f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})",
-                parameters,
-            )
-        except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
-            raise MetadataError(
-                f"cannot be read ({str(error).partition(chr(10))[0]})",
-                where=str(bbox),
-                fix="download it again",
-            ) from error
-    prepared.replace(path)
-    if recipe.crop and not record:
-        _require_boxes(path, str(bbox))
+
+def _read(path: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        reader = pacsv.open_csv(
+            path,
+            read_options=pacsv.ReadOptions(block_size=_BLOCK_BYTES),
+            parse_options=pacsv.ParseOptions(delimiter="\t", quote_char=False),
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict.fromkeys(BBOX_COLUMNS, pa.string())
+            ),
+        )
+        for batch in reader:
+            names = pc.utf8_trim(batch["processid"], " ")
+            numbers = [_whole_numbers(batch[name]) for name in COORDINATES]
+            yield pa.record_batch([names, *numbers], schema=_SCHEMA)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise MetadataError(
+            f"cannot be read ({str(error).partition(chr(10))[0]})",
+            where=str(path),
+            fix="download it again",
+        ) from error
+
+
+def _whole_numbers(texts: pa.Array) -> pa.Array:
+    whole = pc.match_substring_regex(texts, _WHOLE)
+    return pc.if_else(whole, texts, None).cast(pa.float64()).cast(pa.int32())
+
+
+def _single(rows: SortedRuns) -> Boxes:
+    """Keep one row of each specimen, and count how many different boxes it has."""
+    repeated = np.flatnonzero(equal_keys(rows))
+    if not repeated.size:
+        return Boxes(name_specimens(rows), np.ones(len(rows), np.int64))
+    found = rows.choose(repeated).take(["processid", *COORDINATES])
+    order = pc.sort_indices(found, [(name, "ascending") for name in found.schema.names])
+    found, repeated = found.take(order), repeated[order.to_numpy()]
+    later = same_as_before(found["processid"])
+    other = ~later
+    for name in COORDINATES:
+        # A number that is none differs from every other one.
+        other |= ~same_as_before(found[name].cast(pa.int64()).fill_null(np.iinfo(np.int64).max))
+    variants = np.ones(len(rows), np.int64)
+    variants[repeated[~later]] = np.add.reduceat(other.astype(np.int64), np.flatnonzero(~later))
+    keep = np.ones(len(rows), np.bool_)
+    keep[repeated[later]] = False
+    return Boxes(name_specimens(rows.choose(keep)), variants[keep])
+
+
+def box_areas(boxes: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """The areas of boxes in pixels; 0 where a number is missing."""
+    x0, y0, x1, y1 = (boxes[name].cast(pa.int64()) for name in COORDINATES[2:])
+    areas = pc.multiply(pc.subtract(x1, x0), pc.subtract(y1, y0))
+    numbers: npt.NDArray[np.int64] = areas.fill_null(0).to_numpy()
+    return numbers
 
 
 def _check_header(bbox: Path) -> None:
@@ -115,14 +169,21 @@ def _check_header(bbox: Path) -> None:
         )
 
 
-def _require_boxes(path: Path, bbox: str) -> None:
-    table = pq.read_table(path, columns=["processid", VARIANTS])
-    lacking = table.filter(table[VARIANTS].is_null())
-    if lacking.num_rows:
-        names = lacking["processid"].slice(0, _SHOWN).to_pylist()
-        more = ", …" if lacking.num_rows > _SHOWN else ""
+def require_boxes(lacking: Sequence[str], bbox: str) -> None:
+    """Stop where specimens have no bounding box.
+
+    Args:
+        lacking: Their processids.
+        bbox: The file, for the message.
+
+    Raises:
+        MismatchError: There are some.
+    """
+    if lacking:
+        more = ", …" if len(lacking) > _SHOWN else ""
         raise MismatchError(
-            f"{lacking.num_rows:,} specimens have no bounding box ({', '.join(names)}{more})",
+            f"{len(lacking):,} specimens have no bounding box "
+            f"({', '.join(lacking[:_SHOWN])}{more})",
             where=bbox,
             fix="use the file that belongs to the release, or leave them out with "
             "--on-error record",

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, Self
 
+import numpy as np
+import numpy.typing as npt
+
 from bioscan5m_hf.errors import MissingDependency, ReleaseNotFound, UsageError
 from bioscan5m_hf.schema.configurations import package_named, resized_name, resized_parts
 
@@ -26,6 +29,7 @@ CROPS: Final = "cropped"
 _RESIZED_DENSITY: Final = 0.09
 _CROPPED_DENSITY: Final = 0.2
 _ASPECT: Final = 4 / 3
+_HEADER_BYTES: Final = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,17 @@ class Recipe:
     quality: int
     filter: str | None
 
-    @property
-    def planned_bytes(self) -> str:
-        """How long an image is expected to be, as an SQL expression over its box."""
+    def planned_bytes(self, areas: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """How long images are expected to be, in bytes.
+
+        Args:
+            areas: The area of the box of each in pixels; 0 where that is not known.
+        """
         if self.short_side:
-            return str(round(self.short_side**2 * _ASPECT * _RESIZED_DENSITY) + 600)
-        return f"greatest(0, (x1 - x0) * (y1 - y0) * {_CROPPED_DENSITY})::BIGINT + 600"
+            pixels = self.short_side**2 * _ASPECT
+            return np.full(len(areas), round(pixels * _RESIZED_DENSITY) + _HEADER_BYTES)
+        expected = np.rint(np.maximum(areas, 0) * _CROPPED_DENSITY).astype(np.int64)
+        return expected + _HEADER_BYTES
 
     @property
     def told(self) -> str:

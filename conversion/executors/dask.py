@@ -25,7 +25,8 @@ from conversion.executors.dask_worker import (
     make_staged,
 )
 from conversion.files.atomic import output_error, sync_folder
-from conversion.shards.build import ShardResult, ShardTask
+from conversion.planning.tasks import ShardTask
+from conversion.shards.build import ShardResult
 
 _CLOSE_SECONDS: Final = 5
 _WATCH_SECONDS: Final = 1.0

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bioscan5m_hf.errors import ClusterError
-from conversion.shards.build import ShardResult, ShardTask, make_shard
+from conversion.planning.tasks import ShardTask
+from conversion.shards.build import ShardResult, make_shard
 
 if TYPE_CHECKING:
     from distributed import Worker

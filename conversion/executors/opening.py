@@ -48,7 +48,7 @@ def open_cluster(options: ConvertOptions, work: Path, say: Callable[[str], None]
     # Not at the top: it is seldom needed.
     from conversion.derive.recipe import versions
     from conversion.executors.dask import ClusterPool
-    from conversion.package_plan import libraries
+    from conversion.planning.packages import libraries
 
     assert options.cluster is not None
     deciding = {"bioscan5m-hf": version("bioscan5m-hf")} | libraries()

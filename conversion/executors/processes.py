@@ -15,7 +15,8 @@ from multiprocessing.sharedctypes import Synchronized
 from typing import Self
 
 from conversion.executors.start import deaf_processes, may_fork, spare_pandas, worker_context
-from conversion.shards.build import MadeShard, ShardResult, ShardTask, write_shard
+from conversion.planning.tasks import ShardTask
+from conversion.shards.build import MadeShard, ShardResult, write_shard
 
 
 class LocalPool:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from bioscan5m_hf.errors import BioscanError, ConversionFailed
 from conversion.executors.base import Pool, WorkerLost
-from conversion.shards.build import ShardResult, ShardTask
+from conversion.planning.tasks import ShardTask
+from conversion.shards.build import ShardResult
 
 _ATTEMPTS = 2
 _IDLE_DEATHS = 3

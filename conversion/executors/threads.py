@@ -6,7 +6,8 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
-from conversion.shards.build import ShardResult, ShardTask, make_shard
+from conversion.planning.tasks import ShardTask
+from conversion.shards.build import ShardResult, make_shard
 
 
 class ThreadPool:

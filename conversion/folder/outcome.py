@@ -15,15 +15,16 @@ from bioscan5m_hf.folder import SUFFIXES
 from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.schema.columns import split_named
 from bioscan5m_hf.schema.configurations import METADATA, in_order, package_names
+from conversion.catalogue.sources import Choice
 from conversion.derive.recipe import versions
 from conversion.files.atomic import Written, digest_of, write_whole
 from conversion.folder.manifest import DerivedRecord, Manifest, ShardFile, SourceRecord, SplitFiles
 from conversion.folder.state import IsElsewhere
 from conversion.formats.registry import writer_named
-from conversion.package_plan import Choice, PackagePlan, libraries
+from conversion.planning.packages import PackagePlan, libraries
 from conversion.rejects import REJECTS_NAME, Finding, read_rejects, write_rejects
 from conversion.shards.build import ShardResult
-from conversion.stored_metadata import StoredMetadata
+from conversion.shards.metadata import StoredMetadata
 from conversion.vocabularies import write_vocabularies
 
 if TYPE_CHECKING:

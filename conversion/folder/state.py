@@ -17,9 +17,10 @@ from bioscan5m_hf.errors import FolderInUse, ForeignFolder
 from conversion.files.atomic import Written, remove_partials, write_whole
 from conversion.folder.manifest import MANIFEST_NAME
 from conversion.folder.stamps import Stamps
-from conversion.plan import Shard
+from conversion.planning.shards import Shard
+from conversion.planning.tasks import ShardTask
 from conversion.rejects import Finding
-from conversion.shards.build import ShardResult, ShardTask
+from conversion.shards.build import ShardResult
 
 STATE_FOLDER = ".bioscan5m"
 KEPT_NAME = "hub-digests.json"

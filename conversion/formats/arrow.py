@@ -8,7 +8,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from bioscan5m_hf.schema.columns import arrow_schema
-from conversion.canonical import canonical
+from conversion.catalogue.canonical import canonical
 from conversion.formats.base import Images, ShardWriter, with_images
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.release.find import Release
+from conversion.catalogue.sources import Choice, select
 from conversion.derive.recipe import recipe_for, target_name, versions
-from conversion.package_plan import Choice, select
 
 if TYPE_CHECKING:
     from conversion.pipeline.convert import ConvertOptions

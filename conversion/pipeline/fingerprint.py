@@ -23,9 +23,10 @@ from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.release.zip_directory import find_directory
 from bioscan5m_hf.remote import Location, RemotePath, open_location
 from bioscan5m_hf.sources import Source
+from conversion.catalogue.sources import Choice
 from conversion.derive.recipe import versions
 from conversion.folder.manifest import FORMAT_VERSION
-from conversion.package_plan import Choice, libraries
+from conversion.planning.packages import libraries
 
 if TYPE_CHECKING:
     from conversion.pipeline.convert import ConvertOptions

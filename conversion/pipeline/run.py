@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
-from bioscan5m_hf.release.image_index import Stray
 from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
-from conversion.catalogue import Catalogue
+from conversion.catalogue.catalogue import Catalogue, ListedImages
+from conversion.catalogue.members import MemberList, list_members
+from conversion.catalogue.reconcile import require_fit
+from conversion.catalogue.rows import SortedRows
+from conversion.catalogue.sources import Choice
 from conversion.executors.base import Pool
 from conversion.executors.opening import open_cluster
 from conversion.executors.retry import run_shards
@@ -34,24 +36,16 @@ from conversion.folder.outcome import (
 )
 from conversion.folder.state import State, open_state
 from conversion.formats.registry import metadata_writer, writer_named
-from conversion.package_plan import (
-    Choice,
-    MemberList,
-    PackagePlan,
-    PlanOptions,
-    list_members,
-    plan_package,
-)
 from conversion.pipeline.choices import choose
 from conversion.pipeline.convert import ConvertOptions, OpenedRelease, Reporter
 from conversion.pipeline.fingerprint import fingerprint
 from conversion.pipeline.result import Summary
 from conversion.pipeline.up_to_date import Finished
-from conversion.reconcile import require_fit
+from conversion.planning.packages import PackagePlan, PlanOptions, plan_package
+from conversion.planning.tasks import ShardTask
 from conversion.rejects import bad_row_finding
-from conversion.shards.build import ShardResult, ShardTask
-from conversion.sorted_rows import SortedRows, store_rows
-from conversion.stored_metadata import MetadataPlan, MetadataShard, StoredMetadata
+from conversion.shards.build import ShardResult
+from conversion.shards.metadata import MetadataPlan, MetadataShard, StoredMetadata
 from conversion.upload.sink import Sink
 
 _SHOWN: Final = 5
@@ -144,23 +138,21 @@ class _Conversion:
     def run(self, choices: Sequence[Choice], pool: Pool) -> Summary:
         work = self._state.work
         self._reporter.say(f"reading the metadata ({self._release.metadata.label})")
+        catalogue = Catalogue(work, threads=self._options.workers)
         with (
-            Catalogue(work / "catalogue", threads=self._options.workers) as catalogue,
             ThreadPoolExecutor(2) as aside,
             catalogue.giving_up(),
         ):
-            # Reading the metadata and listing images do not need each other, nor do sorting the
-            # rows and looking whether they fit together.
+            # Reading the metadata and listing images do not need each other, nor do taking the
+            # digest of the rows and looking whether they fit together.
             first, *others = choices
-            listing = aside.submit(catalogue.load_images, first.selection, first.splits)
-            aside.submit(import_module, "conversion.beside")
+            listing = aside.submit(catalogue.list_images, first.selection, first.splits)
+            aside.submit(import_module, "conversion.pipeline.background")
             counts = self._load_metadata(catalogue)
-            sorting = aside.submit(store_rows, catalogue.sorted_rows(), work / "rows.arrow")
+            sorting = aside.submit(catalogue.sorted_rows)
             listed = [self._list(catalogue, first, listing.result())]
             listed += [self._list(catalogue, choice) for choice in others]
             rows = sorting.result()
-        # The disk is for shards from here on.
-        shutil.rmtree(work / "catalogue")
         self._check_metadata(rows)
         plans = [plan_package(members, rows, self._plan_options()) for members in listed]
         finished = self._finished_splits(plans)
@@ -177,7 +169,7 @@ class _Conversion:
         found = in_file_order(self._opened.bad_rows)
         bad_rows = tuple(bad_row_finding(bad, label) for bad in found)
         # Not at the top: a tenth of a second, in which others do not wait for it.
-        from conversion.beside import Beside
+        from conversion.pipeline.background import Beside
 
         with Beside(self._metadata_plan(rows, counts), tasks) as beside:
             results, made = self._make(tasks, pool, beside.look_at)
@@ -203,7 +195,7 @@ class _Conversion:
         catalogue.load_metadata(self._opened.batches)
         keep = self._opened.bad_rows.append if self._options.record else None
         catalogue.settle_rows(label, keep)
-        counts = catalogue.place_rows()
+        counts = catalogue.split_counts()
         if not any(count for _, count in counts):
             raise MetadataError("has no rows that could be used", where=label)
         return counts
@@ -225,11 +217,11 @@ class _Conversion:
         return limits[0] if limits else self._options.shard_bytes
 
     def _list(
-        self, catalogue: Catalogue, choice: Choice, strays: Sequence[Stray] | None = None
+        self, catalogue: Catalogue, choice: Choice, images: ListedImages | None = None
     ) -> MemberList:
         self._reporter.say(f"listing the images of {choice.selection.package}")
         record = self._options.record
-        members = list_members(catalogue, choice, self._state.work, record=record, strays=strays)
+        members = list_members(catalogue, choice, self._state.work, record=record, listed=images)
         if not record:
             require_fit(members.reconciliation, str(self._release.root))
         return members

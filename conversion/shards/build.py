@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.errors import ArchiveError, ImageError
@@ -30,55 +29,19 @@ from bioscan5m_hf.release.zip_member import (
 )
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.sources import LocalFile, Source, open_source
-from bioscan5m_hf.windows import DEFAULT_HOLD, plan_window
-from conversion.derive.recipe import Recipe
+from bioscan5m_hf.windows import plan_window
+from conversion.catalogue.members import read_members
+from conversion.catalogue.rows import RowReader
 from conversion.files.atomic import Unseen, Written
 from conversion.foresight import AHEAD, reads_of, with_foresight
 from conversion.formats.registry import writer_named
-from conversion.plan import Shard
+from conversion.planning.shards import Shard
+from conversion.planning.tasks import ShardTask
 from conversion.rejects import Finding
 from conversion.remote_sources import RemoteSources, is_remote
-from conversion.sorted_rows import RowReader
 
 if TYPE_CHECKING:
     from conversion.derive.specimens import Maker
-
-
-@dataclass(frozen=True, slots=True)
-class ShardTask:
-    """Everything that making one shard needs.
-
-    Attributes:
-        shard: What to make; its rows count those of ``members``.
-        folder: The dataset folder.
-        format: The name of the format.
-        members: The Parquet file that says where each image lies.
-        rows: The file that holds upstream's columns of all specimens, in order.
-        sources: The archives and folders that ``members`` numbers.
-        labels: How messages name these sources.
-        record: Whether a flawed image is left out and reported, instead of being an error.
-        made_from: Everything that decides the bytes of the shard, as names and values; an
-            unfinished run is taken up only where they are the same.
-        recipe: How each image is made from its source; ``None`` where it passes through.
-        hold: How many bytes of remote archives are held at a time.
-    """
-
-    shard: Shard
-    folder: str
-    format: str
-    members: str
-    rows: str
-    sources: tuple[str, ...]
-    labels: tuple[str, ...]
-    record: bool
-    made_from: tuple[tuple[str, str], ...]
-    recipe: Recipe | None = None
-    hold: int = DEFAULT_HOLD
-
-    @property
-    def path(self) -> Path:
-        """The final name of the shard."""
-        return Path(self.folder) / self.shard.name(writer_named(self.format).suffix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +177,8 @@ def read_blocks(task: ShardTask) -> Generator[Block]:
         ArchiveError: A source cannot be read.
     """
     make = _maker(task)
-    with _Sources(task) as sources, RowReader(task.rows) as rows:
+    rows = RowReader(task.rows)
+    with _Sources(task) as sources:
         for members in with_foresight(_blocks(task), sources.expect):
             positions = members["position"].to_numpy()
             held = rows.take(positions)
@@ -253,7 +217,7 @@ def _maker(task: ShardTask) -> Maker | None:
 def _blocks(task: ShardTask) -> Iterator[pa.Table]:
     """The members of the shard, cut into the blocks of its format."""
     kind = writer_named(task.format)
-    rows = _slice(task.members, task.shard.start, task.shard.stop)
+    rows = read_members(task.members, task.shard.start, task.shard.stop)
     # Where images are made from others, the length that they are expected to have.
     planned = rows["planned" if task.recipe else "size"].to_numpy()
     sizes = np.minimum(planned, MAX_IMAGE_BYTES)
@@ -263,21 +227,6 @@ def _blocks(task: ShardTask) -> Iterator[pa.Table]:
         count = max(1, int(np.searchsorted(reached, kind.block_bytes, side="right")))
         yield rows.slice(start, count)
         start += count
-
-
-def _slice(path: str, start: int, stop: int) -> pa.Table:
-    with pq.ParquetFile(path) as file:
-        first = 0
-        groups: list[int] = []
-        skipped = 0
-        for number in range(file.num_row_groups):
-            rows = file.metadata.row_group(number).num_rows
-            if first + rows <= start:
-                skipped = first + rows
-            elif first < stop:
-                groups.append(number)
-            first += rows
-        return file.read_row_groups(groups).slice(start - skipped, stop - start)
 
 
 def _reject(task: ShardTask, entry: dict[str, int | str], flawed: FlawedImage) -> Finding:
@@ -324,7 +273,7 @@ class _Sources:
         self._open: dict[int, Source] = {}
         shard = task.shard
         self._remote = RemoteSources(
-            task.sources, lambda: _slice(task.members, shard.start, shard.stop), task.hold
+            task.sources, lambda: read_members(task.members, shard.start, shard.stop), task.hold
         )
 
     def read_sound(self, members: pa.Table) -> Iterator[bytes | bytearray | None]:

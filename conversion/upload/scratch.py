@@ -16,7 +16,8 @@ from conversion.folder.state import STATE_FOLDER
 from conversion.formats.registry import writer_named
 from conversion.front_matter import shown_package
 from conversion.pictures.specimens import Pick, pick_specimens
-from conversion.shards.build import ShardResult, ShardTask
+from conversion.planning.tasks import ShardTask
+from conversion.shards.build import ShardResult
 
 PICKS_FOLDER: Final = f"{STATE_FOLDER}/picks"
 

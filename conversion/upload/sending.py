@@ -31,7 +31,7 @@ from conversion.folder.state import STATE_FOLDER
 from conversion.pictures.specimens import Pick, pick_specimens
 from conversion.pipeline.convert import ConvertOptions, Reporter, convert
 from conversion.pipeline.result import Summary
-from conversion.shards.build import ShardTask
+from conversion.planning.tasks import ShardTask
 from conversion.upload.scratch import PICKS_FOLDER, Scratch
 from conversion.upload.sender import FinishedShard, Sender
 from conversion.upload.stores import Store

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from conversion.files.atomic import Written
-from conversion.shards.build import ShardResult, ShardTask
+from conversion.planning.tasks import ShardTask
+from conversion.shards.build import ShardResult
 
 if TYPE_CHECKING:
     from conversion.pictures.specimens import Pick

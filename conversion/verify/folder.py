@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -20,16 +19,18 @@ from bioscan5m_hf.remote import Location, is_in_memory
 from bioscan5m_hf.schema.columns import Split, split_named
 from bioscan5m_hf.schema.configurations import METADATA
 from conversion import card
-from conversion.catalogue import Catalogue
+from conversion.catalogue.catalogue import Catalogue
+from conversion.catalogue.members import list_members
+from conversion.catalogue.rows import SortedRows
+from conversion.catalogue.sources import select
 from conversion.copies import shard_names, without_shards
 from conversion.executors.processes import begin_worker, start_all_at_once
 from conversion.executors.start import deaf_processes, worker_context
 from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.folder.state import STATE_FOLDER
 from conversion.front_matter import front_matter
-from conversion.package_plan import PlanOptions, list_members, plan_package, select
-from conversion.shards.build import ShardTask
-from conversion.sorted_rows import SortedRows, store_rows
+from conversion.planning.packages import PlanOptions, plan_package
+from conversion.planning.tasks import ShardTask
 from conversion.verify.shard import Checked, CheckTask, Keys, check_bytes, check_shard
 
 
@@ -219,33 +220,30 @@ def _plan_again(
     release = locate_release(options.release)
     findings: list[str] = []
     sources: dict[str, ShardTask] = {}
-    with Catalogue(work / "catalogue", threads=options.workers) as catalogue:
-        # What cannot be taken was recorded when the folder was made, and is left out again.
-        catalogue.load_metadata(read_metadata(release.metadata, lambda _: None))
-        catalogue.settle_rows(release.metadata.label, lambda _: None)
-        counts = catalogue.place_rows()
-        rows = store_rows(catalogue.sorted_rows(), work / "rows.arrow")
-        findings += _compare_metadata(manifest, rows, counts)
-        for package in manifest.packages:
-            for split, files in manifest.splits[package].items():
-                record = manifest.derived.get(package)
-                recipe = record.recipe if record else None
-                chosen = select(release, package, [split_named(split)], recipe)
-                members = list_members(catalogue, chosen, work, record=True)
-                plan = plan_package(
-                    dataclasses.replace(members, path=_keep(members.path, split)),
-                    rows,
-                    PlanOptions(work, work, manifest.format, files.shard_bytes, True),
-                )
-                sources |= {_name(task): task for task in plan.tasks}
+    catalogue = Catalogue(work, threads=options.workers)
+    # What cannot be taken was recorded when the folder was made, and is left out again.
+    catalogue.load_metadata(read_metadata(release.metadata, lambda _: None))
+    catalogue.settle_rows(release.metadata.label, lambda _: None)
+    rows = catalogue.sorted_rows()
+    findings += _compare_metadata(manifest, rows, catalogue.split_counts())
+    for package in manifest.packages:
+        for split, files in manifest.splits[package].items():
+            record = manifest.derived.get(package)
+            recipe = record.recipe if record else None
+            chosen = select(release, package, [split_named(split)], recipe)
+            # Each split is listed on its own here, under the same name.
+            listed_in = work / split
+            listed_in.mkdir(exist_ok=True)
+            members = list_members(catalogue, chosen, listed_in, record=True)
+            plan = plan_package(
+                members,
+                rows,
+                PlanOptions(work, work, manifest.format, files.shard_bytes, True),
+            )
+            sources |= {_name(task): task for task in plan.tasks}
     listed = {f.path for f in manifest.files() if not f.path.startswith(f"{METADATA}/")}
     findings += [f"{name}: is not what the release gives" for name in sorted(listed - set(sources))]
     return sources, findings
-
-
-def _keep(path: Path, split: str) -> Path:
-    """Each split is listed on its own here, under the same name."""
-    return path.rename(path.with_stem(f"{path.stem}-{split}"))
 
 
 def _name(task: ShardTask) -> str:

@@ -19,7 +19,8 @@ from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, column_names
 from conversion.copies import of_shard
 from conversion.files.atomic import digest_of
 from conversion.folder.manifest import ShardFile
-from conversion.shards.build import ShardTask, read_blocks
+from conversion.planning.tasks import ShardTask
+from conversion.shards.build import read_blocks
 from conversion.shards.read import BrokenShard, read_shard
 
 _SHOWN = 5

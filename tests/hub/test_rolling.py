@@ -60,8 +60,8 @@ class Watch:
             # Files come and go while they are looked at.
             with contextlib.suppress(FileNotFoundError):
                 paths = [path for path in self._folder.rglob("*") if path.is_file()]
-                # The catalogue's database is gone before the first shard is made.
-                sizes = (path.stat().st_size for path in paths if path.parent.name != "catalogue")
+                # The lists of images are gone before the first shard is made.
+                sizes = (path.stat().st_size for path in paths if not path.name.startswith("images-"))
                 self.most = max(self.most, sum(sizes))
 
     def __enter__(self) -> Watch:

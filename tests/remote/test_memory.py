@@ -15,7 +15,8 @@ from bioscan5m_hf.drivers import explained, is_passing
 from bioscan5m_hf.errors import ArchiveError, BioscanError, ForeignFolder, OutputError, UsageError
 from bioscan5m_hf.remote import RemotePath
 from conversion.pipeline.convert import ConvertOptions, convert
-from conversion.shards.build import ShardResult, ShardTask
+from conversion.planning.tasks import ShardTask
+from conversion.shards.build import ShardResult
 from conversion.upload.scratch import Scratch
 from conversion.upload.sending import Sending, convert_to_url
 from conversion.upload.stores import Store

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from bioscan5m_hf.release.find import Release, Selection
 from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.release.metadata.read import read_metadata
@@ -14,8 +16,8 @@ from bioscan5m_hf.release.metadata.rows import BadRow, in_file_order
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.remote import Location
 from bioscan5m_hf.schema.columns import SPLITS, Split
-from conversion.catalogue import Catalogue, SplitCount
-from conversion.reconcile import Reconciliation, reconcile
+from conversion.catalogue.catalogue import Catalogue
+from conversion.catalogue.reconcile import Reconciliation, SplitCount, plain_sizes, reconcile
 from conversion.rejects import Finding, bad_row_finding
 
 
@@ -96,13 +98,11 @@ def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Re
     release = locate_release(root)
     bad: list[BadRow] = []
     label = release.metadata.label
-    with (
-        tempfile.TemporaryDirectory(prefix="bioscan5m-") as work,
-        Catalogue(Path(work), threads=threads) as catalogue,
-    ):
+    with tempfile.TemporaryDirectory(prefix="bioscan5m-") as work:
+        catalogue = Catalogue(Path(work), threads=threads)
         catalogue.load_metadata(read_metadata(release.metadata, bad.append), slim=True)
         catalogue.settle_rows(label, bad.append)
-        specimens = catalogue.place_rows()
+        specimens = catalogue.split_counts()
         reports = [
             _inspect_package(catalogue, release.select(package))
             for package in packages or release.packages
@@ -113,11 +113,11 @@ def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Re
 
 def _inspect_package(catalogue: Catalogue, selection: Selection) -> PackageReport:
     splits = [split for split in SPLITS if split.name in selection.splits]
-    reconciliation = reconcile(catalogue, selection, splits)
-    held = catalogue.count_sources()
-    sources = [
-        SourceCount(label, *held.get(number, (0, 0)))
-        for number, label in enumerate(source_labels(selection))
-    ]
-    counts = catalogue.count_splits(splits)
-    return PackageReport(selection, tuple(sources), tuple(counts), reconciliation)
+    joined = reconcile(catalogue, selection, splits, catalogue.list_images(selection, splits))
+    labels = source_labels(selection)
+    numbers = joined.located.sources
+    images = np.bincount(numbers, minlength=len(labels)).tolist()
+    sizes = plain_sizes(joined.located.sizes)
+    of_source = np.bincount(numbers, sizes, minlength=len(labels)).astype(np.int64).tolist()
+    sources = [SourceCount(*values) for values in zip(labels, images, of_source, strict=True)]
+    return PackageReport(selection, tuple(sources), joined.counts, joined.reconciliation)

@@ -13,11 +13,11 @@ import numpy as np
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.schema.vocabularies import Vocabulary
+from conversion.catalogue.rows import BLOCK_ROWS, RowReader, SortedRows
 from conversion.files.atomic import Written
 from conversion.formats.base import ShardWriter
-from conversion.plan import Shard, plan_shards
+from conversion.planning.shards import Shard, plan_shards
 from conversion.profile import Profile, ProfileCounter
-from conversion.sorted_rows import BLOCK_ROWS, RowReader, SortedRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +93,17 @@ def write_metadata(plan: MetadataPlan, stopped: threading.Event | None = None) -
     """
     counter = ProfileCounter()
     written: list[MetadataShard] = []
-    with RowReader(plan.rows.path) as rows:
-        for shard in plan.shards():
-            path = plan.folder / shard.name(plan.writer.suffix)
-            with plan.writer(path, image=False) as file:
-                for start in range(shard.start, shard.stop, BLOCK_ROWS):
-                    if stopped and stopped.is_set():
-                        raise CancelledError
-                    block = rows.take(np.arange(start, min(start + BLOCK_ROWS, shard.stop)))
-                    counter.add(block)
-                    file.write(block)
-                written.append(MetadataShard(shard, file.commit(), path))
+    rows = RowReader(plan.rows.path)
+    for shard in plan.shards():
+        path = plan.folder / shard.name(plan.writer.suffix)
+        with plan.writer(path, image=False) as file:
+            for start in range(shard.start, shard.stop, BLOCK_ROWS):
+                if stopped and stopped.is_set():
+                    raise CancelledError
+                block = rows.take(np.arange(start, min(start + BLOCK_ROWS, shard.stop)))
+                counter.add(block)
+                file.write(block)
+            written.append(MetadataShard(shard, file.commit(), path))
     vocabularies = tuple(counter.vocabularies())
     return StoredMetadata(
         tuple(written), plan.rows.content, plan.limit, vocabularies, counter.profile(vocabularies)

@@ -11,9 +11,9 @@ from typing import Self
 
 from conversion.front_matter import shown_package
 from conversion.pictures.specimens import Pick, contact_sheet, pick_specimens
+from conversion.planning.tasks import ShardTask
 from conversion.presentation import Drawn, draw
-from conversion.shards.build import ShardTask
-from conversion.stored_metadata import MetadataPlan, StoredMetadata, write_metadata
+from conversion.shards.metadata import MetadataPlan, StoredMetadata, write_metadata
 
 
 class Beside:

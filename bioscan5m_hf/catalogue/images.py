@@ -1,0 +1,285 @@
+"""Where the images of a package lie, each once, and which specimen each belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bioscan5m_hf.catalogue.keys import HASH, Keys, order_keys, split_numbers
+from bioscan5m_hf.catalogue.runs import RUN_BYTES, RunWriter, SortedRuns
+from bioscan5m_hf.catalogue.specimens import (
+    Specimens,
+    equal_keys,
+    same_as_before,
+    settle_equal_keys,
+)
+from bioscan5m_hf.release.image_index import IMAGE_SCHEMA
+
+Positions = npt.NDArray[np.int64]
+NOWHERE: Final = -1
+"""The position of an image that no specimen has."""
+
+_STRETCH: Final = 1 << 16
+PLACE_SCHEMA: Final = pa.schema(
+    [
+        pa.field("folder", pa.int32()) if field.name == "folder" else field
+        for field in IMAGE_SCHEMA
+        if field.name != "split"
+    ]
+)
+"""What is kept of an image beside its key; folders are few and are numbered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """The images of a package, in the order of their keys.
+
+    Attributes:
+        rows: Their rows.
+        folders: What the numbers of folders mean.
+    """
+
+    rows: SortedRuns
+    folders: tuple[str, ...]
+
+    def choose(self, rows: npt.NDArray[np.bool_] | Positions) -> Images:
+        """Some of the images, by a mask or growing positions."""
+        return Images(self.rows.choose(rows), self.folders)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Images and the specimens they belong to.
+
+    Attributes:
+        images: The images.
+        positions: The position of the specimen of each image; ``NOWHERE`` for an orphan. Others
+            grow.
+        sizes: The plain size of each image in bytes, as its directory has it.
+        sources: The number of the source of each image.
+    """
+
+    images: Images
+    positions: Positions
+    sizes: npt.NDArray[np.uint64]
+    sources: npt.NDArray[np.int32]
+
+    def found(self) -> Located:
+        """The images that a specimen has."""
+        there = self.positions != NOWHERE
+        if there.all():
+            return self
+        return Located(
+            self.images.choose(there),
+            self.positions[there],
+            self.sizes[there],
+            self.sources[there],
+        )
+
+    def orphans(self) -> Images:
+        """The images that no specimen has."""
+        return self.images.choose(self.positions == NOWHERE)
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """An image whose places hold different bytes.
+
+    Attributes:
+        position: The position of its specimen.
+        processid: The processid.
+        split: The number of the split.
+        sources: The number of the source of each place, the preferred one first.
+        folder: The folder of the preferred one.
+    """
+
+    position: int
+    processid: str
+    split: int
+    sources: tuple[int, ...]
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """An image that no specimen of its split has.
+
+    Attributes:
+        processid: What its name says.
+        split: The number of the split that its folder says.
+        source: The number of its source.
+        folder: Its folder.
+        actual: The number of the split that the metadata have this specimen in, if they do.
+    """
+
+    processid: str
+    split: int
+    source: int
+    folder: str
+    actual: int | None
+
+
+def sort_images(batches: Iterable[pa.RecordBatch], path: Path, *, limit: int = RUN_BYTES) -> Images:
+    """Put images into the order of specimens.
+
+    Args:
+        batches: Record batches of ``IMAGE_SCHEMA``.
+        path: The file that keeps them.
+        limit: How many bytes of rows are sorted at a time.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    folders: dict[str, int] = {}
+    with RunWriter(path, PLACE_SCHEMA, limit=limit) as runs:
+        for batch in batches:
+            encoded = batch["folder"].dictionary_encode()
+            numbers = [
+                folders.setdefault(name, len(folders)) for name in encoded.dictionary.to_pylist()
+            ]
+            of_row = np.array(numbers, np.int32)[encoded.indices.to_numpy()]
+            columns = {name: batch[name] for name in PLACE_SCHEMA.names}
+            columns["folder"] = pa.array(of_row)
+            runs.add(
+                pa.record_batch(list(columns.values()), schema=PLACE_SCHEMA),
+                order_keys(batch["processid"], batch["split"]),
+            )
+        return Images(runs.finish(), tuple(folders))
+
+
+def single_images(images: Images, specimens: Specimens) -> tuple[Images, list[Conflict]]:
+    """Keep the preferred place of each image, and none of those whose places differ.
+
+    An image that no specimen has is an orphan, whatever its places hold.
+
+    Args:
+        images: The images.
+        specimens: The specimens.
+
+    Returns:
+        The images that are kept; and, in the order of the specimens, those that differ.
+    """
+    repeated = np.flatnonzero(equal_keys(images.rows))
+    if not repeated.size:
+        return images, []
+    rows = images.rows.choose(repeated)
+    found = rows.take(["processid", "rank", "source", "offset", "size", "crc", "folder"])
+    found = found.append_column("key", pa.array(rows.keys))
+    by = ("key", "processid", "rank", "source", "offset")
+    order = pc.sort_indices(found, [(name, "ascending") for name in by])
+    found, repeated = found.take(order), repeated[order.to_numpy()]
+    later = same_as_before(found["processid"]) & same_as_before(found["key"])
+    firsts = np.flatnonzero(~later)
+    keep = np.ones(len(images.rows), np.bool_)
+    keep[repeated[later]] = False
+    differing = firsts[_differ(found["size"], firsts) | _differ(found["crc"], firsts)]
+    conflicts: list[Conflict] = []
+    names = found["processid"].take(pa.array(differing))
+    positions = find(names, found["key"].to_numpy()[differing], specimens.rows.keys, specimens)
+    ends = np.append(firsts, len(later))
+    for at, name, position in zip(
+        differing.tolist(), names.to_pylist(), positions.tolist(), strict=True
+    ):
+        if position == NOWHERE:
+            continue
+        keep[repeated[at]] = False
+        stop = int(ends[np.searchsorted(ends, at, side="right")])
+        sources = found["source"][at:stop].to_pylist()
+        split = int(split_numbers(specimens.rows.keys[position : position + 1])[0])
+        folder = images.folders[found["folder"][at].as_py()]
+        conflicts.append(Conflict(position, name, split, tuple(sources), folder))
+    kept = Images(settle_equal_keys(images.rows.choose(keep)), images.folders)
+    return kept, sorted(conflicts, key=lambda each: each.position)
+
+
+def _differ(values: pa.Array, firsts: Positions) -> npt.NDArray[np.bool_]:
+    """In which groups of rows, each beginning at one of the firsts, values differ from others."""
+    known = values.is_valid().to_numpy(zero_copy_only=False)
+    numbers = values.fill_null(0).to_numpy().astype(np.uint64)
+    least = np.minimum.reduceat(np.where(known, numbers, np.iinfo(np.uint64).max), firsts)
+    differs: npt.NDArray[np.bool_] = np.maximum.reduceat(numbers, firsts) > least
+    return differs
+
+
+def locate(images: Images, specimens: Specimens) -> Located:
+    """Find the specimen of each image.
+
+    Args:
+        images: Images, each once.
+        specimens: The specimens.
+    """
+    count = len(images.rows)
+    found = Located(
+        images, np.empty(count, np.int64), np.empty(count, np.uint64), np.empty(count, np.int32)
+    )
+    for start, batch in images.rows.stretches(_STRETCH, ["processid", "size", "source"]):
+        here = slice(start, start + batch.num_rows)
+        keys = images.rows.keys[here]
+        found.positions[here] = find(batch["processid"], keys, specimens.rows.keys, specimens)
+        found.sizes[here] = batch["size"].to_numpy()
+        found.sources[here] = batch["source"].to_numpy()
+    return found
+
+
+def find(names: pa.Array, keys: Keys, among: Keys, specimens: Specimens) -> Positions:
+    """Find specimens by their key and their name.
+
+    Args:
+        names: Processids.
+        keys: Their keys.
+        among: The keys of the specimens, in an order in which they grow.
+        specimens: The specimens.
+    """
+    if not len(among):
+        return np.full(len(names), NOWHERE, np.int64)
+    at = np.searchsorted(among, keys)
+    found = np.where(at < len(among), at, NOWHERE)
+    found[among[found] != keys] = NOWHERE
+    hit = np.flatnonzero(found != NOWHERE)
+    if not hit.size:
+        return found
+    same = pc.equal(
+        names.take(pa.array(hit)).cast(pa.large_string()),
+        specimens.names.take(pa.array(found[hit])),
+    ).to_numpy(zero_copy_only=False)
+    for number in hit[~same].tolist():
+        # Another specimen has the same key: the one that is looked for may stand behind it.
+        stop = int(np.searchsorted(among, keys[number], side="right"))
+        wanted = names[number].as_py()
+        others = range(int(found[number]) + 1, stop)
+        held = (other for other in others if specimens.names[other].as_py() == wanted)
+        found[number] = next(held, NOWHERE)
+    return found
+
+
+def list_orphans(images: Images, specimens: Specimens) -> list[Orphan]:
+    """Describe images that no specimen of their split has, in the order of their keys.
+
+    Args:
+        images: The orphans.
+        specimens: The specimens.
+    """
+    if not len(images.rows):
+        return []
+    rows = images.rows.take(["processid", "source", "folder"])
+    hashes = specimens.rows.keys & HASH
+    order = np.argsort(hashes, kind="stable")
+    by_hash = Specimens(specimens.rows, specimens.names.take(pa.array(order)))
+    found = find(rows["processid"], images.rows.keys & HASH, hashes[order], by_hash)
+    splits = split_numbers(specimens.rows.keys)[order]
+    actual = [None if at == NOWHERE else int(splits[at]) for at in found.tolist()]
+    columns = (
+        rows["processid"].to_pylist(),
+        split_numbers(images.rows.keys).tolist(),
+        rows["source"].to_pylist(),
+        (images.folders[number] for number in rows["folder"].to_pylist()),
+        actual,
+    )
+    return [Orphan(*values) for values in zip(*columns, strict=True)]

@@ -1,0 +1,235 @@
+"""Sort more rows than fit into memory: sorted runs in one file, and the order of all in memory.
+
+Rows are gathered until they take some megabytes, sorted by their keys and written as one run. What
+a stretch of the whole order needs lies together in each run, and is put into order when it is read.
+For each row a key of 8 bytes and a place of 4 stay in memory.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bioscan5m_hf.catalogue.keys import Keys
+from bioscan5m_hf.errors import OutputError
+
+Places = npt.NDArray[np.uint32]
+"""Where rows lie in the file of the runs: the number of the batch and of the row in it."""
+
+# What upstream's texts of some 150,000 specimens take; twice that is held.
+RUN_BYTES: Final = 128 << 20
+# A row is found by its batch, so all batches of a run but its last one have this length.
+_BATCH_BITS: Final = 10
+_BATCH_ROWS: Final = 1 << _BATCH_BITS
+_IN_BATCH: Final = np.uint32(_BATCH_ROWS - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class SortedRuns:
+    """Rows in the order of their keys.
+
+    Attributes:
+        path: The file of the runs, an Arrow file.
+        keys: The keys, in order.
+        places: Where each row lies, in the same order. Rows of equal keys stand as they came.
+    """
+
+    path: Path
+    keys: Keys
+    places: Places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def choose(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64] | slice) -> SortedRuns:
+        """Some of the rows.
+
+        Args:
+            rows: A mask, growing positions, or a range.
+        """
+        return replace(self, keys=self.keys[rows], places=self.places[rows])
+
+    def take(self, columns: Sequence[str]) -> pa.RecordBatch:
+        """Some columns of all rows, in order."""
+        return read_rows(self.path, self.places, columns)
+
+    def stretches(self, rows: int, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """All rows in order, a stretch at a time.
+
+        Args:
+            rows: How many rows a stretch has.
+            columns: The columns to read.
+
+        Yields:
+            The position of the first row, and the rows.
+        """
+        for start in range(0, len(self), rows):
+            yield start, read_rows(self.path, self.places[start : start + rows], columns)
+
+
+class RunWriter:
+    """Writes sorted runs of rows that come in any order.
+
+    Args:
+        path: The file.
+        schema: The columns of the rows.
+        compression: How their buffers are compressed, as Arrow names it.
+        limit: How many bytes of rows a run has.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        schema: pa.Schema,
+        *,
+        compression: str | None = None,
+        limit: int = RUN_BYTES,
+    ) -> None:
+        self._path = path
+        self._schema = schema
+        self._limit = limit
+        self._held: list[pa.RecordBatch] = []
+        self._keys: list[Keys] = []
+        self._bytes = 0
+        self._runs: list[tuple[Keys, Places]] = []
+        self._batches = 0
+        options = pa.ipc.IpcWriteOptions(compression=compression, use_threads=False)
+        with self._explained():
+            self._file = pa.OSFile(str(path), "wb")
+            self._writer = pa.ipc.new_file(self._file, schema, options=options)
+        # Sorting and writing a run and reading the next one overlap.
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="bioscan5m-runs")
+        self._writing: Future[None] | None = None
+
+    def add(self, batch: pa.RecordBatch, keys: Keys) -> None:
+        """Take in some rows.
+
+        Args:
+            batch: The rows, of the schema.
+            keys: Their keys.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        self._held.append(batch)
+        self._keys.append(keys)
+        self._bytes += batch.nbytes
+        if self._bytes >= self._limit:
+            self._end_run()
+
+    def finish(self) -> SortedRuns:
+        """Write what is left; returns the order of all rows.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        self._end_run()
+        self._wait()
+        with self._explained():
+            self._writer.close()
+            self._file.close()
+        keys = np.concatenate([keys for keys, _ in self._runs] or [np.empty(0, np.uint64)])
+        places = np.concatenate([found for _, found in self._runs] or [np.empty(0, np.uint32)])
+        self._runs.clear()
+        # Merges the runs, which are sorted.
+        order = np.argsort(keys, kind="stable")
+        return SortedRuns(self._path, keys[order], places[order])
+
+    def _end_run(self) -> None:
+        self._wait()
+        if self._held:
+            self._writing = self._aside.submit(self._write_run, self._held, self._keys)
+            self._held, self._keys, self._bytes = [], [], 0
+
+    def _wait(self) -> None:
+        if self._writing:
+            self._writing.result()
+            self._writing = None
+
+    def _write_run(self, held: list[pa.RecordBatch], held_keys: list[Keys]) -> None:
+        # Joined first, which costs less than to gather from one batch after the other.
+        rows = _joined(held)
+        held.clear()
+        keys = np.concatenate(held_keys)
+        order = np.argsort(keys, kind="stable")
+        with self._explained():
+            for start in range(0, len(order), _BATCH_ROWS):
+                self._writer.write_batch(rows.take(pa.array(order[start : start + _BATCH_ROWS])))
+        first = self._batches * _BATCH_ROWS
+        self._batches += -(-len(order) // _BATCH_ROWS)
+        self._runs.append((keys[order], np.arange(first, first + len(order), dtype=np.uint32)))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            told = os.strerror(error.errno) if error.errno else str(error)
+            raise OutputError(
+                f"the catalogue cannot be made ({told})",
+                where=str(self._path.parent),
+                fix="see that there is room on this disk, and run the same command again",
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._aside.shutdown()
+        # What was not finished is no file that anybody reads.
+        with suppress(OSError):
+            self._file.close()
+
+
+def read_rows(
+    path: Path | str, places: Places, columns: Sequence[str] | None = None
+) -> pa.RecordBatch:
+    """Read some rows out of the file of the runs.
+
+    Args:
+        path: The file.
+        places: Where they lie, each once.
+        columns: The columns to read; all by default.
+
+    Returns:
+        The rows in the order of the places, in memory of their own.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    # Mapped only while it is read: what stays mapped counts as memory of this process.
+    with pa.memory_map(str(path)) as file:
+        batches = pa.ipc.open_file(file)
+        if not len(places):
+            schema = batches.schema
+            chosen = [schema.field(name) for name in columns or schema.names]
+            return pa.RecordBatch.from_pylist([], pa.schema(chosen))
+        ordered = np.sort(places)
+        numbers = ordered >> np.uint32(_BATCH_BITS)
+        edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(ordered)]
+        pieces: list[pa.RecordBatch] = []
+        for start, stop in itertools.pairwise(edges):
+            batch = batches.get_batch(int(numbers[start]))
+            if columns is not None:
+                batch = batch.select(columns)
+            rows = ordered[start:stop] & _IN_BATCH
+            first, last = int(rows[0]), int(rows[-1])
+            if last - first + 1 == len(rows):
+                pieces.append(batch.slice(first, len(rows)))
+            else:
+                pieces.append(batch.take(pa.array(rows)))
+        return _joined(pieces).take(pa.array(np.searchsorted(ordered, places)))
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)

@@ -1,0 +1,148 @@
+"""The catalogue: the specimens of a release in their order, and the images of its packages.
+
+Rows and images are sorted by split and md5(processid) in runs that lie in work files; keys and
+processids stay in memory, some 30 bytes a specimen.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from bioscan5m_hf.catalogue.images import Images, sort_images
+from bioscan5m_hf.catalogue.runs import SortedRuns
+from bioscan5m_hf.catalogue.specimens import Specimens, name_specimens, single_rows, sort_rows
+from bioscan5m_hf.errors import MetadataError
+from bioscan5m_hf.release.find import Selection
+from bioscan5m_hf.release.image_index import Stray, read_images
+from bioscan5m_hf.release.metadata.read import ROW, ROW_SCHEMA, BadRow, OnBadRow
+from bioscan5m_hf.schema.columns import SPLITS, Split
+from conversion.catalogue.rows import SortedRows, settle_order
+
+_KEY_SCHEMA: Final = pa.schema([ROW_SCHEMA.field(name) for name in ("processid", "split", ROW)])
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedImages:
+    """The images of a package as its archives and folders list them.
+
+    Attributes:
+        images: The images.
+        strays: What lies there and is not an image in its place.
+    """
+
+    images: Images
+    strays: tuple[Stray, ...]
+
+
+class Catalogue:
+    """The specimens of a release and where their images lie.
+
+    Args:
+        work: A folder for what does not fit into memory; whoever made it removes it.
+        threads: How many processors it may use.
+    """
+
+    def __init__(self, work: Path, *, threads: int) -> None:
+        work.mkdir(parents=True, exist_ok=True)
+        self.work = work
+        self.threads = threads
+        self._stopped = threading.Event()
+        self._rows: SortedRuns | None = None
+        self._specimens: Specimens | None = None
+
+    @property
+    def specimens(self) -> Specimens:
+        """The specimens, once their rows are settled."""
+        assert self._specimens is not None, "the rows are not settled"
+        return self._specimens
+
+    @contextmanager
+    def giving_up(self) -> Iterator[None]:
+        """Where the block fails, let what still runs in other threads fail too."""
+        try:
+            yield
+        except BaseException:
+            self._stopped.set()
+            raise
+
+    def load_metadata(self, batches: Iterable[pa.RecordBatch], *, slim: bool = False) -> None:
+        """Take in the metadata.
+
+        Args:
+            batches: What ``read_metadata`` yields; what it raises is raised here.
+            slim: Keep only what decides the order, for looking at a release.
+
+        Raises:
+            OutputError: There is no room for them.
+        """
+        schema = _KEY_SCHEMA if slim else ROW_SCHEMA
+        self._rows = sort_rows(self._wanted(batches), self.work / "rows.arrow", schema)
+
+    def settle_rows(self, label: str, on_bad_row: OnBadRow | None = None) -> None:
+        """See to it that no processid stands in two rows, and fix the order of the specimens.
+
+        Args:
+            label: How messages name the metadata.
+            on_bad_row: Takes each row whose processid stands in an earlier one, which is then
+                left out. By default such a row is an error.
+
+        Raises:
+            MetadataError: A processid stands twice.
+        """
+        assert self._rows is not None, "the metadata are not loaded"
+        rows, repeated = single_rows(self._rows)
+        for each in repeated:
+            detail = f"the processid {each.processid} stands already in row {each.first}"
+            if on_bad_row is None:
+                raise MetadataError(
+                    detail,
+                    where=f"{label}: row {each.row}",
+                    fix="remove one of them, or convert with --on-error record to keep the first",
+                )
+            on_bad_row(BadRow(each.row, each.processid, each.split, "duplicate", detail))
+        self._specimens = name_specimens(rows)
+
+    def split_counts(self) -> list[tuple[Split, int]]:
+        """How many specimens each split has."""
+        return list(zip(SPLITS, np.diff(self.specimens.edges()).tolist(), strict=True))
+
+    def sorted_rows(self) -> SortedRows:
+        """Settle the order in which upstream's columns of every specimen are read.
+
+        Raises:
+            OutputError: There is no room for it.
+        """
+        return settle_order(self.specimens.rows, self.threads, self._stopped)
+
+    def list_images(self, selection: Selection, splits: Sequence[Split]) -> ListedImages:
+        """List where the images of a package lie.
+
+        Args:
+            selection: The package's archives and folders.
+            splits: The splits that are wanted; images of others are passed over.
+
+        Raises:
+            ArchiveError: An archive is damaged, or a member that is wanted is encrypted.
+            OutputError: There is no room for the list.
+        """
+        strays: list[Stray] = []
+        batches = read_images(selection, splits, strays.append)
+        path = self.work / f"images-{selection.package}.arrow"
+        return ListedImages(sort_images(self._wanted(batches), path), tuple(strays))
+
+    def _wanted(self, items: Iterable[T]) -> Iterator[T]:
+        for item in items:
+            if self._stopped.is_set():
+                raise CancelledError
+            yield item

@@ -1,0 +1,49 @@
+"""The task of making one shard. Small values that can be pickled: any worker can do it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bioscan5m_hf.windows import DEFAULT_HOLD
+from conversion.derive.recipe import Recipe
+from conversion.formats.registry import writer_named
+from conversion.planning.shards import Shard
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """Everything that making one shard needs.
+
+    Attributes:
+        shard: What to make; its rows count those of ``members``.
+        folder: The dataset folder.
+        format: The name of the format.
+        members: The file that says where each image lies.
+        rows: The file that holds upstream's columns of all specimens; where each row lies in it
+            stands in another one beside it.
+        sources: The archives and folders that ``members`` numbers.
+        labels: How messages name these sources.
+        record: Whether a flawed image is left out and reported, instead of being an error.
+        made_from: Everything that decides the bytes of the shard, as names and values; an
+            unfinished run is taken up only where they are the same.
+        recipe: How each image is made from its source; ``None`` where it passes through.
+        hold: How many bytes of remote archives are held at a time.
+    """
+
+    shard: Shard
+    folder: str
+    format: str
+    members: str
+    rows: str
+    sources: tuple[str, ...]
+    labels: tuple[str, ...]
+    record: bool
+    made_from: tuple[tuple[str, str], ...]
+    recipe: Recipe | None = None
+    hold: int = DEFAULT_HOLD
+
+    @property
+    def path(self) -> Path:
+        """The final name of the shard."""
+        return Path(self.folder) / self.shard.name(writer_named(self.format).suffix)

@@ -1,0 +1,145 @@
+"""The catalogue: rows in their order in runs of any size, and what fails or is interrupted."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from bioscan5m_hf.catalogue import runs, specimens
+from bioscan5m_hf.errors import MetadataError, OutputError
+from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.metadata.read import read_metadata
+from bioscan5m_hf.schema.columns import SPLITS
+from conversion.catalogue import catalogue as catalogue_module
+from conversion.catalogue.catalogue import Catalogue
+from conversion.catalogue.rows import RowReader
+from tests.rows import as_csv, plain
+
+ROWS = [
+    plain(
+        number,
+        split=SPLITS[number % 7 % len(SPLITS)].name,
+        species="é" * (number % 5),
+        dna_barcode="ACGT"[number % 4] * (number % 700),
+        coord_lat=str(number / 64) if number % 3 else "",
+    )
+    for number in range(20_000)
+]
+
+
+@pytest.fixture(scope="module")
+def metadata(tmp_path_factory: pytest.TempPathFactory) -> MetadataFile:
+    path = tmp_path_factory.mktemp("metadata") / "metadata.csv"
+    # The numbers of the rows have gaps: a processid that stands twice, and values that are none.
+    path.write_bytes(as_csv([*ROWS, ROWS[7], plain(30_000, area_fraction="x"), plain(30_001)]))
+    return MetadataFile(path, "csv")
+
+
+def limit_runs(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    def sort_rows(*arguments: object, **named: object) -> runs.SortedRuns:
+        return specimens.sort_rows(*arguments, **named, limit=limit)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(catalogue_module, "sort_rows", sort_rows)
+
+
+@pytest.mark.parametrize("limit", [1, 3 << 20, 1 << 30])
+def test_rows_are_put_into_the_same_order_whatever_a_run_holds(
+    limit: int, metadata: MetadataFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit_runs(monkeypatch, limit)
+    left_out: list[int] = []
+    made = Catalogue(tmp_path / "work", threads=2)
+    made.load_metadata(read_metadata(metadata, lambda bad: left_out.append(bad.row)))
+    made.settle_rows(metadata.label, lambda bad: left_out.append(bad.row))
+    rows = made.sorted_rows()
+    found = RowReader(rows.path).take(np.arange(20_001)).to_pylist()
+    assert left_out == [20_003, 20_002]
+    names = [split.name for split in SPLITS]
+    expected = sorted(
+        [*ROWS, plain(30_001)],
+        key=lambda row: (
+            names.index(row["split"]),
+            hashlib.md5(row["processid"].encode(), usedforsecurity=False).digest(),
+        ),
+    )
+    compared = ("processid", "split", "species", "dna_barcode")
+    assert [[row[name] or "" for name in compared] for row in found] == [
+        [row[name] for name in compared] for row in expected
+    ]
+    assert [row["coord-lat"] for row in found] == [
+        float(row["coord-lat"]) if row["coord-lat"] else None for row in expected
+    ]
+    # Taken from the rows in this order, in blocks of 8,000, before there were runs.
+    assert rows.content == "624a04a177400d7f51c3f4732222eaa3"
+
+
+def test_a_repeated_processid_is_an_error_that_names_both_rows(
+    metadata: MetadataFile, tmp_path: Path
+) -> None:
+    made = Catalogue(tmp_path, threads=1)
+    made.load_metadata(read_metadata(metadata, lambda _: None), slim=True)
+    repeated = ROWS[7]["processid"]
+    with pytest.raises(MetadataError, match=f"row 20002: .*{repeated} stands already in row 9"):
+        made.settle_rows(metadata.label)
+
+
+def test_positions_that_lie_far_apart(metadata: MetadataFile, tmp_path: Path) -> None:
+    made = Catalogue(tmp_path, threads=1)
+    made.load_metadata(read_metadata(metadata, lambda _: None))
+    made.settle_rows(metadata.label, lambda _: None)
+    reader = RowReader(made.sorted_rows().path)
+    positions = np.array([0, 1, 5, 7_999, 8_000, 15_999, 16_000, 20_000])
+    expected = made.specimens.names.take(pa.array(positions)).to_pylist()
+    assert reader.take(positions)["processid"].to_pylist() == expected
+    assert reader.take(positions[:0]).num_rows == 0
+
+
+def test_what_the_batches_raise_is_raised_as_it_is(metadata: MetadataFile, tmp_path: Path) -> None:
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield next(read_metadata(metadata, lambda _: None))
+        raise OSError("the disk is gone")
+
+    made = Catalogue(tmp_path, threads=2)
+    with pytest.raises(OSError, match="the disk is gone"):
+        made.load_metadata(batches())
+
+
+def test_an_interruption_ends_what_runs_in_other_threads(
+    metadata: MetadataFile, tmp_path: Path
+) -> None:
+    made = Catalogue(tmp_path, threads=2)
+    made.load_metadata(read_metadata(metadata, lambda _: None))
+    made.settle_rows(metadata.label, lambda _: None)
+    with pytest.raises(KeyboardInterrupt), made.giving_up():
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+    with pytest.raises(CancelledError):
+        made.sorted_rows()
+    with pytest.raises(CancelledError):
+        made.load_metadata(read_metadata(metadata, lambda _: None))
+
+
+@pytest.mark.parametrize("limit", [1 << 20, 1 << 30])
+def test_a_full_disk_is_told_of(
+    limit: int, metadata: MetadataFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit_runs(monkeypatch, limit)
+    made = Catalogue(tmp_path, threads=1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"the catalogue cannot be made \(File too large\)"):
+            made.load_metadata(read_metadata(metadata, lambda _: None))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
