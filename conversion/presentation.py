@@ -13,6 +13,7 @@ from typing import Final
 
 from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.storage.inside import read_small, remove, to_write
 from conversion import card
 from conversion.croissant import CROISSANT_NAME, render_croissant
 from conversion.files.atomic import write_whole
@@ -26,6 +27,8 @@ from conversion.pictures.specimens import Pick, contact_sheet, pick_specimens
 from conversion.profile import Profile, profile, stored_metadata
 from conversion.shards.read import BrokenShard
 
+# The contact sheet is a JPEG of some hundred kilobytes.
+_PICTURE_BYTES: Final = 64 << 20
 _MADE_HERE: Final = (*card.PICTURES, CROISSANT_NAME, NOTEBOOK_NAME, card.CARD_NAME)
 
 
@@ -92,6 +95,8 @@ def write_presentation(
     Raises:
         OutputError: A file cannot be written.
     """
+    for name in _MADE_HERE:
+        to_write(folder, name)
     if drawn is None and METADATA in manifest.splits:
         drawn = draw(profile(stored_metadata(folder, manifest)))
     for name in _MADE_HERE:
@@ -105,7 +110,7 @@ def write_presentation(
         _enter(folder, manifest, name, content)
     for name in card.PICTURES:
         if name not in manifest.extras:
-            (folder / name).unlink(missing_ok=True)
+            remove(folder, name)
     write_card(folder, manifest, drawn.profile if drawn else None)
 
 
@@ -117,7 +122,7 @@ def _sheet(
     shards = [folder / path for path in sheet_shards(manifest)]
     if not all(shard.exists() for shard in shards) and (folder / card.SHEET).exists():
         # Freed when they were published; the sheet was made before.
-        return (folder / card.SHEET).read_bytes()
+        return read_small(folder / card.SHEET, _PICTURE_BYTES)
     if drawn.sheet:
         return drawn.sheet(shards)
     picks = [found for shard in shards for found in pick_specimens(shard)]
@@ -139,7 +144,7 @@ def write_card(folder: Path, manifest: Manifest, found: Profile | None = None) -
 def _enter(folder: Path, manifest: Manifest, name: str, content: bytes | None) -> None:
     if content is None:
         return
-    written = write_whole(folder / name, content)
+    written = write_whole(to_write(folder, name), content)
     manifest.extras[name] = ShardFile(name, 0, written.bytes, written.xxh3)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioscan5m_hf.metadata import BadRow
+from bioscan5m_hf.storage.inside import require_regular
 from conversion.files.atomic import AtomicFile, Written
 
 REJECTS_NAME: Final = "rejects.parquet"
@@ -100,9 +102,9 @@ def write_rejects(path: Path, findings: Iterable[tuple[str | None, Finding]]) ->
 
 def read_rejects(path: Path) -> list[tuple[str | None, Finding]]:
     """Read back what was recorded; nothing where there is no such file."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
     return [
         (row.pop("package"), Finding(**row))
-        for row in pq.read_table(path, schema=REJECTS_SCHEMA).to_pylist()
+        for row in pq.read_table(require_regular(path), schema=REJECTS_SCHEMA).to_pylist()
     ]

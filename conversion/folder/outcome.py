@@ -15,6 +15,7 @@ from bioscan5m_hf.folder import SUFFIXES
 from bioscan5m_hf.members import source_labels
 from bioscan5m_hf.schema.columns import split_named
 from bioscan5m_hf.schema.configurations import METADATA, in_order, package_names
+from bioscan5m_hf.storage.inside import link_on_the_way, remove
 from conversion.derive.recipe import versions
 from conversion.files.atomic import Written, digest_of, write_whole
 from conversion.folder.manifest import DerivedRecord, Manifest, ShardFile, SourceRecord, SplitFiles
@@ -292,7 +293,10 @@ class Folder:
             }
             for file, content in writer_named(self.format).companions(shards).items():
                 path = f"{name}/{file}"
-                written = write_whole(self.path / path, content)
+                if link_on_the_way(self.path, path):
+                    written = digest_of(self.path / path)
+                else:
+                    written = write_whole(self.path / path, content)
                 manifest.extras[path] = ShardFile(path, 0, written.bytes, written.xxh3)
 
     def _remove_stale(self, manifest: Manifest) -> None:
@@ -301,7 +305,7 @@ class Folder:
         for name in (*in_order([*package_names(), *manifest.splits]), METADATA):
             for path in (self.path / name).glob("*-of-*"):
                 if path.suffix in SUFFIXES and f"{name}/{path.name}" not in listed:
-                    path.unlink()
+                    remove(self.path, f"{name}/{path.name}")
 
 
 def settle(

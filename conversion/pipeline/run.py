@@ -17,6 +17,7 @@ from bioscan5m_hf.members import Stray
 from bioscan5m_hf.metadata_rows import in_file_order
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.storage.inside import to_write
 from conversion.catalogue import Catalogue
 from conversion.choices import choose
 from conversion.convert import ConvertOptions, OpenedRelease, Reporter
@@ -82,7 +83,7 @@ def run(
     choices = choose(options, release)
     for note in (*release.notes, *(note for choice in choices for note in choice.notes)):
         reporter.say(note)
-    with open_state(options.output) as state:
+    with open_state(options.output, reporter.say) as state:
         before = _read_before(options)
         refuse_mixing(before, choices, options.output)
         # Read beside the metadata; only a folder that may be finished has to wait for it.
@@ -170,6 +171,8 @@ class _Conversion:
             for task in plan.tasks
             if (plan.package, task.shard.split) not in finished
         ]
+        for task in tasks:
+            to_write(self._options.output, task.shard.name(""))
         if changes := self._state.changes(tasks):
             self._refuse_changes("the unfinished conversion in this folder", changes)
             self._state.forget_receipts()
@@ -276,7 +279,7 @@ class _Conversion:
         folder.mkdir(exist_ok=True)
         placed: list[MetadataShard] = []
         for stored in metadata.shards:
-            final = folder / stored.path.name
+            final = to_write(self._options.output, f"{METADATA}/{stored.path.name}")
             stored.path.replace(final)
             placed.append(replace(stored, path=final))
         sync_folder(folder)

@@ -148,8 +148,9 @@ class ClusterPool:
         if result.written is not None:
             staged = replace(task, folder=str(self._staging)).path
             try:
-                task.path.parent.mkdir(parents=True, exist_ok=True)
-                staged.replace(task.path)
+                final = task.final_path()
+                final.parent.mkdir(parents=True, exist_ok=True)
+                staged.replace(final)
                 sync_folder(task.path.parent)
             except OSError as error:
                 raise output_error(error, task.path) from error

@@ -30,6 +30,7 @@ from bioscan5m_hf.images import (
 )
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.sources import LocalFile, Source, open_source
+from bioscan5m_hf.storage.inside import to_write
 from bioscan5m_hf.windows import DEFAULT_HOLD, plan_window
 from conversion.derive.recipe import Recipe
 from conversion.files.atomic import Unseen, Written
@@ -79,6 +80,14 @@ class ShardTask:
     def path(self) -> Path:
         """The final name of the shard."""
         return Path(self.folder) / self.shard.name(writer_named(self.format).suffix)
+
+    def final_path(self) -> Path:
+        """The final name of the shard, for writing to it.
+
+        Raises:
+            ForeignFolder: It leads out of the folder.
+        """
+        return to_write(Path(self.folder), self.shard.name(writer_named(self.format).suffix))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +164,7 @@ def write_shard(task: ShardTask, on_images: OnImages | None = None) -> MadeShard
     rejects: list[Finding] = []
     total = 0
     with (
-        writer_named(task.format)(task.path, image=True) as writer,
+        writer_named(task.format)(task.final_path(), image=True) as writer,
         closing(_read_blocks(task)) as blocks,
     ):
         for block in blocks:
