@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bioscan5m_hf.data import state_of
 from bioscan5m_hf.errors import ReleaseNotFound
-from bioscan5m_hf.members import source_labels
 from bioscan5m_hf.raw_index import (
     MetadataIndex,
     Plan,
@@ -18,7 +17,8 @@ from bioscan5m_hf.raw_index import (
 )
 from bioscan5m_hf.readers.pieces import Piece
 from bioscan5m_hf.readers.raw import RawPiece
-from bioscan5m_hf.release import Release, Selection
+from bioscan5m_hf.release.find import Release, Selection
+from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.remote import Location, RemotePath, read_whole
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import Configuration

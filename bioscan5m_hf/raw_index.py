@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 
 from bioscan5m_hf.data import state_of
 from bioscan5m_hf.errors import MetadataError, MismatchError
-from bioscan5m_hf.members import IMAGE_SCHEMA, Stray, read_images, source_labels
-from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, read_metadata
 from bioscan5m_hf.raw_cache import database_in, key_of, made_once
 from bioscan5m_hf.regrouped import regrouped
-from bioscan5m_hf.release import MetadataFile, Selection
+from bioscan5m_hf.release.find import MetadataFile, Selection
+from bioscan5m_hf.release.image_index import IMAGE_SCHEMA, Stray, read_images, source_labels
+from bioscan5m_hf.release.metadata.read import ROW_SCHEMA, BadRow, read_metadata
 from bioscan5m_hf.schema.columns import SPLITS, Split, column_names
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, VocabularyCounter, to_parquet
 

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.images import MAX_IMAGE_BYTES
-from bioscan5m_hf.members import IMAGE_SCHEMA, Stray, read_images
-from bioscan5m_hf.metadata import ROW_SCHEMA, BadRow, OnBadRow
-from bioscan5m_hf.release import Selection
+from bioscan5m_hf.release.find import Selection
+from bioscan5m_hf.release.image_index import IMAGE_SCHEMA, Stray, read_images
+from bioscan5m_hf.release.metadata.read import ROW_SCHEMA, BadRow, OnBadRow
+from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES
 from bioscan5m_hf.schema.columns import SPLITS, Split, column_names
 from conversion.database import BATCH_ROWS, Database
 from conversion.held_rows import KEY_SCHEMA, HeldRows

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from bioscan5m_hf.errors import ForeignFolder, VerificationFailed
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, package_names
-from conversion.console import ConsoleReporter, make_table
+from conversion.cli.console import ConsoleReporter, make_table
 from conversion.contact_sheet import Tile, contact_sheet
-from conversion.convert import ConvertOptions, convert
 from conversion.files.atomic import write_whole
+from conversion.pipeline.convert import ConvertOptions, convert
 from conversion.sample import SampleOptions, write_sample
 from conversion.verify.folder import VerifyOptions, verify
 

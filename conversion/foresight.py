@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bioscan5m_hf.images import MAX_IMAGE_BYTES, MEMBER_SLACK
+from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES, MEMBER_SLACK
 from bioscan5m_hf.windows import Limits, Reads
 
 AHEAD: Final = Limits(window=64 << 20, request=64 << 20, gap=32 << 10)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bioscan5m_hf.metadata import ROW, ROW_SCHEMA
+from bioscan5m_hf.release.metadata.read import ROW, ROW_SCHEMA
 from bioscan5m_hf.schema.columns import arrow_schema
 from conversion.sorted_rows import BLOCK_ROWS
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bioscan5m_hf.members import source_labels
-from bioscan5m_hf.metadata import read_metadata
-from bioscan5m_hf.metadata_rows import BadRow, in_file_order
-from bioscan5m_hf.release import Release, Selection
+from bioscan5m_hf.release.find import Release, Selection
+from bioscan5m_hf.release.image_index import source_labels
+from bioscan5m_hf.release.metadata.read import read_metadata
+from bioscan5m_hf.release.metadata.rows import BadRow, in_file_order
+from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.remote import Location
-from bioscan5m_hf.remote_release import locate_release
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from conversion.catalogue import Catalogue, SplitCount
 from conversion.reconcile import Reconciliation, reconcile

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioscan5m_hf.images import MAX_IMAGE_BYTES
-from bioscan5m_hf.members import Stray, source_labels, source_paths
-from bioscan5m_hf.release import Release, Selection
+from bioscan5m_hf.release.find import Release, Selection
+from bioscan5m_hf.release.image_index import Stray, source_labels, source_paths
+from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.windows import DEFAULT_HOLD
 from conversion.catalogue import Catalogue, SplitCount

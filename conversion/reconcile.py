@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bioscan5m_hf.errors import MismatchError
-from bioscan5m_hf.members import Stray, source_labels
-from bioscan5m_hf.release import Selection
+from bioscan5m_hf.release.find import Selection
+from bioscan5m_hf.release.image_index import Stray, source_labels
 from bioscan5m_hf.schema.columns import Split
 from conversion.catalogue import Catalogue
 from conversion.rejects import Finding

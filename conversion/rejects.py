@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioscan5m_hf.metadata import BadRow
+from bioscan5m_hf.release.metadata.read import BadRow
 from bioscan5m_hf.storage.inside import require_regular
 from conversion.files.atomic import AtomicFile, Written
 

@@ -17,13 +17,13 @@ from typing import ParamSpec, TypeVar
 
 import pytest
 
-from conversion.cli import main
+from conversion.cli.main import main
 
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 
 POOLS = (
-    "conversion.pools.local.ProcessPoolExecutor",
+    "conversion.executors.processes.ProcessPoolExecutor",
     "conversion.verify.folder.ProcessPoolExecutor",
 )
 """Where worker processes are asked for."""

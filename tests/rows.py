@@ -12,8 +12,8 @@ from typing import Any, Literal
 from hypothesis import strategies as st
 
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.metadata import BadRow, read_metadata
-from bioscan5m_hf.release import MetadataFile
+from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.metadata.read import BadRow, read_metadata
 from bioscan5m_hf.schema.columns import COLUMNS, SPLITS, Kind, column_names
 from tests.independent import _typed
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conversion.cli import main
+from conversion.cli.main import main
 from tests.conftest import Run
 
 COMMANDS = ("inspect", "convert", "verify", "sample", "demo")
@@ -91,7 +91,7 @@ def test_a_closed_pipe_is_no_error(small_release: Path, run: Run) -> None:
 def test_an_interruption_after_the_end(folder: str, status: int, small_release: Path) -> None:
     program = """
 import os, signal, sys
-from conversion.cli import program
+from conversion.cli.main import program
 status = program()
 os.kill(os.getpid(), signal.SIGINT)
 sys.exit(status)

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import BioscanError, ChangedInput
-from bioscan5m_hf.remote_release import locate_release
+from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import split_named
-from conversion.convert import ConvertOptions, convert
 from conversion.files.atomic import Written
 from conversion.folder.manifest import SplitFiles
 from conversion.folder.stamps import Stamp
 from conversion.pictures.specimens import Pick
+from conversion.pipeline.convert import ConvertOptions, convert
 from conversion.pipeline.fingerprint import fingerprint
 from conversion.pipeline.result import Summary
 from conversion.sample import SampleOptions, write_sample

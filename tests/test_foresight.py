@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioscan5m_hf.images import MAX_IMAGE_BYTES, MEMBER_SLACK
+from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES, MEMBER_SLACK
 from bioscan5m_hf.sources import LocalFile
 from bioscan5m_hf.windows import Limits, plan_window
 from conversion import foresight

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from bioscan5m_hf.errors import BioscanError
-from bioscan5m_hf.metadata import read_metadata
-from bioscan5m_hf.release import MetadataFile
+from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.schema.columns import SPLITS
-from conversion.cli import main
+from conversion.cli.main import main
 from tests.conftest import Run
 from tests.processes import digests
 from tests.rows import NAMES, Form, as_csv, as_jsonld, expected, plain

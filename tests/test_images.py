@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bioscan5m_hf import inflate
-from bioscan5m_hf.archive import read_directory
-from bioscan5m_hf.images import (
+from bioscan5m_hf.release import inflate
+from bioscan5m_hf.release.zip_directory import read_directory
+from bioscan5m_hf.release.zip_member import (
     MAX_IMAGE_BYTES,
     Flaw,
     FlawedImage,
@@ -95,8 +95,8 @@ def test_a_flaw_is_named(
     entry: Entry, flaw: Flaw, fallback: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if fallback:
-        monkeypatch.setattr("bioscan5m_hf.images.inflate", inflate._inflate_zlib)
-        monkeypatch.setattr("bioscan5m_hf.images.crc32", zlib.crc32)
+        monkeypatch.setattr("bioscan5m_hf.release.zip_member.inflate", inflate._inflate_zlib)
+        monkeypatch.setattr("bioscan5m_hf.release.zip_member.crc32", zlib.crc32)
     assert read_one(entry) is flaw
 
 

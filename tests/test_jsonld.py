@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.jsonld import read_objects
+from bioscan5m_hf.release.metadata.jsonld_records import read_objects
 from tests.rows import as_jsonld, error_of, plain, read, wild_text
 
 _scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | wild_text

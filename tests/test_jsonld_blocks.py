@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.jsonld import read_blocks, read_objects
+from bioscan5m_hf.release.metadata.jsonld_records import read_blocks, read_objects
 from tests.rows import NAMES, as_jsonld, plain, read, wild_rows, wild_text
 
 Outcome = tuple[list[dict[str, object]], str]

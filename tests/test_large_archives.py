@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from bioscan5m_hf.archive import read_directory
-from bioscan5m_hf.release import METADATA_STEM
+from bioscan5m_hf.release.find import METADATA_STEM
+from bioscan5m_hf.release.zip_directory import read_directory
 from bioscan5m_hf.schema.columns import column_names
 from bioscan5m_hf.sources import LocalFile
 from tests.conftest import Run

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from bioscan5m_hf.errors import BioscanError, MetadataError
-from bioscan5m_hf.metadata import ROW_SCHEMA, read_metadata
-from bioscan5m_hf.metadata_rows import in_file_order
-from bioscan5m_hf.release import MetadataFile
+from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.metadata.read import ROW_SCHEMA, read_metadata
+from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import SPLITS
 from tests.rows import (
     NAMES,

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.metadata_stream import MetadataStream
-from bioscan5m_hf.release import MetadataFile
+from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.metadata.stream import MetadataStream
 
 FILE = MetadataFile(Path("metadata.csv"), "csv")
 letters = st.text(st.characters(exclude_categories=["Cs"]), max_size=12).map(str.encode)

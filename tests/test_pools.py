@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import OutputError
+from conversion.executors.processes import LocalPool, start_all_at_once
+from conversion.executors.start import worker_context
 from conversion.files.atomic import AtomicFile
 from conversion.plan import Shard
-from conversion.pools.local import LocalPool, start_all_at_once
 from conversion.shards.build import MadeShard, ShardResult, ShardTask
-from conversion.start import worker_context
 from tests.conftest import Run
 from tests.inline import without_processes
 
@@ -45,8 +45,8 @@ def test_workers_that_are_just_beginning_end_with_the_pool(
             super()._spawn_process()  # type: ignore[misc]
             made.extend(self._processes.values())
 
-    monkeypatch.setattr("conversion.pools.local.may_fork", lambda: False)
-    monkeypatch.setattr("conversion.pools.local.ProcessPoolExecutor", Slow)
+    monkeypatch.setattr("conversion.executors.processes.may_fork", lambda: False)
+    monkeypatch.setattr("conversion.executors.processes.ProcessPoolExecutor", Slow)
     pool = LocalPool(2)
     pool.stop()
     assert len({process.pid for process in made}) == 2
@@ -82,7 +82,7 @@ def written(task: ShardTask, _on_images: object) -> MadeShard:
 def test_a_shard_appears_after_its_worker_is_done_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("conversion.pools.local.write_shard", written)
+    monkeypatch.setattr("conversion.executors.processes.write_shard", written)
     tasks = [task_in(tmp_path, index) for index in range(3)]
     with without_processes(), LocalPool(2) as pool:
         assert pool.size == 4
@@ -101,10 +101,10 @@ def test_a_shard_appears_after_its_worker_is_done_with_it(
 def test_a_process_with_threads_is_not_forked() -> None:
     program = """
 import threading
-from conversion.start import may_fork, spare_effort, spare_pandas
+from conversion.executors.start import may_fork, spare_effort, spare_pandas
 spare_effort()
 spare_pandas()
-import conversion.pools.local
+import conversion.executors.processes
 stop = threading.Event()
 alone = may_fork()
 thread = threading.Thread(target=stop.wait)

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from bioscan5m_hf.images import MAX_IMAGE_BYTES
+from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES
 from bioscan5m_hf.schema.columns import split_named
 from conversion.folder.manifest import read_manifest
 from tests.conftest import Run

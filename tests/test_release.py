@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import ArchiveError, MetadataError, ReleaseNotFound
-from bioscan5m_hf.release import METADATA_STEM, find_release
+from bioscan5m_hf.release.find import METADATA_STEM, find_release
 from bioscan5m_hf.schema.columns import SPLITS, split_named
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import OutputError, VerificationFailed
-from conversion.convert import ConvertOptions, convert
 from conversion.files.atomic import Written, digest_of
+from conversion.pipeline.convert import ConvertOptions, convert
 from conversion.pipeline.result import Summary
 from conversion.shards.build import ShardResult, ShardTask
 from conversion.upload.scratch import Scratch

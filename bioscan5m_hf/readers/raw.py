@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import ArchiveError, ImageError
-from bioscan5m_hf.images import Flaw, FlawedImage, Member, check_jpeg, read_member
 from bioscan5m_hf.raw_index import LOCATION_COLUMNS
 from bioscan5m_hf.readers.pieces import Piece
 from bioscan5m_hf.readers.query import Choice
+from bioscan5m_hf.release.zip_member import Flaw, FlawedImage, Member, check_jpeg, read_member
 from bioscan5m_hf.remote import Location, RemotePath, open_location
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, IMAGE_TYPE
 from bioscan5m_hf.sources import Source

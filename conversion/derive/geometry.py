@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from bioscan5m_hf.images import Flaw, FlawedImage
+from bioscan5m_hf.release.zip_member import Flaw, FlawedImage
 
 # Upstream gives area_fraction and scale_factor to four decimals. Which way a half is rounded
 # depends on its arithmetic, so both are right.

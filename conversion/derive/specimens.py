@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bioscan5m_hf.images import Flaw, FlawedImage
+from bioscan5m_hf.release.zip_member import Flaw, FlawedImage
 from conversion.derive.bbox import COORDINATES, VARIANTS
 from conversion.derive.geometry import Box
 from conversion.derive.pixels import Derivation

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from bioscan5m_hf.errors import OutputError
 from bioscan5m_hf.schema.columns import Split
-from conversion.console import readable_size
+from conversion.cli.console import readable_size
 from conversion.download.hub import find_on_hub
 from conversion.download.partial import Expected, prove
 from conversion.download.plan import plan_download

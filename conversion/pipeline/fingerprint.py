@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from xxhash import xxh3_128
 
-from bioscan5m_hf.archive import find_directory
 from bioscan5m_hf.errors import BioscanError
-from bioscan5m_hf.members import source_labels
-from bioscan5m_hf.release import MetadataFile
+from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.image_index import source_labels
+from bioscan5m_hf.release.zip_directory import find_directory
 from bioscan5m_hf.remote import Location, RemotePath, open_location
 from bioscan5m_hf.sources import Source
 from conversion.derive.recipe import versions
@@ -28,7 +28,7 @@ from conversion.folder.manifest import FORMAT_VERSION
 from conversion.package_plan import Choice, libraries
 
 if TYPE_CHECKING:
-    from conversion.convert import ConvertOptions
+    from conversion.pipeline.convert import ConvertOptions
 
 # So much fits into the processor's cache.
 _BLOCK_BYTES: Final = 512 << 10

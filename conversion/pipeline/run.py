@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
-from bioscan5m_hf.members import Stray
-from bioscan5m_hf.metadata_rows import in_file_order
+from bioscan5m_hf.release.image_index import Stray
+from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.storage.inside import to_write
 from conversion.catalogue import Catalogue
-from conversion.choices import choose
-from conversion.convert import ConvertOptions, OpenedRelease, Reporter
+from conversion.executors.base import Pool
+from conversion.executors.opening import open_cluster
+from conversion.executors.retry import run_shards
 from conversion.files.atomic import Written, require_apart, sync_folder
 from conversion.folder.manifest import MANIFEST_NAME, Manifest, read_manifest
 from conversion.folder.outcome import (
@@ -42,12 +43,11 @@ from conversion.package_plan import (
     list_members,
     plan_package,
 )
-from conversion.pipeline.execute import run_shards
+from conversion.pipeline.choices import choose
+from conversion.pipeline.convert import ConvertOptions, OpenedRelease, Reporter
 from conversion.pipeline.fingerprint import fingerprint
 from conversion.pipeline.result import Summary
 from conversion.pipeline.up_to_date import Finished
-from conversion.pools.base import Pool
-from conversion.pools.opening import open_cluster
 from conversion.reconcile import require_fit
 from conversion.rejects import bad_row_finding
 from conversion.shards.build import ShardResult, ShardTask

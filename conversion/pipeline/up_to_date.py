@@ -30,7 +30,7 @@ from conversion.pipeline.result import Summary
 from conversion.rejects import REJECTS_NAME, Finding, read_rejects
 
 if TYPE_CHECKING:
-    from conversion.convert import ConvertOptions
+    from conversion.pipeline.convert import ConvertOptions
     from conversion.upload.sink import Sink
 
 _VERSION: Final = 1

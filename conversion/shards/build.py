@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.errors import ArchiveError, ImageError
-from bioscan5m_hf.images import (
+from bioscan5m_hf.release.zip_member import (
     MAX_IMAGE_BYTES,
     Flaw,
     FlawedImage,

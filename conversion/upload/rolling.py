@@ -15,8 +15,8 @@ from typing import Final
 from huggingface_hub import CommitOperationAdd
 
 from bioscan5m_hf.errors import HubUnreachable, VerificationFailed
-from conversion.convert import ConvertOptions, Reporter, convert
 from conversion.files.atomic import Written
+from conversion.pipeline.convert import ConvertOptions, Reporter, convert
 from conversion.pipeline.result import Summary
 from conversion.upload.hub import HubRepository, LocalFile, RemoteFile
 from conversion.upload.hub_digests import HubDigests

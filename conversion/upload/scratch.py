@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import UsageError
-from conversion.console import readable_size
+from conversion.cli.console import readable_size
 from conversion.files.atomic import write_whole
 from conversion.folder.state import STATE_FOLDER
 from conversion.formats.registry import writer_named

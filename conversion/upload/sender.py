@@ -11,7 +11,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Final, Self
 
-from conversion.console import readable_size
+from conversion.cli.console import readable_size
 from conversion.files.atomic import Written, output_error
 from conversion.folder.state import receipt_path
 from conversion.pictures.specimens import Pick

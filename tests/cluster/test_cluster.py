@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from conversion.convert import ConvertOptions, convert
-from conversion.pools.cluster import ClusterOptions
+from conversion.executors.dask import ClusterOptions
+from conversion.pipeline.convert import ConvertOptions, convert
 from conversion.sample import SampleOptions, write_sample
 from tests.cluster.dask_cluster import DaskCluster, wait_until
 from tests.conftest import Run, make_once

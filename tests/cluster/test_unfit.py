@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import BioscanError, ClusterError, UsageError
-from conversion.pools.cluster import ClusterOptions, ClusterPool
-from conversion.pools.scheduler import connect
+from conversion.executors.dask import ClusterOptions, ClusterPool
+from conversion.executors.dask_scheduler import connect
 from tests.cluster.dask_cluster import DaskCluster
 from tests.conftest import Run
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioscan5m_hf.images import Flaw, FlawedImage
+from bioscan5m_hf.release.zip_member import Flaw, FlawedImage
 from conversion.derive.geometry import Box, check_box, decode_scale, resized
 
 GOOD = Box(1024, 768, 339, 208, 533, 493)

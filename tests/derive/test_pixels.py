@@ -15,7 +15,7 @@ from cykooz_resizer import (
 )
 from PIL import Image
 
-from bioscan5m_hf.images import Flaw, FlawedImage
+from bioscan5m_hf.release.zip_member import Flaw, FlawedImage
 from conversion.derive.geometry import Box, resized
 from conversion.derive.pixels import Derivation
 from conversion.derive.recipe import recipe_for

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bioscan5m_hf.errors import ReleaseNotFound, UnknownName, UsageError
-from bioscan5m_hf.release import find_release
+from bioscan5m_hf.release.find import find_release
 from bioscan5m_hf.schema.columns import split_named
 from conversion.download.plan import plan_download
 from conversion.download.sources import FILES, METADATA_ZIP, MIRRORS, mirror_named

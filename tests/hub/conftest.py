@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from conversion.convert import ConvertOptions, convert
 from conversion.folder.manifest import read_manifest
+from conversion.pipeline.convert import ConvertOptions, convert
 from conversion.presentation import present
 from tests.conftest import make_once
 from tests.hub.stand_in import HubStandIn, serve_hub
@@ -92,7 +92,7 @@ class Client:
         return kept | ({"HF_TOKEN": token} if token else {})
 
     def start(self, *words: str, token: str | None = "hf_writer") -> subprocess.Popen[str]:
-        program = "import sys; from conversion.cli import main; sys.exit(main(sys.argv[1:]))"
+        program = "import sys; from conversion.cli.main import main; sys.exit(main(sys.argv[1:]))"
         return subprocess.Popen(
             [sys.executable, "-c", program, *words],
             env=self.environment(token),

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from conversion.convert import ConvertOptions, convert
 from conversion.folder.manifest import read_manifest
+from conversion.pipeline.convert import ConvertOptions, convert
 from tests.hub.conftest import NAME, Client, Quiet
 from tests.hub.stand_in import Fault, HubStandIn
 from tests.hub.test_publish import LOADING, local_digests, publish, remote_digests

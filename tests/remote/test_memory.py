@@ -14,7 +14,7 @@ import pytest
 from bioscan5m_hf.drivers import explained, is_passing
 from bioscan5m_hf.errors import ArchiveError, BioscanError, ForeignFolder, OutputError, UsageError
 from bioscan5m_hf.remote import RemotePath
-from conversion.convert import ConvertOptions, convert
+from conversion.pipeline.convert import ConvertOptions, convert
 from conversion.shards.build import ShardResult, ShardTask
 from conversion.upload.scratch import Scratch
 from conversion.upload.sending import Sending, convert_to_url

@@ -1,0 +1,182 @@
+"""Stream the rows of a JSON-LD metadata file: one array of flat objects, several gigabytes long.
+
+``json.load`` would need some 30 GB for the full release. Here the text is held a few megabytes
+at a time. Objects that are laid out as upstream does are decoded many at once; any other by the
+standard library's decoder as soon as it is whole, with the same result.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
+
+import pyarrow as pa
+
+from bioscan5m_hf.errors import MetadataError
+from bioscan5m_hf.release.metadata.jsonld_blocks import Blocks
+
+_CHUNK_BYTES: Final = 1 << 20
+_LONGEST_OBJECT: Final = 8 << 20
+# "-Infinity" and escapes such as "\\ud83e\\udd97" are the longest that can be cut off.
+_LONGEST_WORD: Final = 16
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+
+Pairs = list[tuple[str, object]]
+
+
+class Readable(Protocol):
+    """Where bytes come from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read up to so many bytes; none at the end."""
+        ...
+
+
+class _Text:
+    """A window on the text that moves forward only."""
+
+    def __init__(self, stream: Readable, label: str) -> None:
+        self._stream = stream
+        self._label = label
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")()
+        self.window = ""
+        self.position = 0
+        self.ended = False
+
+    def more(self) -> bool:
+        """Read on; false where the text has ended."""
+        if self.ended:
+            return False
+        chunk = self._stream.read(_CHUNK_BYTES)
+        self.ended = not chunk
+        try:
+            text = self._decode.decode(chunk, final=self.ended)
+        except UnicodeDecodeError as error:
+            raise MetadataError("is not UTF-8 text", where=self._label) from error
+        self.window = self.window[self.position :] + text
+        self.position = 0
+        return True
+
+    def forget(self) -> None:
+        """Drop what has been passed, if that is most of the window."""
+        if 2 * self.position > len(self.window):
+            self.window = self.window[self.position :]
+            self.position = 0
+
+    def next_mark(self) -> str:
+        """The next character that is not white space, without passing it; empty at the end."""
+        while True:
+            match = _SPACE.match(self.window, self.position)
+            assert match is not None
+            self.position = match.end()
+            if self.position < len(self.window):
+                return self.window[self.position]
+            if not self.more():
+                return ""
+
+
+def read_objects(stream: Readable, label: str) -> Iterator[Pairs]:
+    """Decode the objects of a JSON array one by one.
+
+    Args:
+        stream: The bytes of the file.
+        label: How messages name it.
+
+    Yields:
+        The names and values of each object, in its order; a name that occurs twice is there twice.
+
+    Raises:
+        MetadataError: The text is not UTF-8, is not an array of objects, breaks off, or holds an
+            object of more than 8 million characters.
+    """
+    for found in read_blocks(stream, label, ()):
+        assert isinstance(found, list)
+        yield found
+
+
+def read_blocks(
+    stream: Readable, label: str, names: Sequence[str]
+) -> Iterator[Pairs | pa.RecordBatch]:
+    """Decode the objects of a JSON array, many at once where they are as expected.
+
+    Args:
+        stream: The bytes of the file.
+        label: How messages name it.
+        names: The names that each object should have.
+
+    Yields:
+        Either an object as ``read_objects`` gives it; always so the first. Or several that have
+        exactly these names, in any order, and text for values: as columns of strings, no nulls.
+
+    Raises:
+        MetadataError: As ``read_objects``.
+    """
+    text = _Text(stream, label)
+    if text.next_mark() != "[":
+        raise MetadataError(
+            "is not a JSON array of records", where=label, fix="expected '[' at its start"
+        )
+    text.position += 1
+    decoder = json.JSONDecoder(object_pairs_hook=list)
+    blocks = Blocks(names) if names else None
+    number = 0
+    mark = text.next_mark()
+    while mark != "]" or number:
+        if mark != "{":
+            raise _unexpected(mark, label, number + 1)
+        if blocks and number and (taken := blocks.take(text.window, text.position)):
+            batch, text.position = taken
+            number += batch.num_rows
+            yield batch
+        else:
+            number += 1
+            yield _decode_one(text, decoder, f"{label}: row {number}")
+        mark = text.next_mark()
+        if mark == "]":
+            break
+        if mark != ",":
+            raise _unexpected(mark, label, number)
+        text.position += 1
+        mark = text.next_mark()
+    text.position += 1
+    if trailing := text.next_mark():
+        raise MetadataError(f"goes on with {trailing!r} after the end of its array", where=label)
+
+
+def _decode_one(text: _Text, decoder: json.JSONDecoder, where: str) -> Pairs:
+    # An error of the decoder counts the lines of all that stands before it.
+    text.forget()
+    while True:
+        try:
+            pairs, end = decoder.raw_decode(text.window, text.position)
+        except RecursionError as error:
+            raise MetadataError("is nested too deep", where=where) from error
+        except json.JSONDecodeError as error:
+            # An object that is cut off by the window looks like a broken one until more is read.
+            if not _may_be_cut_off(error, text.window):
+                raise MetadataError(f"is not valid JSON ({error.msg})", where=where) from error
+            if len(text.window) - text.position > _LONGEST_OBJECT:
+                raise MetadataError("is too long", where=where) from error
+            if not text.more():
+                raise MetadataError(
+                    f"breaks off ({error.msg})", where=where, fix="download it again"
+                ) from error
+        except ValueError as error:
+            # A number with more digits than the decoder converts.
+            raise MetadataError(f"is not valid JSON ({error})", where=where) from error
+        else:
+            text.position = end
+            return pairs  # type: ignore[no-any-return]
+
+
+def _may_be_cut_off(error: json.JSONDecodeError, window: str) -> bool:
+    """Whether more text could mend it: it ends in a string, or in the midst of a word."""
+    return error.msg.startswith("Unterminated string") or error.pos + _LONGEST_WORD >= len(window)
+
+
+def _unexpected(mark: str, label: str, number: int) -> MetadataError:
+    found = f"found {mark!r} where a record should stand" if mark else "breaks off"
+    return MetadataError(found, where=f"{label}: row {number}", fix="download it again")

@@ -1,0 +1,289 @@
+"""Read upstream's metadata, csv or JSON-LD, as Arrow record batches of the declared schema.
+
+Both forms are read as text first and converted by the same code, so that the same rows come out
+of either. Only the empty string is a missing value: ``NA``, ``None`` and ``nan`` are text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from bioscan5m_hf.ahead import ahead
+from bioscan5m_hf.errors import MetadataError
+from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.metadata.rows import BadRow, OnBadRow, check_header, raiser
+from bioscan5m_hf.release.metadata.stream import MetadataStream, first_line, open_metadata
+from bioscan5m_hf.schema.columns import (
+    COLUMNS,
+    SPLITS,
+    Column,
+    Kind,
+    arrow_schema,
+    column_names,
+)
+
+__all__ = ["ROW", "ROW_SCHEMA", "BadRow", "OnBadRow", "read_metadata"]
+
+ROW: Final = "row"
+"""The column of the batches that says which record of its file a row was, the header being 1."""
+
+ROW_SCHEMA: Final = pa.schema(
+    [*arrow_schema(image=False), pa.field(ROW, pa.uint64())], metadata=None
+)
+
+# One row has to fit into a block; upstream's longest has some 3,000 bytes.
+_BLOCK_BYTES: Final = 4 << 20
+# A name must work as a file name, and as a WebDataset key: that ends at the first dot, readers pass
+# over one that begins with two underscores, and a tar header has 100 bytes for it.
+_PLAIN_NAME: Final = r"^(?:[^_/\\.\x00-\x1f\x7f]|_[^_/\\.\x00-\x1f\x7f])[^/\\.\x00-\x1f\x7f]*$"
+_LONGEST_NAME: Final = 90
+_LARGEST_EXACT: Final = 2.0**53
+
+
+def read_metadata(
+    file: MetadataFile, on_bad_row: OnBadRow | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a metadata file in its order.
+
+    Args:
+        file: The file, or the member of the metadata zip, which is not unpacked to disk.
+        on_bad_row: Takes each record that does not fit the schema, which is then left out. By
+            default such a record is an error. It is told of broken rows in another thread, ahead of
+            the values before them.
+
+    Yields:
+        Record batches of ``ROW_SCHEMA``: upstream's columns in their order, then the row number.
+
+    Raises:
+        MetadataError: The file cannot be read, in its header or first object a column is missing,
+            unknown or there twice, or, without ``on_bad_row``, a record has a wrong number of
+            fields, a processid that cannot name a file, an unknown split or a value that does not
+            parse.
+    """
+    report = on_bad_row or raiser(file.label)
+    with (
+        open_metadata(file) as stream,
+        # Parsing the text and giving values their types overlap.
+        closing(ahead(_texts_of(file)(stream, file.label, report))) as texts,
+    ):
+        for text, rows in texts:
+            yield _convert(text, rows, report)
+
+
+_Texts = Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64]]]
+
+
+def _texts_of(file: MetadataFile) -> Callable[[MetadataStream, str, OnBadRow], _Texts]:
+    if file.form == "csv":
+        return _read_csv
+    # Not at the top: its patterns take a while, and most metadata are csv.
+    from bioscan5m_hf.release.metadata.jsonld import read_jsonld
+
+    return read_jsonld
+
+
+# ---------------------------------------------------------------------------------------- csv
+
+
+def _read_csv(stream: MetadataStream, label: str, report: OnBadRow) -> _Texts:
+    broken: list[int] = []
+
+    def leave_out(row: pacsv.InvalidRow) -> str:
+        broken.append(row.number)
+        found = f"has {row.actual_columns} fields instead of {row.expected_columns}"
+        # The text may be a whole block where a quote was never closed.
+        report(BadRow(row.number, None, None, "broken-row", f"{found}: {row.text[:60]!r}"))
+        return "skip"
+
+    failure: list[MetadataError] = []
+
+    def guarded(row: pacsv.InvalidRow) -> str:
+        # An exception does not pass through the parser: it is kept, and raised afterwards.
+        try:
+            return leave_out(row)
+        except MetadataError as error:
+            failure.append(error)
+            return "error"
+
+    try:
+        # Serial, because only then does the parser know the numbers of the rows.
+        reader = pacsv.open_csv(
+            stream,
+            read_options=pacsv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
+            parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=guarded),
+            convert_options=pacsv.ConvertOptions(
+                column_types={name: pa.string() for name in column_names()},
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+                # The stream has seen to that.
+                check_utf8=False,
+            ),
+        )
+        check_header(reader.schema.names, label)
+        row = 2
+        for batch in reader:
+            rows, row = _number_rows(batch.num_rows, row, broken)
+            yield batch.select(column_names()), rows
+    except pa.ArrowInvalid as error:
+        if failure:
+            raise failure[0] from error
+        told = first_line(error)
+        if "straddling" in told:
+            told = f"a row of more than {_BLOCK_BYTES:,} bytes, or a quote that is never closed"
+        raise MetadataError(
+            f"cannot be read as csv ({told})", where=label, fix="download it again"
+        ) from error
+    # A value that begins with a quote and lacks the other swallows every row behind it.
+    if stream.quotes % 2:
+        raise MetadataError(
+            "cannot be read as csv (a quote is never closed)", where=label, fix="download it again"
+        )
+
+
+def _number_rows(count: int, first: int, broken: list[int]) -> tuple[npt.NDArray[np.uint64], int]:
+    """The numbers of the next rows, those that were left out not counted; and the one after."""
+    skipped = sum(1 for number in broken if number >= first)
+    candidates = np.arange(first, first + count + skipped, dtype=np.uint64)
+    rows = candidates[~np.isin(candidates, np.asarray(broken, np.uint64))][:count]
+    return rows, int(rows[-1]) + 1 if count else first
+
+
+# ---------------------------------------------------------------------------------- conversion
+
+
+def _convert(
+    text: pa.RecordBatch, rows: npt.NDArray[np.uint64], report: OnBadRow
+) -> pa.RecordBatch:
+    problems: list[tuple[Column, str, npt.NDArray[np.bool_]]] = []
+    arrays: list[pa.Array] = []
+    for column in COLUMNS:
+        values = text.column(column.name)
+        typed, bad = _parse(values, column.kind)
+        arrays.append(typed)
+        if bad is not None:
+            problems.append((column, "unparsable-value", bad))
+        if column.required and values.null_count:
+            problems.append((column, "missing-value", _mask(values.is_null())))
+    processid, split = text.column("processid"), text.column("split")
+    plain = pc.and_(
+        pc.match_substring_regex(processid, _PLAIN_NAME),
+        pc.less_equal(pc.binary_length(processid), _LONGEST_NAME),
+    )
+    if (odd := _mismatch(plain)) is not None:
+        problems.append((COLUMNS[0], "bad-processid", odd))
+    known = pa.array([name.name for name in SPLITS])
+    if (odd := _mismatch(pc.is_in(split, known))) is not None:
+        problems.append((_column("split"), "unknown-split", odd & ~_mask(split.is_null())))
+    batch = pa.record_batch([*arrays, pa.array(rows)], schema=ROW_SCHEMA)
+    return _leave_out(batch, text, rows, problems, report) if problems else batch
+
+
+def _column(name: str) -> Column:
+    return next(column for column in COLUMNS if column.name == name)
+
+
+def _mask(array: pa.Array) -> npt.NDArray[np.bool_]:
+    mask: npt.NDArray[np.bool_] = array.to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _mismatch(matches: pa.Array) -> npt.NDArray[np.bool_] | None:
+    if pc.all(matches, skip_nulls=True).as_py() in (True, None):
+        return None
+    return _mask(pc.invert(pc.fill_null(matches, True)))
+
+
+def _parse(values: pa.Array, kind: Kind) -> tuple[pa.Array, npt.NDArray[np.bool_] | None]:
+    """Parse a column; the mask marks values that are not of its type, and is None if all are."""
+    if kind is Kind.STRING:
+        return values, None
+    try:
+        parsed = values.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return _parse_singly(values, kind)
+    bad = pc.invert(_acceptable(parsed, kind))
+    if not pc.any(bad, skip_nulls=True).as_py():
+        return parsed.cast(kind.arrow), None
+    kept = pc.if_else(bad, pa.scalar(None, pa.float64()), parsed)
+    return kept.cast(kind.arrow), _mask(pc.fill_null(bad, False))
+
+
+def _acceptable(parsed: pa.Array, kind: Kind) -> pa.Array:
+    finite = pc.is_finite(parsed)
+    if kind is Kind.FLOAT:
+        return finite
+    # Upstream writes integers as floats ("150502.0"), which are exact up to 2**53.
+    limit = 127.0 if kind is Kind.SMALL_INTEGER else _LARGEST_EXACT
+    whole = pc.equal(pc.floor(parsed), parsed)
+    return pc.and_(pc.and_(finite, whole), pc.less_equal(pc.abs(parsed), limit))
+
+
+def _parse_singly(values: pa.Array, kind: Kind) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    parsed: list[float | None] = []
+    bad = np.zeros(len(values), np.bool_)
+    for index, scalar in enumerate(values):
+        try:
+            parsed.append(scalar.cast(pa.float64()).as_py())
+        except pa.ArrowInvalid:
+            parsed.append(None)
+            bad[index] = True
+    typed, also_bad = _parse_floats(pa.array(parsed, pa.float64()), kind)
+    return typed, bad | also_bad
+
+
+def _parse_floats(parsed: pa.Array, kind: Kind) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    bad = pc.fill_null(pc.invert(_acceptable(parsed, kind)), False)
+    kept = pc.if_else(bad, pa.scalar(None, pa.float64()), parsed)
+    return kept.cast(kind.arrow), _mask(bad)
+
+
+def _leave_out(
+    batch: pa.RecordBatch,
+    text: pa.RecordBatch,
+    rows: npt.NDArray[np.uint64],
+    problems: list[tuple[Column, str, npt.NDArray[np.bool_]]],
+    report: OnBadRow,
+) -> pa.RecordBatch:
+    out = np.logical_or.reduce([mask for _, _, mask in problems])
+    for index in np.flatnonzero(out).tolist():
+        # One row may have several flaws; the first one is enough to leave it out.
+        column, reason, _ = next(problem for problem in problems if problem[2][index])
+        value = text.column(column.name)[index].as_py()
+        report(
+            BadRow(
+                int(rows[index]),
+                text.column("processid")[index].as_py(),
+                text.column("split")[index].as_py(),
+                reason,
+                _describe(column, reason, value),
+            )
+        )
+    return batch.filter(pa.array(~out))
+
+
+def _describe(column: Column, reason: str, value: str | None) -> str:
+    if reason == "missing-value":
+        return f"{column.name} is empty"
+    if reason == "bad-processid":
+        return f"the processid {value!r:.60} cannot be the name of a file"
+    if reason == "unknown-split":
+        names = ", ".join(split.name for split in SPLITS)
+        return f"there is no split {value!r:.60} (splits: {names})"
+    return f"{column.name} is not a {_NOUNS[column.kind]}: {value!r:.60}"
+
+
+_NOUNS: Final = {
+    Kind.FLOAT: "number",
+    Kind.INTEGER: "whole number",
+    Kind.SMALL_INTEGER: "whole number from -127 to 127",
+    Kind.STRING: "text",
+}

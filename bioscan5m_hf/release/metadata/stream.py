@@ -1,0 +1,150 @@
+"""The bytes of a metadata file, loose or in the metadata zip, and what can go wrong with them."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+import numpy as np
+import pyarrow as pa
+
+from bioscan5m_hf.errors import MetadataError
+from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.remote import Location, ReadAhead, open_location
+from bioscan5m_hf.sources import SourceStream
+
+_PIPE_BYTES: Final = 1 << 16
+_QUOTE: Final = ord('"')
+# How UTF-8 tells its bytes apart (RFC 3629, section 3).
+_LONGEST_LETTER: Final = 4
+_CONTINUED: Final = 0x80
+_FIRST_OF_SEVERAL: Final = 0xC0
+# What a damaged zip or disk makes the standard library raise; an encrypted member a RuntimeError,
+# an unknown compression a NotImplementedError.
+_DAMAGE: Final = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+
+class MetadataStream(io.RawIOBase):
+    """The bytes of a metadata file.
+
+    Attributes:
+        quotes: How many quotation marks were among the bytes so far; counted in csv only.
+    """
+
+    def __init__(self, stream: IO[bytes], file: MetadataFile) -> None:
+        self._stream = stream
+        self._file = file
+        self.quotes = 0
+        self._cut_off = b""
+
+    def readable(self) -> bool:
+        """Always true."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to so many bytes; none at the end.
+
+        Raises:
+            MetadataError: The disk or the zip is damaged, or the bytes are not UTF-8 text.
+        """
+        try:
+            data = self._stream.read(size)
+        except _DAMAGE as error:
+            raise _unreadable(self._file, error) from error
+        if self._file.form == "csv":
+            # Without holding up the threads that parse meanwhile, as counting bytes would.
+            self.quotes += int(np.count_nonzero(np.frombuffer(data, np.uint8) == _QUOTE))
+        # The parser of csv complains of other text on standard error, behind our back.
+        text = self._cut_off + data if self._cut_off else data
+        whole = _whole_letters(text) if data else len(text)
+        try:
+            _check_text(text, whole)
+        except pa.ArrowInvalid as error:
+            raise MetadataError(
+                "is not UTF-8 text", where=self._file.label, fix="download it again"
+            ) from error
+        self._cut_off = text[whole:]
+        return data
+
+
+def _whole_letters(text: bytes) -> int:
+    """How many bytes there are before a letter that UTF-8 continues behind the end, if one does."""
+    for back, byte in enumerate(text[:-_LONGEST_LETTER:-1], start=1):
+        if byte >= _FIRST_OF_SEVERAL:
+            letter = 2 + (byte >= 0xE0) + (byte >= 0xF0)
+            return len(text) - back if letter > back else len(text)
+        if byte < _CONTINUED:
+            break
+    return len(text)
+
+
+def _check_text(data: bytes, length: int) -> None:
+    """See that bytes are UTF-8, without holding up the threads that parse them meanwhile.
+
+    Raises:
+        ArrowInvalid: They are not.
+    """
+    ends = pa.py_buffer(np.array([0, length], np.int64))
+    whole = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(data)])
+    whole.cast(pa.large_string())
+
+
+@contextmanager
+def open_metadata(file: MetadataFile) -> Iterator[MetadataStream]:
+    """Open a metadata file; a member of the metadata zip is not unpacked to disk.
+
+    Args:
+        file: The file, or the member of the zip.
+
+    Raises:
+        MetadataError: It cannot be opened.
+    """
+    with ExitStack() as held:
+        try:
+            stream: IO[bytes] = held.enter_context(_bytes_of(file.path))
+            if file.member is not None:
+                archive = held.enter_context(zipfile.ZipFile(stream))
+                stream = held.enter_context(archive.open(file.member))
+        except _DAMAGE as error:
+            raise _unreadable(file, error) from error
+        yield MetadataStream(stream, file)
+
+
+@contextmanager
+def _bytes_of(path: Location) -> Iterator[IO[bytes]]:
+    if isinstance(path, Path):
+        with path.open("rb") as stream:
+            yield stream
+        return
+    with ReadAhead(open_location(path)) as source:
+        yield io.BufferedReader(SourceStream(source), _PIPE_BYTES)
+
+
+def _unreadable(file: MetadataFile, error: Exception) -> MetadataError:
+    return MetadataError(
+        f"cannot be read ({first_line(error)})", where=file.label, fix="download it again"
+    )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of the message of a library, not too long for a line of ours."""
+    line = str(error).partition("\n")[0]
+    return line if len(line) <= 160 else f"{line[:160]}…"

@@ -1,0 +1,125 @@
+"""Find a release behind a URL: by a listing where there is one, else by the known names."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Final
+
+from bioscan5m_hf.drivers import explained, file_system
+from bioscan5m_hf.errors import ReleaseNotFound
+from bioscan5m_hf.release.find import BBOX_NAME, METADATA_STEM, Release, find_release, gather
+from bioscan5m_hf.remote import Location, RemotePath, exists
+from bioscan5m_hf.schema.configurations import PACKAGES, PARTITIONS
+
+_DEPTH: Final = 4
+_MOST_PARTS: Final = 99
+_HUB_REASONS: Final = {
+    "revision not found": "the repository has no such revision",
+    "repository not found": "there is no such repository, or it is private",
+    "401 unauthorized": "the Hub does not accept the token",
+}
+
+
+def locate_release(root: Location) -> Release:
+    """Look through a folder for a release, wherever it lies.
+
+    Args:
+        root: The folder; archives and metadata may lie up to four folders deep.
+
+    Raises:
+        ReleaseNotFound: There are no archives, or there is no metadata.
+        MetadataError: There are several metadata files that cannot all be the same.
+        ArchiveError: The metadata zip cannot be read, or the server cannot be reached.
+    """
+    if not isinstance(root, RemotePath):
+        return find_release(root)
+    return gather(root, list_files(root) or probe_release(root))
+
+
+def list_files(root: RemotePath) -> list[RemotePath] | None:
+    """The files below a URL, as far as they can be listed.
+
+    Args:
+        root: A folder.
+
+    Returns:
+        The files, by their names; ``None`` where the server lists nothing.
+
+    Raises:
+        ReleaseNotFound: There is no such folder.
+    """
+    if root.is_http:
+        # Not at the top: it takes long to import, and most releases are on this machine.
+        from bioscan5m_hf.http_listing import linked_files
+
+        return sorted(linked_files(root, _DEPTH), key=str) or None
+    system, folder = file_system(root)
+    with explained(str(root), "cannot be listed", ReleaseNotFound):
+        try:
+            names = system.find(folder, maxdepth=_DEPTH)
+        except (OSError, ValueError) as error:
+            if root.url.startswith("hf://"):
+                raise _unlisted(root, error) from error
+            raise
+    below = [str(name).removeprefix(folder).lstrip("/") for name in names]
+    if not below:
+        raise ReleaseNotFound("is empty or does not exist", where=str(root))
+    return [root / name for name in sorted(below)]
+
+
+def _unlisted(root: RemotePath, error: Exception) -> ReleaseNotFound:
+    """What the Hub says of a repository that it does not list."""
+    told = next(iter(str(error).splitlines()), type(error).__name__).rstrip(" .")
+    found = f"the Hub does not list it ({told})"
+    # Its file system gives the reasons as text only. What a stranger may not see does not exist.
+    for reason, meaning in _HUB_REASONS.items():
+        if reason in str(error).lower():
+            found = meaning
+            break
+    return ReleaseNotFound(
+        found,
+        where=str(root),
+        fix="check the name and the revision; what is private wants token=, or: hf auth login",
+    )
+
+
+def probe_release(root: RemotePath) -> list[RemotePath]:
+    """Ask a server that lists nothing for every name that upstream's files go by.
+
+    Args:
+        root: The folder.
+    """
+    found = [root / name for name in _archive_names() if exists(root / name)]
+    for name in _part_stems():
+        for part in range(1, _MOST_PARTS + 1):
+            path = root / f"{name}.{part:02}.zip"
+            if not exists(path):
+                break
+            found.append(path)
+    metadata = (
+        f"{METADATA_STEM}.csv",
+        f"{METADATA_STEM}.jsonld",
+        "BIOSCAN_5M_Insect_Dataset_metadata_MultiTypes.zip",
+        "BIOSCAN_5M_Insect_Dataset_metadata.zip",
+    )
+    return found + [root / name for name in (*metadata, BBOX_NAME) if exists(root / name)]
+
+
+def _stems() -> Iterator[str]:
+    stems = [stem for package in PACKAGES for stem in package.stems]
+    for prefix, stem in itertools.product(("BIOSCAN_5M_", "BIOSCAN_"), stems):
+        yield f"{prefix}{stem}"
+
+
+def _archive_names() -> Iterator[str]:
+    for stem in _stems():
+        yield f"{stem}.zip"
+        if stem.endswith("_256"):
+            for partition in PARTITIONS:
+                yield f"{stem}_{partition}.zip"
+
+
+def _part_stems() -> Iterator[str]:
+    for stem in _stems():
+        yield f"{stem}_{PARTITIONS[0]}" if stem.endswith("_256") else stem

@@ -1,0 +1,215 @@
+"""The bytes of one image: inflated, proved by the CRC-32, and looked at as a JPEG."""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from bioscan5m_hf.release.inflate import InflateError, crc32, inflate
+from bioscan5m_hf.release.zip_directory import DEFLATED, STORED
+from bioscan5m_hf.sources import Source
+
+MAX_IMAGE_BYTES: Final = 64 << 20
+_HEADER: Final = struct.Struct("<4s22xHH")
+_HEADER_LENGTH: Final = _HEADER.size
+_MAGIC: Final = b"PK\x03\x04"
+_START: Final = b"\xff\xd8\xff"
+_END: Final = b"\xff\xd9"
+# Enough for the name and the extra field of upstream's members; a longer one costs a second read.
+_SLACK: Final = 192
+_TAIL: Final = 4096
+
+MEMBER_SLACK: Final = _HEADER.size + _SLACK
+"""What is read of a member beside its compressed bytes."""
+
+
+class Flaw(enum.Enum):
+    """What can be wrong with an image; the value is the reason that a reject is recorded with."""
+
+    UNREADABLE = "unreadable"
+    BAD_CRC = "bad-crc"
+    EMPTY = "empty"
+    OVERSIZED = "oversized"
+    NOT_JPEG = "not-a-jpeg"
+    TRUNCATED = "truncated-jpeg"
+    # Of an image that another is made from.
+    UNDECODABLE = "undecodable"
+    OTHER_SIZE = "other-size"
+    MISSING_BOX = "missing-box"
+    BAD_BOX = "bad-box"
+    BOX_MISMATCH = "box-mismatch"
+
+
+class FlawedImage(ValueError):
+    """An image whose bytes cannot be trusted.
+
+    Attributes:
+        flaw: The kind of damage.
+        detail: What was found, as a phrase.
+    """
+
+    def __init__(self, flaw: Flaw, detail: str) -> None:
+        super().__init__(flaw, detail)
+        self.flaw = flaw
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Where one image lies in a zip archive, and what its directory says of it.
+
+    Attributes:
+        offset: Where its local header starts, in bytes.
+        compressed: Its length in the archive, in bytes.
+        size: Its plain length, in bytes.
+        crc: The CRC-32 of the plain bytes.
+        method: The compression method, 0 or 8.
+    """
+
+    offset: int
+    compressed: int
+    size: int
+    crc: int
+    method: int
+
+
+def read_member(source: Source, member: Member) -> bytes | bytearray:
+    """Read one member of a zip archive and prove it by its CRC-32.
+
+    Args:
+        source: The archive.
+        member: Where it lies.
+
+    Returns:
+        The plain bytes.
+
+    Raises:
+        FlawedImage: It is larger than an image may be, cannot be inflated to the size that the
+            directory gives, or has another CRC-32.
+        ArchiveError: The archive itself cannot be read.
+    """
+    check_size(max(member.size, member.compressed))
+    data = source.read_at(member.offset, MEMBER_SLACK + member.compressed)
+    if len(data) < _HEADER.size or data[:4] != _MAGIC:
+        raise FlawedImage(Flaw.UNREADABLE, f"no member starts at byte {member.offset:,}")
+    _, name_length, extra_length = _HEADER.unpack_from(data)
+    start = _HEADER.size + name_length + extra_length
+    if len(data) < start + member.compressed:
+        data = source.read_at(member.offset, start + member.compressed)
+        if len(data) < start + member.compressed:
+            raise FlawedImage(Flaw.UNREADABLE, "the archive ends within it")
+    packed = memoryview(data)[start : start + member.compressed]
+    return _prove(_unpack(packed, member), member)
+
+
+ReadAt = Callable[[int, int], bytes]
+"""Reads up to so many bytes from an offset."""
+
+Place = tuple[int, int, int, int, int]
+"""The offset, compressed length, size, CRC-32 and method of a ``Member``."""
+
+
+def read_sound(read_at: ReadAt, places: Iterable[Place]) -> Iterator[bytes | bytearray | None]:
+    """Read JPEGs out of a zip archive that are what all of upstream's are: deflated and sound.
+
+    Half as much work beside inflating as ``read_member`` and ``check_jpeg``, which tell of all
+    others what is wrong.
+
+    Args:
+        read_at: Reads the archive.
+        places: Where they lie.
+
+    Yields:
+        The plain bytes of each, proved by their CRC-32; ``None`` where anything at all is unusual.
+
+    Raises:
+        ArchiveError: The archive itself cannot be read.
+    """
+    lengths_of = _HEADER.unpack_from
+    for offset, compressed, size, crc, method in places:
+        if method != DEFLATED or size > MAX_IMAGE_BYTES or compressed > MAX_IMAGE_BYTES:
+            yield None
+            continue
+        data = read_at(offset, MEMBER_SLACK + compressed)
+        if len(data) < _HEADER_LENGTH:
+            yield None
+            continue
+        magic, name_length, extra_length = lengths_of(data)
+        start = _HEADER_LENGTH + name_length + extra_length
+        packed = memoryview(data)[start : start + compressed]
+        if magic != _MAGIC or len(packed) != compressed:
+            yield None
+            continue
+        try:
+            plain = inflate(packed, size)
+        except InflateError:
+            yield None
+            continue
+        sound = (
+            crc32(plain) == crc
+            and len(plain) == size
+            and plain.startswith(_START)
+            and plain.endswith(_END)
+        )
+        yield plain if sound else None
+
+
+def check_size(size: int) -> None:
+    """Refuse what is larger than an image may be, before it is read.
+
+    Args:
+        size: Its length in bytes.
+
+    Raises:
+        FlawedImage: It is larger than ``MAX_IMAGE_BYTES``.
+    """
+    if size > MAX_IMAGE_BYTES:
+        raise FlawedImage(Flaw.OVERSIZED, f"{size:,} bytes, the limit is {MAX_IMAGE_BYTES:,} bytes")
+
+
+def _unpack(packed: memoryview, member: Member) -> bytes | bytearray:
+    if member.method == STORED:
+        return bytes(packed)
+    if member.size == 0:
+        return b""
+    if member.method != DEFLATED:
+        raise FlawedImage(Flaw.UNREADABLE, f"compression method {member.method} is not supported")
+    try:
+        return inflate(packed, member.size)
+    except InflateError as error:
+        raise FlawedImage(
+            Flaw.UNREADABLE, f"it does not inflate to the {member.size:,} bytes it should have"
+        ) from error
+
+
+def _prove(plain: bytes | bytearray, member: Member) -> bytes | bytearray:
+    if len(plain) != member.size:
+        raise FlawedImage(
+            Flaw.UNREADABLE, f"it has {len(plain):,} bytes, the directory says {member.size:,}"
+        )
+    found = crc32(plain)
+    if found != member.crc:
+        raise FlawedImage(Flaw.BAD_CRC, f"CRC-32 {found:08x}, the directory says {member.crc:08x}")
+    return plain
+
+
+def check_jpeg(data: bytes | bytearray) -> None:
+    """Look at both ends of an image for the marks of a JPEG; nothing is decoded.
+
+    Args:
+        data: The bytes of the image.
+
+    Raises:
+        FlawedImage: There is nothing in it, it does not start as a JPEG does (FF D8 FF), or there
+            is no end mark (FF D9) among its last bytes.
+    """
+    if not data:
+        raise FlawedImage(Flaw.EMPTY, "0 bytes")
+    if not data.startswith(_START):
+        raise FlawedImage(Flaw.NOT_JPEG, f"it starts with {bytes(data[:4]).hex(' ')}")
+    # Some cameras pad behind the end mark, so it need not be the last thing.
+    if not data.endswith(_END) and data.rfind(_END, -_TAIL) < 0:
+        raise FlawedImage(Flaw.TRUNCATED, "it has no end mark (ff d9)")

@@ -1,0 +1,56 @@
+"""Choose where the shards of a conversion are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bioscan5m_hf.remote import is_in_memory
+from conversion.executors.base import Pool
+from conversion.executors.processes import LocalPool
+from conversion.executors.threads import ThreadPool
+
+if TYPE_CHECKING:
+    from conversion.pipeline.convert import ConvertOptions
+
+
+def open_pool(options: ConvertOptions) -> Pool | None:
+    """Start the workers of this machine.
+
+    Args:
+        options: What to convert, and how.
+
+    Returns:
+        The workers; ``None`` where it is a cluster that makes the shards.
+    """
+    if is_in_memory(options.release):
+        # Other processes would not see what lies in the memory of this one.
+        return ThreadPool(options.workers)
+    if options.cluster is not None:
+        return None
+    return LocalPool(options.workers)
+
+
+def open_cluster(options: ConvertOptions, work: Path, say: Callable[[str], None]) -> Pool:
+    """Find the workers of a cluster.
+
+    Args:
+        options: What to convert, and how.
+        work: A folder for what is unfinished, in the dataset folder.
+        say: Told what the user should know.
+
+    Raises:
+        MissingDependency: The library for it is not installed.
+        ClusterError: It does not answer, has no workers, or has some that are unfit.
+    """
+    # Not at the top: it is seldom needed.
+    from conversion.derive.recipe import versions
+    from conversion.executors.dask import ClusterPool
+    from conversion.package_plan import libraries
+
+    assert options.cluster is not None
+    deciding = {"bioscan5m-hf": version("bioscan5m-hf")} | libraries()
+    deciding |= versions() if options.derive else {}
+    return ClusterPool(options.cluster, work, options.release, deciding, say)

@@ -1,0 +1,9 @@
+"""What every worker needs: imported once, by the process that workers are forked from."""
+
+from conversion.executors.start import spare_effort, spare_pandas
+
+spare_effort()
+
+from conversion.executors import processes  # noqa: E402, F401
+
+spare_pandas()

@@ -1,0 +1,43 @@
+"""What each package of a conversion is made of: upstream's own files, or those of another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.release.find import Release
+from conversion.derive.recipe import recipe_for, target_name, versions
+from conversion.package_plan import Choice, select
+
+if TYPE_CHECKING:
+    from conversion.pipeline.convert import ConvertOptions
+
+
+def choose(options: ConvertOptions, release: Release) -> list[Choice]:
+    """Decide what each package is made of.
+
+    Args:
+        options: What to convert, and how.
+        release: What there is.
+
+    Raises:
+        UsageError: The options do not go together, or a package cannot be derived.
+        ReleaseNotFound: What a package is made of is not there.
+        MissingDependency: Something is to be derived, and a library for it is not installed.
+    """
+    if not options.derive:
+        if options.short_side or options.derive_from:
+            raise UsageError("a size or a source is given for deriving", fix="add --derive")
+        wanted = options.packages or tuple(release.packages)
+        return [select(release, package, options.splits) for package in wanted]
+    if not options.packages:
+        raise UsageError("nothing is named to derive", fix="add --package NAME")
+    versions()
+    targets = dict.fromkeys(target_name(name, options.short_side) for name in options.packages)
+    bbox = isinstance(release.bbox, Path)
+    recipes = [
+        recipe_for(name, release.packages, bbox=bbox, source=options.derive_from)
+        for name in targets
+    ]
+    return [select(release, recipe.package, options.splits, recipe) for recipe in recipes]

@@ -1,9 +1,0 @@
-"""What every worker needs: imported once, by the process that workers are forked from."""
-
-from conversion.start import spare_effort, spare_pandas
-
-spare_effort()
-
-from conversion.pools import local  # noqa: E402, F401
-
-spare_pandas()
