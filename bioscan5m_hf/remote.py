@@ -187,13 +187,21 @@ def is_in_memory(location: Location | None) -> bool:
     return isinstance(location, RemotePath) and location.url.startswith("memory://")
 
 
-def read_whole(location: Location) -> bytes:
+def read_whole(location: Location, limit: int) -> bytes:
     """Read a small file.
 
+    Args:
+        location: The file.
+        limit: How many bytes it may have.
+
     Raises:
-        ArchiveError: It cannot be read.
+        ArchiveError: It cannot be read, or has more bytes.
     """
     with open_location(location) as source:
+        if source.size > limit:
+            raise ArchiveError(
+                f"has {source.size:,} bytes, and at most {limit:,} are read", where=source.location
+            )
         return source.read_at(0, source.size)
 
 

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.schema.columns import COLUMNS, SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, described
-from conversion.folder.manifest import MANIFEST_NAME, Manifest
+from conversion.folder.manifest import Manifest
 from conversion.front_matter import (
     available,
     front_matter_text,

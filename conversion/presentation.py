@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import VerificationFailed
+from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.storage.inside import read_small, remove, to_write
 from conversion import card
 from conversion.croissant import CROISSANT_NAME, render_croissant
 from conversion.files.atomic import write_whole
-from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest
+from conversion.folder.manifest import Manifest, ShardFile, read_manifest
 from conversion.folder.state import open_state
 from conversion.front_matter import shown_split
 from conversion.notebook import NOTEBOOK_NAME, render_notebook
@@ -178,6 +179,6 @@ def present(folder: Path, name: str | None = None) -> Manifest:
             raise VerificationFailed(
                 f"a shard cannot be read ({error})",
                 where=str(folder),
-                fix="convert again with --restart",
+                fix="run the same convert command again, which makes it anew",
             ) from error
     return manifest

@@ -13,12 +13,13 @@ rules, for everything below the folder that the user named:
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final
+from typing import Final
 
 from bioscan5m_hf.errors import ForeignFolder
 
@@ -50,7 +51,7 @@ def require_inside(name: object, *, hidden: bool = False) -> str:
     return name
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.FileIO:
     """Open a file for reading, unbuffered; a link to one is followed.
 
     Raises:
@@ -116,6 +117,25 @@ def link_on_the_way(folder: Path, name: str) -> Path | None:
         except FileNotFoundError:
             return None
     return None
+
+
+def length_of_own(folder: Path, name: str) -> int:
+    """The length of a file that lies in a folder itself, behind no link.
+
+    Args:
+        folder: The folder that the user named; it may be a link itself.
+        name: A path relative to it.
+
+    Raises:
+        FileNotFoundError: There is nothing of that name.
+        OSError: It is a link, lies behind one, or is no regular file.
+    """
+    path = folder / name
+    if found := link_on_the_way(folder, name) or (path if path.is_symlink() else None):
+        raise OSError(errno.ELOOP, f"{found.name} leads out of the folder", str(found))
+    found_there = path.lstat()
+    _require_regular(found_there, path)
+    return found_there.st_size
 
 
 def to_write(folder: Path, name: str) -> Path:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.folder import SUFFIXES, format_named
+from bioscan5m_hf.folder import format_named
+from bioscan5m_hf.manifest import SUFFIXES
 from bioscan5m_hf.remote import Location, RemotePath, location_of
 from bioscan5m_hf.schema.configurations import METADATA, package_named
 from conversion.cli.console import ConsoleReporter, make_console, make_table, readable_size

@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace) -> int:
         raise VerificationFailed(
             f"{len(findings)} differences from the manifest",
             where=str(options.folder),
-            fix="convert again with --restart",
+            fix="run the same convert command again: it makes anew what is damaged or missing",
         )
     files = list(manifest.files())
     folder = without_password(str(options.folder))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bioscan5m_hf.errors import FolderInUse, ForeignFolder
+from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
 from bioscan5m_hf.storage.inside import (
     read_small,
@@ -25,7 +26,6 @@ from bioscan5m_hf.storage.inside import (
     to_write,
 )
 from conversion.files.atomic import Written, remove_partials, write_whole
-from conversion.folder.manifest import MANIFEST_NAME
 from conversion.folder.stamps import Stamps
 from conversion.plan import Shard
 from conversion.rejects import Finding

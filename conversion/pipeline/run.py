@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
+from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.release.image_index import Stray
 from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import Split
@@ -23,7 +24,7 @@ from conversion.executors.base import Pool
 from conversion.executors.opening import open_cluster
 from conversion.executors.retry import run_shards
 from conversion.files.atomic import Written, require_apart, sync_folder
-from conversion.folder.manifest import MANIFEST_NAME, Manifest, read_manifest
+from conversion.folder.manifest import Manifest, read_manifest
 from conversion.folder.outcome import (
     Folder,
     Outcome,

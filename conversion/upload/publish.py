@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import (
+    ForeignFolder,
     ForeignRepository,
     HubUnreachable,
     OutputError,
@@ -23,12 +24,13 @@ from bioscan5m_hf.errors import (
     UsageError,
     VerificationFailed,
 )
-from bioscan5m_hf.folder import SUFFIXES
+from bioscan5m_hf.manifest import MANIFEST_NAME, SUFFIXES
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
+from bioscan5m_hf.storage.inside import length_of_own
 from conversion.cli.console import readable_size
 from conversion.files.atomic import Written, digest_of
-from conversion.folder.manifest import MANIFEST_NAME, Manifest, read_manifest
+from conversion.folder.manifest import Manifest, read_manifest
 from conversion.presentation import present
 from conversion.upload.hub import MAIN, Commit, HubRepository, LocalFile, RemoteFile
 from conversion.upload.hub_digests import HubDigests
@@ -130,17 +132,18 @@ def files_to_publish(folder: Path) -> tuple[Manifest, list[LocalFile]]:
         folder: The dataset folder.
 
     Raises:
-        ForeignFolder: There is no manifest, or it cannot be read.
+        ForeignFolder: There is no manifest, it cannot be read, or a file lies outside the folder.
         VerificationFailed: A file has another length.
     """
     manifest = read_manifest(folder)
     listed = [*manifest.files(), *manifest.extras.values()]
-    wrong = [f.path for f in listed if _length(folder / f.path) not in (None, f.bytes)]
+    sizes = {path: _length(folder, path) for path in (MANIFEST_NAME, *(f.path for f in listed))}
+    wrong = [f.path for f in listed if sizes[f.path] not in (None, f.bytes)]
     if wrong:
         raise VerificationFailed(
             f"{len(wrong)} files have another length than in the manifest: {_some(wrong)}",
             where=str(folder),
-            fix="convert again with --restart",
+            fix="run the same convert command again, which makes them anew",
         )
     files = [LocalFile(f.path, folder / f.path, Written(f.bytes, f.xxh3)) for f in listed]
     own = folder / MANIFEST_NAME
@@ -148,11 +151,18 @@ def files_to_publish(folder: Path) -> tuple[Manifest, list[LocalFile]]:
     return manifest, files
 
 
-def _length(path: Path) -> int | None:
+def _length(folder: Path, path: str) -> int | None:
+    """The length of a file that lies in the folder itself; none where there is no such file."""
     try:
-        return path.stat().st_size
-    except OSError:
+        return length_of_own(folder, path)
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise ForeignFolder(
+            f"cannot be published ({error.strerror})",
+            where=str(folder / path),
+            fix="put the file itself there: only what lies in the folder is published",
+        ) from error
 
 
 def compare(
@@ -315,7 +325,7 @@ def prove_local(file: LocalFile, digests: HubDigests) -> str:
         raise VerificationFailed(
             "its bytes are not those of the manifest; nothing of it was published",
             where=str(file.source),
-            fix="convert again with --restart",
+            fix="run the same convert command again, which makes it anew",
         )
     return sha256
 

@@ -21,12 +21,12 @@ from bioscan5m_hf.errors import (
     OutputError,
     VerificationFailed,
 )
-from bioscan5m_hf.folder import SUFFIXES
+from bioscan5m_hf.manifest import MANIFEST_NAME, SUFFIXES
 from bioscan5m_hf.remote import RemotePath
 from conversion.card import CARD_NAME
 from conversion.copies import about_url
 from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of
-from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest
+from conversion.folder.manifest import Manifest, ShardFile, read_manifest
 from conversion.folder.state import STATE_FOLDER
 from conversion.pictures.specimens import Pick, pick_specimens
 from conversion.pipeline.convert import ConvertOptions, Reporter, convert

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from conversion.folder.manifest import MANIFEST_NAME, read_manifest
+from bioscan5m_hf.manifest import MANIFEST_NAME
+from conversion.folder.manifest import read_manifest
 from conversion.folder.state import KEPT_NAME, STATE_FOLDER
 from conversion.pipeline.convert import ConvertOptions, convert
 from tests.conftest import Run
