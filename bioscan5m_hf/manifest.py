@@ -181,7 +181,10 @@ _FILES: Final = _record(
     }
 )
 _SOURCE: Final = _record(
-    {"files": _list(_text(r"(?s).{1,4096}", "a name")), "digest": _text(r"[0-9a-f]+", "a digest")}
+    {
+        "files": _list(_text(r"[^\x00-\x1f\x7f-\x9f]{1,4096}", "a name")),
+        "digest": _text(r"[0-9a-f]+", "a digest"),
+    }
 )
 _RECIPE: Final = _record(
     {

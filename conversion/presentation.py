@@ -6,6 +6,7 @@ the same folder gives the same bytes.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,12 +150,15 @@ def _enter(folder: Path, manifest: Manifest, name: str, content: bytes | None) -
     manifest.extras[name] = ShardFile(name, 0, written.bytes, written.xxh3)
 
 
-def present(folder: Path, name: str | None = None) -> Manifest:
+def present(
+    folder: Path, name: str | None = None, say: Callable[[str], None] = warnings.warn
+) -> Manifest:
     """Write what a dataset folder shows of itself anew.
 
     Args:
         folder: The folder.
         name: What its examples load; by default what they did before.
+        say: Told of links in the folder, and where it cannot be locked.
 
     Returns:
         The manifest as it is now.
@@ -166,7 +170,7 @@ def present(folder: Path, name: str | None = None) -> Manifest:
         UsageError: The name is none of a repository.
     """
     read_manifest(folder)
-    with open_state(folder):
+    with open_state(folder, say):
         manifest = read_manifest(folder)
         if name:
             # Not at the top: nobody else needs the Hub's library here, and it takes long to import.

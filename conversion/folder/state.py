@@ -26,6 +26,7 @@ from bioscan5m_hf.storage.inside import (
     to_write,
 )
 from conversion.files.atomic import Written, remove_partials, write_whole
+from conversion.folder.loss import Pairs
 from conversion.folder.stamps import Stamps
 from conversion.plan import Shard
 from conversion.rejects import Finding
@@ -184,9 +185,16 @@ class State:
             return False
         return any(path.is_file() for path in self.folder.glob("*/*") if path.parent != self.path)
 
-    def forget_receipts(self) -> None:
-        """Remove every receipt."""
-        remove_tree(self.folder, f"{STATE_FOLDER}/{_RECEIPTS}")
+    def forget_receipts(self, covered: Pairs) -> None:
+        """Remove the receipts of what was made; those of other unfinished conversions stay.
+
+        Args:
+            covered: The configurations and published splits that were made.
+        """
+        for path in self._receipts.glob("*.json"):
+            configuration, _, name = path.name.partition("__")
+            if (configuration, name.partition("-")[0]) in covered:
+                path.unlink(missing_ok=True)
 
     def _receipt(self, shard: Shard) -> Path:
         return self.folder / receipt_path(shard)

@@ -8,7 +8,6 @@ its digest, so a second run, or one after an interruption, sends only what is mi
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,12 +23,11 @@ from bioscan5m_hf.errors import (
     UsageError,
     VerificationFailed,
 )
-from bioscan5m_hf.manifest import MANIFEST_NAME, SUFFIXES
-from bioscan5m_hf.schema.columns import SPLITS
-from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
+from bioscan5m_hf.manifest import MANIFEST_NAME, SHARD_PATH
 from bioscan5m_hf.storage.inside import length_of_own
 from conversion.cli.console import readable_size
 from conversion.files.atomic import Written, digest_of
+from conversion.folder.loss import Pairs, beyond, told_shards
 from conversion.folder.manifest import Manifest, read_manifest
 from conversion.presentation import present
 from conversion.upload.hub import MAIN, Commit, HubRepository, LocalFile, RemoteFile
@@ -40,14 +38,6 @@ _SHOWN: Final = 3
 _MESSAGE: Final = "Publish BIOSCAN-5M"
 # The Hub makes it with every repository; it says which files are large.
 _ATTRIBUTES: Final = ".gitattributes"
-
-_SHARD_NAME: Final = re.compile(
-    "(?:{})/(?:{})-[0-9]{{5}}-of-[0-9]{{5}}(?:{})".format(
-        f"{PACKAGE_PATTERN}|{METADATA}",
-        "|".join(re.escape(split.published) for split in SPLITS),
-        "|".join(re.escape(suffix) for suffix in SUFFIXES),
-    )
-)
 
 Say = Callable[[str], None]
 """Told what the user should know, one line at a time."""
@@ -63,9 +53,10 @@ class PublishOptions:
         private: Whether others may not see it.
         revision: The branch.
         create_pr: Open a pull request instead of writing to the branch.
-        foreign: What becomes of files that this program did not put there: ``"refuse"`` leaves a
-            repository of somebody else's alone and keeps such files in one of its own,
-            ``"keep"`` keeps them and ``"delete"`` deletes them anywhere.
+        foreign: What becomes of files that this program did not put there, and of shards of what
+            the folder does not have: ``"refuse"`` leaves alone a repository of somebody else's or
+            one with such shards, and keeps other files in one of its own, ``"keep"`` keeps them
+            all and ``"delete"`` deletes them anywhere.
     """
 
     folder: Path
@@ -193,23 +184,66 @@ def compare(
             where=repository.url,
             fix="convert again",
         )
+    covered = {
+        (match["configuration"], match["split"])
+        for path in wanted
+        if (match := SHARD_PATH.fullmatch(path))
+    }
     others = [path for path in remote if path not in wanted and path != _ATTRIBUTES]
+    written_over = [file.path for file in missing if file.path in remote]
     ours = _put_there(repository, commit, remote)
-    strange = [path for path in (*others, *_written_over(remote, missing)) if not ours(path)]
+    strange = [path for path in (*others, *written_over) if not ours(path)]
+    _refuse_strangers(repository, remote, strange, foreign)
+    spared = _beyond(others, remote, covered)
+    _refuse_loss(repository, spared, foreign)
+    stale = [path for path in others if foreign == "delete" or (ours(path) and path not in spared)]
+    kept = [path for path in others if path not in stale]
+    missing.sort(key=lambda file: ("/" not in file.path, file.path))
+    return Comparison(commit, tuple(missing), tuple(stale), tuple(kept))
+
+
+def require_room(repository: HubRepository, covered: Pairs, foreign: str = "refuse") -> None:
+    """See that a repository may be published to, before there is anything to publish.
+
+    Args:
+        repository: The repository; it need not be there.
+        covered: The configurations and published splits that the folder will have.
+        foreign: See ``PublishOptions.foreign``.
+
+    Raises:
+        ForeignRepository: It holds something else, and shall be left alone.
+    """
+    if commit := repository.head():
+        remote = repository.files(commit)
+        ours = _put_there(repository, commit, remote)
+        strange = [path for path in remote if path != _ATTRIBUTES and not ours(path)]
+        _refuse_strangers(repository, remote, strange, foreign)
+        _refuse_loss(repository, _beyond(remote, remote, covered), foreign)
+
+
+def _refuse_strangers(
+    repository: HubRepository, remote: dict[str, RemoteFile], strange: list[str], foreign: str
+) -> None:
     if strange and foreign == "refuse" and MANIFEST_NAME not in remote:
         raise ForeignRepository(
             f"the repository holds files that this program did not put there: {_some(strange)}",
             where=repository.url,
             fix="choose another repository, or say --keep-foreign or --delete-foreign",
         )
-    stale = [path for path in others if ours(path) or foreign == "delete"]
-    kept = [path for path in others if path not in stale]
-    missing.sort(key=lambda file: ("/" not in file.path, file.path))
-    return Comparison(commit, tuple(missing), tuple(stale), tuple(kept))
 
 
-def _written_over(remote: dict[str, RemoteFile], missing: Iterable[LocalFile]) -> list[str]:
-    return [file.path for file in missing if file.path in remote]
+def _beyond(paths: Iterable[str], remote: dict[str, RemoteFile], covered: Pairs) -> dict[str, int]:
+    return beyond({path: remote[path].bytes for path in paths}, covered)
+
+
+def _refuse_loss(repository: HubRepository, spared: dict[str, int], foreign: str) -> None:
+    if spared and foreign == "refuse":
+        raise ForeignRepository(
+            f"the repository has what this folder does not have: {told_shards(spared)}",
+            where=repository.url,
+            fix="choose another repository, convert into the folder that has both, or say "
+            "bioscan5m publish --keep-foreign (to leave them there) or --delete-foreign",
+        )
 
 
 def _put_there(
@@ -225,7 +259,7 @@ def _put_there(
             pass
         else:
             listed = {MANIFEST_NAME, *before.extras, *(file.path for file in before.files())}
-    return lambda path: path in listed or bool(_SHARD_NAME.fullmatch(path))
+    return lambda path: path in listed or bool(SHARD_PATH.fullmatch(path))
 
 
 def plan_publication(options: PublishOptions) -> Comparison:
@@ -260,11 +294,13 @@ def publish(options: PublishOptions, say: Say) -> Published:
     manifest, files = files_to_publish(options.folder)
     repository = HubRepository(options.repository, options.revision)
     user = repository.sign_in()
+    covered = {(name, split) for name, splits in manifest.splits.items() for split in splits}
+    require_room(repository, covered, options.foreign)
     say(f"publishing {options.folder} as {user}")
     repository.prepare(private=options.private)
     if manifest.name != repository.name:
         say(f"writing the card for {repository.name}")
-        present(options.folder, repository.name)
+        present(options.folder, repository.name, say)
         _, files = files_to_publish(options.folder)
     digests = HubDigests(options.folder)
     for attempt in range(1, _ATTEMPTS + 1):
