@@ -116,7 +116,11 @@ def test_workers_that_die_again_and_again_stop_the_run(
     ],
 )
 def test_an_interruption_ends_with_a_line_that_says_how_to_go_on(
-    number: int, moments: tuple[str, ...], source: Path, tmp_path: Path, whole: dict[str, str]
+    number: signal.Signals,
+    moments: tuple[str, ...],
+    source: Path,
+    tmp_path: Path,
+    whole: dict[str, str],
 ) -> None:
     choose = random.Random(number)
     output = tmp_path / "out"

@@ -31,7 +31,7 @@ COMMANDS: Final = (
 )
 """The commands, in the order of the help; each is a module of ``conversion.cli``."""
 
-_WITH_WORKERS: Final = ("verify", "demo")
+_WITH_WORKERS: Final = ("verify", "sample", "demo")
 _SIGNALS: Final = {
     signal.SIGINT: "interrupted",
     signal.SIGTERM: "terminated",
