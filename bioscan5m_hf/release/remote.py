@@ -8,11 +8,11 @@ from typing import Final
 
 from bioscan5m_hf.drivers import explained, file_system
 from bioscan5m_hf.errors import ReleaseNotFound
-from bioscan5m_hf.release.find import BBOX_NAME, METADATA_STEM, Release, find_release, gather
+from bioscan5m_hf.release.find import DEPTH, Release, find_release, gather
+from bioscan5m_hf.release.layout import BBOX_NAME, METADATA_STEM
 from bioscan5m_hf.remote import Location, RemotePath, exists
 from bioscan5m_hf.schema.configurations import PACKAGES, PARTITIONS
 
-_DEPTH: Final = 4
 _MOST_PARTS: Final = 99
 _HUB_REASONS: Final = {
     "revision not found": "the repository has no such revision",
@@ -53,11 +53,11 @@ def list_files(root: RemotePath) -> list[RemotePath] | None:
         # Not at the top: it takes long to import, and most releases are on this machine.
         from bioscan5m_hf.http_listing import linked_files
 
-        return sorted(linked_files(root, _DEPTH), key=str) or None
+        return sorted(linked_files(root, DEPTH), key=str) or None
     system, folder = file_system(root)
     with explained(str(root), "cannot be listed", ReleaseNotFound):
         try:
-            names = system.find(folder, maxdepth=_DEPTH)
+            names = system.find(folder, maxdepth=DEPTH)
         except (OSError, ValueError) as error:
             if root.url.startswith("hf://"):
                 raise _unlisted(root, error) from error

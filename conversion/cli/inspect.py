@@ -23,7 +23,7 @@ from conversion.cli.parameters import (
     packages,
 )
 from conversion.files.atomic import write_whole
-from conversion.inspection import PackageReport, inspect
+from conversion.inspection import PackageReport, inspect, told_as_absent
 from conversion.rejects import REJECTS_SCHEMA, Finding
 from conversion.sizes import readable_size
 
@@ -67,8 +67,13 @@ def _run(options: argparse.Namespace) -> int:
     if options.findings:
         write_whole(options.findings, _as_csv(findings))
         console.print(f"{len(findings):,} findings listed in {options.findings}")
+    absent = [(p.selection.package, p.absent) for p in report.packages if p.absent]
+    for name, splits in absent:
+        console.print(told_as_absent(name, splits), markup=False)
     if report.fits:
-        console.print("Everything fits: each specimen has its image, each image its specimen.")
+        told = "What is there fits" if absent else "Everything fits: each specimen has its image"
+        console.print(f"{told}, each image its specimen.")
+        console.print("Images are not read here; convert proves each of them.")
         return 0
     console.print(_findings_table(findings))
     return 1

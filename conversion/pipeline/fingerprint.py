@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import BioscanError
-from bioscan5m_hf.release.find import MetadataFile
 from bioscan5m_hf.release.image_index import source_labels
+from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.zip_directory import find_directory
 from bioscan5m_hf.remote import Location, RemotePath, open_location
 from bioscan5m_hf.sources import Source

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.remote import Location, ReadAhead, open_location
 from bioscan5m_hf.sources import SourceStream
 
