@@ -14,10 +14,10 @@ from bioscan5m_hf.manifest import (
     SUFFIXES,
     parse_manifest,
 )
-from bioscan5m_hf.remote import Location, exists, read_whole
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA, Configuration
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
+from bioscan5m_hf.storage.open import Location, exists, read_whole
 
 
 def format_named(name: str) -> str:

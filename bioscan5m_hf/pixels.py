@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib.util
 import io
 import itertools
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from bioscan5m_hf.errors import ImageError, MissingDependency, UnknownName, UsageError
+from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def iter_images(
         raise UsageError("batch_size, threads and size are positive numbers")
     finish = _finisher(output)
     rows = _undecoded(ds)
-    return _batches(rows, batch_size, threads or len(os.sched_getaffinity(0)), size, finish)
+    return _batches(rows, batch_size, threads or processors(), size, finish)
 
 
 def _batches(

@@ -21,8 +21,9 @@ from bioscan5m_hf.data import state_of
 from bioscan5m_hf.errors import MetadataError, MismatchError
 from bioscan5m_hf.raw_cache import database_in, key_of, made_once
 from bioscan5m_hf.regrouped import regrouped
-from bioscan5m_hf.release.find import MetadataFile, Selection
+from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import IMAGE_SCHEMA, Stray, read_images, source_labels
+from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.metadata.read import ROW_SCHEMA, BadRow, read_metadata
 from bioscan5m_hf.schema.columns import SPLITS, Split, column_names
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, VocabularyCounter, to_parquet
@@ -30,11 +31,20 @@ from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, VocabularyCounte
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-LOCATION_COLUMNS: Final = ("source", "folder", "offset", "compressed", "size", "crc", "method")
+LOCATION_COLUMNS: Final = (
+    "source",
+    "folder",
+    "ending",
+    "offset",
+    "compressed",
+    "size",
+    "crc",
+    "method",
+)
 """The columns of a plan beside upstream's: where the image lies."""
 
 # Raised when an index is made in another way than before.
-_INDEX_VERSION: Final = "1"
+_INDEX_VERSION: Final = "2"
 _SHOWN: Final = 5
 _BATCH_ROWS: Final = 4096
 # A piece is what one worker reads: small splits make at least this many, to go round.

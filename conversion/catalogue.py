@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import IMAGE_SCHEMA, Stray, read_images
+from bioscan5m_hf.release.layout import member_name
 from bioscan5m_hf.release.metadata.read import ROW_SCHEMA, BadRow, OnBadRow
 from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES
 from bioscan5m_hf.schema.columns import SPLITS, Split, column_names
@@ -189,7 +190,7 @@ class Catalogue(Database):
         self._run(f"CREATE OR REPLACE TABLE repeated AS {repeated}")
         conflicts = f"""
             SELECT processid, split_number, list(source ORDER BY rank, source),
-                list(folder ORDER BY rank, source)
+                list(folder ORDER BY rank, source), list(ending ORDER BY rank, source)
             FROM images SEMI JOIN repeated USING (split_number, processid)
             SEMI JOIN positions USING (split_number, processid)
             GROUP BY split_number, processid
@@ -202,10 +203,10 @@ class Catalogue(Database):
                 processid,
                 SPLITS[split].name,
                 labels[sources[0]],
-                f"{folders[0]}{processid}.jpg",
+                member_name(folders[0], processid, endings[0]),
                 f"other bytes under the same name in {labels[sources[1]]}",
             )
-            for processid, split, sources, folders in self._rows(conflicts)
+            for processid, split, sources, folders, endings in self._rows(conflicts)
         ]
         self._run("""
             DELETE FROM images WHERE rowid IN (
@@ -228,22 +229,22 @@ class Catalogue(Database):
         """The images without a row in the metadata, in order."""
         self._run("""
             CREATE OR REPLACE TEMP TABLE orphans AS
-            SELECT split_number, processid, source, folder
+            SELECT split_number, processid, source, folder, ending
             FROM images ANTI JOIN positions USING (split_number, processid)
         """)
         query = """
-            SELECT processid, split, source, folder, positions.split_number
+            SELECT processid, split, source, folder, ending, positions.split_number
             FROM orphans JOIN splits USING (split_number)
             LEFT JOIN positions USING (processid)
             ORDER BY orphans.split_number, md5(processid), processid
         """
-        for processid, split, source, folder, actual in self._rows(query):
+        for processid, split, source, folder, ending, actual in self._rows(query):
             told = (
                 "no row in the metadata"
                 if actual is None
                 else (f"the metadata places it in {SPLITS[actual].name}")
             )
-            member = f"{folder}{processid}.jpg"
+            member = member_name(folder, processid, ending)
             yield Finding("orphan-image", processid, split, labels[source], member, told)
 
     def drop_images(self, findings: Sequence[Finding]) -> None:

@@ -44,7 +44,7 @@ def demo(folder: Path, *, workers: int, console: Console) -> None:
     release, dataset = folder / "release", folder / "bioscan-5m"
     reporter = ConsoleReporter()
 
-    console.print(f"[bold]1.[/] bioscan5m sample {release} -n {_SPECIMENS}")
+    console.print(f"1. bioscan5m sample {release} -n {_SPECIMENS}")
     reporter.begin(_SPECIMENS, 0, "sampling")
     done = 0
 
@@ -56,10 +56,10 @@ def demo(folder: Path, *, workers: int, console: Console) -> None:
     write_sample(SampleOptions(release, _SPECIMENS, workers=workers), advance)
     reporter.end()
 
-    console.print(f"[bold]2.[/] bioscan5m convert {release} --output {dataset}")
+    console.print(f"2. bioscan5m convert {release} --output {dataset}")
     summary = convert(ConvertOptions(release, dataset, workers), reporter)
 
-    console.print(f"[bold]3.[/] bioscan5m verify {dataset}")
+    console.print(f"3. bioscan5m verify {dataset}")
     _, findings = verify(VerifyOptions(dataset, workers))
     if findings:
         raise VerificationFailed(
@@ -68,7 +68,7 @@ def demo(folder: Path, *, workers: int, console: Console) -> None:
     shards = sum(1 for _ in summary.manifest.files())
     console.print(f"   {len(package_names())} packages, {shards} shards, all as the manifest says")
 
-    console.print(f'[bold]4.[/] load_dataset("{dataset}", "{DEFAULT_PACKAGE}", split="train")')
+    console.print(f'4. load_dataset("{dataset}", "{DEFAULT_PACKAGE}", split="train")')
     rows = _load(dataset, folder / "cache")
     _show(rows, console)
     sheet = folder / "contact-sheet.png"

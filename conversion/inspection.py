@@ -12,8 +12,8 @@ from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.release.metadata.rows import BadRow, in_file_order
 from bioscan5m_hf.release.remote import locate_release
-from bioscan5m_hf.remote import Location
 from bioscan5m_hf.schema.columns import SPLITS, Split
+from bioscan5m_hf.storage.open import Location
 from conversion.catalogue import Catalogue, SplitCount
 from conversion.reconcile import Reconciliation, reconcile
 from conversion.rejects import Finding, bad_row_finding
@@ -42,12 +42,14 @@ class PackageReport:
         selection: Its sources, and what was passed over.
         sources: What each of them contributes.
         splits: For each split that there are sources of, specimens with and without an image.
+        absent: The splits of the metadata that there is no source of, with their specimens.
         reconciliation: What does not fit.
     """
 
     selection: Selection
     sources: tuple[SourceCount, ...]
     splits: tuple[SplitCount, ...]
+    absent: tuple[tuple[Split, int], ...]
     reconciliation: Reconciliation
 
 
@@ -82,6 +84,30 @@ class Report:
             yield from ((name, finding) for finding in package.reconciliation.findings)
 
 
+def splits_without_images(
+    selection: Selection, specimens: Sequence[tuple[Split, int]]
+) -> tuple[tuple[Split, int], ...]:
+    """The splits of the metadata that no archive or folder of a package can hold images of.
+
+    Args:
+        selection: The sources of the package.
+        specimens: How many specimens of each split the metadata have.
+    """
+    held = selection.splits
+    return tuple((split, n) for split, n in specimens if n and split.name not in held)
+
+
+def told_as_absent(package: str, absent: Sequence[tuple[Split, int]]) -> str:
+    """Say which splits are without images, as a sentence.
+
+    Args:
+        package: The package.
+        absent: The splits, with their specimens.
+    """
+    named = ", ".join(f"{split.name} ({count:,} specimens)" for split, count in absent)
+    return f"{package}: there are no images of {named}"
+
+
 def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Report:
     """Look at a release.
 
@@ -104,14 +130,16 @@ def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Re
         catalogue.settle_rows(label, bad.append)
         specimens = catalogue.place_rows()
         reports = [
-            _inspect_package(catalogue, release.select(package))
+            _inspect_package(catalogue, release.select(package), specimens)
             for package in packages or release.packages
         ]
     bad_rows = tuple(bad_row_finding(found, label) for found in in_file_order(bad))
     return Report(release, tuple(specimens), bad_rows, tuple(reports))
 
 
-def _inspect_package(catalogue: Catalogue, selection: Selection) -> PackageReport:
+def _inspect_package(
+    catalogue: Catalogue, selection: Selection, specimens: Sequence[tuple[Split, int]]
+) -> PackageReport:
     splits = [split for split in SPLITS if split.name in selection.splits]
     reconciliation = reconcile(catalogue, selection, splits)
     held = catalogue.count_sources()
@@ -120,4 +148,5 @@ def _inspect_package(catalogue: Catalogue, selection: Selection) -> PackageRepor
         for number, label in enumerate(source_labels(selection))
     ]
     counts = catalogue.count_splits(splits)
-    return PackageReport(selection, tuple(sources), tuple(counts), reconciliation)
+    absent = splits_without_images(selection, specimens)
+    return PackageReport(selection, tuple(sources), tuple(counts), absent, reconciliation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from typing import Any, Literal
 from hypothesis import strategies as st
 
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.metadata.read import BadRow, read_metadata
 from bioscan5m_hf.schema.columns import COLUMNS, SPLITS, Kind, column_names
 from tests.independent import _typed
@@ -23,7 +24,14 @@ Text = dict[str, str]
 
 def plain(number: int, **values: str) -> Text:
     named = {name.replace("_lat", "-lat").replace("_lon", "-lon"): v for name, v in values.items()}
-    return dict.fromkeys(NAMES, "") | {"processid": f"P{number}-23", "split": "train"} | named
+    row = dict.fromkeys(NAMES, "") | {"processid": f"P{number}-23", "split": "train"} | named
+    return row if "chunk" in named else row | {"chunk": chunk(row["processid"], row["split"])}
+
+
+def chunk(processid: str, split: str) -> str:
+    """The folder that upstream puts an image into, below its split."""
+    digits = {"pretrain": 2, "train": 1, "other_heldout": 1}.get(split, 0)
+    return hashlib.md5(processid.encode()).hexdigest()[:digits]
 
 
 def as_csv(
@@ -101,6 +109,9 @@ def wild_rows(draw: st.DrawFn) -> list[Text]:
     rows = []
     for processid in draw(st.lists(processids, min_size=1, max_size=6)):
         row = {c.name: draw(st.just("") | _VALUES[c.kind]) for c in COLUMNS}
-        row |= {"processid": processid, "split": draw(st.sampled_from([s.name for s in SPLITS]))}
+        split = draw(st.sampled_from([s.name for s in SPLITS]))
+        row |= {"processid": processid, "split": split, "chunk": chunk(processid, split)}
+        for name, limit in (("coord-lat", 90), ("coord-lon", 180)):
+            row[name] = draw(st.just("") | st.floats(-limit, limit).map(repr))
         rows.append(row)
     return rows

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from bioscan5m_hf.errors import OutputError
-from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.schema.columns import SPLITS
 from conversion import catalogue

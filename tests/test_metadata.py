@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import random
 import re
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from bioscan5m_hf.errors import BioscanError, MetadataError
-from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.metadata.read import ROW_SCHEMA, read_metadata
 from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import SPLITS
@@ -68,14 +69,14 @@ def test_types_and_missing_values(form: Form, tmp_path: Path) -> None:
         image_measurement_value="8605.0",
         inferred_ranks="4",
         index_bioscan_1M_insect="150502.0",
-        chunk="05",
+        split="pretrain",
         taxon="NA",
         species="nan",
     )
     [found], _ = read(tmp_path / "a", WRITERS[form]([row]), form)
     assert found["coord-lat"] == 10.327123
     assert found["index_bioscan_1M_insect"] == 150502
-    assert found["chunk"] == "05"
+    assert found["chunk"] == hashlib.md5(b"P1-23").hexdigest()[:2]
     assert (found["taxon"], found["species"], found["genus"]) == ("NA", "nan", None)
     assert found["area_fraction"] is None
     batches = list(read_metadata(MetadataFile(tmp_path / "a", form)))
@@ -248,7 +249,7 @@ def test_a_file_that_is_no_csv(data: bytes, told: str, record: bool, tmp_path: P
 
 
 def test_a_csv_cut_off_is_noticed_unless_it_ends_with_a_row(tmp_path: Path) -> None:
-    rows = [plain(n, taxon=f"a,{n}", chunk="05") for n in range(3)]
+    rows = [plain(n, taxon=f"a,{n}") for n in range(3)]
     data = as_csv(rows)
     ends = [i for i, byte in enumerate(data) if byte == ord("\n")]
     whole = {e for end in ends for e in (end, end + 1)}
@@ -303,3 +304,31 @@ def test_an_encrypted_or_odd_zip_is_refused(tmp_path: Path) -> None:
 def test_splits_are_those_that_are_declared(tmp_path: Path) -> None:
     rows = [plain(n, split=split.name) for n, split in enumerate(SPLITS)]
     assert len(read(tmp_path / "a.csv", as_csv(rows), "csv")[0]) == len(SPLITS)
+
+
+@forms
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"split": "pretrain", "chunk": "7"}, "the chunk is '7', and md5(processid) begins with"),
+        ({"split": "train", "chunk": ""}, "the chunk is '', and md5(processid) begins with"),
+        ({"split": "val", "chunk": "a"}, "md5(processid) names no folder in this split"),
+        ({"coord_lat": "90.5"}, "coord-lat is not between -90 and 90 degrees: '90.5'"),
+        ({"coord_lon": "-181"}, "coord-lon is not between -180 and 180 degrees: '-181'"),
+    ],
+)
+def test_what_can_be_proved_is_proved(
+    form: Form, values: dict[str, str], told: str, tmp_path: Path
+) -> None:
+    rows = [plain(1), plain(2, **values), plain(3)]
+    assert told in error_of(tmp_path / "a", WRITERS[form](rows), form)
+    found, [bad] = read(tmp_path / "a", WRITERS[form](rows), form, record=True)
+    assert [row["processid"] for row in found] == ["P1-23", "P3-23"]
+    assert told in bad.detail
+
+
+def test_real_records_prove_true(real: Path) -> None:
+    for form in ("csv", "jsonld"):
+        [path] = real.glob(f"*metadata.{form}")
+        batches = read_metadata(MetadataFile(path, form))
+        assert sum(batch.num_rows for batch in batches) == 8

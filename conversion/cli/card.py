@@ -33,5 +33,5 @@ def _run(options: argparse.Namespace) -> int:
     manifest = present(options.folder, options.name, ConsoleReporter().say)
     console = make_console()
     for name in sorted(manifest.extras):
-        console.print(str(options.folder / name), markup=False)
+        console.print(str(options.folder / name))
     return 0

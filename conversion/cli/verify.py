@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 
 from bioscan5m_hf.errors import VerificationFailed
-from bioscan5m_hf.remote import location_of
-from conversion.cli.console import make_console, readable_size, without_password
+from bioscan5m_hf.storage.open import location_of
+from conversion.cli.console import make_console
 from conversion.cli.parameters import Commands, add_command, add_workers
+from conversion.sizes import readable_size
 from conversion.verify.folder import VerifyOptions, verify
 
 
@@ -44,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     console = make_console()
     for finding in findings:
-        console.print(finding, markup=False)
+        console.print(finding)
     if findings:
         raise VerificationFailed(
             f"{len(findings)} differences from the manifest",
@@ -52,10 +53,8 @@ def _run(options: argparse.Namespace) -> int:
             fix="run the same convert command again: it makes anew what is damaged or missing",
         )
     files = list(manifest.files())
-    folder = without_password(str(options.folder))
     console.print(
-        f"{folder}: {len(files):,} shards, {sum(file.rows for file in files):,} rows, "
-        f"{readable_size(sum(file.bytes for file in files))}: all as the manifest says",
-        markup=False,
+        f"{options.folder}: {len(files):,} shards, {sum(file.rows for file in files):,} rows, "
+        f"{readable_size(sum(file.bytes for file in files))}: all as the manifest says"
     )
     return 0

@@ -11,7 +11,7 @@ from bioscan5m_hf.errors import ChangedInput
 from bioscan5m_hf.manifest import SHARD_PATH
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.storage.inside import real_folders
-from conversion.cli.console import readable_size
+from conversion.sizes import readable_size
 
 _SHOWN: Final = 8
 

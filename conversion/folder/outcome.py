@@ -136,12 +136,13 @@ def compare_with(
             if files is None:
                 continue
             name = f"{plan.package}/{split}"
-            if before.sources[plan.package][split].digest != digest:
-                changes[plan.package, split] = f"{name} has other images"
-            elif files.shard_bytes != wanted.shard_bytes:
+            # Another size of shards makes other shards, and so another digest of what goes in.
+            if files.shard_bytes != wanted.shard_bytes:
                 changes[plan.package, split] = (
                     f"{name} has shards of {files.shard_bytes:,} bytes, not {wanted.shard_bytes:,}"
                 )
+            elif before.sources[plan.package][split].digest != digest:
+                changes[plan.package, split] = f"{name} has other images"
             elif wanted.record or not files.rejected:
                 held.append((plan.package, split, files))
 

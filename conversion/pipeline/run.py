@@ -37,6 +37,7 @@ from conversion.folder.outcome import (
 )
 from conversion.folder.state import State, open_state
 from conversion.formats.registry import metadata_writer, writer_named
+from conversion.inspection import splits_without_images, told_as_absent
 from conversion.package_plan import (
     Choice,
     MemberList,
@@ -159,6 +160,7 @@ class _Conversion:
             listing = aside.submit(catalogue.load_images, first.selection, first.splits)
             aside.submit(import_module, "conversion.beside")
             counts = self._load_metadata(catalogue)
+            self._tell_of_absent_splits(choices, counts)
             sorting = aside.submit(store_rows, catalogue.sorted_rows(), work / "rows.arrow")
             listed = [self._list(catalogue, first, listing.result())]
             listed += [self._list(catalogue, choice) for choice in others]
@@ -223,6 +225,15 @@ class _Conversion:
         if not any(count for _, count in counts):
             raise MetadataError("has no rows that could be used", where=label)
         return counts
+
+    def _tell_of_absent_splits(
+        self, choices: Sequence[Choice], counts: Sequence[tuple[Split, int]]
+    ) -> None:
+        if self._options.splits:
+            return
+        for choice in choices:
+            if absent := splits_without_images(choice.selection, counts):
+                self._reporter.say(told_as_absent(choice.package, absent))
 
     def _metadata_plan(self, rows: SortedRows, counts: Sequence[tuple[Split, int]]) -> MetadataPlan:
         writer = metadata_writer(self._options.format)

@@ -80,7 +80,7 @@ def _stream(
     starts = range(0, options.specimens, _PER_TASK)
     between = b"[\n"
     for start, texts in zip(
-        starts, workers.ordered(write_down, _tasks(options, roll, frames)), strict=True
+        starts, workers.map(write_down, _tasks(options, roll, frames)), strict=True
     ):
         files["bbox"].write(texts.bbox)
         if "csv" in files:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 from bioscan5m_hf.errors import UnknownName, UsageError
+from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.configurations import Package, package_named, package_names
 from conversion.sample.allocation import split_counts
 
@@ -17,13 +17,6 @@ Names = Literal["hub", "seed"]
 MetadataFile = Literal["csv", "jsonld", "zip"]
 
 _MOST_PORTRAITS: Final = 3_000
-
-
-def usable_cpus() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +52,7 @@ class SampleOptions:
     layout: Layout = "groups"
     names: Names = "hub"
     metadata: tuple[MetadataFile, ...] = ("csv", "jsonld")
-    workers: int = field(default_factory=usable_cpus)
+    workers: int = field(default_factory=processors)
     tiny: bool = False
     distinct: int | None = None
 

@@ -90,7 +90,7 @@ def draw_all(
     Yields:
         The frames of the photographs, some at a time, in order.
     """
-    for portraits in workers.ordered(draw, _sittings(options, forms, tuple(stores))):
+    for portraits in workers.map(draw, _sittings(options, forms, tuple(stores))):
         for portrait in portraits:
             for store, body in zip(stores.values(), portrait.bodies, strict=True):
                 store.add(body)

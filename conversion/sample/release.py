@@ -15,7 +15,7 @@ from conversion.sample.options import SampleOptions, SampleSummary
 from conversion.sample.portraits import draw_all
 from conversion.sample.roll import Roll, call_roll
 from conversion.sample.store import BodyStore
-from conversion.sample.workers import Workers
+from conversion.sample.workers import open_workers
 
 # The cost of one photograph and of one row, in copies of one image.
 _DRAWING: Final = 1_500
@@ -47,7 +47,7 @@ def write_sample(
     effort = options.portraits * drawing + images + options.specimens * _ROW
     progress = _Progress(options.specimens, effort, advance)
     with ExitStack() as stack:
-        workers = stack.enter_context(Workers(options.workers))
+        workers = stack.enter_context(open_workers(options.workers))
         roll = call_roll(options.seed, options.specimens, options.portraits)
         stores = {
             package.name: stack.enter_context(BodyStore(options.root)) for package in options.wanted

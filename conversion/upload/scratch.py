@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import UsageError
-from conversion.cli.console import readable_size
 from conversion.files.atomic import write_whole
 from conversion.folder.state import STATE_FOLDER
 from conversion.formats.registry import writer_named
 from conversion.front_matter import shown_package
 from conversion.pictures.specimens import Pick, pick_specimens
 from conversion.shards.build import ShardResult, ShardTask
+from conversion.sizes import readable_size
 
 PICKS_FOLDER: Final = f"{STATE_FOLDER}/picks"
 

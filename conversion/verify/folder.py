@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,26 +18,20 @@ from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.manifest import MANIFEST_BYTES, MANIFEST_NAME
 from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.release.remote import locate_release
-from bioscan5m_hf.remote import Location, is_in_memory
 from bioscan5m_hf.schema.columns import Split, split_named
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.storage.inside import read_small
+from bioscan5m_hf.storage.open import Location, is_in_memory
 from conversion import card
 from conversion.catalogue import Catalogue
-from conversion.copies import shard_names, without_shards
-from conversion.executors.processes import begin_worker, start_all_at_once
-from conversion.executors.start import deaf_processes, worker_context
-from conversion.folder.manifest import (
-    Manifest,
-    ShardFile,
-    SplitFiles,
-    read_manifest,
-)
+from conversion.executors.processes import Processes
+from conversion.folder.manifest import Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.folder.state import STATE_FOLDER
 from conversion.front_matter import front_matter
 from conversion.package_plan import PlanOptions, list_members, plan_package, select
 from conversion.shards.build import ShardTask
 from conversion.sorted_rows import SortedRows, store_rows
+from conversion.upload.copies import shard_names, without_shards
 from conversion.verify.shard import Checked, CheckTask, Keys, check_bytes, check_shard
 
 # Ours have some ten thousand; parsing many more takes minutes.
@@ -59,6 +53,9 @@ class VerifyOptions:
     workers: int
     release: Location | None = None
     decode: bool = False
+
+
+_Pool = Processes | ThreadPoolExecutor
 
 
 def verify(options: VerifyOptions) -> tuple[Manifest, list[str]]:
@@ -96,15 +93,11 @@ def _verify(options: VerifyOptions, folder: Path) -> tuple[Manifest, list[str]]:
     return manifest, findings
 
 
-def _executor(options: VerifyOptions) -> Executor:
+def _executor(options: VerifyOptions) -> _Pool:
     if is_in_memory(options.folder) or is_in_memory(options.release):
         # Processes of their own would not see what lies in the memory of this one.
         return ThreadPoolExecutor(options.workers)
-    pool = ProcessPoolExecutor(
-        options.workers, mp_context=worker_context(), initializer=begin_worker
-    )
-    start_all_at_once(pool)
-    return pool
+    return Processes(options.workers)
 
 
 def _tasks(
@@ -128,7 +121,7 @@ def _every_split(manifest: Manifest) -> Iterator[tuple[str, str, SplitFiles]]:
             yield configuration, split, files
 
 
-def _check_shards(tasks: Sequence[CheckTask], manifest: Manifest, pool: Executor) -> Iterator[str]:
+def _check_shards(tasks: Sequence[CheckTask], manifest: Manifest, pool: _Pool) -> Iterator[str]:
     checked: dict[str, Checked] = {}
     for result in _checked(tasks, pool):
         checked[result.file.path] = result
@@ -142,11 +135,9 @@ def _check_shards(tasks: Sequence[CheckTask], manifest: Manifest, pool: Executor
             known = {split: keys for split, keys in held.items() if keys is not None}
 
 
-def _checked(tasks: Sequence[CheckTask], pool: Executor) -> Iterator[Checked]:
+def _checked(tasks: Sequence[CheckTask], pool: _Pool) -> Iterator[Checked]:
     try:
-        with deaf_processes():
-            results = pool.map(check_shard, tasks)
-        yield from results
+        yield from pool.map(check_shard, tasks)
     except BrokenProcessPool as error:
         raise VerificationFailed(
             "a worker process died (out of memory?), so nothing is proved",

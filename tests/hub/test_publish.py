@@ -225,6 +225,20 @@ def test_passing_faults_are_outlasted(hub: HubStandIn, client: Client, converted
 
 
 @pytest.mark.parametrize(
+    ("request_", "option", "told"),
+    [
+        ("POST .*/commit/", "--create-pr", "there is no 'commitUrl'"),
+        ("GET /api/whoami", "--private", "there is no 'name'"),
+    ],
+)
+def test_an_answer_that_lacks_what_the_client_expects(
+    request_: str, option: str, told: str, hub: HubStandIn, client: Client, converted: Path
+) -> None:
+    hub.faults.append(Fault(request_, 200, -1))
+    assert told in refused(client, converted, option)
+
+
+@pytest.mark.parametrize(
     ("status", "told"),
     [
         (402, "no room for it"),

@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.metadata.rows import BadRow, OnBadRow, check_header, raiser
 from bioscan5m_hf.release.metadata.stream import MetadataStream, first_line, open_metadata
 from bioscan5m_hf.schema.columns import (
@@ -29,6 +28,8 @@ from bioscan5m_hf.schema.columns import (
     arrow_schema,
     column_names,
 )
+from bioscan5m_hf.schema.order import chunks_of, keys_of
+from bioscan5m_hf.storage.prefetch import ahead
 
 __all__ = ["ROW", "ROW_SCHEMA", "BadRow", "OnBadRow", "read_metadata"]
 
@@ -46,6 +47,7 @@ _BLOCK_BYTES: Final = 4 << 20
 _PLAIN_NAME: Final = r"^(?:[^_/\\.\x00-\x1f\x7f]|_[^_/\\.\x00-\x1f\x7f])[^/\\.\x00-\x1f\x7f]*$"
 _LONGEST_NAME: Final = 90
 _LARGEST_EXACT: Final = 2.0**53
+_DEGREES: Final = {"coord-lat": 90, "coord-lon": 180}
 
 
 def read_metadata(
@@ -183,8 +185,15 @@ def _convert(
     known = pa.array([name.name for name in SPLITS])
     if (odd := _mismatch(pc.is_in(split, known))) is not None:
         problems.append((_column("split"), "unknown-split", odd & ~_mask(split.is_null())))
+    expected = chunks_of(keys_of(processid.fill_null("").to_pylist()), split)
+    if (odd := _mismatch(pc.equal(text.column("chunk").fill_null(""), expected))) is not None:
+        problems.append((_column("chunk"), "wrong-chunk", odd))
+    for name, limit in _DEGREES.items():
+        beyond = pc.less_equal(pc.abs(arrays[column_names().index(name)]), limit)
+        if (odd := _mismatch(beyond)) is not None:
+            problems.append((_column(name), "impossible-value", odd))
     batch = pa.record_batch([*arrays, pa.array(rows)], schema=ROW_SCHEMA)
-    return _leave_out(batch, text, rows, problems, report) if problems else batch
+    return _leave_out(batch, text, rows, problems, expected, report) if problems else batch
 
 
 def _column(name: str) -> Column:
@@ -251,6 +260,7 @@ def _leave_out(
     text: pa.RecordBatch,
     rows: npt.NDArray[np.uint64],
     problems: list[tuple[Column, str, npt.NDArray[np.bool_]]],
+    expected: pa.Array,
     report: OnBadRow,
 ) -> pa.RecordBatch:
     out = np.logical_or.reduce([mask for _, _, mask in problems])
@@ -264,13 +274,13 @@ def _leave_out(
                 text.column("processid")[index].as_py(),
                 text.column("split")[index].as_py(),
                 reason,
-                _describe(column, reason, value),
+                _describe(column, reason, value, expected[index].as_py()),
             )
         )
     return batch.filter(pa.array(~out))
 
 
-def _describe(column: Column, reason: str, value: str | None) -> str:
+def _describe(column: Column, reason: str, value: str | None, chunk: str) -> str:
     if reason == "missing-value":
         return f"{column.name} is empty"
     if reason == "bad-processid":
@@ -278,6 +288,12 @@ def _describe(column: Column, reason: str, value: str | None) -> str:
     if reason == "unknown-split":
         names = ", ".join(split.name for split in SPLITS)
         return f"there is no split {value!r:.60} (splits: {names})"
+    if reason == "wrong-chunk":
+        digits = f"begins with {chunk!r}" if chunk else "names no folder in this split"
+        return f"the chunk is {(value or '')[:60]!r}, and md5(processid) {digits}"
+    if reason == "impossible-value":
+        limit = _DEGREES[column.name]
+        return f"{column.name} is not between -{limit} and {limit} degrees: {value!r:.60}"
     return f"{column.name} is not a {_NOUNS[column.kind]}: {value!r:.60}"
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -14,21 +16,20 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import OutputError
-from conversion.executors.processes import LocalPool, start_all_at_once
-from conversion.executors.start import worker_context
+from conversion.executors.local import LocalPool
+from conversion.executors.processes import Processes
 from conversion.files.atomic import AtomicFile
 from conversion.plan import Shard
 from conversion.shards.build import MadeShard, ShardResult, ShardTask
 from tests.conftest import Run
 from tests.inline import without_processes
+from tests.processes import Program
 
 
 def test_the_first_task_starts_every_worker() -> None:
-    context = worker_context()
     before = multiprocessing.active_children()
-    with ProcessPoolExecutor(3, mp_context=context) as executor:
-        start_all_at_once(executor)
-        task = executor.submit(os.getpid)
+    with Processes(3) as processes:
+        task = processes.submit(os.getpid)
         begun = [child for child in multiprocessing.active_children() if child not in before]
         assert len(begun) == 3
         assert task.result() in {child.pid for child in begun}
@@ -45,7 +46,7 @@ def test_workers_that_are_just_beginning_end_with_the_pool(
             super()._spawn_process()  # type: ignore[misc]
             made.extend(self._processes.values())
 
-    monkeypatch.setattr("conversion.executors.processes.may_fork", lambda: False)
+    monkeypatch.setattr("conversion.executors.local.may_fork", lambda: False)
     monkeypatch.setattr("conversion.executors.processes.ProcessPoolExecutor", Slow)
     pool = LocalPool(2)
     pool.stop()
@@ -82,7 +83,7 @@ def written(task: ShardTask, _on_images: object) -> MadeShard:
 def test_a_shard_appears_after_its_worker_is_done_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("conversion.executors.processes.write_shard", written)
+    monkeypatch.setattr("conversion.executors.local.write_shard", written)
     tasks = [task_in(tmp_path, index) for index in range(3)]
     with without_processes(), LocalPool(2) as pool:
         assert pool.size == 4
@@ -104,7 +105,7 @@ import threading
 from conversion.executors.start import may_fork, spare_effort, spare_pandas
 spare_effort()
 spare_pandas()
-import conversion.executors.processes
+import conversion.executors.local
 stop = threading.Event()
 alone = may_fork()
 thread = threading.Thread(target=stop.wait)
@@ -116,3 +117,66 @@ stop.set()
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     assert done.stdout == "True False\n"
+
+
+def test_an_error_ends_the_workers_at_once() -> None:
+    before = multiprocessing.active_children()
+    with pytest.raises(ZeroDivisionError), Processes(2) as processes:  # noqa: PT012
+        # Nobody waits for it: that is what is tested.
+        processes.submit(time.sleep, 3000)
+        raise ZeroDivisionError
+    assert multiprocessing.active_children() == before
+
+
+def test_results_come_in_order_and_few_are_held() -> None:
+    taken: list[int] = []
+
+    def tasks() -> Iterator[int]:
+        for number in range(40):
+            taken.append(number)
+            yield number
+
+    with Processes(2) as processes:
+        results = processes.map(abs, tasks())
+        assert next(results) == 0
+        assert len(taken) == 5
+        assert [*results] == [*range(1, 40)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process is deaf to")
+def test_no_process_of_ours_hears_ctrl_c() -> None:
+    program = """
+import os, pathlib, signal
+from multiprocessing import forkserver
+from conversion.executors.processes import Processes
+
+def deaf(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    masks = [line.split()[1] for line in status.splitlines() if line[:6] in ("SigBlk", "SigIgn")]
+    return any(int(mask, 16) & 1 << signal.SIGINT - 1 for mask in masks)
+
+with Processes(1) as processes:
+    worker = processes.submit(os.getpid).result()
+    print(deaf(forkserver._forkserver._forkserver_pid), deaf(worker), deaf(os.getpid()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "True True False\n"
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.5])
+@pytest.mark.parametrize("command", ["sample", "verify"])
+def test_ctrl_c_is_for_the_parent_alone(
+    command: str, seconds: float, converted: Path, tmp_path: Path
+) -> None:
+    words = {
+        "sample": ("sample", tmp_path / "release", "-n", "20000", "--tiny", "--workers", "2"),
+        "verify": ("verify", converted, "--images", "--workers", "2"),
+    }
+    program = Program(*words[command])
+    time.sleep(seconds)
+    program.interrupt()
+    # Where it was quicker than the interruption, or Python had not begun yet.
+    assert program.wait() in {130, -signal.SIGINT, 0}
+    assert not any(word in program.said for word in ("multiprocessing", "preload", "Processes"))

@@ -10,8 +10,8 @@ from pathlib import Path
 from bioscan5m_hf.errors import BioscanError
 from bioscan5m_hf.manifest import MANIFEST_BYTES, MANIFEST_NAME, SUFFIXES
 from bioscan5m_hf.release.remote import list_files
-from bioscan5m_hf.remote import Location, RemotePath, exists, location_of
 from bioscan5m_hf.storage.inside import to_write
+from bioscan5m_hf.storage.open import Location, RemotePath, exists, location_of
 from conversion.folder.manifest import ShardFile, read_manifest
 from conversion.upload.stores import fetch
 
