@@ -13,7 +13,6 @@ import pyarrow as pa
 from datasets.builder import Key
 from datasets.exceptions import DatasetGenerationError
 
-from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.data import Data
 from bioscan5m_hf.errors import BioscanError, UnknownName, UsageError
 from bioscan5m_hf.identity import digest_of
@@ -23,7 +22,6 @@ from bioscan5m_hf.readers.filters import Filter, Where, canonical_where
 from bioscan5m_hf.readers.mapped import link_all, map_shards
 from bioscan5m_hf.readers.pieces import Piece
 from bioscan5m_hf.readers.query import Choice, choose_columns
-from bioscan5m_hf.remote import RemotePath
 from bioscan5m_hf.schema.columns import RANKS, Split, features, split_named
 from bioscan5m_hf.schema.configurations import (
     DEFAULT_PACKAGE,
@@ -34,6 +32,8 @@ from bioscan5m_hf.schema.configurations import (
 )
 from bioscan5m_hf.schema.split_expressions import parse_split
 from bioscan5m_hf.schema.vocabularies import Vocabulary
+from bioscan5m_hf.storage.open import RemotePath
+from bioscan5m_hf.storage.prefetch import ahead
 
 # Raised when the same options would give other rows than before, so that no old cache is used.
 _VERSION = datasets.Version("1.0.0")

@@ -11,7 +11,6 @@ from bioscan5m_hf.folder import DatasetFolder
 from bioscan5m_hf.identity import digest_of, identity_of
 from bioscan5m_hf.readers.pieces import Piece, shard_piece
 from bioscan5m_hf.readers.query import Choice
-from bioscan5m_hf.remote import Location, exists, read_whole
 from bioscan5m_hf.schema.columns import RANKS, Split
 from bioscan5m_hf.schema.configurations import (
     METADATA,
@@ -25,6 +24,7 @@ from bioscan5m_hf.schema.vocabularies import (
     check_rank,
     from_parquet,
 )
+from bioscan5m_hf.storage.open import Location, exists, read_whole
 
 
 class Data(Protocol):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bioscan5m_hf.errors import DataError, MetadataError, ReleaseNotFound, UnknownName
-from bioscan5m_hf.remote import Location, exists, read_whole
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN, Configuration
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
+from bioscan5m_hf.storage.open import Location, exists, read_whole
 
 MANIFEST_NAME: Final = "manifest.json"
 SUFFIXES: Final[dict[str, str]] = {".parquet": "parquet", ".arrow": "arrow", ".tar": "webdataset"}

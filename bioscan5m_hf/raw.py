@@ -19,10 +19,10 @@ from bioscan5m_hf.readers.pieces import Piece
 from bioscan5m_hf.readers.raw import RawPiece
 from bioscan5m_hf.release.find import Release, Selection
 from bioscan5m_hf.release.image_index import source_labels
-from bioscan5m_hf.remote import Location, RemotePath, read_whole
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import Configuration
 from bioscan5m_hf.schema.vocabularies import Vocabulary, check_rank, from_parquet
+from bioscan5m_hf.storage.open import Location, RemotePath, read_whole
 
 
 @dataclass(frozen=True, slots=True)

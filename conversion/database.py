@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import pyarrow as pa
 
-from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.storage.prefetch import ahead
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

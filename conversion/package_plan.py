@@ -16,7 +16,7 @@ from bioscan5m_hf.release.find import Release, Selection
 from bioscan5m_hf.release.image_index import Stray, source_labels, source_paths
 from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES
 from bioscan5m_hf.schema.columns import SPLITS, Split
-from bioscan5m_hf.windows import DEFAULT_HOLD
+from bioscan5m_hf.storage.windows import DEFAULT_HOLD
 from conversion.catalogue import Catalogue, SplitCount
 from conversion.derive.bbox import COORDINATES, PLANNED, VARIANTS, prepare_members
 from conversion.derive.recipe import Recipe, versions

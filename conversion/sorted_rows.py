@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from xxhash import xxh3_128
 
-from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.regrouped import regrouped
 from bioscan5m_hf.schema.columns import arrow_schema
+from bioscan5m_hf.storage.prefetch import ahead
 from conversion.canonical import canonical
 from conversion.files.atomic import output_error
 from conversion.files.work_file import WorkFile

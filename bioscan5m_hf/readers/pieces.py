@@ -21,13 +21,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioscan5m_hf.arrow_stream import StoredBatch, read_batch, read_schema, stored_batches
 from bioscan5m_hf.errors import ArchiveError, DataError
+from bioscan5m_hf.readers.arrow_stream import StoredBatch, read_batch, read_schema, stored_batches
 from bioscan5m_hf.readers.parquet_pages import ImagePages
 from bioscan5m_hf.readers.query import Choice, Numbers
-from bioscan5m_hf.remote import Location, ReadAhead, open_location
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, IMAGE_TYPE, arrow_schema
-from bioscan5m_hf.sources import Source, SourceStream
+from bioscan5m_hf.storage.local import Source, SourceStream
+from bioscan5m_hf.storage.open import Location, ReadAhead, open_location
 
 _TAR_BATCH: Final = 200
 

@@ -25,9 +25,9 @@ from bioscan5m_hf.release.zip_member import (
     check_size,
     read_member,
 )
-from bioscan5m_hf.remote import Location, RemotePath, open_location
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, IMAGE_TYPE
-from bioscan5m_hf.sources import Source
+from bioscan5m_hf.storage.local import Source
+from bioscan5m_hf.storage.open import Location, RemotePath, open_location
 
 # The first row waits for a whole stretch, so it is no longer than the network makes worth while.
 _STRETCH_BYTES: Final = 4 << 20

@@ -28,10 +28,10 @@ from bioscan5m_hf.release.layout import (
     metadata_form,
     passed_over,
 )
-from bioscan5m_hf.remote import Location, ReadAhead, open_location
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import package_names
-from bioscan5m_hf.sources import SourceStream
+from bioscan5m_hf.storage.local import SourceStream
+from bioscan5m_hf.storage.open import Location, ReadAhead, open_location
 
 DEPTH: Final = 8
 """How many folders deep a release is looked for: unpacking a zip adds up to five."""

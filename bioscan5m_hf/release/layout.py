@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from bioscan5m_hf.remote import Location
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import PACKAGES, PARTITIONS, package_named, package_names
+from bioscan5m_hf.storage.open import Location
 
 Form = Literal["csv", "jsonld"]
 

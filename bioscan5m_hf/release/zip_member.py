@@ -11,7 +11,7 @@ from typing import Final
 from bioscan5m_hf.release.inflate import InflateError, crc32, inflate
 from bioscan5m_hf.release.jpeg import START, find_end
 from bioscan5m_hf.release.zip_directory import DEFLATED, STORED
-from bioscan5m_hf.sources import Source
+from bioscan5m_hf.storage.local import Source
 
 MAX_IMAGE_BYTES: Final = 64 << 20
 _HEADER: Final = struct.Struct("<4s22xHH")

@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.errors import ArchiveError, ImageError
 from bioscan5m_hf.release.layout import member_name
 from bioscan5m_hf.release.zip_member import (
@@ -30,16 +29,17 @@ from bioscan5m_hf.release.zip_member import (
     read_sound,
 )
 from bioscan5m_hf.schema.columns import SPLITS
-from bioscan5m_hf.sources import LocalFile, Source, open_source
 from bioscan5m_hf.storage.inside import to_write
-from bioscan5m_hf.windows import DEFAULT_HOLD, plan_window
+from bioscan5m_hf.storage.local import LocalFile, Source, open_source
+from bioscan5m_hf.storage.prefetch import ahead
+from bioscan5m_hf.storage.windows import DEFAULT_HOLD, plan_window
 from conversion.derive.recipe import Recipe
 from conversion.files.atomic import Unseen, Written
-from conversion.foresight import AHEAD, reads_of, with_foresight
 from conversion.formats.registry import writer_named
 from conversion.plan import Shard
 from conversion.rejects import Finding
-from conversion.remote_sources import RemoteSources, is_remote
+from conversion.shards.foresight import AHEAD, reads_of, with_foresight
+from conversion.shards.remote_sources import RemoteSources, is_remote
 from conversion.sorted_rows import RowReader
 
 if TYPE_CHECKING:

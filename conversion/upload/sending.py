@@ -22,9 +22,8 @@ from bioscan5m_hf.errors import (
     VerificationFailed,
 )
 from bioscan5m_hf.folder import SUFFIXES
-from bioscan5m_hf.remote import RemotePath
+from bioscan5m_hf.storage.open import RemotePath
 from conversion.card import CARD_NAME
-from conversion.copies import about_url
 from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of
 from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest
 from conversion.folder.state import STATE_FOLDER
@@ -32,6 +31,7 @@ from conversion.pictures.specimens import Pick, pick_specimens
 from conversion.pipeline.convert import ConvertOptions, Reporter, convert
 from conversion.pipeline.result import Summary
 from conversion.shards.build import ShardTask
+from conversion.upload.copies import about_url
 from conversion.upload.scratch import PICKS_FOLDER, Scratch
 from conversion.upload.sender import FinishedShard, Sender
 from conversion.upload.stores import Store

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from xxhash import xxh3_128
 
-from bioscan5m_hf.drivers import explained, file_system, is_passing
 from bioscan5m_hf.errors import ArchiveError, BioscanError, OutputError, UsageError
-from bioscan5m_hf.remote import FsspecFile, RemotePath, open_location
-from bioscan5m_hf.sources import Source
+from bioscan5m_hf.storage.fsspec import explained, file_system, is_passing
+from bioscan5m_hf.storage.local import Source
+from bioscan5m_hf.storage.open import FsspecFile, RemotePath, open_location
 from conversion.files.atomic import PARTIAL_SUFFIX, Written
 
 if TYPE_CHECKING:

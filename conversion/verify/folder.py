@@ -16,12 +16,11 @@ import yaml
 from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.release.remote import locate_release
-from bioscan5m_hf.remote import Location, is_in_memory
 from bioscan5m_hf.schema.columns import Split, split_named
 from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.storage.open import Location, is_in_memory
 from conversion import card
 from conversion.catalogue import Catalogue
-from conversion.copies import shard_names, without_shards
 from conversion.executors.processes import Processes
 from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.folder.state import STATE_FOLDER
@@ -29,6 +28,7 @@ from conversion.front_matter import front_matter
 from conversion.package_plan import PlanOptions, list_members, plan_package, select
 from conversion.shards.build import ShardTask
 from conversion.sorted_rows import SortedRows, store_rows
+from conversion.upload.copies import shard_names, without_shards
 from conversion.verify.shard import Checked, CheckTask, Keys, check_bytes, check_shard
 
 

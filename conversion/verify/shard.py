@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, column_names
-from conversion.copies import of_shard
 from conversion.files.atomic import digest_of
 from conversion.folder.manifest import ShardFile
 from conversion.shards.build import ShardTask, read_blocks
 from conversion.shards.read import BrokenShard, read_shard
+from conversion.upload.copies import of_shard
 
 _SHOWN = 5
 # More than any photograph of the release has by far; a larger one is an attack on the decoder.

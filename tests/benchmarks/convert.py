@@ -70,7 +70,7 @@ def floor(release: Path, output: Path) -> None:
 def _unzip(path: Path, output: Path, worker: int) -> None:
     from bioscan5m_hf.release.zip_directory import read_directory
     from bioscan5m_hf.release.zip_member import Member, read_member
-    from bioscan5m_hf.sources import LocalFile
+    from bioscan5m_hf.storage.local import LocalFile
 
     with LocalFile(path) as source:
         for block in read_directory(source):

@@ -136,7 +136,7 @@ def test_equal_options_make_one_copy_in_every_process(forms: Path, tmp_path: Pat
         "where=[('order', 'in', set(sys.argv[3:]))], columns=['order', 'processid'])"
     )
     for values in (["Diptera", "Coleoptera"], ["Coleoptera", "Diptera"]):
-        words = [sys.executable, "-c", code, forms / "parquet", tmp_path, *values]
+        words: list[str | Path] = [sys.executable, "-c", code, forms / "parquet", tmp_path, *values]
         subprocess.run(words, check=True, capture_output=True)
     load_dataset(
         forms / "parquet", "metadata", split="train", cache_dir=str(tmp_path),

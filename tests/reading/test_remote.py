@@ -11,7 +11,7 @@ import pytest
 
 from bioscan5m_hf import BioscanError, labels, load_dataset
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.remote import (
+from bioscan5m_hf.storage.open import (
     ReadAhead,
     RemotePath,
     exists,

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.metadata.rows import BadRow, OnBadRow, check_header, raiser
@@ -30,6 +29,7 @@ from bioscan5m_hf.schema.columns import (
     column_names,
 )
 from bioscan5m_hf.schema.order import chunks_of, keys_of
+from bioscan5m_hf.storage.prefetch import ahead
 
 __all__ = ["ROW", "ROW_SCHEMA", "BadRow", "OnBadRow", "read_metadata"]
 

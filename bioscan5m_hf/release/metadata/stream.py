@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.release.layout import MetadataFile
-from bioscan5m_hf.remote import Location, ReadAhead, open_location
-from bioscan5m_hf.sources import SourceStream
+from bioscan5m_hf.storage.local import SourceStream
+from bioscan5m_hf.storage.open import Location, ReadAhead, open_location
 
 _PIPE_BYTES: Final = 1 << 16
 _QUOTE: Final = ord('"')

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.sources import Source
+from bioscan5m_hf.storage.local import Source
 
 _PREFIX: Final = struct.Struct("<Ii")
 _CONTINUATION: Final = 0xFFFFFFFF

@@ -11,7 +11,7 @@ from bioscan5m_hf.errors import BioscanError, MissingDependency, UsageError
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-    from bioscan5m_hf.remote import RemotePath
+    from bioscan5m_hf.storage.open import RemotePath
 
 _LONGEST: Final = 200
 # Drivers raise errors of the libraries beneath them, which need not be installed here; these are

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES, MEMBER_SLACK
-from bioscan5m_hf.sources import LocalFile
-from bioscan5m_hf.windows import Limits, plan_window
-from conversion import foresight
-from conversion.foresight import AHEAD, reads_of, with_foresight
+from bioscan5m_hf.storage.local import LocalFile
+from bioscan5m_hf.storage.windows import Limits, plan_window
+from conversion.shards import foresight
+from conversion.shards.foresight import AHEAD, reads_of, with_foresight
 
 SCHEMA = pa.schema(
     [

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
-from bioscan5m_hf.drivers import explained, file_system
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.sources import LocalFile, Source
+from bioscan5m_hf.storage.fsspec import explained, file_system
+from bioscan5m_hf.storage.local import LocalFile, Source
 
 Options = tuple[tuple[str, Any], ...]
 
@@ -188,7 +188,7 @@ def open_location(location: str | Location) -> Source:
     if not location.is_http:
         return FsspecFile(location)
     # Not at the top: the standard library's client takes long to import, and most files are here.
-    from bioscan5m_hf.http_file import HttpFile
+    from bioscan5m_hf.storage.http import HttpFile
 
     return HttpFile(location)
 
@@ -220,6 +220,6 @@ def exists(location: Location) -> bool:
         system, name = file_system(location)
         with explained(location.url, "cannot be looked for", ArchiveError):
             return bool(system.isfile(name))
-    from bioscan5m_hf.http_file import is_there
+    from bioscan5m_hf.storage.http import is_there
 
     return is_there(location)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES, MEMBER_SLACK
-from bioscan5m_hf.windows import Limits, Reads
+from bioscan5m_hf.storage.windows import Limits, Reads
 
 AHEAD: Final = Limits(window=64 << 20, request=64 << 20, gap=32 << 10)
 """What a local disk is told at once, twice of which is in the system's cache; and the gap that it

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Final, Self
 
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.remote import RemotePath
+from bioscan5m_hf.storage.open import RemotePath
 
 _TIMEOUT_SECONDS: Final = 60
 _ATTEMPTS: Final = 4

@@ -8,10 +8,10 @@ from typing import Self
 
 import pyarrow as pa
 
-from bioscan5m_hf.remote import RemotePath, location_of, open_location
-from bioscan5m_hf.sources import Source
-from bioscan5m_hf.windows import Windows
-from conversion.foresight import reads_of
+from bioscan5m_hf.storage.local import Source
+from bioscan5m_hf.storage.open import RemotePath, location_of, open_location
+from bioscan5m_hf.storage.windows import Windows
+from conversion.shards.foresight import reads_of
 
 
 def is_remote(path: str) -> bool:

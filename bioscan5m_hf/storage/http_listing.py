@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.remote import RemotePath
+from bioscan5m_hf.storage.open import RemotePath
 
 _LISTING_BYTES: Final = 4 << 20
 _TIMEOUT_SECONDS: Final = 60
