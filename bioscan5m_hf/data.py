@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.folder import DatasetFolder
+from bioscan5m_hf.identity import digest_of, identity_of
 from bioscan5m_hf.readers.pieces import Piece, shard_piece
 from bioscan5m_hf.readers.query import Choice
 from bioscan5m_hf.schema.columns import RANKS, Split
@@ -25,7 +25,7 @@ from bioscan5m_hf.schema.vocabularies import (
     check_rank,
     from_parquet,
 )
-from bioscan5m_hf.storage.open import Location, exists, open_location, read_whole
+from bioscan5m_hf.storage.open import Location, exists, read_whole
 
 
 class Data(Protocol):
@@ -141,23 +141,9 @@ class StoredData:
 
     def digest(self, configuration: Configuration, split: Split) -> str:
         """What tells the content of one split from another content."""
-        told = hashlib.sha256(self.folder.format.encode())
-        for shard in self.folder.shards_of(configuration, split):
-            told.update(
-                f"{shard.path}\0{shard.digest or state_of(self.root / shard.path)}".encode()
-            )
-        return told.hexdigest()
-
-
-def state_of(location: Location) -> str:
-    """What tells one state of a file from another, without reading it.
-
-    Raises:
-        ArchiveError: It is not there.
-    """
-    if isinstance(location, Path):
-        with open_location(location):
-            found = location.stat()
-        return f"{location.resolve()} {found.st_size} {found.st_mtime_ns}"
-    with open_location(location) as source:
-        return f"{source.location} {source.size} {getattr(source, 'version', '')}"
+        shards = self.folder.shards_of(configuration, split)
+        told = [f"{shard.path} {shard.digest}" for shard in shards]
+        # A shard may have been changed, and the manifest not.
+        if isinstance(self.root, Path) or not all(shard.digest for shard in shards):
+            told.append(identity_of(self.root / shard.path for shard in shards))
+        return digest_of(self.folder.format, *told)

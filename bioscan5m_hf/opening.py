@@ -43,7 +43,6 @@ def resolve(
     found = location_of(text, options)
     if isinstance(found, RemotePath):
         return _revised(found, revision)
-    found = found.expanduser()
     if found.is_dir():
         return found
     if text == NAME:

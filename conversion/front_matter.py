@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import yaml
 
+from bioscan5m_hf.identity import digest_of
 from bioscan5m_hf.schema.columns import COLUMNS
 from bioscan5m_hf.schema.configurations import (
     DEFAULT_PACKAGE,
@@ -93,6 +94,7 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
             {
                 "config_name": configuration.name,
                 **({"default": True} if configuration.name == default else {}),
+                "description": f"content {_content(splits)}",
                 "data_files": [
                     {"split": split, "path": pattern(files)} for split, files in splits.items()
                 ],
@@ -101,6 +103,16 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
         ],
         **_declared_features(manifest),
     }
+
+
+def _content(splits: Mapping[str, SplitFiles]) -> str:
+    """A digest of the shards of a configuration.
+
+    ``datasets`` keeps what it prepares under a hash of the card's configurations alone, so that
+    without it another folder with the same names of files would get the rows of this one.
+    """
+    told = [f"{shard.path} {shard.xxh3}" for files in splits.values() for shard in files.shards]
+    return digest_of(*told)
 
 
 def _declared_features(manifest: Manifest) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Self
+from urllib.parse import unquote, urlsplit
 
 from bioscan5m_hf.errors import ArchiveError
 from bioscan5m_hf.storage.fsspec import explained, file_system
@@ -28,7 +31,7 @@ class RemotePath:
     """
 
     url: str
-    options: Options = ()
+    options: Options = field(default=(), repr=False)
 
     @property
     def name(self) -> str:
@@ -54,19 +57,27 @@ class RemotePath:
 
 Location = Path | RemotePath
 
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
 
 def location_of(path: str | Path, options: Mapping[str, Any] | None = None) -> Location:
     """Tell a URL from a path.
 
     Args:
-        path: Either.
+        path: Either. A path may be relative and begin with ``~``, and may hold a colon.
         options: What a remote file system wants to be opened with.
+
+    Returns:
+        The URL, or the absolute path: what is relative now means the same later, in another folder
+        and in another process.
     """
-    text = str(path)
-    if "://" not in text:
-        return Path(path)
+    text = os.fspath(path)
+    if not _URL.match(text):
+        return Path(text).expanduser().absolute()
     if text.startswith("file://"):
-        return Path(text.removeprefix("file://"))
+        parsed = urlsplit(text)
+        if parsed.netloc in ("", "localhost"):
+            return Path(unquote(parsed.path)).absolute()
     return RemotePath(text.rstrip("/"), tuple(sorted((options or {}).items())))
 
 
