@@ -74,7 +74,7 @@ def test_what_is_written_is_read() -> None:
     assert Manifest.from_json(whole().to_json()) == whole()
 
 
-OTHERS = st.sampled_from(
+OTHERS: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, -1, 1.5, float("inf"), 2**70, "", "\x1b[2J", [], [[]], {}, {"": 1}]
 )
 

@@ -26,6 +26,7 @@ from bioscan5m_hf.readers.arrow_stream import StoredBatch, read_batch, read_sche
 from bioscan5m_hf.readers.parquet_pages import ImagePages
 from bioscan5m_hf.readers.query import Choice, Numbers
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, IMAGE_TYPE, arrow_schema
+from bioscan5m_hf.storage.inside import require_regular
 from bioscan5m_hf.storage.local import Source, SourceStream
 from bioscan5m_hf.storage.open import Location, ReadAhead, open_location
 
@@ -221,7 +222,10 @@ def _arrow_batches(path: Location) -> Iterator[_Read]:
     """A reader of columns for each record batch; a mapped file is read where it is looked at."""
     if isinstance(path, Path):
         try:
-            with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
+            with (
+                pa.memory_map(str(require_regular(path))) as file,
+                pa.ipc.open_stream(file) as reader,
+            ):
                 for batch in reader:
                     yield functools.partial(_look_up, pa.Table.from_batches([batch]))
         except (pa.ArrowException, OSError) as error:

@@ -67,6 +67,29 @@ def open_regular(path: Path) -> io.FileIO:
         raise
 
 
+def open_own(path: Path) -> int:
+    """Open a file for reading and writing, and make it where it is not there; no link is followed.
+
+    Args:
+        path: The file, on whose way no link lies (see ``to_write``).
+
+    Returns:
+        Its descriptor.
+
+    Raises:
+        OSError: It cannot be opened, is a link, or is no regular file.
+    """
+    # To open a pipe would wait for its reader.
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        _require_regular(os.fstat(descriptor), path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def require_regular(path: Path) -> Path:
     """See that a path is a file or a link to one before a library opens it, and give it back.
 

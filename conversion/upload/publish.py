@@ -7,7 +7,6 @@ its digest, so a second run, or one after an interruption, sends only what is mi
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from bioscan5m_hf.errors import (
     UsageError,
     VerificationFailed,
 )
-from bioscan5m_hf.manifest import MANIFEST_NAME, SHARD_PATH
+from bioscan5m_hf.manifest import MANIFEST_BYTES, MANIFEST_NAME, SHARD_PATH
 from bioscan5m_hf.storage.inside import length_of_own
 from conversion.files.atomic import Written, digest_of
 from conversion.folder.loss import Pairs, beyond, told_shards
@@ -251,11 +250,11 @@ def _put_there(
 ) -> Callable[[str], bool]:
     """Which files an earlier run put there: its shards by their names, others by its manifest."""
     listed: set[str] = set()
-    if commit and MANIFEST_NAME in remote:
+    if commit and MANIFEST_NAME in remote and remote[MANIFEST_NAME].bytes <= MANIFEST_BYTES:
         text = repository.read(MANIFEST_NAME, commit) or b""
         try:
             before = Manifest.from_json(text)
-        except (ValueError, json.JSONDecodeError):
+        except ValueError:
             pass
         else:
             listed = {MANIFEST_NAME, *before.extras, *(file.path for file in before.files())}
