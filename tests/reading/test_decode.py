@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bioscan5m_hf import iter_images, load_dataset, pixels
+from bioscan5m_hf import iter_images, load_dataset
+from bioscan5m_hf import decode as pixels
 from bioscan5m_hf.errors import ImageError, MissingDependency, UnknownName, UsageError
-from bioscan5m_hf.pixels import decode_jpeg, target_size
+from bioscan5m_hf.decode import decode_jpeg, target_size
 
 
 @pytest.mark.parametrize("kind", ["zips", "parquet", "arrow", "webdataset"])
