@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bioscan5m_hf.builder import Bioscan5M
+    from bioscan5m_hf.decode import iter_images
     from bioscan5m_hf.errors import BioscanError
     from bioscan5m_hf.labels import labels
     from bioscan5m_hf.load import load_dataset
-    from bioscan5m_hf.decode import iter_images
     from bioscan5m_hf.schema.vocabularies import Vocabulary
 
 __all__ = ["Bioscan5M", "BioscanError", "Vocabulary", "iter_images", "labels", "load_dataset"]

@@ -13,12 +13,13 @@ rules, for everything below the folder that the user named:
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final
+from typing import Final
 
 from bioscan5m_hf.errors import ForeignFolder
 
@@ -50,7 +51,7 @@ def require_inside(name: object, *, hidden: bool = False) -> str:
     return name
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.FileIO:
     """Open a file for reading, unbuffered; a link to one is followed.
 
     Raises:
@@ -60,7 +61,7 @@ def open_regular(path: Path) -> BinaryIO:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         _require_regular(os.fstat(descriptor), path)
-        return os.fdopen(descriptor, "rb", buffering=0)
+        return io.FileIO(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
+from bioscan5m_hf.decode import open_jpeg
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, column_names
 from conversion.files.atomic import digest_of
 from conversion.folder.manifest import ShardFile
@@ -24,7 +24,6 @@ from conversion.upload.copies import of_shard
 
 _SHOWN = 5
 # More than any photograph of the release has by far; a larger one is an attack on the decoder.
-_MAX_PIXELS = 64_000_000
 
 Keys = npt.NDArray[np.void]
 """The md5 of each processid, 16 bytes each."""
@@ -140,9 +139,7 @@ def _decode(path: Path) -> list[str]:
 
 def _undecodable(data: bytes) -> str | None:
     try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            if image.width * image.height > _MAX_PIXELS:
-                return f"{image.width} x {image.height} pixels are too many"
+        with open_jpeg(data) as image:
             image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return str(error)
