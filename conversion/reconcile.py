@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bioscan5m_hf.errors import MismatchError
 from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import Stray, source_labels
 from bioscan5m_hf.schema.columns import Split
 from conversion.catalogue import Catalogue
-from conversion.rejects import Finding
+from conversion.rejects import NO_ROW, Finding
 
 _SHOWN = 5
 
@@ -67,9 +68,7 @@ def reconcile(
     ]
     findings += catalogue.orphan_images(labels)
     findings += [
-        Finding(
-            "misplaced-image", None, None, stray.archive, stray.member, "not where upstream puts it"
-        )
+        Finding("misplaced-image", None, None, stray.archive, stray.member, stray.detail)
         for stray in strays
         if stray.image
     ]
@@ -105,9 +104,38 @@ def require_fit(reconciliation: Reconciliation, release: str) -> None:
         raise MismatchError(
             f"{reconciliation.package} and the metadata do not fit: {', '.join(problems)}",
             where=release,
-            fix="list all with 'bioscan5m inspect --findings FILE', add what is missing, or "
-            "go on without these with --on-error record",
+            fix="list all with 'bioscan5m inspect --findings FILE', and add what is missing; if "
+            "this is a selection on purpose, convert with --subset, or go on without all that is "
+            "flawed with --on-error record",
         )
+
+
+def pass_over(reconciliation: Reconciliation) -> tuple[Reconciliation, tuple[str, ...]]:
+    """Pass over what a selection on purpose lacks: images of some specimens, rows of some images.
+
+    Args:
+        reconciliation: What was found.
+
+    Returns:
+        What does not fit even so, and what was passed over, as sentences.
+    """
+    counts = Counter(
+        (finding.reason, finding.split)
+        for finding in reconciliation.findings
+        if _is_absence(finding)
+    )
+    notes = tuple(
+        f"{reconciliation.package}/{split}: {count:,} {_NOUNS[reason]} are passed over (--subset)"
+        for (reason, split), count in counts.items()
+    )
+    kept = tuple(finding for finding in reconciliation.findings if not _is_absence(finding))
+    return replace(reconciliation, findings=kept), notes
+
+
+def _is_absence(finding: Finding) -> bool:
+    """Whether nothing contradicts itself: an image without a row may have one in another split."""
+    unknown = finding.reason == "orphan-image" and finding.detail == NO_ROW
+    return finding.reason == "missing-image" or unknown
 
 
 _NOUNS = {
