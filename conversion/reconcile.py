@@ -76,12 +76,13 @@ def reconcile(
     return Reconciliation(selection.package, tuple(findings), others)
 
 
-def require_fit(reconciliation: Reconciliation, release: str) -> None:
+def require_fit(reconciliation: Reconciliation, release: str, *, subset: bool = False) -> None:
     """Stop where anything does not fit.
 
     Args:
         reconciliation: What was found.
         release: The release, for the message.
+        subset: Whether specimens may lack an image.
 
     Raises:
         MismatchError: Something does not fit; the message counts it and names the first few.
@@ -98,7 +99,7 @@ def require_fit(reconciliation: Reconciliation, release: str) -> None:
     problems = [
         f"{len(found):,} {noun} ({_named(found)})"
         for reason, noun in _NOUNS.items()
-        if (found := reconciliation.of(reason))
+        if (found := reconciliation.of(reason)) and not (subset and reason == _MISSING)
     ]
     if problems:
         raise MismatchError(
@@ -110,36 +111,33 @@ def require_fit(reconciliation: Reconciliation, release: str) -> None:
         )
 
 
-def pass_over(reconciliation: Reconciliation) -> tuple[Reconciliation, tuple[str, ...]]:
-    """Pass over what a selection on purpose lacks: images of some specimens, rows of some images.
+def take_as_subset(reconciliation: Reconciliation) -> tuple[Reconciliation, tuple[str, ...]]:
+    """Take a release as a selection on purpose: what is absent is told of, and is no error.
 
     Args:
         reconciliation: What was found.
 
     Returns:
-        What does not fit even so, and what was passed over, as sentences.
+        What does not fit even so, and specimens without an image, which are left out; and what is
+        absent, as sentences.
     """
-    counts = Counter(
+    strangers = {id(f) for f in reconciliation.of("orphan-image") if f.detail == NO_ROW}
+    absent = Counter(
         (finding.reason, finding.split)
         for finding in reconciliation.findings
-        if _is_absence(finding)
+        if id(finding) in strangers or finding.reason == _MISSING
     )
     notes = tuple(
-        f"{reconciliation.package}/{split}: {count:,} {_NOUNS[reason]} are passed over (--subset)"
-        for (reason, split), count in counts.items()
+        f"{reconciliation.package}/{split}: {count:,} {_NOUNS[reason]}, as in a subset"
+        for (reason, split), count in absent.items()
     )
-    kept = tuple(finding for finding in reconciliation.findings if not _is_absence(finding))
+    kept = tuple(f for f in reconciliation.findings if id(f) not in strangers)
     return replace(reconciliation, findings=kept), notes
 
 
-def _is_absence(finding: Finding) -> bool:
-    """Whether nothing contradicts itself: an image without a row may have one in another split."""
-    unknown = finding.reason == "orphan-image" and finding.detail == NO_ROW
-    return finding.reason == "missing-image" or unknown
-
-
+_MISSING = "missing-image"
 _NOUNS = {
-    "missing-image": "specimens without an image",
+    _MISSING: "specimens without an image",
     "orphan-image": "images without a specimen",
     "misplaced-image": "images in unknown places",
 }

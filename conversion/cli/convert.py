@@ -92,8 +92,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--subset",
         action="store_true",
-        help="the release is a selection on purpose: pass over specimens without an image and "
-        "images without a specimen (damaged images and rows are errors still)",
+        help="the release is a selection on purpose: leave out specimens without an image, and "
+        "pass over images without a specimen (damaged images and rows are errors still)",
     )
     parser.add_argument(
         "--restart",

@@ -43,8 +43,8 @@ class ConvertOptions:
         shard_bytes: The size that a shard should have at most.
         format: The format of the shards.
         record: Leave out and record what is flawed, instead of stopping.
-        subset: The release is a selection on purpose: specimens without an image and images without
-            a specimen are passed over. Damage is an error still.
+        subset: The release is a selection on purpose: specimens without an image are left out, and
+            images without a specimen are passed over. Damage is an error still.
         restart: Throw away what was made from other input or with other options.
         name: What examples call it: the repository it is going to be published to.
         derive: Make the packages from others of the release.
