@@ -11,6 +11,7 @@ from typing import Final
 
 from PIL import Image
 
+from bioscan5m_hf.decode import open_jpeg
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from conversion.pictures.canvas import FAINT, INK, LINE, Canvas, fit
 from conversion.shards.read import read_shard
@@ -93,10 +94,10 @@ def pick_specimens(shard: Path) -> list[Pick]:
 def _tile(data: bytes) -> bytes | None:
     """A photograph made small; none where Pillow cannot read it, however whole the file is."""
     try:
-        with Image.open(io.BytesIO(data)) as photograph:
+        with open_jpeg(data) as photograph:
             photograph.draft("RGB", (2 * _TILE, 2 * _TILE))
             small = photograph.convert("RGB")
-    except (OSError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
     small.thumbnail((_TILE, _TILE), Image.Resampling.HAMMING)
     out = io.BytesIO()

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
-from bioscan5m_hf import iter_images, load_dataset, pixels
+from bioscan5m_hf import decode as pixels
+from bioscan5m_hf import iter_images, load_dataset
+from bioscan5m_hf.decode import decode_jpeg, target_size
 from bioscan5m_hf.errors import ImageError, MissingDependency, UnknownName, UsageError
-from bioscan5m_hf.pixels import decode_jpeg, target_size
+from bioscan5m_hf.schema.columns import IMAGE_TYPE
 
 
 @pytest.mark.parametrize("kind", ["zips", "parquet", "arrow", "webdataset"])
@@ -114,3 +119,72 @@ def test_stopping_early_leaves_no_thread(forms: Path, tmp_path: Path) -> None:
     next(batches)
     batches.close()  # type: ignore[attr-defined]
     assert not [t for t in threading.enumerate() if t.name.startswith("bioscan5m-decode")]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("turbo", [True, False])
+def test_pixels_are_those_of_datasets(
+    orientation: int, mode: str, progressive: bool, turbo: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels, "HAVE_TURBO", turbo and pixels.HAVE_TURBO)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = _jpeg(90, 64, mode=mode, exif=exif, progressive=progressive)
+    theirs = datasets.Image().decode_example({"bytes": data, "path": None})
+    expected = np.asarray(theirs.convert("RGB"))
+    np.testing.assert_allclose(decode_jpeg(data), expected, atol=2)
+    small = decode_jpeg(data, 32)
+    assert small.shape[:2] == target_size(expected.shape[0], expected.shape[1], 32)
+    assert min(small.shape[:2]) == 32
+
+
+def _claiming(width: int, height: int) -> bytes:
+    data = _jpeg(32, 32)
+    at = data.index(b"\xff\xc0") + 5
+    return data[:at] + height.to_bytes(2) + width.to_bytes(2) + data[at + 4 :]
+
+
+def _as(form: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(out, form, **options)
+    return out.getvalue()
+
+
+HOSTILE = {
+    "a bomb": _claiming(65_000, 65_000),
+    "a smaller bomb": _claiming(9_000, 9_000),
+    "EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n",
+    "PNG": _as("PNG"),
+    "TIFF": _as("TIFF"),
+    "WebP": _as("WEBP"),
+    "nothing": b"",
+    "a start alone": b"\xff\xd8\xff",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("size", [None, 16])
+@pytest.mark.parametrize("turbo", [True, False])
+def test_only_jpeg_of_a_photograph_s_size_is_decoded(
+    kind: str, size: int | None, turbo: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels, "HAVE_TURBO", turbo and pixels.HAVE_TURBO)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageError, match=r"x\.jpg: cannot be decoded"):
+            decode_jpeg(HOSTILE[kind], size, "x.jpg")
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_path_in_a_row_is_never_opened(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.jpg"
+    secret.write_bytes(_jpeg(20, 20))
+    cells = pa.array([{"bytes": None, "path": str(secret)}], IMAGE_TYPE)
+    table = pa.table({"image": cells}, schema=pa.schema({"image": IMAGE_TYPE}))
+    rows = datasets.Dataset(table).cast_column("image", datasets.Image())
+    with pytest.raises(ImageError, match="no bytes of the image"):
+        list(iter_images(rows))
