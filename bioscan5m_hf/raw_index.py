@@ -107,7 +107,7 @@ def _write_metadata(file: MetadataFile, work: Path, skip: bool) -> None:
     rows = dict.fromkeys((split.name for split in SPLITS), 0)
     with ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
-        for batch in read_metadata(file, bad.append if skip else None):
+        for batch in read_metadata(file, bad.append if skip else None, _log.warning):
             counter.add(batch)
             table = pa.Table.from_batches([batch])
             for split in SPLITS:

@@ -24,6 +24,9 @@ REJECTS_SCHEMA: Final = pa.schema(
     ]
 )
 
+NO_ROW: Final = "no row in the metadata"
+"""What is said of an image whose specimen is in no split."""
+
 # Findings that take a specimen away, where the others are images that no specimen misses.
 SPECIMEN_REASONS: Final = frozenset(
     {

@@ -90,6 +90,12 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "rejects.parquet",
     )
     parser.add_argument(
+        "--subset",
+        action="store_true",
+        help="the release is a selection on purpose: leave out specimens without an image, and "
+        "pass over images without a specimen (damaged images and rows are errors still)",
+    )
+    parser.add_argument(
         "--restart",
         action="store_true",
         help="make anew what was made from other input or with other options",
@@ -160,6 +166,7 @@ def _run(options: argparse.Namespace) -> int:
         shard_bytes=options.shard_size,
         format=options.format,
         record=options.on_error == "record",
+        subset=options.subset,
         restart=options.restart,
         name=options.publish,
         derive=options.derive is not None,

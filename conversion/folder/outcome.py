@@ -143,7 +143,7 @@ def compare_with(
                 )
             elif before.sources[plan.package][split].digest != digest:
                 changes[plan.package, split] = f"{name} has other images"
-            elif wanted.record or not files.rejected:
+            elif wanted.record or files.rejected == _planned_losses(plan)[split]:
                 held.append((plan.package, split, files))
 
     def is_intact(shard: ShardFile) -> bool:
@@ -166,6 +166,12 @@ def compare_with(
         if all(intact[shard] for shard in files.shards)
     }
     return finished, changes
+
+
+def _planned_losses(plan: PackagePlan) -> Counter[str | None]:
+    """How many specimens of each published split are left out before any image is read."""
+    findings = plan.members.reconciliation.findings
+    return Counter(_published(finding) for finding in findings if finding.costs_specimen)
 
 
 def _is_intact(folder: Path, shard: ShardFile) -> bool:

@@ -75,6 +75,7 @@ def _parts(
     given_up: threading.Event,
 ) -> Iterator[bytes]:
     settings: list[Any] = [options.format, options.shard_bytes, options.record, options.name]
+    settings += [options.subset] if options.subset else []
     deciding = libraries() | (versions() if options.derive else {})
     yield repr(
         [version("bioscan5m-hf"), FORMAT_VERSION, *sorted(deciding.items()), *settings]

@@ -49,7 +49,7 @@ from conversion.pipeline.convert import ConvertOptions, OpenedRelease, Reporter
 from conversion.pipeline.fingerprint import fingerprint
 from conversion.pipeline.result import Summary
 from conversion.pipeline.up_to_date import Finished
-from conversion.reconcile import require_fit
+from conversion.reconcile import require_fit, take_as_subset
 from conversion.rejects import bad_row_finding
 from conversion.shards.build import ShardResult, ShardTask
 from conversion.sorted_rows import SortedRows, store_rows
@@ -206,6 +206,8 @@ class _Conversion:
     def _load_metadata(self, catalogue: Catalogue) -> list[tuple[Split, int]]:
         label = self._release.metadata.label
         catalogue.load_metadata(self._opened.batches)
+        for note in self._opened.notes:
+            self._reporter.say(note)
         keep = self._opened.bad_rows.append if self._options.record else None
         catalogue.settle_rows(label, keep)
         counts = catalogue.place_rows()
@@ -244,8 +246,14 @@ class _Conversion:
         self._reporter.say(f"listing the images of {choice.selection.package}")
         record = self._options.record
         members = list_members(catalogue, choice, self._state.work, record=record, strays=strays)
+        if self._options.subset:
+            fitting, notes = take_as_subset(members.reconciliation)
+            for note in notes:
+                self._reporter.say(note)
+            members = replace(members, reconciliation=fitting)
         if not record:
-            require_fit(members.reconciliation, str(self._release.root))
+            root = str(self._release.root)
+            require_fit(members.reconciliation, root, subset=self._options.subset)
         return members
 
     def _plan_options(self) -> PlanOptions:

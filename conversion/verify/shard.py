@@ -29,6 +29,12 @@ Keys = npt.NDArray[np.void]
 """The md5 of each processid, 16 bytes each."""
 
 
+class Undecodable(str):
+    """A finding on an image that lies in the shard as it came: converting again changes nothing."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class CheckTask:
     """What to check.
@@ -98,13 +104,14 @@ def _check_shard(task: CheckTask, folder: Path) -> Checked:
         return Checked(task.file, (problem,), None)
     try:
         keys, problems = _check_rows(folder / task.file.path, task)
-        if task.decode and task.image:
-            problems += _decode(folder / task.file.path)
         if task.source:
             problems += _compare(folder / task.file.path, task.source)
+        undecodable = _decode(folder / task.file.path) if task.decode and task.image else []
     except BrokenShard as error:
         return Checked(task.file, (f"{task.file.path}: cannot be read back ({error})",), None)
-    return Checked(task.file, tuple(f"{task.file.path}: {text}" for text in problems), keys)
+    findings = [f"{task.file.path}: {text}" for text in problems]
+    findings += [Undecodable(f"{task.file.path}: {text}") for text in undecodable]
+    return Checked(task.file, tuple(findings), keys)
 
 
 def _check_rows(path: Path, task: CheckTask) -> tuple[Keys, list[str]]:
