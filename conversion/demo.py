@@ -15,7 +15,7 @@ from conversion.cli.console import ConsoleReporter, make_table
 from conversion.contact_sheet import Tile, contact_sheet
 from conversion.files.atomic import write_whole
 from conversion.pipeline.convert import ConvertOptions, convert
-from conversion.sample import SampleOptions, write_sample
+from conversion.synthetic import SampleOptions, write_sample
 from conversion.verify.folder import VerifyOptions, verify
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from conversion.pictures.specimens import Pick
 from conversion.pipeline.convert import ConvertOptions, convert
 from conversion.pipeline.fingerprint import fingerprint
 from conversion.pipeline.result import Summary
-from conversion.sample import SampleOptions, write_sample
 from conversion.shards.build import ShardResult, ShardTask
+from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import Run, make_once
 from tests.derive.test_derive import BBOX
 from tests.processes import RELEASE_CSV, digests, leftovers

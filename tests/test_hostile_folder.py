@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from conversion.cli.main import main
-from conversion.sample import SampleOptions, write_sample
+from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import Run, make_once
 
 pytestmark = pytest.mark.usefixtures("no_processes")

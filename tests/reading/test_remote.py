@@ -19,7 +19,7 @@ from bioscan5m_hf.storage.open import (
     open_location,
     read_whole,
 )
-from conversion.sample import SampleOptions, write_sample
+from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import make_once
 from tests.independent import read_images, read_rows
 from tests.reading.conftest import by_id, plain

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from conversion.sample import SampleOptions, write_sample
-from conversion.sample.metadata import BBOX_NAME, STEM
+from bioscan5m_hf.release.find import METADATA_STEM as STEM
+from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.release import BBOX_NAME
 
 Rows = list[dict[str, str]]
 

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from bioscan5m_hf.errors import OutputError, UnknownName, UsageError
+from bioscan5m_hf.release.find import METADATA_STEM as STEM
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import PARTITIONS, package_names, splits_of
-from conversion.sample import SampleOptions, write_sample
-from conversion.sample.metadata import BBOX_NAME, STEM, ZIP_NAME
+from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.release import BBOX_NAME, ZIP_NAME
 
 Rows = list[dict[str, str]]
 
@@ -202,6 +203,15 @@ def test_summary_and_progress(tmp_path: Path) -> None:
 def test_the_smallest_samples(tmp_path: Path, specimens: int) -> None:
     summary = write_sample(_tiny(tmp_path, specimens))
     assert min(summary.specimens.values()) >= 1
+
+
+def test_an_archive_that_is_broken_off_leaves_nothing(tmp_path: Path) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_sample(_tiny(tmp_path / "release", 500, layout="full"), interrupt)
+    assert list((tmp_path / "release").iterdir()) == []
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:

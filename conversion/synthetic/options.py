@@ -1,4 +1,4 @@
-"""What a synthetic release is asked to be, and what was made of it."""
+"""Options of a synthetic release, and the summary of what was written."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final, Literal, get_args
 from bioscan5m_hf.errors import UnknownName, UsageError
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.configurations import Package, package_named, package_names
-from conversion.sample.allocation import split_counts
+from conversion.synthetic.population import split_counts
 
 Layout = Literal["groups", "full", "parts", "folder"]
 Names = Literal["hub", "seed"]
 MetadataFile = Literal["csv", "jsonld", "zip"]
 
-_MOST_PORTRAITS: Final = 3_000
+_MOST_PHOTOGRAPHS: Final = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class SampleOptions:
     Attributes:
         root: The folder to write; it must not exist or be empty.
         specimens: How many specimens, at least one for each split.
-        seed: Another seed gives another release.
+        seed: Any integer; another one gives another release.
         packages: Names of the image packages to write; none for metadata alone.
         layout: ``groups`` for one zip per package and partition, ``full`` for one per package,
             ``parts`` for numbered zips, ``folder`` for the unpacked tree.
@@ -77,9 +77,14 @@ class SampleOptions:
         return tuple(dict.fromkeys(package_named(name) for name in self.packages))
 
     @property
-    def portraits(self) -> int:
+    def entropy(self) -> int:
+        """The seed as generators of random numbers take it, which is not below 0."""
+        return self.seed % (1 << 64)
+
+    @property
+    def photographs(self) -> int:
         """How many different photographs are drawn."""
-        limit = _MOST_PORTRAITS if self.distinct is None else self.distinct
+        limit = _MOST_PHOTOGRAPHS if self.distinct is None else self.distinct
         return min(self.specimens, limit)
 
 

@@ -1,31 +1,32 @@
 import io
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from bioscan5m_hf.schema.configurations import package_names
-from conversion.sample.package import (
+from conversion.derive.geometry import Box
+from conversion.synthetic.images import (
+    BodyStore,
     body_of,
-    checksum,
-    crop,
-    deflated_head,
+    deflated_jpeg,
     encode,
-    head,
     picture_of,
+    whole_jpeg,
 )
-from conversion.sample.specimen import Photograph
+from conversion.synthetic.photograph import Photograph
 
 
 @pytest.fixture(scope="module")
 def photograph() -> Photograph:
     noise = np.random.default_rng(0).integers(0, 200, (768, 1024, 3), dtype=np.uint8)
-    return Photograph(Image.fromarray(noise), (-30, 100, 370, 700), 9)
+    return Photograph(Image.fromarray(noise), Box(1024, 768, -30, 100, 370, 700), 9)
 
 
 def test_a_crop_that_passes_the_border_is_padded(photograph: Photograph) -> None:
-    cut = crop(photograph)
+    cut = picture_of("cropped", photograph)
     assert cut.size == (400, 600)
     assert cut.getpixel((29, 0)) == (240, 240, 240)
     assert cut.getpixel((30, 0)) == photograph.picture.getpixel((0, 100))
@@ -55,14 +56,23 @@ def test_jpegs_are_made_as_upstreams(photograph: Photograph) -> None:
 
 def test_head_and_body_make_one_deflated_jpeg(photograph: Photograph) -> None:
     jpeg = encode(picture_of("cropped_256", photograph))
-    first, body = head("ABCDE123-21"), body_of(jpeg, pack=True)
-    whole = zlib.decompress(deflated_head(first) + body.deflated, -zlib.MAX_WBITS)
-    assert whole == first + body.plain
-    assert zlib.crc32(whole) == checksum(first, body.plain)
+    deflated, crc, size = deflated_jpeg("ABCDE123-21", body_of(jpeg))
+    whole = zlib.decompress(deflated, -zlib.MAX_WBITS)
+    assert whole == whole_jpeg("ABCDE123-21", body_of(jpeg))
+    assert (zlib.crc32(whole), len(whole)) == (crc, size)
     with Image.open(io.BytesIO(whole)) as opened, Image.open(io.BytesIO(jpeg)) as original:
         assert opened.info["comment"] == b"ABCDE123-21"
         assert opened.tobytes() == original.tobytes()
 
 
-def test_nothing_is_deflated_for_plain_files(photograph: Photograph) -> None:
-    assert body_of(encode(photograph.picture), pack=False).deflated == b""
+def test_a_store_gives_back_what_was_added(tmp_path: Path, photograph: Photograph) -> None:
+    packages = ("cropped_256", "original_256")
+    bodies = [body_of(encode(picture_of(package, photograph))) for package in packages]
+    with BodyStore(tmp_path, packages) as store:
+        store.add(bodies)
+        store.add(bodies[::-1])
+        read = [store.read(number, package) for number in (0, 1) for package in packages]
+        assert read == bodies + bodies[::-1]
+        mean = sum(len(body.deflated) for body in bodies) / 2
+        assert store.mean_size("cropped_256") == mean
+    assert list(tmp_path.iterdir()) == []
