@@ -26,9 +26,9 @@ from bioscan5m_hf.errors import (
 from bioscan5m_hf.folder import SUFFIXES
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
+from conversion.card.presentation import present
 from conversion.files.atomic import Written, digest_of
 from conversion.folder.manifest import MANIFEST_NAME, Manifest, read_manifest
-from conversion.presentation import present
 from conversion.sizes import readable_size
 from conversion.upload.hub import MAIN, Commit, HubRepository, LocalFile, RemoteFile
 from conversion.upload.hub_digests import HubDigests

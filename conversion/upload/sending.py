@@ -23,11 +23,11 @@ from bioscan5m_hf.errors import (
 )
 from bioscan5m_hf.folder import SUFFIXES
 from bioscan5m_hf.storage.open import RemotePath
-from conversion.card import CARD_NAME
+from conversion.card.figures.specimens import Pick, pick_specimens
+from conversion.card.readme import CARD_NAME
 from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of
 from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest
 from conversion.folder.state import STATE_FOLDER
-from conversion.pictures.specimens import Pick, pick_specimens
 from conversion.pipeline.convert import ConvertOptions, Reporter, convert
 from conversion.pipeline.result import Summary
 from conversion.shards.build import ShardTask
