@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from bioscan5m_hf.errors import ForeignFolder
+from bioscan5m_hf.release.layout import archive_at, image_folders
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, in_order
 from conversion.derive.recipe import Recipe
@@ -243,9 +244,9 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST_NAME
     try:
         return Manifest.from_json(path.read_bytes())
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ForeignFolder(
-            "is not a finished dataset folder: it has no manifest",
+            _without_manifest(folder),
             where=str(folder),
             fix="make one with: bioscan5m convert RELEASE --output FOLDER",
         ) from error
@@ -253,3 +254,15 @@ def read_manifest(folder: Path) -> Manifest:
         raise ForeignFolder(
             f"the manifest cannot be read ({error})", where=str(path), fix="convert again"
         ) from error
+
+
+def _without_manifest(folder: Path) -> str:
+    """What a place is that is not a finished dataset folder."""
+    if folder.is_file():
+        return "is a file, not a dataset folder"
+    if not folder.is_dir():
+        return "does not exist"
+    entries = list(folder.iterdir())
+    if any(archive_at(path) for path in entries) or image_folders(folder, folder):
+        return "is a release, not a dataset folder: it has no manifest"
+    return "is not a finished dataset folder: it has no manifest"
