@@ -28,7 +28,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Write what a dataset folder shows of itself."""
-    from conversion.presentation import present
+    from conversion.card.presentation import present
 
     manifest = present(options.folder, options.name, ConsoleReporter().say)
     console = make_console()

@@ -16,6 +16,7 @@ from bioscan5m_hf.manifest import (
     MANIFEST_NAME,
     parse_manifest,
 )
+from bioscan5m_hf.release.layout import archive_at, image_folders
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, in_order
 from bioscan5m_hf.storage.inside import read_small
@@ -235,9 +236,9 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST_NAME
     try:
         return Manifest.from_json(read_small(path, MANIFEST_BYTES))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ForeignFolder(
-            "is not a finished dataset folder: it has no manifest",
+            _without_manifest(folder),
             where=str(folder),
             fix="make one with: bioscan5m convert RELEASE --output FOLDER",
         ) from error
@@ -248,3 +249,15 @@ def read_manifest(folder: Path) -> Manifest:
             where=str(path),
             fix="get the folder again, or make it anew: bioscan5m convert --restart",
         ) from error
+
+
+def _without_manifest(folder: Path) -> str:
+    """What a place is that is not a finished dataset folder."""
+    if folder.is_file():
+        return "is a file, not a dataset folder"
+    if not folder.is_dir():
+        return "does not exist"
+    entries = list(folder.iterdir())
+    if any(archive_at(path) for path in entries) or image_folders(folder, folder):
+        return "is a release, not a dataset folder: it has no manifest"
+    return "is not a finished dataset folder: it has no manifest"

@@ -28,8 +28,8 @@ from conversion.stored_metadata import StoredMetadata
 from conversion.vocabularies import write_vocabularies
 
 if TYPE_CHECKING:
-    from conversion.pictures.specimens import Pick
-    from conversion.presentation import Drawn
+    from conversion.card.figures.specimens import Pick
+    from conversion.card.presentation import Drawn
 
 ALL_SPLITS = "all"
 
@@ -269,7 +269,7 @@ class Folder:
         self._add_companions(manifest)
         write_vocabularies(self.path, manifest, metadata.vocabularies)
         # Not at the top: it takes a tenth of a second, and is needed last.
-        from conversion.presentation import sheet_shards, write_presentation
+        from conversion.card.presentation import sheet_shards, write_presentation
 
         picks = self.picks(sheet_shards(manifest)) if self.picks else None
         write_presentation(self.path, manifest, picks or None, drawn)

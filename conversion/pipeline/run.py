@@ -290,7 +290,7 @@ class _Conversion:
             self._refuse_changes("what this folder holds", list(changes.values()))
             # What is about to be overwritten is not advertised meanwhile.
             self._before = without(self._before, changes)
-            from conversion.presentation import write_card
+            from conversion.card.presentation import write_card
 
             write_card(self._options.output, self._before)
         return finished

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import OutputError
-from bioscan5m_hf.release.find import METADATA_STEM
+from bioscan5m_hf.release.layout import METADATA_STEM
 from bioscan5m_hf.schema.columns import column_names
 from conversion.derive.bbox import BBOX_COLUMNS
 from conversion.derive.geometry import Box

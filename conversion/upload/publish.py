@@ -24,10 +24,10 @@ from bioscan5m_hf.errors import (
 )
 from bioscan5m_hf.manifest import MANIFEST_BYTES, MANIFEST_NAME, SHARD_PATH
 from bioscan5m_hf.storage.inside import length_of_own
+from conversion.card.presentation import present
 from conversion.files.atomic import Written, digest_of
 from conversion.folder.loss import Pairs, beyond, told_shards
 from conversion.folder.manifest import Manifest, read_manifest
-from conversion.presentation import present
 from conversion.sizes import readable_size
 from conversion.upload.hub import MAIN, Commit, HubRepository, LocalFile, RemoteFile
 from conversion.upload.hub_digests import HubDigests

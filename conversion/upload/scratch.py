@@ -11,11 +11,11 @@ from typing import Final
 
 from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.storage.inside import read_small, to_write
+from conversion.card.figures.specimens import Pick, pick_specimens
+from conversion.card.front_matter import shown_package
 from conversion.files.atomic import write_whole
 from conversion.folder.state import STATE_FOLDER
 from conversion.formats.registry import writer_named
-from conversion.front_matter import shown_package
-from conversion.pictures.specimens import Pick, pick_specimens
 from conversion.shards.build import ShardResult, ShardTask
 from conversion.sizes import readable_size
 

@@ -23,12 +23,12 @@ from bioscan5m_hf.errors import (
 )
 from bioscan5m_hf.manifest import MANIFEST_NAME, SHARD_PATH
 from bioscan5m_hf.storage.open import RemotePath
-from conversion.card import CARD_NAME
+from conversion.card.figures.specimens import Pick, pick_specimens
+from conversion.card.readme import CARD_NAME
 from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of
 from conversion.folder.loss import beyond
 from conversion.folder.manifest import Manifest, ShardFile, read_manifest
 from conversion.folder.state import STATE_FOLDER
-from conversion.pictures.specimens import Pick, pick_specimens
 from conversion.pipeline.convert import ConvertOptions, Reporter, convert
 from conversion.pipeline.result import Summary
 from conversion.shards.build import ShardTask

@@ -22,12 +22,12 @@ from bioscan5m_hf.schema.columns import Split, split_named
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.storage.inside import read_small
 from bioscan5m_hf.storage.open import Location, is_in_memory
-from conversion import card
+from conversion.card import readme
+from conversion.card.front_matter import front_matter
 from conversion.catalogue import Catalogue
 from conversion.executors.processes import Processes
 from conversion.folder.manifest import Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.folder.state import STATE_FOLDER
-from conversion.front_matter import front_matter
 from conversion.package_plan import PlanOptions, list_members, plan_package, select
 from conversion.shards.build import ShardTask
 from conversion.sorted_rows import SortedRows, store_rows
@@ -200,14 +200,14 @@ def _check_names(names: Sequence[str], manifest: Manifest) -> Iterator[str]:
 
 def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
     try:
-        text = read_small(folder / card.CARD_NAME, _CARD_BYTES).decode()
+        text = read_small(folder / readme.CARD_NAME, _CARD_BYTES).decode()
         header = yaml.safe_load(text.split("---\n", 2)[1])
     except (OSError, ValueError, IndexError, RecursionError, yaml.YAMLError):
-        yield f"{card.CARD_NAME}: has no front matter that could be read"
+        yield f"{readme.CARD_NAME}: has no front matter that could be read"
         return
     found = header.get("configs") if isinstance(header, dict) else None
     if found != front_matter(manifest)["configs"]:
-        yield f"{card.CARD_NAME}: its configurations are not those of the files"
+        yield f"{readme.CARD_NAME}: its configurations are not those of the files"
 
 
 # -------------------------------------------------------------------------------- the release

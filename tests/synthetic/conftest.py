@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bioscan5m_hf.release.find import METADATA_STEM as STEM
+from bioscan5m_hf.release.layout import METADATA_STEM as STEM
 from conversion.synthetic import SampleOptions, write_sample
 from conversion.synthetic.release import BBOX_NAME
 

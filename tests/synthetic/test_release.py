@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bioscan5m_hf.errors import OutputError, UnknownName, UsageError
-from bioscan5m_hf.release.find import METADATA_STEM as STEM
+from bioscan5m_hf.release.layout import METADATA_STEM as STEM
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import PARTITIONS, package_names, splits_of
 from conversion.synthetic import SampleOptions, write_sample

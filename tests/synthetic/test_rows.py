@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from bioscan5m_hf.release.find import METADATA_STEM as STEM
+from bioscan5m_hf.release.layout import METADATA_STEM as STEM
 from bioscan5m_hf.schema.columns import RANKS, SPLITS, column_names, split_named
 from conversion.derive.bbox import BBOX_COLUMNS
 from conversion.synthetic.places import AWKWARD_PLACES

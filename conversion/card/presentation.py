@@ -16,22 +16,22 @@ from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.storage.inside import read_small, remove, to_write
-from conversion import card
-from conversion.croissant import CROISSANT_NAME, render_croissant
+from conversion.card import readme
+from conversion.card.croissant import CROISSANT_NAME, render_croissant
+from conversion.card.figures.charts import measures, taxonomy
+from conversion.card.figures.sites import sites
+from conversion.card.figures.specimens import Pick, contact_sheet, pick_specimens
+from conversion.card.front_matter import shown_split
+from conversion.card.notebook import NOTEBOOK_NAME, render_notebook
+from conversion.card.statistics import Profile, profile, stored_metadata
 from conversion.files.atomic import write_whole
 from conversion.folder.manifest import Manifest, ShardFile, read_manifest
 from conversion.folder.state import open_state
-from conversion.front_matter import shown_split
-from conversion.notebook import NOTEBOOK_NAME, render_notebook
-from conversion.pictures.charts import measures, taxonomy
-from conversion.pictures.sites import sites
-from conversion.pictures.specimens import Pick, contact_sheet, pick_specimens
-from conversion.profile import Profile, profile, stored_metadata
 from conversion.shards.read import BrokenShard
 
 # The contact sheet is a JPEG of some hundred kilobytes.
 _PICTURE_BYTES: Final = 64 << 20
-_MADE_HERE: Final = (*card.PICTURES, CROISSANT_NAME, NOTEBOOK_NAME, card.CARD_NAME)
+_MADE_HERE: Final = (*readme.PICTURES, CROISSANT_NAME, NOTEBOOK_NAME, readme.CARD_NAME)
 
 
 def sheet_shards(manifest: Manifest) -> list[str]:
@@ -73,9 +73,9 @@ def draw(found: Profile) -> Drawn:
         found: What the specimens are like.
     """
     pictures = {
-        card.TAXONOMY: taxonomy(found),
-        card.MEASURES: measures(found),
-        card.SITES: sites(found) if found.sites else None,
+        readme.TAXONOMY: taxonomy(found),
+        readme.MEASURES: measures(found),
+        readme.SITES: sites(found) if found.sites else None,
     }
     return Drawn(found, pictures)
 
@@ -106,11 +106,11 @@ def write_presentation(
     made: dict[str, bytes | None] = {CROISSANT_NAME: render_croissant(manifest)}
     if drawn:
         made |= drawn.pictures
-        made[card.SHEET] = _sheet(folder, manifest, picks, drawn)
+        made[readme.SHEET] = _sheet(folder, manifest, picks, drawn)
         made[NOTEBOOK_NAME] = render_notebook(manifest, drawn.profile)
     for name, content in made.items():
         _enter(folder, manifest, name, content)
-    for name in card.PICTURES:
+    for name in readme.PICTURES:
         if name not in manifest.extras:
             remove(folder, name)
     write_card(folder, manifest, drawn.profile if drawn else None)
@@ -122,9 +122,9 @@ def _sheet(
     if picks is not None:
         return contact_sheet(picks, drawn.profile.orders)
     shards = [folder / path for path in sheet_shards(manifest)]
-    if not all(shard.exists() for shard in shards) and (folder / card.SHEET).exists():
+    if not all(shard.exists() for shard in shards) and (folder / readme.SHEET).exists():
         # Freed when they were published; the sheet was made before.
-        return read_small(folder / card.SHEET, _PICTURE_BYTES)
+        return read_small(folder / readme.SHEET, _PICTURE_BYTES)
     if drawn.sheet:
         return drawn.sheet(shards)
     picks = [found for shard in shards for found in pick_specimens(shard)]
@@ -139,7 +139,7 @@ def write_card(folder: Path, manifest: Manifest, found: Profile | None = None) -
         manifest: What it holds; the card is entered here.
         found: What the specimens are like, if that is told.
     """
-    _enter(folder, manifest, card.CARD_NAME, card.render(manifest, found).encode())
+    _enter(folder, manifest, readme.CARD_NAME, readme.render(manifest, found).encode())
     write_whole(folder / MANIFEST_NAME, manifest.to_json())
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bioscan5m_hf.decode import open_jpeg
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
-from conversion.pictures.canvas import FAINT, INK, LINE, Canvas, fit
+from conversion.card.figures.canvas import FAINT, INK, LINE, Canvas, fit
 from conversion.shards.read import read_shard
 
 _WIDTH: Final = 1600

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pytest
 
 from bioscan5m_hf.schema.columns import RANKS, SPLITS, arrow_schema
-from conversion.formats.registry import writer_named
-from conversion.profile import (
+from conversion.card.statistics import (
     BARCODE_STEP,
     BARCODE_TOP,
     SIZE_STEPS,
@@ -21,6 +20,7 @@ from conversion.profile import (
     RankCount,
     profile,
 )
+from conversion.formats.registry import writer_named
 from conversion.shards.read import BrokenShard
 
 LATITUDES = [None, math.nan, -90.5, -90.0, -0.5, 0.0, 12.25, 13.0, 89.99, 90.0, 90.1, math.inf]

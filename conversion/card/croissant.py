@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, SPLITS, Kind
 from bioscan5m_hf.schema.configurations import METADATA
-from conversion import card
+from conversion.card import readme
+from conversion.card.front_matter import TAGS, pattern
 from conversion.folder.manifest import Manifest, SplitFiles
-from conversion.front_matter import TAGS, pattern
 
 CROISSANT_NAME: Final = "croissant.json"
 _PARQUET: Final = "application/x-parquet"
@@ -91,15 +91,15 @@ def render_croissant(manifest: Manifest) -> bytes:
         "@type": "sc:Dataset",
         "name": "BIOSCAN-5M",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "description": card.description(manifest),
+        "description": readme.description(manifest),
         "license": "https://creativecommons.org/licenses/by/3.0/",
         "url": f"https://huggingface.co/datasets/{manifest.name}"
         if published
         else "https://biodiversitygenomics.net/projects/5m-insects/",
         "version": "1.0.0",
         "datePublished": "2024-06-18",
-        "citeAs": card.CITATION,
-        "creator": {"@type": "sc:Organization", "name": card.HOLDER},
+        "citeAs": readme.CITATION,
+        "creator": {"@type": "sc:Organization", "name": readme.HOLDER},
         "keywords": list(TAGS),
         "isAccessibleForFree": True,
         "distribution": [_file_set(name, split, files) for name, split, files in parts],

@@ -15,8 +15,8 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
-from conversion.pictures.canvas import FAINT, INK, Canvas, short_count
-from conversion.profile import Profile
+from conversion.card.figures.canvas import FAINT, INK, Canvas, short_count
+from conversion.card.statistics import Profile
 
 _WIDTH: Final = 1600
 _MARGIN: Final = 40

@@ -9,14 +9,14 @@ from typing import Final
 from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.schema.columns import COLUMNS, SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, described
-from conversion.folder.manifest import Manifest
-from conversion.front_matter import (
+from conversion.card.front_matter import (
     available,
     front_matter_text,
     serves_metadata,
     shown_split,
 )
-from conversion.profile import Profile
+from conversion.card.statistics import Profile
+from conversion.folder.manifest import Manifest
 from conversion.rejects import REJECTS_NAME
 
 CARD_NAME: Final = "README.md"

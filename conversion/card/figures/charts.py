@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from conversion.pictures.canvas import (
+from conversion.card.figures.canvas import (
     FAINT,
     FIRST,
     INK,
@@ -18,7 +18,7 @@ from conversion.pictures.canvas import (
     fit,
     short_count,
 )
-from conversion.profile import BARCODE_STEP, BARCODE_TOP, SIZE_STEPS, Profile
+from conversion.card.statistics import BARCODE_STEP, BARCODE_TOP, SIZE_STEPS, Profile
 
 _WIDTH: Final = 1600
 _ROW: Final = 42

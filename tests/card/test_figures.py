@@ -6,7 +6,7 @@ import io
 
 from PIL import Image
 
-from conversion.pictures.canvas import GROUND, Canvas
+from conversion.card.figures.canvas import GROUND, Canvas
 
 
 def test_the_four_corners_are_round_and_alike() -> None:

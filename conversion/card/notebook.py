@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
-from conversion import card
+from conversion.card import readme
+from conversion.card.front_matter import shown_split
+from conversion.card.statistics import Profile
 from conversion.folder.manifest import Manifest
-from conversion.front_matter import shown_split
-from conversion.profile import Profile
 
 NOTEBOOK_NAME: Final = "quickstart.ipynb"
 
@@ -133,7 +133,7 @@ for number, row in enumerate(shown):
 grid
 """,
         ),
-        ("markdown", f"## Only one order\n\nHere {card.escaped(names.order)}."),
+        ("markdown", f"## Only one order\n\nHere {readme.escaped(names.order)}."),
         (
             "code",
             f"""
