@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from bioscan5m_hf.processors import processors
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -31,14 +31,9 @@ def database_in(work: Path) -> Iterator[DuckDBPyConnection]:
         duckdb.connect(str(Path(spill) / "join.duckdb")) as database,
     ):
         database.execute(f"SET memory_limit='{_MEMORY}'")
-        database.execute(f"SET threads={len(os.sched_getaffinity(0))}")
+        database.execute(f"SET threads={processors()}")
         database.execute("SET enable_progress_bar=false")
         yield database
-
-
-def key_of(*parts: str) -> str:
-    """A short name for what something is made from."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
 def made_once(folder: Path, write: Callable[[Path], None]) -> Path:

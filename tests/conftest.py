@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from conversion.cli.parameters import processors
-from conversion.sample import SampleOptions, write_sample
+from bioscan5m_hf.processors import processors
+from conversion.synthetic import SampleOptions, write_sample
 from tests import inline
 from tests.inline import check
 

@@ -22,10 +22,7 @@ from conversion.cli.main import main
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 
-POOLS = (
-    "conversion.executors.processes.ProcessPoolExecutor",
-    "conversion.verify.folder.ProcessPoolExecutor",
-)
+POOL = "conversion.executors.processes.ProcessPoolExecutor"
 """Where worker processes are asked for."""
 
 
@@ -50,8 +47,7 @@ class NoProcesses(Executor):
 def without_processes() -> Iterator[None]:
     """Conversions and verifications in the block start no processes."""
     with pytest.MonkeyPatch.context() as patch:
-        for pool in POOLS:
-            patch.setattr(pool, NoProcesses)
+        patch.setattr(POOL, NoProcesses)
         yield
 
 

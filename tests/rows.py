@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -12,8 +13,8 @@ from typing import Any, Literal
 from hypothesis import strategies as st
 
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.release.find import MetadataFile
-from bioscan5m_hf.release.metadata.read import BadRow, read_metadata
+from bioscan5m_hf.release.layout import MetadataFile
+from bioscan5m_hf.release.metadata.read import BadRow, OnNote, read_metadata
 from bioscan5m_hf.schema.columns import COLUMNS, SPLITS, Kind, column_names
 from tests.independent import _typed
 
@@ -23,7 +24,14 @@ Text = dict[str, str]
 
 def plain(number: int, **values: str) -> Text:
     named = {name.replace("_lat", "-lat").replace("_lon", "-lon"): v for name, v in values.items()}
-    return dict.fromkeys(NAMES, "") | {"processid": f"P{number}-23", "split": "train"} | named
+    row = dict.fromkeys(NAMES, "") | {"processid": f"P{number}-23", "split": "train"} | named
+    return row if "chunk" in named else row | {"chunk": chunk(row["processid"], row["split"])}
+
+
+def chunk(processid: str, split: str) -> str:
+    """The folder that upstream puts an image into, below its split."""
+    digits = {"pretrain": 2, "train": 1, "other_heldout": 1}.get(split, 0)
+    return hashlib.md5(processid.encode()).hexdigest()[:digits]
 
 
 def as_csv(
@@ -45,13 +53,19 @@ Form = Literal["csv", "jsonld"]
 
 
 def read(
-    path: Path, data: bytes, form: Form, *, record: bool = False
+    path: Path,
+    data: bytes,
+    form: Form,
+    *,
+    record: bool = False,
+    on_note: OnNote | None = None,
 ) -> tuple[list[dict[str, Any]], list[BadRow]]:
     """The rows that come out of a file, and those that do not."""
     path.write_bytes(data)
     bad: list[BadRow] = []
     rows: list[dict[str, Any]] = []
-    for batch in read_metadata(MetadataFile(path, form), bad.append if record else None):
+    file = MetadataFile(path, form)
+    for batch in read_metadata(file, bad.append if record else None, on_note):
         rows += batch.to_pylist()
     return rows, bad
 
@@ -94,6 +108,13 @@ _VALUES = {
     Kind.SMALL_INTEGER: st.integers(-127, 127).map(str),
 }
 
+_WITHIN = (
+    ("coord-lat", -90, 90),
+    ("coord-lon", -180, 180),
+    ("area_fraction", 0, 1),
+    ("scale_factor", 0, 100),
+)
+
 
 @st.composite
 def wild_rows(draw: st.DrawFn) -> list[Text]:
@@ -101,6 +122,11 @@ def wild_rows(draw: st.DrawFn) -> list[Text]:
     rows = []
     for processid in draw(st.lists(processids, min_size=1, max_size=6)):
         row = {c.name: draw(st.just("") | _VALUES[c.kind]) for c in COLUMNS}
-        row |= {"processid": processid, "split": draw(st.sampled_from([s.name for s in SPLITS]))}
+        split = draw(st.sampled_from([s.name for s in SPLITS]))
+        row |= {"processid": processid, "split": split, "chunk": chunk(processid, split)}
+        for name, least, most in _WITHIN:
+            row[name] = draw(st.just("") | st.floats(least, most).map(repr))
+        for name in ("image_measurement_value", "index_bioscan_1M_insect"):
+            row[name] = row[name].removeprefix("-")
         rows.append(row)
     return rows

@@ -12,7 +12,14 @@ import pytest
 from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import OutputError
-from conversion.files.atomic import AtomicFile, Written, digest_of, remove_partials, write_whole
+from conversion.files.atomic import (
+    AtomicFile,
+    Written,
+    digest_of,
+    partial_path,
+    remove_partials,
+    write_whole,
+)
 from conversion.files.work_file import LargeFile
 
 
@@ -153,11 +160,12 @@ def test_two_that_write_the_same_file_do_not_meet(tmp_path: Path) -> None:
 
 
 def test_what_killed_runs_left_is_removed(tmp_path: Path) -> None:
-    for name in (".a.1.partial", "train/.b.2.partial", "train/c.parquet", ".keep"):
+    killed = (partial_path(Path(name)) for name in ("a", "train/b"))
+    for name in (*map(str, killed), "train/c.parquet", ".keep", ".thesis.tex.partial"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     remove_partials(tmp_path)
-    assert everything(tmp_path) == [".keep", "c.parquet", "train"]
+    assert everything(tmp_path) == [".keep", ".thesis.tex.partial", "c.parquet", "train"]
 
 
 @pytest.fixture

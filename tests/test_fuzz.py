@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bioscan5m_hf.errors import BioscanError
-from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.schema.columns import SPLITS
 from conversion.cli.main import main
@@ -30,7 +30,7 @@ from tests.test_record import EVAL, IMAGES, METADATA, TRAIN, convert_words, writ
 FLIPS_OF_ZIPS = 30
 FLIPS_OF_TEXT = 600
 
-ROWS = [plain(n, taxon=f'a, "{n}"\n', coord_lat=f"{n}.5", chunk="a") for n in range(6)]
+ROWS = [plain(n, taxon=f'a, "{n}"\n', coord_lat=f"{n}.5") for n in range(6)]
 
 
 @pytest.fixture

@@ -11,18 +11,21 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from bioscan5m_hf.release.find import METADATA_STEM
+from bioscan5m_hf.release.layout import METADATA_STEM
 from bioscan5m_hf.release.zip_directory import read_directory
 from bioscan5m_hf.schema.columns import column_names
-from bioscan5m_hf.sources import LocalFile
+from bioscan5m_hf.storage.local import LocalFile
 from tests.conftest import Run
+from tests.rows import chunk
 
 
 def write_metadata(root: Path, names: list[str], split: str) -> None:
     with (root / f"{METADATA_STEM}.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, column_names(), restval="")
         writer.writeheader()
-        writer.writerows({"processid": name, "split": split} for name in names)
+        writer.writerows(
+            {"processid": name, "split": split, "chunk": chunk(name, split)} for name in names
+        )
 
 
 def jpeg(path: Path) -> bytes:
@@ -37,8 +40,8 @@ def test_more_than_65535_members(tmp_path: Path, call: Run) -> None:
     image = jpeg(tmp_path / "one.jpg")
     with zipfile.ZipFile(root / "BIOSCAN_5M_cropped_256_train.zip", "w") as archive:
         for name in names:
-            chunk = hashlib.md5(name.encode()).hexdigest()[0]
-            member = zipfile.ZipInfo(f"bioscan5m/images/cropped_256/train/{chunk}/{name}.jpg")
+            place = f"bioscan5m/images/cropped_256/train/{chunk(name, 'train')}/{name}.jpg"
+            member = zipfile.ZipInfo(place)
             archive.writestr(member, image)
     write_metadata(root, names, "train")
     call("convert", root, "--output", tmp_path / "out", "--quiet")

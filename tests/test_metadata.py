@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import random
 import re
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from bioscan5m_hf.errors import BioscanError, MetadataError
-from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.metadata.read import ROW_SCHEMA, read_metadata
 from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import SPLITS
@@ -68,14 +69,14 @@ def test_types_and_missing_values(form: Form, tmp_path: Path) -> None:
         image_measurement_value="8605.0",
         inferred_ranks="4",
         index_bioscan_1M_insect="150502.0",
-        chunk="05",
+        split="pretrain",
         taxon="NA",
         species="nan",
     )
     [found], _ = read(tmp_path / "a", WRITERS[form]([row]), form)
     assert found["coord-lat"] == 10.327123
     assert found["index_bioscan_1M_insect"] == 150502
-    assert found["chunk"] == "05"
+    assert found["chunk"] == hashlib.md5(b"P1-23").hexdigest()[:2]
     assert (found["taxon"], found["species"], found["genus"]) == ("NA", "nan", None)
     assert found["area_fraction"] is None
     batches = list(read_metadata(MetadataFile(tmp_path / "a", form)))
@@ -222,9 +223,16 @@ BROKEN = {
     "white": (b"\n\n\n", "cannot be read as csv"),
     "not UTF-8": (GOOD.replace(b"t2", b"t\xff2"), "is not UTF-8 text"),
     "a header that is not UTF-8": (GOOD.replace(b"taxon", b"tax\xffn"), "is not UTF-8 text"),
-    "UTF-16": (GOOD.decode().encode("utf-16"), ""),
+    "a byte that no encoding has here": (GOOD + b"\x00\xff", "is not UTF-8 text; download"),
+    "cp1252": (GOOD.decode().replace("t2", "Québec").encode("cp1252"), "it looks like cp1252"),
+    "UTF-16": (GOOD.decode().encode("utf-16"), "not UTF-8 text but UTF-16"),
+    "UTF-16 without a mark": (GOOD.decode().encode("utf-16-le"), "not UTF-8 text but UTF-16"),
+    "UTF-32": (GOOD.decode().encode("utf-32"), "not UTF-8 text but UTF-32"),
     "a page of HTML": (b"<html><body>Quota exceeded</body></html>\n<p>", "lacks 'processid'"),
-    "another separator": (GOOD.replace(b",", b"\t"), "lacks 'processid'"),
+    "tabs": (GOOD.replace(b",", b"\t"), "separated by tabs ('\\t'), not by commas"),
+    "semicolons": (GOOD.replace(b",", b";"), "separated by semicolons (';'), not by commas"),
+    "thirty thousand columns": (b"a," * 30_000 + GOOD, "the unknown 'a' and it repeats 'a'"),
+    "no names": (b"," * 30_000 + GOOD, "the unknown '' and it repeats ''"),
     "no header": (GOOD.split(b"\n", 1)[1], "lacks 'processid'"),
     "a column less": (GOOD.replace(b"taxon,", b"", 1), "lacks 'taxon'"),
     "a column more": (GOOD.replace(b"taxon,", b"taxon,colour,", 1), "the unknown 'colour'"),
@@ -248,7 +256,7 @@ def test_a_file_that_is_no_csv(data: bytes, told: str, record: bool, tmp_path: P
 
 
 def test_a_csv_cut_off_is_noticed_unless_it_ends_with_a_row(tmp_path: Path) -> None:
-    rows = [plain(n, taxon=f"a,{n}", chunk="05") for n in range(3)]
+    rows = [plain(n, taxon=f"a,{n}") for n in range(3)]
     data = as_csv(rows)
     ends = [i for i, byte in enumerate(data) if byte == ord("\n")]
     whole = {e for end in ends for e in (end, end + 1)}
@@ -303,3 +311,83 @@ def test_an_encrypted_or_odd_zip_is_refused(tmp_path: Path) -> None:
 def test_splits_are_those_that_are_declared(tmp_path: Path) -> None:
     rows = [plain(n, split=split.name) for n, split in enumerate(SPLITS)]
     assert len(read(tmp_path / "a.csv", as_csv(rows), "csv")[0]) == len(SPLITS)
+
+
+@forms
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"split": "pretrain", "chunk": "7"}, "the chunk is '7', and md5(processid) begins with"),
+        ({"split": "train", "chunk": ""}, "the chunk is '', and md5(processid) begins with"),
+        ({"split": "val", "chunk": "a"}, "md5(processid) names no folder in this split"),
+        ({"scale_factor": "-0.5"}, "scale_factor is below 0: '-0.5'"),
+        ({"area_fraction": "-0.5"}, "area_fraction is below 0: '-0.5'"),
+        ({"image_measurement_value": "-1"}, "image_measurement_value is below 0: '-1'"),
+        ({"index_bioscan_1M_insect": "-1.0"}, "index_bioscan_1M_insect is below 0: '-1.0'"),
+        ({"coord_lat": "90.5"}, "coord-lat is not between -90 and 90 degrees: '90.5'"),
+        ({"coord_lon": "-181"}, "coord-lon is not between -180 and 180 degrees: '-181'"),
+    ],
+)
+def test_what_can_be_proved_is_proved(
+    form: Form, values: dict[str, str], told: str, tmp_path: Path
+) -> None:
+    rows = [plain(1), plain(2, **values), plain(3)]
+    assert told in error_of(tmp_path / "a", WRITERS[form](rows), form)
+    found, [bad] = read(tmp_path / "a", WRITERS[form](rows), form, record=True)
+    assert [row["processid"] for row in found] == ["P1-23", "P3-23"]
+    assert told in bad.detail
+
+
+@forms
+def test_real_records_prove_true(form: Form, real: Path) -> None:
+    [path] = real.glob(f"*metadata.{form}")
+    notes: list[str] = []
+    batches = read_metadata(MetadataFile(path, form), on_note=notes.append)
+    assert sum(batch.num_rows for batch in batches) == 8
+    assert not notes
+
+
+@forms
+@pytest.mark.parametrize("names", [[""], ["Unnamed: 0"], ["", "Unnamed: 0.1"], ["index"]])
+def test_an_index_of_pandas_is_dropped_with_a_note(
+    form: Form, names: list[str], tmp_path: Path
+) -> None:
+    rows = [plain(1, taxon="a"), plain(2), plain(3, coord_lat="7")]
+    indexed = [
+        {name: "text" if n else str(n) for name in names} | row for n, row in enumerate(rows)
+    ]
+    if form == "csv":
+        file = io.StringIO()
+        writer = csv.DictWriter(file, list(indexed[0]))
+        writer.writeheader()
+        writer.writerows(indexed)
+        data = file.getvalue().encode()
+    else:
+        data = as_jsonld(indexed)
+    notes: list[str] = []
+    found, _ = read(tmp_path / "a", data, form, on_note=notes.append)
+    assert found == expected(rows, first=FIRST[form])
+    [note] = notes
+    assert "is an index of pandas, and is not read" in note
+    assert all(repr(name) in note for name in names)
+
+
+@forms
+def test_a_taxon_that_is_not_its_most_specific_label_is_told(form: Form, tmp_path: Path) -> None:
+    labels = {"order": "Diptera", "family": "Sciaridae"}
+    rows = [
+        plain(1, taxon="Sciaridae", **labels),
+        plain(2, taxon="Bradysia", **labels, subfamily="unassigned Sciaridae", genus="Bradysia"),
+        plain(3, taxon="Sciaridae", **labels, subfamily="unassigned Sciaridae"),
+        plain(4, **labels),
+        plain(5, taxon="no label"),
+        plain(6, taxon="Apidae", **labels),
+        plain(7, taxon="Diptera", **labels),
+    ]
+    notes: list[str] = []
+    found, _ = read(tmp_path / "a", WRITERS[form](rows), form, on_note=notes.append)
+    assert found == expected(rows, first=FIRST[form])
+    [note] = notes
+    row = FIRST[form] + 5
+    assert note.startswith("a: the taxon of 2 records is not the most specific of their labels")
+    assert note.endswith(f"row {row} (P6-23): 'Apidae', labelled 'Sciaridae'")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioscan5m_hf.errors import MetadataError
-from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.metadata.stream import MetadataStream
 
 FILE = MetadataFile(Path("metadata.csv"), "csv")

@@ -14,10 +14,11 @@ from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES
 from bioscan5m_hf.schema.columns import split_named
 from conversion.folder.manifest import read_manifest
 from tests.conftest import Run
+from tests.release.test_jpeg import encode
 from tests.rows import NAMES, as_csv, as_jsonld, plain
 from tests.zips import Entry, Zip
 
-JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 9 + b"\xff\xd9"
+JPEG = encode((40, 30))
 TRAIN = "BIOSCAN_5M_cropped_256_train.zip"
 EVAL = "BIOSCAN_5M_cropped_256_eval.zip"
 METADATA = "BIOSCAN_5M_Insect_Dataset_metadata"

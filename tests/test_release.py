@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import ArchiveError, MetadataError, ReleaseNotFound
-from bioscan5m_hf.release.find import METADATA_STEM, find_release
+from bioscan5m_hf.release.find import find_release
+from bioscan5m_hf.release.layout import METADATA_STEM
 from bioscan5m_hf.schema.columns import SPLITS, split_named
 
 
@@ -40,7 +41,7 @@ def test_every_name_in_the_wild(
     name: str, package: str, partition: str | None, part: int | None, tmp_path: Path
 ) -> None:
     (archive,) = find_release(lay_out(tmp_path, name)).archives
-    assert (archive.package, archive.partition, archive.part) == (package, partition, part)
+    assert (archive.package, archive.group, archive.part) == (package, partition, part)
 
 
 def test_archives_may_lie_deeper_and_others_are_told(tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_archives_may_lie_deeper_and_others_are_told(tmp_path: Path) -> None:
         lay_out(tmp_path, "zips/cropped/BIOSCAN_5M_cropped.01.zip", "holiday.zip", ".hidden/x.zip")
     )
     assert release.packages == ["cropped"]
-    assert release.notes == ("holiday.zip: not used, its name is not one of upstream's",)
+    assert release.notes == ("holiday.zip: not read, its name is not one of upstream's",)
 
 
 @pytest.mark.parametrize("above", ["bioscan5m/images", "images", "a/b/bioscan5m/images"])
@@ -65,7 +66,7 @@ def test_only_what_is_asked_for_is_selected(tmp_path: Path) -> None:
         lay_out(tmp_path, *(f"BIOSCAN_5M_cropped_256_{p}.zip" for p in ("pretrain", "eval")))
     )
     selection = release.select("cropped_256", [split_named("val")])
-    assert [archive.partition for archive in selection.archives] == ["eval"]
+    assert [archive.group for archive in selection.archives] == ["eval"]
     assert release.select("cropped_256", SPLITS).splits == {
         split.name for split in SPLITS if split.partition != "train"
     }
@@ -83,7 +84,7 @@ def test_groups_are_preferred_and_zips_to_folders(tmp_path: Path) -> None:
         )
     )
     selection = release.select("cropped_256")
-    assert [archive.partition for archive in selection.archives] == ["eval", None]
+    assert [archive.group for archive in selection.archives] == ["eval", None]
     assert not selection.folders
     assert any("are read from the group" in note for note in selection.notes)
     assert any("not the unpacked val" in note for note in selection.notes)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conversion.sample import SampleOptions, write_sample
+from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import Run, make_once
 from tests.inline import call
 from tests.processes import RELEASE_CSV, Program, digests, leftovers
@@ -116,7 +116,11 @@ def test_workers_that_die_again_and_again_stop_the_run(
     ],
 )
 def test_an_interruption_ends_with_a_line_that_says_how_to_go_on(
-    number: int, moments: tuple[str, ...], source: Path, tmp_path: Path, whole: dict[str, str]
+    number: signal.Signals,
+    moments: tuple[str, ...],
+    source: Path,
+    tmp_path: Path,
+    whole: dict[str, str],
 ) -> None:
     choose = random.Random(number)
     output = tmp_path / "out"
@@ -133,9 +137,10 @@ def test_an_interruption_ends_with_a_line_that_says_how_to_go_on(
             shutil.rmtree(output)
             continue
         left.pop(0)
-        assert status == 130, program.said
+        assert status == 128 + number, program.said
+        told = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[number]
         last = program.said.splitlines()[-1]
-        assert last == "bioscan5m: error: interrupted; run the same command again to go on"
+        assert last == f"bioscan5m: error: {told}; run the same command again to go on"
         assert not list(output.rglob("*.partial"))
     finish(source, output, whole)
 
@@ -261,3 +266,13 @@ def flip(path: Path, byte: int) -> None:
     data = bytearray(path.read_bytes())
     data[byte % len(data)] ^= 4
     path.write_bytes(data)
+
+
+def test_another_size_of_shards_is_named_where_all_is_finished(
+    small_release: Path, tmp_path: Path
+) -> None:
+    words = ("convert", small_release, "--output", tmp_path / "out", "--split", "val")
+    call(*words, "--shard-size", "2MB")
+    line = call(*words, "--shard-size", "100kB", status=1).stderr.splitlines()[-1]
+    assert "original_256/validation has shards of 2,000,000 bytes, not 100,000" in line
+    assert "other images" not in line

@@ -98,6 +98,7 @@ class Conflict:
         split: The number of the split.
         sources: The number of the source of each place, the preferred one first.
         folder: The folder of the preferred one.
+        ending: The number of its ending.
     """
 
     position: int
@@ -105,6 +106,7 @@ class Conflict:
     split: int
     sources: tuple[int, ...]
     folder: str
+    ending: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Orphan:
         split: The number of the split that its folder says.
         source: The number of its source.
         folder: Its folder.
+        ending: The number of its ending.
         actual: The number of the split that the metadata have this specimen in, if they do.
     """
 
@@ -123,6 +126,7 @@ class Orphan:
     split: int
     source: int
     folder: str
+    ending: int
     actual: int | None
 
 
@@ -170,7 +174,18 @@ def single_images(images: Images, specimens: Specimens) -> tuple[Images, list[Co
     if not repeated.size:
         return images, []
     rows = images.rows.choose(repeated)
-    found = rows.take(["processid", "rank", "source", "offset", "size", "crc", "folder"])
+    found = rows.take(
+        [
+            "processid",
+            "rank",
+            "source",
+            "offset",
+            "size",
+            "crc",
+            "folder",
+            "ending",
+        ]
+    )
     found = found.append_column("key", pa.array(rows.keys))
     by = ("key", "processid", "rank", "source", "offset")
     order = pc.sort_indices(found, [(name, "ascending") for name in by])
@@ -194,7 +209,8 @@ def single_images(images: Images, specimens: Specimens) -> tuple[Images, list[Co
         sources = found["source"][at:stop].to_pylist()
         split = int(split_numbers(specimens.rows.keys[position : position + 1])[0])
         folder = images.folders[found["folder"][at].as_py()]
-        conflicts.append(Conflict(position, name, split, tuple(sources), folder))
+        ending = found["ending"][at].as_py()
+        conflicts.append(Conflict(position, name, split, tuple(sources), folder, ending))
     kept = Images(settle_equal_keys(images.rows.choose(keep)), images.folders)
     return kept, sorted(conflicts, key=lambda each: each.position)
 
@@ -268,7 +284,7 @@ def list_orphans(images: Images, specimens: Specimens) -> list[Orphan]:
     """
     if not len(images.rows):
         return []
-    rows = images.rows.take(["processid", "source", "folder"])
+    rows = images.rows.take(["processid", "source", "folder", "ending"])
     hashes = specimens.rows.keys & HASH
     order = np.argsort(hashes, kind="stable")
     by_hash = Specimens(specimens.rows, specimens.names.take(pa.array(order)))
@@ -280,6 +296,7 @@ def list_orphans(images: Images, specimens: Specimens) -> list[Orphan]:
         split_numbers(images.rows.keys).tolist(),
         rows["source"].to_pylist(),
         (images.folders[number] for number in rows["folder"].to_pylist()),
+        rows["ending"].to_pylist(),
         actual,
     )
     return [Orphan(*values) for values in zip(*columns, strict=True)]

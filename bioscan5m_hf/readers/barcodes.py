@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from bioscan5m_hf.readers.filters import Filter
 from bioscan5m_hf.readers.pieces import Piece
-from bioscan5m_hf.readers.query import PROCESSID, Choice, Keys, keys_of
+from bioscan5m_hf.readers.query import PROCESSID, Choice
+from bioscan5m_hf.schema.order import Keys, keys_of
 
 BARCODE = "dna_barcode"
 _UNKNOWN = "N"

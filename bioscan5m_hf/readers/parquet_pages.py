@@ -20,7 +20,7 @@ import pyarrow as pa
 from bioscan5m_hf.readers.query import Numbers
 from bioscan5m_hf.readers.thrift import CompactReader, ThriftError
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
-from bioscan5m_hf.sources import Source
+from bioscan5m_hf.storage.local import Source
 
 _END: Final = struct.Struct("<I4s")
 _LENGTH: Final = struct.Struct("<I")

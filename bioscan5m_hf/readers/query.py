@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,20 +12,11 @@ import pyarrow as pa
 from bioscan5m_hf.errors import UnknownName, UsageError
 from bioscan5m_hf.readers.filters import Filter
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, column_names
+from bioscan5m_hf.schema.order import Keys, keys_of
 
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
-Keys = np.ndarray[Any, np.dtype[np.uint64]]
 
 PROCESSID: Final = "processid"
-
-
-def keys_of(processids: Iterable[str]) -> Keys:
-    """The first eight bytes of md5(processid) of each specimen, as numbers of its own order."""
-    digests = b"".join(
-        hashlib.md5(processid.encode(), usedforsecurity=False).digest()[:8]
-        for processid in processids
-    )
-    return np.frombuffer(digests, ">u8").astype(np.uint64)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

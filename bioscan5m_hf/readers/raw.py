@@ -16,10 +16,18 @@ from bioscan5m_hf.errors import ArchiveError, ImageError
 from bioscan5m_hf.raw_index import LOCATION_COLUMNS
 from bioscan5m_hf.readers.pieces import Piece
 from bioscan5m_hf.readers.query import Choice
-from bioscan5m_hf.release.zip_member import Flaw, FlawedImage, Member, check_jpeg, read_member
-from bioscan5m_hf.remote import Location, RemotePath, open_location
+from bioscan5m_hf.release.layout import member_name
+from bioscan5m_hf.release.zip_member import (
+    Flaw,
+    FlawedImage,
+    Member,
+    check_jpeg,
+    check_size,
+    read_member,
+)
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, IMAGE_TYPE
-from bioscan5m_hf.sources import Source
+from bioscan5m_hf.storage.local import Source
+from bioscan5m_hf.storage.open import Location, RemotePath, open_location
 
 # The first row waits for a whole stretch, so it is no longer than the network makes worth while.
 _STRETCH_BYTES: Final = 4 << 20
@@ -118,7 +126,7 @@ class RawPiece:
             data = self._read_file(place) if source is None else _read_member(place, source)
             check_jpeg(data)
         except FlawedImage as flawed:
-            member = f"{place['folder']}{place['processid']}.jpg"
+            member = _name(place)
             where = f"{self.labels[place['source']]}: {member}"
             if not self.skip:
                 raise ImageError(
@@ -133,9 +141,12 @@ class RawPiece:
     def _read_file(self, place: dict[str, Any]) -> bytes:
         folder = self.sources[place["source"]]
         assert isinstance(folder, Path), "only local folders are served unpacked"
-        path = folder / f"{place['folder']}{place['processid']}.jpg"
+        path = folder / _name(place)
+        check_size(place["size"])
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                # What grew since it was listed is not read to its end.
+                data = file.read(place["size"] + 1)
         except OSError as error:
             raise ArchiveError(f"cannot be read ({error.strerror})", where=str(path)) from error
         if len(data) != place["size"]:
@@ -143,6 +154,10 @@ class RawPiece:
                 Flaw.UNREADABLE, f"it has {len(data):,} bytes and had {place['size']:,} before"
             )
         return data
+
+
+def _name(place: dict[str, Any]) -> str:
+    return member_name(place["folder"], place["processid"], place["ending"])
 
 
 def _read_member(place: dict[str, Any], source: Source) -> bytes | bytearray:

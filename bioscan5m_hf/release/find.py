@@ -1,113 +1,42 @@
-"""Find a release: its archives, unpacked images and metadata, under any name they go by.
+"""Find a release: its archives, unpacked images and metadata, wherever they lie in a folder.
 
 Only names are looked at here; nothing is opened but the directory of the metadata zip, and that
-only where no loose metadata file was found. The names are those of upstream's repositories, of
-its page on the Hub and of Zenodo record 11973457.
+only where no loose metadata file was found.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from bioscan5m_hf.errors import ArchiveError, MetadataError, ReleaseNotFound
-from bioscan5m_hf.remote import Location, ReadAhead, open_location
+from bioscan5m_hf.release.layout import (
+    METADATA_STEM,
+    Archive,
+    ImageFolder,
+    MetadataFile,
+    archive_at,
+    image_folders,
+    is_bbox,
+    is_metadata_zip,
+    is_twin,
+    metadata_form,
+    passed_over,
+)
 from bioscan5m_hf.schema.columns import SPLITS, Split
-from bioscan5m_hf.schema.configurations import PACKAGES, PARTITIONS, package_named, package_names
-from bioscan5m_hf.sources import SourceStream
+from bioscan5m_hf.schema.configurations import package_names
+from bioscan5m_hf.storage.local import SourceStream
+from bioscan5m_hf.storage.open import Location, ReadAhead, open_location
 
-Form = Literal["csv", "jsonld"]
+DEPTH: Final = 8
+"""How many folders deep a release is looked for: unpacking a zip adds up to five."""
 
-METADATA_STEM: Final = "BIOSCAN_5M_Insect_Dataset_metadata"
-BBOX_NAME: Final = "BIOSCAN_5M_Insect_bbox.tsv"
-_DEPTH: Final = 4
-
-_STEMS: Final = sorted((stem for package in PACKAGES for stem in package.stems), key=len)[::-1]
-_ARCHIVE: Final = re.compile(
-    rf"BIOSCAN(?:_5M)?_(?P<stem>{'|'.join(_STEMS)})"
-    rf"(?:_(?P<partition>{'|'.join(PARTITIONS)}))?(?:\.(?P<part>\d+))?\.zip",
-    re.IGNORECASE,
-)
-_METADATA_FILE: Final = re.compile(r"BIOSCAN.*metadata.*\.(?P<form>csv|jsonld)", re.IGNORECASE)
-_METADATA_ZIP: Final = re.compile(r"BIOSCAN.*metadata.*\.zip", re.IGNORECASE)
-_BBOX: Final = re.compile(r"BIOSCAN.*bbox.*\.tsv", re.IGNORECASE)
-
-# Where an image lies in an archive, or below an unpacked tree.
-IMAGE_FOLDER: Final = re.compile(
-    rf"(?:.*/)?images/(?P<package>{'|'.join(package_names())})/"
-    rf"(?P<split>{'|'.join(split.name for split in SPLITS)})/"
-    r"(?:(?P<chunk>[0-9a-f]{1,2})/)?"
-)
-IMAGE_ENDING: Final = ".jpg"
-IMAGE_PATH: Final = re.compile(
-    rf"{IMAGE_FOLDER.pattern}(?P<processid>[^/]+){re.escape(IMAGE_ENDING)}"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """One zip of images.
-
-    Attributes:
-        path: Where it is.
-        package: The package that its name stands for.
-        partition: The group of splits that it holds; ``None`` for all of them.
-        part: Its number among the parts of a package; ``None`` where it is whole.
-    """
-
-    path: Location
-    package: str
-    partition: str | None
-    part: int | None
-
-    @property
-    def rank(self) -> int:
-        """Which archive is taken where several hold an image: the lower one, a group first."""
-        return 0 if self.partition else 1
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFolder:
-    """The unpacked images of one package and split.
-
-    Attributes:
-        path: The folder ``images/<package>/<split>``.
-        package: The package.
-        split: The split.
-    """
-
-    path: Path
-    package: str
-    split: Split
-
-    @property
-    def rank(self) -> int:
-        """Taken only where no archive covers the split."""
-        return 2
-
-
-@dataclass(frozen=True, slots=True)
-class MetadataFile:
-    """The metadata, as a file or as a member of the metadata zip.
-
-    Attributes:
-        path: The file, or the zip that holds it.
-        form: ``csv`` or ``jsonld``.
-        member: Its name in the zip; ``None`` for a file.
-    """
-
-    path: Location
-    form: Form
-    member: str | None = None
-
-    @property
-    def label(self) -> str:
-        """How messages name it."""
-        return f"{self.path.name}!{self.member}" if self.member else self.path.name
+_MANIFEST: Final = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +58,8 @@ class Selection:
     @property
     def splits(self) -> frozenset[str]:
         """The splits that the sources can hold images of, under upstream's names."""
-        partitions = {archive.partition for archive in self.archives}
-        return frozenset(
-            split.name for split in SPLITS if split.partition in partitions or None in partitions
-        ) | frozenset(folder.split.name for folder in self.folders)
+        held = [archive.splits for archive in self.archives]
+        return frozenset().union(*held, (folder.split.name for folder in self.folders))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +100,14 @@ class Release:
             ReleaseNotFound: There is nothing of this package, or of these splits, in the folder.
         """
         wanted = list(splits)
-        partitions = {split.partition for split in wanted}
+        names = {split.name for split in wanted}
         archives = sorted(
-            (
-                archive
-                for archive in self.archives
-                if archive.package == package
-                and (archive.partition is None or archive.partition in partitions)
-            ),
+            (a for a in self.archives if a.package == package and a.splits & names),
             key=lambda archive: (archive.rank, str(archive.path)),
         )
-        covered = {archive.partition for archive in archives}
+        covered = frozenset[str]().union(*(archive.splits for archive in archives))
         loose = [f for f in self.folders if f.package == package and f.split in wanted]
-        folders = [f for f in loose if None not in covered and f.split.partition not in covered]
+        folders = [folder for folder in loose if folder.split.name not in covered]
         if not archives and not folders:
             raise ReleaseNotFound(
                 f"there are no images of {package} for {', '.join(s.name for s in wanted)}",
@@ -194,14 +116,14 @@ class Release:
             )
         notes = list(_side_by_side(package, archives))
         notes += _missing_parts(archives)
-        if passed_over := [folder.split.name for folder in loose if folder not in folders]:
-            notes.append(f"{package}: the zips are read, not the unpacked {', '.join(passed_over)}")
+        if unread := [folder.split.name for folder in loose if folder not in folders]:
+            notes.append(f"{package}: the zips are read, not the unpacked {', '.join(unread)}")
         return Selection(package, tuple(archives), tuple(folders), tuple(notes))
 
 
 def _side_by_side(package: str, archives: list[Archive]) -> Iterator[str]:
-    groups = sorted({archive.partition for archive in archives if archive.partition})
-    if groups and any(archive.partition is None for archive in archives):
+    groups = sorted({archive.group for archive in archives if archive.group})
+    if groups and any(archive.group is None for archive in archives):
         yield (
             f"{package}: images that stand both in the full zip and in a group "
             f"({', '.join(groups)}) are read from the group"
@@ -224,7 +146,8 @@ def find_release(root: str | Path) -> Release:
     """Look through a folder for a release.
 
     Args:
-        root: The folder; archives and metadata may lie up to four folders deep.
+        root: The folder that holds upstream's files, or an unpacked ``images`` folder (or a
+            package or split in it) whose metadata lie beside it, or one zip of images.
 
     Raises:
         ReleaseNotFound: There are neither archives nor unpacked images, or there is no metadata.
@@ -232,20 +155,64 @@ def find_release(root: str | Path) -> Release:
         ArchiveError: The metadata zip cannot be read.
     """
     folder = Path(root)
+    if folder.is_file():
+        return _around(folder)
     if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
         raise ReleaseNotFound(
-            what, where=str(folder), fix="give the folder that holds upstream's zips"
+            "does not exist" if not os.path.lexists(folder) else "is neither a folder nor a file",
+            where=str(folder),
+            fix="give the folder that holds upstream's zips",
         )
-    return gather(folder, _walk(folder, _DEPTH))
+    if (folder / _MANIFEST).is_file() and not any(archive_at(path) for path in folder.iterdir()):
+        raise ReleaseNotFound(
+            "is a converted dataset folder, not a release",
+            where=str(folder),
+            fix="load it as it is, or give the folder that holds upstream's zips",
+        )
+    paths = list(_walk(folder, DEPTH))
+    inside = [path for path in paths if isinstance(path, ImageFolder)]
+    if inside and not any(_holds_metadata(path) for path in paths):
+        # Somebody points at the images of an unpacked tree, whose metadata lie beside them.
+        paths += _metadata_near(folder)
+    return gather(folder, paths)
 
 
-def gather(root: Location, paths: Iterable[Location]) -> Release:
+def _around(file: Path) -> Release:
+    """The release that one zip makes with the metadata around it."""
+    archive = archive_at(file)
+    if archive is None:
+        raise ReleaseNotFound(
+            "is a file whose name is not one of upstream's archives of images",
+            where=str(file),
+            fix="give the folder that holds upstream's zips",
+        )
+    others = [path for path in _walk(file.parent, 1) if _holds_metadata(path)]
+    return replace(gather(file.parent, [file, *(others or _metadata_near(file.parent))]), root=file)
+
+
+def _holds_metadata(path: Location | ImageFolder) -> bool:
+    return not isinstance(path, ImageFolder) and (
+        metadata_form(path.name) is not None or is_metadata_zip(path.name) or is_bbox(path.name)
+    )
+
+
+def _metadata_near(folder: Path) -> list[Location | ImageFolder]:
+    """The metadata files of the folders above, as upstream's tree has them."""
+    for above in list(folder.absolute().parents)[:3]:
+        found = [path for path in _walk(above, 1) if _holds_metadata(path)]
+        if (below := above / "metadata").is_dir():
+            found += [path for path in _walk(below, 2) if _holds_metadata(path)]
+        if found:
+            return found
+    return []
+
+
+def gather(root: Location, paths: Iterable[Location | ImageFolder]) -> Release:
     """Tell archives, images and metadata from other files by their names.
 
     Args:
         root: The folder, for messages.
-        paths: The files in it, and its folders named ``images``.
+        paths: The files in it, and its folders of unpacked images.
 
     Raises:
         ReleaseNotFound: There are neither archives nor unpacked images, or there is no metadata.
@@ -259,23 +226,22 @@ def gather(root: Location, paths: Iterable[Location]) -> Release:
     boxes: list[Location] = []
     notes: list[str] = []
     for path in paths:
-        name = path.name
-        if isinstance(path, Path) and path.is_dir():
-            folders += _image_folders(path)
-        elif match := _ARCHIVE.fullmatch(name):
-            archives.append(_archive(path, match))
-        elif match := _METADATA_FILE.fullmatch(name):
-            form: Form = "csv" if match["form"].lower() == "csv" else "jsonld"
+        if isinstance(path, ImageFolder):
+            folders.append(path)
+        elif archive := archive_at(path):
+            archives.append(archive)
+        elif form := metadata_form(path.name):
             metadata.append(MetadataFile(path, form))
-        elif _METADATA_ZIP.fullmatch(name):
+        elif is_metadata_zip(path.name):
             metadata_zips.append(path)
-        elif _BBOX.fullmatch(name):
+        elif is_bbox(path.name):
             boxes.append(path)
-        elif name.lower().endswith(".zip"):
-            notes.append(f"{name}: not used, its name is not one of upstream's")
+        elif note := passed_over(path.name):
+            notes.append(note)
     if not archives and not folders:
+        seen = f" ({'; '.join(notes[:3])})" if notes else ""
         raise ReleaseNotFound(
-            "no images of BIOSCAN-5M in this folder",
+            f"no images of BIOSCAN-5M in this folder{seen}",
             where=str(root),
             fix="expected zips such as BIOSCAN_5M_cropped_256_train.zip, "
             "or an unpacked bioscan5m/images",
@@ -291,36 +257,27 @@ def gather(root: Location, paths: Iterable[Location]) -> Release:
     )
 
 
-def _walk(folder: Path, depth: int) -> Iterator[Path]:
-    """The files below a folder and the folders named ``images``, which are not entered."""
+def _walk(folder: Path, depth: int, top: Path | None = None) -> Iterator[Location | ImageFolder]:
+    """The files below a folder, and its folders of unpacked images, which are not entered."""
+    top = top or folder
+    found = image_folders(folder, top)
+    yield from found
+    held = {path for image in found for path in (image.path, image.path.parent)}
+    if any(image.path == folder for image in found):
+        return
     try:
-        entries = sorted(folder.iterdir())
+        with os.scandir(folder) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise ReleaseNotFound(f"cannot be listed ({error.strerror})", where=str(folder)) from error
-    for entry in entries:
-        if entry.name.startswith("."):
+    for entry in listed:
+        path = folder / entry.name
+        if entry.name.startswith(".") or is_twin(entry.name) or path in held:
             continue
-        if not entry.is_dir() or entry.name == "images":
-            yield entry
+        if not entry.is_dir():
+            yield path
         elif depth > 1:
-            yield from _walk(entry, depth - 1)
-
-
-def _archive(path: Location, match: re.Match[str]) -> Archive:
-    partition, part = match["partition"], match["part"]
-    return Archive(
-        path,
-        package_named(match["stem"].lower()).name,
-        partition.lower() if partition else None,
-        int(part) if part else None,
-    )
-
-
-def _image_folders(images: Path) -> Iterator[ImageFolder]:
-    for package in package_names():
-        for split in SPLITS:
-            if (path := images / package / split.name).is_dir():
-                yield ImageFolder(path, package, split)
+            yield from _walk(path, depth - 1, top)
 
 
 def _choose_metadata(
@@ -373,7 +330,7 @@ def _members_of(zips: list[Location]) -> list[MetadataFile]:
                 f"cannot be read as a zip ({error})", where=str(path), fix="download it again"
             ) from error
         for name in names:
-            if match := _METADATA_FILE.fullmatch(name.rpartition("/")[2]):
-                form: Form = "csv" if match["form"].lower() == "csv" else "jsonld"
+            form = metadata_form(name.rpartition("/")[2])
+            if form and not is_twin(name):
                 found.append(MetadataFile(path, form, name))
     return found

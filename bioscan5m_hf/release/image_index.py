@@ -14,17 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.release.find import (
-    IMAGE_ENDING,
-    IMAGE_FOLDER,
-    IMAGE_PATH,
-    Archive,
-    ImageFolder,
-    Selection,
-)
+from bioscan5m_hf.release.find import Selection
+from bioscan5m_hf.release.layout import ENDINGS, IMAGE_FOLDER, Archive, ImageFolder, is_twin
 from bioscan5m_hf.release.zip_directory import ENCRYPTED, read_directory
-from bioscan5m_hf.remote import ReadAhead, open_location
 from bioscan5m_hf.schema.columns import Split
+from bioscan5m_hf.storage.open import ReadAhead, open_location
 
 IMAGE_SCHEMA: Final = pa.schema(
     [
@@ -33,6 +27,7 @@ IMAGE_SCHEMA: Final = pa.schema(
         pa.field("folder", pa.string()),
         pa.field("split", pa.string()),
         pa.field("processid", pa.string()),
+        pa.field("ending", pa.int8()),
         pa.field("offset", pa.uint64()),
         pa.field("compressed", pa.uint64()),
         pa.field("size", pa.uint64()),
@@ -40,11 +35,16 @@ IMAGE_SCHEMA: Final = pa.schema(
         pa.field("method", pa.uint16()),
     ]
 )
-"""One row an image; offset, compressed, crc and method are null for a plain file."""
+"""One row an image.
+
+Its name is folder, processid and ``ENDINGS[ending]``. Offset, compressed, crc and method are null
+for a plain file.
+"""
 
 _FOLDER_BATCH: Final = 8192
+_CHUNK: Final = re.compile(r"(?:[0-9a-f]{1,2}/)?")
+_LEADS_OUT: Final = "a link that leads out of the release"
 _LOOKS_LIKE_IMAGE: Final = re.compile(r"(?i)\.jpe?g$")
-_RESOURCE_FORK: Final = re.compile(r"(?:^|/)(?:__MACOSX/|\._)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,13 @@ class Stray:
         archive: The archive or folder.
         member: Its name.
         image: Whether it looks like an image, which then nobody would miss.
+        detail: Why it is not taken, as a phrase.
     """
 
     archive: str
     member: str
     image: bool
+    detail: str = "not where upstream puts it"
 
 
 OnStray = Callable[[Stray], None]
@@ -109,16 +111,17 @@ def _read_archive(
         reader = source if isinstance(archive.path, Path) else ReadAhead(source)
         for block in read_directory(reader):
             parts = _part_names(block["name"])
+            endings = _endings(parts["file"])
+            # A zip of a split's folder alone names no package in its paths.
+            of_package = pc.is_in(parts["package"], pa.array([archive.package, ""]))
             placed = pc.and_(
-                pc.equal(parts["package"], archive.package),
-                pc.and_(
-                    pc.ends_with(parts["file"], IMAGE_ENDING),
-                    pc.greater(pc.binary_length(parts["file"]), len(IMAGE_ENDING)),
-                ),
+                pc.and_(of_package, pc.is_valid(parts["split"])),
+                pc.and_(pc.is_valid(endings), pc.invert(pc.starts_with(parts["file"], "._"))),
             )
             placed = pc.fill_null(placed, False)
             if not pc.all(placed).as_py():
                 _report_strays(archive.path.name, block["name"].filter(pc.invert(placed)), on_stray)
+            parts = parts.append_column("ending", endings)
             chosen = pc.and_(placed, pc.is_in(parts["split"], wanted))
             batch, parts = block.filter(chosen), parts.filter(chosen)
             _check_encryption(archive.path.name, batch)
@@ -126,20 +129,33 @@ def _read_archive(
                 yield _image_batch(number, archive.rank, batch, parts)
 
 
+def _endings(files: pa.Array) -> pa.Array:
+    """Which of ``ENDINGS`` each name has; null where it has none, or nothing before it."""
+    longer = pc.greater(pc.binary_length(files), len(ENDINGS[0]))
+    usual = pc.and_(pc.ends_with(files, ENDINGS[0]), longer)
+    if pc.all(usual).as_py():
+        return pa.array(np.zeros(len(files), np.int8))
+    found = pa.nulls(len(files), pa.int8())
+    for number, ending in reversed(list(enumerate(ENDINGS))):
+        has = pc.and_(pc.ends_with(files, ending), pc.greater(pc.binary_length(files), len(ending)))
+        found = pc.if_else(has, pa.scalar(number, pa.int8()), found)
+    return found
+
+
 def _part_names(names: pa.Array) -> pa.RecordBatch:
-    """Folder (with its slash) and file of each name; package and split where it is upstream's."""
+    """Folder (with its slash) and file of each name; package and split where images lie."""
     slashed = pc.if_else(
         pc.match_substring(names, "/"), names, pc.binary_join_element_wise("", names, "/")
     )
     parts = pc.split_pattern(slashed, "/", max_splits=1, reverse=True)
     folders = pc.list_element(parts, 0).dictionary_encode()
-    # Members are many, folders are few: a pattern is looked for in those only. Arrow's engine
-    # writes a named group as Python does before version 3, with a P.
-    pattern = re.sub(r"\(\?P?<", "(?P<", IMAGE_FOLDER.pattern)
+    # Members are many, folders are few: a pattern is looked for in those only.
     whole = pc.binary_join_element_wise(folders.dictionary, "", "/")
-    found = pc.extract_regex(whole, f"^{pattern}$")
+    found = pc.extract_regex(whole, f"^{IMAGE_FOLDER}$")
+    twins = pa.array([is_twin(name) for name in whole.to_pylist()], pa.bool_())
+    split = pc.if_else(twins, pa.scalar(None, pa.string()), pc.struct_field(found, "split"))
     of_folder = pa.record_batch(
-        [whole, pc.struct_field(found, "package"), pc.struct_field(found, "split")],
+        [whole, pc.struct_field(found, "package"), split],
         names=["folder", "package", "split"],
     ).take(folders.indices)
     return of_folder.append_column("file", pc.list_element(parts, 1))
@@ -148,14 +164,14 @@ def _part_names(names: pa.Array) -> pa.RecordBatch:
 def _image_batch(
     number: int, rank: int, block: pa.RecordBatch, parts: pa.RecordBatch
 ) -> pa.RecordBatch:
-    stems = pc.binary_slice(parts["file"].cast(pa.binary()), 0, -len(IMAGE_ENDING))
     return pa.record_batch(
         [
             pa.array(np.full(block.num_rows, number, np.int32)),
             pa.array(np.full(block.num_rows, rank, np.int8)),
             parts["folder"],
             parts["split"],
-            stems.cast(pa.string()),
+            _stems(parts),
+            parts["ending"],
             block["offset"],
             block["compressed"],
             block["size"],
@@ -166,6 +182,18 @@ def _image_batch(
     )
 
 
+def _stems(parts: pa.RecordBatch) -> pa.Array:
+    """The names of files without their endings."""
+    files = parts["file"].cast(pa.binary())
+    stems = pc.binary_slice(files, 0, -len(ENDINGS[0]))
+    for number, ending in enumerate(ENDINGS):
+        if len(ending) != len(ENDINGS[0]):
+            longer = pc.equal(parts["ending"], number)
+            if pc.any(longer).as_py():
+                stems = pc.if_else(longer, pc.binary_slice(files, 0, -len(ending)), stems)
+    return stems.cast(pa.string())
+
+
 def _report_strays(archive: str, names: pa.Array, on_stray: OnStray) -> None:
     for name in names.to_pylist():
         if not name.endswith("/"):
@@ -173,7 +201,7 @@ def _report_strays(archive: str, names: pa.Array, on_stray: OnStray) -> None:
 
 
 def _is_image(name: str) -> bool:
-    return bool(_LOOKS_LIKE_IMAGE.search(name)) and not _RESOURCE_FORK.search(name)
+    return bool(_LOOKS_LIKE_IMAGE.search(name)) and not is_twin(name)
 
 
 def _check_encryption(archive: str, block: pa.RecordBatch) -> None:
@@ -187,16 +215,26 @@ def _check_encryption(archive: str, block: pa.RecordBatch) -> None:
 
 
 def _read_folder(number: int, folder: ImageFolder, on_stray: OnStray) -> Iterator[pa.RecordBatch]:
-    rows: list[tuple[str, str, int]] = []
-    prefix = f"images/{folder.package}/{folder.split.name}/"
-    for below, entry in _scan(folder.path, ""):
-        name = f"{prefix}{below}{entry.name}"
-        match = IMAGE_PATH.fullmatch(name)
-        # A pipe would be waited for, a link may lead nowhere.
-        if match is None or not entry.is_file():
-            on_stray(Stray(str(folder.path), f"{below}{entry.name}", _is_image(name)))
+    rows: list[tuple[str, str, int, int]] = []
+    top = folder.top.resolve()
+
+    def leave(below: str, entry: os.DirEntry[str], detail: str) -> None:
+        name = f"{below}{entry.name}"
+        on_stray(Stray(str(folder.path), name, detail == _LEADS_OUT or _is_image(name), detail))
+
+    if not folder.path.resolve().is_relative_to(top):
+        on_stray(Stray(str(folder.path.parent), folder.path.name, True, _LEADS_OUT))
+        return
+    for below, entry, inside in _scan(folder.path, "", top):
+        if not inside:
+            leave(below, entry, _LEADS_OUT)
             continue
-        rows.append((below, match["processid"], entry.stat().st_size))
+        stem, ending = _parts_of(entry.name)
+        # A pipe would be waited for, a link may lead nowhere.
+        if not stem or not _CHUNK.fullmatch(below) or is_twin(entry.name) or not entry.is_file():
+            leave(below, entry, "not where upstream puts it")
+            continue
+        rows.append((below, stem, ending, entry.stat().st_size))
         if len(rows) == _FOLDER_BATCH:
             yield _folder_batch(number, folder, rows)
             rows = []
@@ -204,24 +242,38 @@ def _read_folder(number: int, folder: ImageFolder, on_stray: OnStray) -> Iterato
         yield _folder_batch(number, folder, rows)
 
 
-def _scan(path: os.PathLike[str], below: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """The files of a folder and of the chunk folders in it, by name."""
+def _parts_of(name: str) -> tuple[str, int]:
+    for number, ending in enumerate(ENDINGS):
+        if name.endswith(ending):
+            return name.removesuffix(ending), number
+    return "", 0
+
+
+def _scan(
+    path: os.PathLike[str], below: str, top: Path
+) -> Iterator[tuple[str, os.DirEntry[str], bool]]:
+    """The files of a folder and of the chunk folders in it, by name, and links that lead out.
+
+    Yields:
+        Where below the folder it lies, the entry, and whether it lies inside of ``top``.
+    """
     try:
         with os.scandir(path) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise ArchiveError(f"cannot be listed ({error.strerror})", where=str(path)) from error
     for entry in listed:
-        if not entry.is_dir():
-            yield below, entry
+        inside = not entry.is_symlink() or Path(entry).resolve().is_relative_to(top)
+        if not inside or not entry.is_dir():
+            yield below, entry, inside
         elif below.count("/") < 2:
-            yield from _scan(entry, f"{below}{entry.name}/")
+            yield from _scan(entry, f"{below}{entry.name}/", top)
 
 
 def _folder_batch(
-    number: int, folder: ImageFolder, rows: list[tuple[str, str, int]]
+    number: int, folder: ImageFolder, rows: list[tuple[str, str, int, int]]
 ) -> pa.RecordBatch:
-    below, processids, sizes = zip(*rows, strict=True)
+    below, processids, endings, sizes = zip(*rows, strict=True)
     count = len(rows)
     return pa.record_batch(
         [
@@ -230,6 +282,7 @@ def _folder_batch(
             pa.array(below, pa.string()),
             pa.array([folder.split.name] * count, pa.string()),
             pa.array(processids, pa.string()),
+            pa.array(endings, pa.int8()),
             pa.nulls(count, pa.uint64()),
             pa.nulls(count, pa.uint64()),
             pa.array(sizes, pa.uint64()),

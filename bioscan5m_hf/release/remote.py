@@ -6,13 +6,13 @@ import itertools
 from collections.abc import Iterator
 from typing import Final
 
-from bioscan5m_hf.drivers import explained, file_system
 from bioscan5m_hf.errors import ReleaseNotFound
-from bioscan5m_hf.release.find import BBOX_NAME, METADATA_STEM, Release, find_release, gather
-from bioscan5m_hf.remote import Location, RemotePath, exists
+from bioscan5m_hf.release.find import DEPTH, Release, find_release, gather
+from bioscan5m_hf.release.layout import BBOX_NAME, METADATA_STEM
 from bioscan5m_hf.schema.configurations import PACKAGES, PARTITIONS
+from bioscan5m_hf.storage.fsspec import explained, file_system
+from bioscan5m_hf.storage.open import Location, RemotePath, exists
 
-_DEPTH: Final = 4
 _MOST_PARTS: Final = 99
 _HUB_REASONS: Final = {
     "revision not found": "the repository has no such revision",
@@ -51,13 +51,13 @@ def list_files(root: RemotePath) -> list[RemotePath] | None:
     """
     if root.is_http:
         # Not at the top: it takes long to import, and most releases are on this machine.
-        from bioscan5m_hf.http_listing import linked_files
+        from bioscan5m_hf.storage.http_listing import linked_files
 
-        return sorted(linked_files(root, _DEPTH), key=str) or None
+        return sorted(linked_files(root, DEPTH), key=str) or None
     system, folder = file_system(root)
     with explained(str(root), "cannot be listed", ReleaseNotFound):
         try:
-            names = system.find(folder, maxdepth=_DEPTH)
+            names = system.find(folder, maxdepth=DEPTH)
         except (OSError, ValueError) as error:
             if root.url.startswith("hf://"):
                 raise _unlisted(root, error) from error

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.sources import Source
+from bioscan5m_hf.storage.local import Source
 
 STORED: Final = 0
 DEFLATED: Final = 8

@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from bioscan5m_hf.release.inflate import InflateError, crc32, inflate
+from bioscan5m_hf.release.jpeg import START, find_end
 from bioscan5m_hf.release.zip_directory import DEFLATED, STORED
-from bioscan5m_hf.sources import Source
+from bioscan5m_hf.storage.local import Source
 
 MAX_IMAGE_BYTES: Final = 64 << 20
 _HEADER: Final = struct.Struct("<4s22xHH")
 _HEADER_LENGTH: Final = _HEADER.size
 _MAGIC: Final = b"PK\x03\x04"
-_START: Final = b"\xff\xd8\xff"
-_END: Final = b"\xff\xd9"
 # Enough for the name and the extra field of upstream's members; a longer one costs a second read.
 _SLACK: Final = 192
-_TAIL: Final = 4096
 
 MEMBER_SLACK: Final = _HEADER.size + _SLACK
 """What is read of a member beside its compressed bytes."""
@@ -151,8 +149,8 @@ def read_sound(read_at: ReadAt, places: Iterable[Place]) -> Iterator[bytes | byt
         sound = (
             crc32(plain) == crc
             and len(plain) == size
-            and plain.startswith(_START)
-            and plain.endswith(_END)
+            and plain.startswith(START)
+            and find_end(plain) is not None
         )
         yield plain if sound else None
 
@@ -197,19 +195,18 @@ def _prove(plain: bytes | bytearray, member: Member) -> bytes | bytearray:
 
 
 def check_jpeg(data: bytes | bytearray) -> None:
-    """Look at both ends of an image for the marks of a JPEG; nothing is decoded.
+    """Check that an image is a whole JPEG; nothing is decoded.
 
     Args:
-        data: The bytes of the image.
+        data: The bytes of the image. Bytes behind its end mark do no harm.
 
     Raises:
-        FlawedImage: There is nothing in it, it does not start as a JPEG does (FF D8 FF), or there
-            is no end mark (FF D9) among its last bytes.
+        FlawedImage: There is nothing in it, it does not start as a JPEG does (FF D8 FF), or it is
+            cut off before its end mark (FF D9).
     """
     if not data:
         raise FlawedImage(Flaw.EMPTY, "0 bytes")
-    if not data.startswith(_START):
+    if not data.startswith(START):
         raise FlawedImage(Flaw.NOT_JPEG, f"it starts with {bytes(data[:4]).hex(' ')}")
-    # Some cameras pad behind the end mark, so it need not be the last thing.
-    if not data.endswith(_END) and data.rfind(_END, -_TAIL) < 0:
+    if find_end(data) is None:
         raise FlawedImage(Flaw.TRUNCATED, "it has no end mark (ff d9)")

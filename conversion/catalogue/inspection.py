@@ -14,8 +14,8 @@ from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.release.metadata.rows import BadRow, in_file_order
 from bioscan5m_hf.release.remote import locate_release
-from bioscan5m_hf.remote import Location
 from bioscan5m_hf.schema.columns import SPLITS, Split
+from bioscan5m_hf.storage.open import Location
 from conversion.catalogue.catalogue import Catalogue
 from conversion.catalogue.reconcile import Reconciliation, SplitCount, plain_sizes, reconcile
 from conversion.rejects import Finding, bad_row_finding
@@ -44,12 +44,14 @@ class PackageReport:
         selection: Its sources, and what was passed over.
         sources: What each of them contributes.
         splits: For each split that there are sources of, specimens with and without an image.
+        absent: The splits of the metadata that there is no source of, with their specimens.
         reconciliation: What does not fit.
     """
 
     selection: Selection
     sources: tuple[SourceCount, ...]
     splits: tuple[SplitCount, ...]
+    absent: tuple[tuple[Split, int], ...]
     reconciliation: Reconciliation
 
 
@@ -62,12 +64,14 @@ class Report:
         specimens: For each split, the rows of the metadata.
         bad_rows: Rows of the metadata that cannot be taken as they are.
         packages: Its packages.
+        notes: What else is to be known of its files, as sentences.
     """
 
     release: Release
     specimens: tuple[tuple[Split, int], ...]
     bad_rows: tuple[Finding, ...]
     packages: tuple[PackageReport, ...]
+    notes: tuple[str, ...]
 
     @property
     def fits(self) -> bool:
@@ -84,6 +88,30 @@ class Report:
             yield from ((name, finding) for finding in package.reconciliation.findings)
 
 
+def splits_without_images(
+    selection: Selection, specimens: Sequence[tuple[Split, int]]
+) -> tuple[tuple[Split, int], ...]:
+    """The splits of the metadata that no archive or folder of a package can hold images of.
+
+    Args:
+        selection: The sources of the package.
+        specimens: How many specimens of each split the metadata have.
+    """
+    held = selection.splits
+    return tuple((split, n) for split, n in specimens if n and split.name not in held)
+
+
+def told_as_absent(package: str, absent: Sequence[tuple[Split, int]]) -> str:
+    """Say which splits are without images, as a sentence.
+
+    Args:
+        package: The package.
+        absent: The splits, with their specimens.
+    """
+    named = ", ".join(f"{split.name} ({count:,} specimens)" for split, count in absent)
+    return f"{package}: there are no images of {named}"
+
+
 def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Report:
     """Look at a release.
 
@@ -97,21 +125,27 @@ def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Re
     """
     release = locate_release(root)
     bad: list[BadRow] = []
+    notes = list(release.notes)
     label = release.metadata.label
     with tempfile.TemporaryDirectory(prefix="bioscan5m-") as work:
         catalogue = Catalogue(Path(work), threads=threads)
-        catalogue.load_metadata(read_metadata(release.metadata, bad.append), slim=True)
+        catalogue.load_metadata(
+            read_metadata(release.metadata, bad.append, notes.append), slim=True
+        )
         catalogue.settle_rows(label, bad.append)
         specimens = catalogue.split_counts()
         reports = [
-            _inspect_package(catalogue, release.select(package))
+            _inspect_package(catalogue, release.select(package), specimens)
             for package in packages or release.packages
         ]
     bad_rows = tuple(bad_row_finding(found, label) for found in in_file_order(bad))
-    return Report(release, tuple(specimens), bad_rows, tuple(reports))
+    notes += [note for report in reports for note in report.selection.notes]
+    return Report(release, tuple(specimens), bad_rows, tuple(reports), tuple(notes))
 
 
-def _inspect_package(catalogue: Catalogue, selection: Selection) -> PackageReport:
+def _inspect_package(
+    catalogue: Catalogue, selection: Selection, specimens: Sequence[tuple[Split, int]]
+) -> PackageReport:
     splits = [split for split in SPLITS if split.name in selection.splits]
     joined = reconcile(catalogue, selection, splits, catalogue.list_images(selection, splits))
     labels = source_labels(selection)
@@ -120,4 +154,5 @@ def _inspect_package(catalogue: Catalogue, selection: Selection) -> PackageRepor
     sizes = plain_sizes(joined.located.sizes)
     of_source = np.bincount(numbers, sizes, minlength=len(labels)).astype(np.int64).tolist()
     sources = [SourceCount(*values) for values in zip(labels, images, of_source, strict=True)]
-    return PackageReport(selection, tuple(sources), joined.counts, joined.reconciliation)
+    absent = splits_without_images(selection, specimens)
+    return PackageReport(selection, tuple(sources), joined.counts, absent, joined.reconciliation)

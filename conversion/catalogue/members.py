@@ -35,7 +35,17 @@ from conversion.files.atomic import output_error
 
 # A batch is what is found by its number, so all but the last one have this length.
 _BATCH_ROWS: Final = 8192
-_COLUMNS: Final = ("processid", "source", "folder", "offset", "compressed", "size", "crc", "method")
+_COLUMNS: Final = (
+    "processid",
+    "source",
+    "folder",
+    "ending",
+    "offset",
+    "compressed",
+    "size",
+    "crc",
+    "method",
+)
 _FOLDER: Final = pa.dictionary(pa.int32(), pa.string())
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import (
@@ -29,28 +29,50 @@ _LOG_WIDTH: Final = 160
 _PASSWORD: Final = re.compile(r"(://[^/@:\s]+):[^/@\s]+@")
 
 
-def make_console() -> Console:
-    """A console for results, on standard output."""
-    return Console(
-        highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _LOG_WIDTH
+class _PlainConsole(Console):
+    """A console that shows text as it is: no markup, no control characters, no passwords.
+
+    Names in a release or in a dataset folder may hold brackets, or what clears a terminal, fills
+    its clipboard or turns the direction of writing.
+    """
+
+    def render_str(self, text: str, **style: Any) -> Text:
+        """Make any string that is printed, a cell or a title too, harmless."""
+        return super().render_str(shown(text), **style)
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console.
+
+    Args:
+        stderr: For notes, on standard error; by default it is for results, on standard output.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    return _PlainConsole(
+        stderr=stderr,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        soft_wrap=True,
+        width=None if stream.isatty() else _LOG_WIDTH,
     )
 
 
-def without_password(text: str) -> str:
-    """The text, with the passwords left out that stand in URLs.
+def shown(text: str) -> str:
+    """The text as it may be shown: control characters escaped, passwords in URLs left out.
 
     Args:
-        text: What is going to be shown.
+        text: What is going to be shown; line breaks stay.
     """
-    return _PASSWORD.sub(r"\1:…@", text)
+    plain = _PASSWORD.sub(r"\1:…@", text)
+    return "".join(
+        sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in plain
+    )
 
 
 def print_error(message: str) -> None:
     """Print an error as one line on standard error."""
-    line = " ".join(without_password(message).split())
-    # Names in an archive may hold what moves a terminal's cursor or recolours it.
-    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
-    sys.stderr.write(f"bioscan5m: error: {shown}\n")
+    sys.stderr.write(f"bioscan5m: error: {shown(' '.join(message.split()))}\n")
 
 
 class _Rate(ProgressColumn):
@@ -72,7 +94,7 @@ class ConsoleReporter:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._console = Console(stderr=True, highlight=False)
+        self._console = make_console(stderr=True)
         self._progress: Progress | None = None
         self._began = self._told = 0.0
         self._total = self._done = 0
@@ -80,7 +102,7 @@ class ConsoleReporter:
     def say(self, text: str) -> None:
         """Show one note."""
         if not self._quiet:
-            self._console.print(without_password(text), markup=False, soft_wrap=True)
+            self._console.print(text)
 
     def begin(self, images: int, done: int, verb: str = "converting") -> None:
         """Show that images are going to be worked on, of which some are done."""
@@ -171,23 +193,13 @@ def make_table(
     Args:
         title: What stands above it.
         columns: The head.
-        rows: The cells; they are shown as they are.
+        rows: The cells.
         right: How many columns, from the right, are numbers.
     """
-    table = Table(title=without_password(title), title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold")
     for number, column in enumerate(columns):
         numeric = number >= len(columns) - right
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*row)
     return table
-
-
-def readable_size(count: int) -> str:
-    """A length in bytes as people write it, in decimal units."""
-    value = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:,.0f} {unit}" if unit == "bytes" else f"{value:,.1f} {unit}"
-        value /= 1000
-    return f"{value:,.1f} TB"

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.folder import SUFFIXES, format_named
-from bioscan5m_hf.remote import Location, RemotePath, location_of
+from bioscan5m_hf.folder import format_named
+from bioscan5m_hf.manifest import SUFFIXES
+from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.configurations import METADATA, package_named
-from conversion.cli.console import ConsoleReporter, make_console, make_table, readable_size
+from bioscan5m_hf.storage.open import Location, RemotePath, location_of
+from conversion.cli.console import ConsoleReporter, make_console, make_table
 from conversion.cli.parameters import (
     Commands,
     add_command,
@@ -21,11 +23,11 @@ from conversion.cli.parameters import (
     add_splits,
     count,
     packages,
-    processors,
     size,
     splits,
 )
 from conversion.pipeline.convert import DEFAULT_SHARD_BYTES, ConvertOptions, convert
+from conversion.sizes import readable_size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -87,6 +89,12 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         default="stop",
         help="at a flawed image or row: stop (the default), or leave it out and record it in "
         "rejects.parquet",
+    )
+    parser.add_argument(
+        "--subset",
+        action="store_true",
+        help="the release is a selection on purpose: leave out specimens without an image, and "
+        "pass over images without a specimen (damaged images and rows are errors still)",
     )
     parser.add_argument(
         "--restart",
@@ -159,6 +167,7 @@ def _run(options: argparse.Namespace) -> int:
         shard_bytes=options.shard_size,
         format=options.format,
         record=options.on_error == "record",
+        subset=options.subset,
         restart=options.restart,
         name=options.publish,
         derive=options.derive is not None,
@@ -185,7 +194,7 @@ def _run(options: argparse.Namespace) -> int:
         asked, reporter, private=options.private, scratch=options.scratch
     )
     _show_summary(summary, output)
-    make_console().print(f"{published.url}: {published.files:,} files", markup=False)
+    make_console().print(f"{published.url}: {published.files:,} files")
     return 0
 
 

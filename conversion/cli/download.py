@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE
-from conversion.cli.console import make_console, make_table, readable_size
+from conversion.cli.console import make_console, make_table
 from conversion.cli.parameters import (
     Commands,
     add_command,
@@ -18,6 +18,7 @@ from conversion.cli.parameters import (
     splits,
 )
 from conversion.download.sources import MIRRORS, mirror_named
+from conversion.sizes import readable_size
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

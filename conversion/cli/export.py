@@ -89,7 +89,7 @@ def _run(options: argparse.Namespace) -> int:
     with reporter.counting("specimens written") as progress:
         result = export(data, target, options.package, options.split, wanted, progress)
     if not options.quiet:
-        make_console().print(_told(options.output, result), markup=False)
+        make_console().print(_told(options.output, result))
     return 0
 
 

@@ -13,8 +13,8 @@ from typing import Final
 from rich.table import Table
 
 from bioscan5m_hf.schema.configurations import METADATA
-from conversion.catalogue.inspection import PackageReport, inspect
-from conversion.cli.console import make_console, make_table, readable_size
+from conversion.catalogue.inspection import PackageReport, inspect, told_as_absent
+from conversion.cli.console import make_console, make_table
 from conversion.cli.parameters import (
     Commands,
     add_command,
@@ -25,6 +25,7 @@ from conversion.cli.parameters import (
 )
 from conversion.files.atomic import write_whole
 from conversion.rejects import REJECTS_SCHEMA, Finding
+from conversion.sizes import readable_size
 
 _SHOWN: Final = 20
 
@@ -51,23 +52,27 @@ def _run(options: argparse.Namespace) -> int:
     report = inspect(options.release, threads=options.workers, packages=packages(options))
     console = make_console()
     release = report.release
-    console.print(f"metadata: {release.metadata.label}", markup=False)
-    console.print(f"bounding boxes: {release.bbox.name if release.bbox else 'none'}", markup=False)
+    console.print(f"metadata: {release.metadata.label}")
+    console.print(f"bounding boxes: {release.bbox.name if release.bbox else 'none'}")
     specimens = [(split.name, f"{count:,}") for split, count in report.specimens if count]
     specimens.append(("together", f"{sum(count for _, count in report.specimens):,}"))
     console.print(make_table("Specimens", ("split", "rows"), specimens, right=1))
     for package in report.packages:
         console.print(_sources_table(package))
         console.print(_splits_table(package))
-    notes = [*release.notes, *(n for package in report.packages for n in package.selection.notes)]
-    for note in notes:
+    for note in report.notes:
         console.print(f"note: {note}", markup=False)
     findings = list(report.findings())
     if options.findings:
         write_whole(options.findings, _as_csv(findings))
-        console.print(f"{len(findings):,} findings listed in {options.findings}", markup=False)
+        console.print(f"{len(findings):,} findings listed in {options.findings}")
+    absent = [(p.selection.package, p.absent) for p in report.packages if p.absent]
+    for name, splits in absent:
+        console.print(told_as_absent(name, splits), markup=False)
     if report.fits:
-        console.print("Everything fits: each specimen has its image, each image its specimen.")
+        told = "What is there fits" if absent else "Everything fits: each specimen has its image"
+        console.print(f"{told}, each image its specimen.")
+        console.print("Images are not read here; convert proves each of them.")
         return 0
     console.print(_findings_table(findings))
     return 1

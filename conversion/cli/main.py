@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import io
 import os
 import select
 import signal
@@ -30,20 +31,21 @@ COMMANDS: Final = (
 )
 """The commands, in the order of the help; each is a module of ``conversion.cli``."""
 
-_WITH_WORKERS: Final = ("verify", "demo")
-_INTERRUPTED: Final = 130
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_WITH_WORKERS: Final = ("verify", "sample", "demo")
+_SIGNALS: Final = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "the terminal is gone",
+}
+_ENDED_BY_SIGNAL: Final = 128
 
 
 def program() -> int:
     """Run the command of this process; what is installed as ``bioscan5m``."""
-    spare_effort()
-    if sys.argv[1:2] and sys.argv[1] in _WITH_WORKERS:
-        worker_context()
-    spare_pandas()
-    status = main()
+    _open_streams()
+    status = _watched(lambda: _run(sys.argv[1:], prepare=True))
     # What is done stays done, whoever interrupts it now; what failed may still be ended at once.
-    for number in _SIGNALS:
+    for number in _heard():
         signal.signal(number, signal.SIG_DFL if status else signal.SIG_IGN)
     # A process that ends would look through all that it holds for garbage.
     gc.freeze()
@@ -58,17 +60,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 where it is done, 1 where the data is bad or the work failed, 2 for wrong usage, 130
-        where it was interrupted.
+        where it was interrupted, 143 and 129 where it was told to end or lost its terminal.
     """
+    words = sys.argv[1:] if arguments is None else arguments
+    return _watched(lambda: _run(words))
+
+
+def _open_streams() -> None:
+    """Let standard streams that are closed lead nowhere, and let any text be written to the others.
+
+    A file that is opened would get the number of a closed stream, and what is printed with it.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _watched(command: Callable[[], int]) -> int:
     _signals.clear()
     with _interruptible():
-        return _run(arguments)
+        return command()
+
+
+def _heard() -> list[signal.Signals]:
+    """The signals that end this process; a job in the background is deaf to some of them."""
+    return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """In the block, what asks this process to end interrupts the command, and not after it."""
-    before = [(number, signal.signal(number, _interrupt)) for number in _SIGNALS]
+    before = [(number, signal.signal(number, _interrupt)) for number in _heard()]
     try:
         yield
     finally:
@@ -77,9 +106,13 @@ def _interruptible() -> Iterator[None]:
             signal.signal(number, handler or signal.SIG_DFL)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(words: Sequence[str], *, prepare: bool = False) -> int:
     try:
-        words = sys.argv[1:] if arguments is None else arguments
+        if prepare:
+            spare_effort()
+            if words and words[0] in _WITH_WORKERS:
+                worker_context()
+            spare_pandas()
         named = [word for word in words[:1] if word in COMMANDS]
         options = build_parser(named or COMMANDS).parse_args(words)
         run: Callable[[argparse.Namespace], int] = options.run
@@ -89,8 +122,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         # A library that is interrupted may make an error of its own of it.
         if not (_signals or isinstance(error, KeyboardInterrupt)):
             return _explain(error)
-        _print_error("interrupted; run the same command again to go on")
-        return _INTERRUPTED
+        # Who asks once more does not want to wait for a line.
+        for number in _heard():
+            signal.signal(number, signal.SIG_DFL)
+        number = signal.Signals(_signals[0]) if _signals else signal.SIGINT
+        _print_error(f"{_SIGNALS[number]}; run the same command again to go on")
+        return _ENDED_BY_SIGNAL + number
     return status
 
 
@@ -101,14 +138,23 @@ def _explain(error: BaseException) -> int:
         return error.exit_status
     if isinstance(error, OSError):
         if isinstance(error, BrokenPipeError) and _nobody_reads(sys.stdout.fileno()):
-            # The reader of a pipe has seen enough; what is still buffered has nowhere to go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader of a pipe has seen enough.
+            _drop_output()
             return 0
         # What the system refuses at a place that no room expects it: a folder, a link, a lock.
         place = f"{error.filename}: " if error.filename else ""
         _print_error(f"{place}{error.strerror or error}")
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         return 1
     raise error
+
+
+def _drop_output() -> None:
+    """What is still buffered has nowhere to go, and would fail once more as the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_error(message: str) -> None:

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
-import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bioscan5m_hf.remote import location_of
+from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.columns import SPLITS, Split, split_named
 from bioscan5m_hf.schema.configurations import package_named, package_names
+from bioscan5m_hf.storage.open import location_of
+from conversion.sizes import parse_size
+
+_LONGEST: Final = 16
 
 Commands = argparse._SubParsersAction
-
-_UNITS: Final = {
-    "": 1,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "tb": 10**12,
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
-    "tib": 2**40,
-}
 
 
 def add_command(
@@ -94,11 +85,6 @@ def add_splits(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add ``--workers``."""
     parser.add_argument(
@@ -135,17 +121,14 @@ def splits(options: argparse.Namespace) -> tuple[Split, ...]:
 
 def count(text: str) -> int:
     """Read a whole number above zero."""
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
+    if not (text.isdecimal() and len(text) < _LONGEST and int(text)):
+        raise argparse.ArgumentTypeError(f"{text[:_LONGEST]!r} is not a whole number above zero")
     return int(text)
 
 
 def size(text: str) -> int:
     """Read a size in bytes, such as 500MB (decimal) or 1GiB (binary)."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
-    if match is None or match[2] not in _UNITS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB or 1GiB")
-    found = int(float(match[1]) * _UNITS[match[2]])
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size")
-    return found
+    try:
+        return parse_size(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

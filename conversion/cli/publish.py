@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conversion.cli.console import ConsoleReporter, make_console, readable_size
+from conversion.cli.console import ConsoleReporter, make_console
 from conversion.cli.parameters import Commands, add_command, add_quiet
+from conversion.sizes import readable_size
 
 if TYPE_CHECKING:
     from conversion.upload.publish import Comparison
@@ -76,14 +77,13 @@ def _run(options: argparse.Namespace) -> int:
     console = make_console()
     if options.dry_run:
         for line in _planned(plan_publication(asked)):
-            console.print(line, markup=False)
+            console.print(line)
         return 0
     done = publish(asked, ConsoleReporter(quiet=options.quiet).say)
     console.print(
         f"{done.url}: {done.files:,} files, all as the manifest says; "
         f"{done.sent:,} put there now, {len(done.removed):,} removed, "
-        f"{len(done.kept):,} others left alone",
-        markup=False,
+        f"{len(done.kept):,} others left alone"
     )
     return 0
 

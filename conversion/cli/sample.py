@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from bioscan5m_hf.schema.configurations import package_names
-from conversion.cli.console import ConsoleReporter, make_console, make_table, readable_size
+from conversion.cli.console import ConsoleReporter, make_console, make_table
 from conversion.cli.parameters import (
     Commands,
     add_command,
@@ -16,7 +16,8 @@ from conversion.cli.parameters import (
     count,
     packages,
 )
-from conversion.sample import SampleOptions, write_sample
+from conversion.sizes import readable_size
+from conversion.synthetic import SampleOptions, write_sample
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

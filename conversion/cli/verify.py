@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 
 from bioscan5m_hf.errors import VerificationFailed
-from bioscan5m_hf.remote import location_of
-from conversion.cli.console import make_console, readable_size, without_password
+from bioscan5m_hf.storage.open import location_of
+from conversion.cli.console import make_console
 from conversion.cli.parameters import Commands, add_command, add_workers
+from conversion.sizes import readable_size
 from conversion.verify.folder import VerifyOptions, verify
+from conversion.verify.shard import Undecodable
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -44,18 +46,23 @@ def _run(options: argparse.Namespace) -> int:
     )
     console = make_console()
     for finding in findings:
-        console.print(finding, markup=False)
+        console.print(finding)
+    undecodable = sum(isinstance(finding, Undecodable) for finding in findings)
+    if findings and undecodable == len(findings):
+        raise VerificationFailed(
+            f"all is as the manifest says, but {undecodable} images cannot be decoded",
+            where=str(options.folder),
+            fix="they came so from the release: compare with --release, and get its archive again",
+        )
     if findings:
         raise VerificationFailed(
             f"{len(findings)} differences from the manifest",
             where=str(options.folder),
-            fix="convert again with --restart",
+            fix="run the same convert command again: it makes anew what is damaged or missing",
         )
     files = list(manifest.files())
-    folder = without_password(str(options.folder))
     console.print(
-        f"{folder}: {len(files):,} shards, {sum(file.rows for file in files):,} rows, "
-        f"{readable_size(sum(file.bytes for file in files))}: all as the manifest says",
-        markup=False,
+        f"{options.folder}: {len(files):,} shards, {sum(file.rows for file in files):,} rows, "
+        f"{readable_size(sum(file.bytes for file in files))}: all as the manifest says"
     )
     return 0

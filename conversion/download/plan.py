@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bioscan5m_hf.errors import ReleaseNotFound, UsageError
-from bioscan5m_hf.release.find import BBOX_NAME
+from bioscan5m_hf.release.layout import BBOX_NAME
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from conversion.download.sources import FILES, METADATA_ZIP, MIRRORS, Mirror, PublishedFile
 

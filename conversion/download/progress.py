@@ -17,7 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from conversion.cli.console import readable_size
+from conversion.sizes import readable_size
 
 _LINE_SECONDS: Final = 10.0
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from bioscan5m_hf.errors import UnknownName
-from bioscan5m_hf.release.find import BBOX_NAME, METADATA_STEM
+from bioscan5m_hf.release.layout import BBOX_NAME, METADATA_STEM
 
 Transport = Literal["https", "hub", "by hand"]
 

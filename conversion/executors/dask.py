@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from bioscan5m_hf.errors import ClusterError
-from bioscan5m_hf.remote import Location, RemotePath, location_of
+from bioscan5m_hf.storage.open import Location, RemotePath, location_of
 from conversion.executors.base import WorkerLost
 from conversion.executors.dask_scheduler import connect
 from conversion.executors.dask_worker import (
@@ -149,8 +149,9 @@ class ClusterPool:
         if result.written is not None:
             staged = replace(task, folder=str(self._staging)).path
             try:
-                task.path.parent.mkdir(parents=True, exist_ok=True)
-                staged.replace(task.path)
+                final = task.final_path()
+                final.parent.mkdir(parents=True, exist_ok=True)
+                staged.replace(final)
                 sync_folder(task.path.parent)
             except OSError as error:
                 raise output_error(error, task.path) from error

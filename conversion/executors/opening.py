@@ -7,9 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bioscan5m_hf.remote import is_in_memory
+from bioscan5m_hf.storage.open import is_in_memory
 from conversion.executors.base import Pool
-from conversion.executors.processes import LocalPool
+from conversion.executors.local import LocalPool
 from conversion.executors.threads import ThreadPool
 
 if TYPE_CHECKING:

@@ -4,6 +4,6 @@ from conversion.executors.start import spare_effort, spare_pandas
 
 spare_effort()
 
-from conversion.executors import processes  # noqa: E402, F401
+from conversion.executors import local  # noqa: E402, F401
 
 spare_pandas()

@@ -1,4 +1,4 @@
-"""Worker processes on this machine."""
+"""Run functions in worker processes of this machine, which begin and end with this one."""
 
 from __future__ import annotations
 
@@ -7,110 +7,122 @@ import multiprocessing
 import os
 import signal
 import threading
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from functools import partial
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from multiprocessing.sharedctypes import Synchronized
-from typing import Self
+from typing import Final, ParamSpec, Self, TypeVar
 
-from conversion.executors.start import deaf_processes, may_fork, spare_pandas, worker_context
-from conversion.planning.tasks import ShardTask
-from conversion.shards.build import MadeShard, ShardResult, write_shard
+from conversion.executors.start import deaf_processes, spare_pandas, worker_context
+
+_Given = ParamSpec("_Given")
+_Task = TypeVar("_Task")
+_Made = TypeVar("_Made")
+
+# Tasks that wait for each process; more would pile up results.
+_WAITING: Final = 2
 
 
-class LocalPool:
-    """Worker processes on this machine.
+class Processes:
+    """Worker processes of this machine.
 
-    They are forked from this process where it has no threads yet, as it has imported already what
-    they need. While this process waits for the disk and lets a shard appear, the worker that wrote
-    it makes the next one.
+    They do not hear Ctrl-C, and are killed where the block of this context is left by an error.
 
     Args:
-        workers: How many.
+        count: How many.
+        context: How they are made; by default they are forked from a process that has imported
+            what shards need.
+        initializer: What each of them calls first.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-        self._counted = 0
-        self._settling = _settling(workers)
+    def __init__(
+        self,
+        count: int,
+        context: BaseContext | None = None,
+        initializer: Callable[[], None] | None = None,
+    ) -> None:
+        self._count = count
         self._beginning: threading.Thread | None = None
-        self._executor, self._counter = self._begin()
-
-    @property
-    def size(self) -> int:
-        """How many shards may be under way: one that is made and one that is waited for, each."""
-        return 2 * self._workers
-
-    def _begin(self) -> tuple[ProcessPoolExecutor, Synchronized[int]]:
-        forking = may_fork()
-        context = multiprocessing.get_context("fork") if forking else worker_context()
-        counter: Synchronized[int] = context.Value("q", 0)
-        executor = ProcessPoolExecutor(
-            self._workers, mp_context=context, initializer=_begin_worker, initargs=(counter,)
+        self._executor = ProcessPoolExecutor(
+            count,
+            mp_context=context or worker_context(),
+            initializer=partial(_begin_worker, initializer),
         )
-        start_all_at_once(executor)
-        if forking:
-            _warm_up(executor)
-        else:
-            # Workers take a moment to begin; meanwhile the catalogue is made.
-            self._beginning = threading.Thread(target=_warm_up, args=(executor,), daemon=True)
-            self._beginning.start()
-        return executor, counter
+        # The first task starts every worker, not each its own: a pool's thread goes through its
+        # workers when one has died. If another is added meanwhile, the thread fails with a
+        # traceback on standard error, and nobody is told that the pool is broken. The attribute is
+        # private; it is how a pool treats the start method "fork".
+        self._executor._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
 
-    def submit(self, task: ShardTask) -> Future[ShardResult]:
-        """Start one task."""
+    def begin(self, *, meanwhile: bool) -> None:
+        """Start the workers before there is work.
+
+        Args:
+            meanwhile: Whether not to wait for that; workers that are forked from this process must
+                be waited for, since it may have no second thread.
+        """
+        if not meanwhile:
+            self._warm_up()
+            return
+        self._beginning = threading.Thread(target=self._warm_up, daemon=True)
+        self._beginning.start()
+
+    def _warm_up(self) -> None:
+        # Where it fails, the first task does too, and that is told.
+        with suppress(BrokenProcessPool, RuntimeError):
+            self.submit(os.getpid)
+
+    def submit(
+        self, function: Callable[_Given, _Made], *given: _Given.args, **named: _Given.kwargs
+    ) -> Future[_Made]:
+        """Start one task.
+
+        Args:
+            function: What to call; other processes must be able to import it.
+            given: What it is given.
+            named: What it is given by name.
+
+        Raises:
+            BrokenProcessPool: No worker can take it.
+        """
         try:
             with deaf_processes():
-                writing = self._executor.submit(_run, task)
+                return self._executor.submit(function, *given, **named)
         # Where workers die as they are started, a pipe of theirs may be closed already: ValueError.
         except (OSError, ValueError) as error:
             raise BrokenProcessPool("a worker could not be started") from error
-        settled: Future[ShardResult] = Future()
-        writing.add_done_callback(lambda written: self._settle(written, settled))
-        return settled
 
-    def _settle(self, written: Future[MadeShard], settled: Future[ShardResult]) -> None:
-        """A worker has come to an end with a shard; what it made is waited for in a thread."""
-        if written.cancelled():
-            settled.cancel()
-        elif error := written.exception():
-            settled.set_exception(error)
-        else:
-            # Where the pool is ended meanwhile, nobody waits for it.
-            with suppress(RuntimeError):
-                self._settling.submit(_let_appear, written.result(), settled)
+    def map(self, function: Callable[[_Task], _Made], tasks: Iterable[_Task]) -> Iterator[_Made]:
+        """Apply a function to tasks, holding few of the results at a time.
 
-    def error_of(self, future: Future[ShardResult]) -> BaseException | None:
-        """What a future that is done failed with, if it did."""
-        return future.exception()
+        Args:
+            function: What to call; other processes must be able to import it.
+            tasks: What to apply it to.
 
-    def accept(self, _task: ShardTask, result: ShardResult) -> ShardResult:
-        """The file has its final name."""
-        return result
+        Yields:
+            The results, in the order of the tasks.
 
-    def images_done(self) -> int:
-        """How many images were finished since the pool began."""
-        return self._counted + self._counter.value
+        Raises:
+            BrokenProcessPool: A worker died.
+        """
+        waiting: deque[Future[_Made]] = deque()
+        for task in tasks:
+            waiting.append(self.submit(function, task))
+            if len(waiting) > self._count * _WAITING:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
-    def watch(self) -> None:
-        """A worker that dies is told of by its future."""
+    def finish(self) -> None:
+        """Wait for what was submitted, then end the workers."""
+        self._executor.shutdown()
 
-    def replace(self) -> None:
-        """Begin anew, after a worker died and took the others with it."""
-        self._kill()
-        # What was written before is still good.
-        self._settling.shutdown()
-        self._settling = _settling(self._workers)
-        self._counted += self._counter.value
-        self._executor, self._counter = self._begin()
-
-    def stop(self) -> None:
+    def kill(self) -> None:
         """End every worker at once."""
-        self._kill()
-        self._settling.shutdown(cancel_futures=True)
-
-    def _kill(self) -> None:
         if self._beginning:
             # A worker that is made after this one looked for workers would be left alone, and tell
             # that what it shares with its parent is gone.
@@ -128,43 +140,15 @@ class LocalPool:
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         if kind is None:
-            self._executor.shutdown()
-            self._settling.shutdown()
+            self.finish()
         else:
-            self.stop()
+            self.kill()
 
 
-def _warm_up(executor: ProcessPoolExecutor) -> None:
-    # Where it fails, the first task does too, and that is told.
-    with suppress(BrokenProcessPool, OSError, ValueError, RuntimeError), deaf_processes():
-        executor.submit(os.getpid)
-
-
-def start_all_at_once(executor: ProcessPoolExecutor) -> None:
-    """Let the first task that is submitted start every worker, not each its own.
-
-    A pool's thread goes through its workers when one has died. If another is added meanwhile, the
-    thread fails with a traceback on standard error, and nobody is told that the pool is broken.
-
-    Args:
-        executor: A pool that has no task yet.
-    """
-    # Private; it is how a pool treats the start method "fork", where threads forbid the other way.
-    executor._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
-
-
-_counter: Synchronized[int] | None = None
-
-
-def _begin_worker(counter: Synchronized[int]) -> None:
-    global _counter  # noqa: PLW0603 - a pool's initializer has no other place to put it
-    _counter = counter
-    begin_worker()
-
-
-def begin_worker() -> None:
-    """Let a worker process live and die with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _begin_worker(initializer: Callable[[], None] | None) -> None:
+    """Let a worker live and die with its parent."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # What is shared with the parent is not to be written to by a search for garbage.
     gc.freeze()
@@ -172,30 +156,11 @@ def begin_worker() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None, "a worker has a parent"
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if initializer:
+        initializer()
 
 
 def _end_with(parent: BaseProcess) -> None:
     """A worker whose parent was killed would wait for work for ever."""
     parent.join()
     os._exit(1)
-
-
-def _run(task: ShardTask) -> MadeShard:
-    return write_shard(task, _count)
-
-
-def _settling(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, thread_name_prefix="bioscan5m-settle")
-
-
-def _let_appear(made: MadeShard, settled: Future[ShardResult]) -> None:
-    try:
-        settled.set_result(made.settle())
-    except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-        settled.set_exception(error)
-
-
-def _count(images: int, _bytes: int) -> None:
-    if _counter is not None:
-        with _counter.get_lock():
-            _counter.value += images

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import ModuleType
@@ -46,6 +46,8 @@ def worker_context() -> BaseContext:
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_PRELOADED])
+    # It would be begun with the first process, and let this one, and so that, hear Ctrl-C again.
+    resource_tracker.ensure_running()
     try:
         with deaf_processes():
             forkserver.ensure_running()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -16,9 +17,12 @@ from typing import Self
 from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.storage.inside import open_regular, real_folders
 from conversion.files.work_file import LargeFile, pieces
 
 PARTIAL_SUFFIX = ".partial"
+# As ``partial_path`` makes them: what somebody else has called so is left alone.
+_PARTIAL_NAME = re.compile(rf"\..+\.[0-9a-f]{{16}}{re.escape(PARTIAL_SUFFIX)}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,11 @@ def partial_path(path: Path) -> Path:
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what interrupted runs left in a folder and in the folders directly below it."""
-    for leftover in (
-        *folder.glob(f".*{PARTIAL_SUFFIX}"),
-        *folder.glob(f"*/.*{PARTIAL_SUFFIX}"),
-    ):
-        leftover.unlink(missing_ok=True)
+    """Remove what interrupted runs left in a folder and in the real folders directly below it."""
+    for top in (folder, *real_folders(folder)):
+        for leftover in top.glob(f".*{PARTIAL_SUFFIX}"):
+            if _PARTIAL_NAME.fullmatch(leftover.name):
+                leftover.unlink(missing_ok=True)
 
 
 def output_error(error: OSError, path: Path) -> OutputError:
@@ -301,8 +304,8 @@ def digest_of(path: Path) -> Written:
     """Read a file for its length and digest.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: It cannot be read, or is no regular file.
     """
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         digest = hashlib.file_digest(file, xxh3_128)
         return Written(file.tell(), digest.hexdigest())

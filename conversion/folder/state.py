@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import shutil
+import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bioscan5m_hf.errors import FolderInUse, ForeignFolder
+from bioscan5m_hf.manifest import MANIFEST_NAME
+from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
+from bioscan5m_hf.storage.inside import (
+    open_own,
+    read_small,
+    real_folders,
+    remove_if_empty,
+    remove_tree,
+    to_write,
+)
 from conversion.files.atomic import Written, remove_partials, write_whole
-from conversion.folder.manifest import MANIFEST_NAME
+from conversion.files.lock import lock
+from conversion.folder.loss import Pairs
 from conversion.folder.stamps import Stamps
 from conversion.planning.shards import Shard
 from conversion.planning.tasks import ShardTask
 from conversion.rejects import Finding
 from conversion.shards.build import ShardResult
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 STATE_FOLDER = ".bioscan5m"
 KEPT_NAME = "hub-digests.json"
 """What stays in that folder: the digests of what was published."""
 _LOCK_NAME = "lock"
+_WORK, _RECEIPTS, _PICKS, _BEGUN = "work", "receipts", "picks", "begun"
+# A shard has thousands of specimens, each of which its receipt may record as flawed.
+_RECEIPT_BYTES = 64 << 20
 _ATTEMPTS = 100
 
 IsElsewhere = Callable[[str, Written], bool]
@@ -63,18 +80,31 @@ class Receipt:
                 raise ValueError("the receipt is damaged")
             result = data["result"]
             written = result["written"]
-            return cls(
-                data["made_from"],
-                ShardResult(
-                    Shard(**result["shard"]),
-                    result["rows"],
-                    result["image_bytes"],
-                    Written(**written) if written else None,
-                    tuple(Finding(**finding) for finding in result["rejects"]),
-                ),
+            found = ShardResult(
+                Shard(**result["shard"]),
+                result["rows"],
+                result["image_bytes"],
+                Written(**written) if written else None,
+                tuple(Finding(**finding) for finding in result["rejects"]),
             )
-        except (KeyError, TypeError) as error:
+            _check_types(found, found.shard, *found.rejects, *filter(None, [found.written]))
+            return cls({str(name): str(told) for name, told in data["made_from"].items()}, found)
+        except (AttributeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"not a receipt: {error!r}") from error
+
+
+def _check_types(*values: DataclassInstance) -> None:
+    """See that texts and numbers are what they are declared as."""
+    kinds: dict[str, tuple[type, ...]] = {
+        "int": (int,),
+        "str": (str,),
+        "str | None": (str, type(None)),
+    }
+    for value in values:
+        for field in fields(value):
+            wanted = kinds.get(str(field.type), (object,))
+            if not isinstance(found := getattr(value, field.name), wanted):
+                raise ValueError(f"{field.name} is {found!r:.60} and not {field.type}")
 
 
 def _digest(content: dict[str, Any]) -> str:
@@ -95,8 +125,8 @@ class State:
         self.folder = folder
         self.stamps = Stamps(folder)
         self.path = folder / STATE_FOLDER
-        self.work = self.path / "work"
-        self._receipts = self.path / "receipts"
+        self.work = self.path / _WORK
+        self._receipts = self.path / _RECEIPTS
 
     def trusted(self, task: ShardTask, is_elsewhere: IsElsewhere) -> ShardResult | None:
         """The result of an earlier run for a shard, if the file is still what was written then.
@@ -106,10 +136,10 @@ class State:
             is_elsewhere: Whether a file that is not here is kept elsewhere.
         """
         try:
-            receipt = Receipt.from_json(self._receipt(task.shard).read_bytes())
-        except (FileNotFoundError, ValueError):
+            receipt = Receipt.from_json(read_small(self._receipt(task.shard), _RECEIPT_BYTES))
+        except (OSError, ValueError):
             return None
-        if receipt.made_from != dict(task.made_from):
+        if receipt.made_from != dict(task.made_from) or receipt.result.shard != task.shard:
             return None
         if receipt.result.rejects and not task.record:
             return None
@@ -133,8 +163,8 @@ class State:
         found: dict[str, None] = {}
         for path in sorted(self._receipts.glob("*.json")):
             try:
-                receipt = Receipt.from_json(path.read_bytes())
-            except ValueError:
+                receipt = Receipt.from_json(read_small(path, _RECEIPT_BYTES))
+            except (OSError, ValueError):
                 continue
             shard = receipt.result.shard
             task = splits.get((shard.configuration, shard.split))
@@ -155,7 +185,7 @@ class State:
             name = task.path.relative_to(task.folder).as_posix()
             self.stamps.note(name, result.written.xxh3)
         receipt = Receipt(dict(task.made_from), result)
-        write_whole(self._receipt(result.shard), receipt.to_json())
+        write_whole(to_write(self.folder, receipt_path(result.shard)), receipt.to_json())
 
     def receipts(self) -> int:
         """How many shards have a receipt."""
@@ -170,9 +200,16 @@ class State:
             return False
         return any(path.is_file() for path in self.folder.glob("*/*") if path.parent != self.path)
 
-    def forget_receipts(self) -> None:
-        """Remove every receipt."""
-        shutil.rmtree(self._receipts, ignore_errors=True)
+    def forget_receipts(self, covered: Pairs) -> None:
+        """Remove the receipts of what was made; those of other unfinished conversions stay.
+
+        Args:
+            covered: The configurations and published splits that were made.
+        """
+        for path in self._receipts.glob("*.json"):
+            configuration, _, name = path.name.partition("__")
+            if (configuration, name.partition("-")[0]) in covered:
+                path.unlink(missing_ok=True)
 
     def _receipt(self, shard: Shard) -> Path:
         return self.folder / receipt_path(shard)
@@ -180,7 +217,7 @@ class State:
 
 def receipt_path(shard: Shard) -> str:
     """Where the receipt of a shard is kept, as a path in the dataset folder."""
-    return f"{STATE_FOLDER}/receipts/{shard.name('.json').replace('/', '__')}"
+    return f"{STATE_FOLDER}/{_RECEIPTS}/{shard.name('.json').replace('/', '__')}"
 
 
 def _change(name: str, before: str, now: str | None) -> str:
@@ -190,7 +227,7 @@ def _change(name: str, before: str, now: str | None) -> str:
 
 
 @contextmanager
-def open_state(folder: Path) -> Iterator[State]:
+def open_state(folder: Path, say: Callable[[str], None] = warnings.warn) -> Iterator[State]:
     """Take hold of a dataset folder for writing.
 
     What interrupted runs left half-written is removed. At the end the work folder is, and all else
@@ -198,72 +235,87 @@ def open_state(folder: Path) -> Iterator[State]:
 
     Args:
         folder: The dataset folder; it is made if it is not there.
+        say: Told of links in the folder, and where it cannot be locked.
 
     Raises:
         FolderInUse: Another conversion holds it.
-        ForeignFolder: It holds something that this program did not make.
+        ForeignFolder: It holds something that this program did not make, or its hidden folder
+            leads elsewhere.
     """
     _check_ours(folder)
     made = not folder.exists()
     state = State(folder)
-    descriptor = _lock(state.path / _LOCK_NAME, folder)
+    descriptor = _lock(folder, say)
     try:
+        _tell_of_links(folder, say)
         remove_partials(folder)
-        shutil.rmtree(state.work, ignore_errors=True)
+        remove_tree(folder, f"{STATE_FOLDER}/{_WORK}")
         # On a network file system, what a lost worker still holds open stays for a while.
         state.work.mkdir(exist_ok=True)
         yield state
     finally:
-        shutil.rmtree(state.work, ignore_errors=True)
+        remove_tree(folder, f"{STATE_FOLDER}/{_WORK}")
         remove_partials(folder)
         _remove_empty(folder)
         if not state.receipts() and not state.has_orphans():
-            _clear(state.path)
+            _clear(folder)
         os.close(descriptor)
         if made:
-            _remove_if_empty(folder)
+            remove_if_empty(folder)
 
 
-def _clear(hidden: Path) -> None:
-    """Remove what an unfinished conversion has; what is known of the published shards stays."""
-    for path in hidden.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name not in {KEPT_NAME, _LOCK_NAME}:
-            # What a publication writes meanwhile may get its name in between.
-            path.unlink(missing_ok=True)
+def _clear(folder: Path) -> None:
+    """Remove what an unfinished conversion has; all else in the hidden folder stays."""
+    for name in (_RECEIPTS, _PICKS):
+        remove_tree(folder, f"{STATE_FOLDER}/{name}")
+    hidden = folder / STATE_FOLDER
+    (hidden / _BEGUN).unlink(missing_ok=True)
     # Last: as soon as it is gone another conversion may begin here, and then the folder stays.
     (hidden / _LOCK_NAME).unlink(missing_ok=True)
-    _remove_if_empty(hidden)
+    remove_if_empty(hidden)
 
 
-def _lock(lock: Path, folder: Path) -> int:
-    descriptor = _open_lock(lock, folder)
+def _tell_of_links(folder: Path, say: Callable[[str], None]) -> None:
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() and path.is_dir():
+            say(f"{path} is a link: what is behind it may be read, and is left as it is")
+
+
+def _lock(folder: Path, say: Callable[[str], None]) -> int:
+    path = folder / STATE_FOLDER / _LOCK_NAME
+    descriptor = _open_lock(path, folder)
     while True:
         try:
-            # The kernel gives the lock back when the process ends, however it ends.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            missing = lock(descriptor)
+        except BlockingIOError as error:
             os.close(descriptor)
             raise FolderInUse(
                 "another conversion is writing this folder",
                 where=str(folder),
                 fix="wait until it has ended, or choose another --output",
             ) from error
+        if missing:
+            say(
+                f"{folder} cannot be locked ({missing}): see to it yourself that no other "
+                "conversion writes it meanwhile"
+            )
+            return descriptor
         # A conversion that has ended meanwhile took the file away: the lock would bar nobody.
         with suppress(FileNotFoundError):
-            if os.path.samestat(lock.stat(), os.fstat(descriptor)):
+            if os.path.samestat(path.stat(), os.fstat(descriptor)):
                 return descriptor
         os.close(descriptor)
-        descriptor = _open_lock(lock, folder)
+        descriptor = _open_lock(path, folder)
 
 
-def _open_lock(lock: Path, folder: Path) -> int:
+def _open_lock(path: Path, folder: Path) -> int:
     """Open the lock; again where another conversion ends and removes the folder at that moment."""
     for left in reversed(range(_ATTEMPTS)):
         try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            for name in ("", f"{_WORK}/", f"{_RECEIPTS}/", f"{_PICKS}/"):
+                to_write(folder, f"{STATE_FOLDER}/{name}{_LOCK_NAME}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return open_own(path)
         except OSError as error:
             if left and isinstance(error, FileNotFoundError | FileExistsError):
                 continue
@@ -291,12 +343,6 @@ def _check_ours(folder: Path) -> None:
 
 def _remove_empty(folder: Path) -> None:
     """Remove configuration folders that stayed empty."""
-    for below in folder.iterdir():
-        if below.is_dir() and not below.name.startswith("."):
-            _remove_if_empty(below)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    # Looked at and removed in one step: another conversion may have begun in it meanwhile.
-    with suppress(OSError):
-        folder.rmdir()
+    for below in real_folders(folder):
+        if re.fullmatch(f"{PACKAGE_PATTERN}|{METADATA}", below.name):
+            remove_if_empty(below)

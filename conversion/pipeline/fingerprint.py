@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import BioscanError
-from bioscan5m_hf.release.find import MetadataFile
+from bioscan5m_hf.manifest import FORMAT_VERSION
 from bioscan5m_hf.release.image_index import source_labels
+from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.zip_directory import find_directory
-from bioscan5m_hf.remote import Location, RemotePath, open_location
-from bioscan5m_hf.sources import Source
+from bioscan5m_hf.storage.local import Source
+from bioscan5m_hf.storage.open import Location, RemotePath, open_location
 from conversion.catalogue.sources import Choice
 from conversion.derive.recipe import versions
-from conversion.folder.manifest import FORMAT_VERSION
 from conversion.planning.packages import libraries
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def _parts(
     given_up: threading.Event,
 ) -> Iterator[bytes]:
     settings: list[Any] = [options.format, options.shard_bytes, options.record, options.name]
+    settings += [options.subset] if options.subset else []
     deciding = libraries() | (versions() if options.derive else {})
     yield repr(
         [version("bioscan5m-hf"), FORMAT_VERSION, *sorted(deciding.items()), *settings]

@@ -12,19 +12,23 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
+from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.storage.inside import to_write
 from conversion.catalogue.catalogue import Catalogue, ListedImages
+from conversion.catalogue.inspection import splits_without_images, told_as_absent
 from conversion.catalogue.members import MemberList, list_members
-from conversion.catalogue.reconcile import require_fit
+from conversion.catalogue.reconcile import require_fit, take_as_subset
 from conversion.catalogue.rows import SortedRows
 from conversion.catalogue.sources import Choice
 from conversion.executors.base import Pool
 from conversion.executors.opening import open_cluster
 from conversion.executors.retry import run_shards
 from conversion.files.atomic import Written, require_apart, sync_folder
-from conversion.folder.manifest import MANIFEST_NAME, Manifest, read_manifest
+from conversion.folder.loss import Pairs, refuse_loss, shards_on_disk, told_shards
+from conversion.folder.manifest import Manifest, read_manifest
 from conversion.folder.outcome import (
     Folder,
     Outcome,
@@ -36,7 +40,7 @@ from conversion.folder.outcome import (
 )
 from conversion.folder.state import State, open_state
 from conversion.formats.registry import metadata_writer, writer_named
-from conversion.pipeline.choices import choose
+from conversion.pipeline.choices import choose, covered_by
 from conversion.pipeline.convert import ConvertOptions, OpenedRelease, Reporter
 from conversion.pipeline.fingerprint import fingerprint
 from conversion.pipeline.result import Summary
@@ -76,8 +80,8 @@ def run(
     choices = choose(options, release)
     for note in (*release.notes, *(note for choice in choices for note in choice.notes)):
         reporter.say(note)
-    with open_state(options.output) as state:
-        before = _read_before(options)
+    with open_state(options.output, reporter.say) as state:
+        before = _read_before(options, covered_by(choices))
         refuse_mixing(before, choices, options.output)
         # Read beside the metadata; only a folder that may be finished has to wait for it.
         given_up = threading.Event()
@@ -94,7 +98,7 @@ def run(
                 return finished.remember(conversion.run(choices, pool))
 
 
-def _read_before(options: ConvertOptions) -> Manifest | None:
+def _read_before(options: ConvertOptions, covered: Pairs) -> Manifest | None:
     """The manifest of what the folder holds already, if it is of the format that is asked for."""
     if not (options.output / MANIFEST_NAME).exists():
         return None
@@ -103,6 +107,7 @@ def _read_before(options: ConvertOptions) -> Manifest | None:
     except ForeignFolder:
         if not options.restart:
             raise
+        refuse_loss(shards_on_disk(options.output), covered, options.output)
         (options.output / MANIFEST_NAME).unlink()
         return None
     if before.format != options.format:
@@ -149,11 +154,13 @@ class _Conversion:
             listing = aside.submit(catalogue.list_images, first.selection, first.splits)
             aside.submit(import_module, "conversion.pipeline.background")
             counts = self._load_metadata(catalogue)
+            self._tell_of_absent_splits(choices, counts)
             sorting = aside.submit(catalogue.sorted_rows)
             listed = [self._list(catalogue, first, listing.result())]
             listed += [self._list(catalogue, choice) for choice in others]
             rows = sorting.result()
-        self._check_metadata(rows)
+        covered = covered_by(choices)
+        self._check_metadata(rows, covered)
         plans = [plan_package(members, rows, self._plan_options()) for members in listed]
         finished = self._finished_splits(plans)
         tasks = [
@@ -162,9 +169,11 @@ class _Conversion:
             for task in plan.tasks
             if (plan.package, task.shard.split) not in finished
         ]
+        for task in tasks:
+            to_write(self._options.output, task.shard.name(""))
         if changes := self._state.changes(tasks):
             self._refuse_changes("the unfinished conversion in this folder", changes)
-            self._state.forget_receipts()
+            self._state.forget_receipts(covered)
         label = self._release.metadata.label
         found = in_file_order(self._opened.bad_rows)
         bad_rows = tuple(bad_row_finding(bad, label) for bad in found)
@@ -184,15 +193,26 @@ class _Conversion:
                 bad_rows,
                 drawn,
             )
-        self._state.forget_receipts()
+        self._state.forget_receipts(covered)
+        self._tell_of_others(manifest)
         strays = sum(len(plan.members.reconciliation.strays) for plan in plans)
         return Summary(manifest, made, tuple(outcomes), bad_rows, strays)
+
+    def _tell_of_others(self, manifest: Manifest) -> None:
+        listed = {file.path for file in manifest.files()}
+        found = shards_on_disk(self._options.output)
+        if others := {path: size for path, size in found.items() if path not in listed}:
+            self._reporter.say(
+                f"left as they are, and not part of the dataset: {told_shards(others)}"
+            )
 
     # ------------------------------------------------------------------------------ planning
 
     def _load_metadata(self, catalogue: Catalogue) -> list[tuple[Split, int]]:
         label = self._release.metadata.label
         catalogue.load_metadata(self._opened.batches)
+        for note in self._opened.notes:
+            self._reporter.say(note)
         keep = self._opened.bad_rows.append if self._options.record else None
         catalogue.settle_rows(label, keep)
         counts = catalogue.split_counts()
@@ -200,13 +220,24 @@ class _Conversion:
             raise MetadataError("has no rows that could be used", where=label)
         return counts
 
+    def _tell_of_absent_splits(
+        self, choices: Sequence[Choice], counts: Sequence[tuple[Split, int]]
+    ) -> None:
+        if self._options.splits:
+            return
+        for choice in choices:
+            if absent := splits_without_images(choice.selection, counts):
+                self._reporter.say(told_as_absent(choice.package, absent))
+
     def _metadata_plan(self, rows: SortedRows, counts: Sequence[tuple[Split, int]]) -> MetadataPlan:
         writer = metadata_writer(self._options.format)
         return MetadataPlan(rows, tuple(counts), self._state.work, writer, self._metadata_limit())
 
-    def _check_metadata(self, rows: SortedRows) -> None:
+    def _check_metadata(self, rows: SortedRows, covered: Pairs) -> None:
         if self._before and (changes := metadata_changes(self._before, rows.content)):
             self._refuse_changes("what this folder holds", changes)
+            held = {file.path: file.bytes for file in self._before.files()}
+            refuse_loss(held, covered, self._options.output)
             (self._options.output / MANIFEST_NAME).unlink()
             self._before = None
 
@@ -222,8 +253,14 @@ class _Conversion:
         self._reporter.say(f"listing the images of {choice.selection.package}")
         record = self._options.record
         members = list_members(catalogue, choice, self._state.work, record=record, listed=images)
+        if self._options.subset:
+            fitting, notes = take_as_subset(members.reconciliation)
+            for note in notes:
+                self._reporter.say(note)
+            members = replace(members, reconciliation=fitting)
         if not record:
-            require_fit(members.reconciliation, str(self._release.root))
+            root = str(self._release.root)
+            require_fit(members.reconciliation, root, subset=self._options.subset)
         return members
 
     def _plan_options(self) -> PlanOptions:
@@ -245,7 +282,7 @@ class _Conversion:
             self._refuse_changes("what this folder holds", list(changes.values()))
             # What is about to be overwritten is not advertised meanwhile.
             self._before = without(self._before, changes)
-            from conversion.presentation import write_card
+            from conversion.card.presentation import write_card
 
             write_card(self._options.output, self._before)
         return finished
@@ -268,7 +305,7 @@ class _Conversion:
         folder.mkdir(exist_ok=True)
         placed: list[MetadataShard] = []
         for stored in metadata.shards:
-            final = folder / stored.path.name
+            final = to_write(self._options.output, f"{METADATA}/{stored.path.name}")
             stored.path.replace(final)
             placed.append(replace(stored, path=final))
         sync_folder(folder)

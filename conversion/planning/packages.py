@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from bioscan5m_hf.manifest import FORMAT_VERSION
 from bioscan5m_hf.release.image_index import source_labels, source_paths
 from bioscan5m_hf.schema.columns import SPLITS, Split
-from bioscan5m_hf.windows import DEFAULT_HOLD
+from bioscan5m_hf.storage.windows import DEFAULT_HOLD
 from conversion.catalogue.members import MemberList
 from conversion.catalogue.rows import SortedRows
 from conversion.derive.recipe import Recipe, versions
-from conversion.folder.manifest import FORMAT_VERSION
 from conversion.formats.registry import writer_named
 from conversion.planning.shards import Shard, plan_shards
 from conversion.planning.tasks import ShardTask

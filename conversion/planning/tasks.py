@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bioscan5m_hf.windows import DEFAULT_HOLD
+from bioscan5m_hf.storage.inside import to_write
+from bioscan5m_hf.storage.windows import DEFAULT_HOLD
 from conversion.derive.recipe import Recipe
 from conversion.formats.registry import writer_named
 from conversion.planning.shards import Shard
@@ -47,3 +48,11 @@ class ShardTask:
     def path(self) -> Path:
         """The final name of the shard."""
         return Path(self.folder) / self.shard.name(writer_named(self.format).suffix)
+
+    def final_path(self) -> Path:
+        """The final name of the shard, for writing to it.
+
+        Raises:
+            ForeignFolder: It leads out of the folder.
+        """
+        return to_write(Path(self.folder), self.shard.name(writer_named(self.format).suffix))

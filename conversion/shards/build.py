@@ -6,7 +6,7 @@ A task holds only small values that can be pickled, and running it twice gives t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from bioscan5m_hf.ahead import ahead
 from bioscan5m_hf.errors import ArchiveError, ImageError
+from bioscan5m_hf.release.layout import member_name
 from bioscan5m_hf.release.zip_member import (
     MAX_IMAGE_BYTES,
     Flaw,
@@ -28,17 +28,18 @@ from bioscan5m_hf.release.zip_member import (
     read_sound,
 )
 from bioscan5m_hf.schema.columns import SPLITS
-from bioscan5m_hf.sources import LocalFile, Source, open_source
-from bioscan5m_hf.windows import plan_window
+from bioscan5m_hf.storage.local import LocalFile, Source, open_source
+from bioscan5m_hf.storage.prefetch import ahead
+from bioscan5m_hf.storage.windows import plan_window
 from conversion.catalogue.members import read_members
 from conversion.catalogue.rows import RowReader
 from conversion.files.atomic import Unseen, Written
-from conversion.foresight import AHEAD, reads_of, with_foresight
 from conversion.formats.registry import writer_named
 from conversion.planning.shards import Shard
 from conversion.planning.tasks import ShardTask
 from conversion.rejects import Finding
-from conversion.remote_sources import RemoteSources, is_remote
+from conversion.shards.foresight import AHEAD, reads_of, with_foresight
+from conversion.shards.remote_sources import RemoteSources, is_remote
 
 if TYPE_CHECKING:
     from conversion.derive.specimens import Maker
@@ -118,7 +119,7 @@ def write_shard(task: ShardTask, on_images: OnImages | None = None) -> MadeShard
     rejects: list[Finding] = []
     total = 0
     with (
-        writer_named(task.format)(task.path, image=True) as writer,
+        writer_named(task.format)(task.final_path(), image=True) as writer,
         closing(_read_blocks(task)) as blocks,
     ):
         for block in blocks:
@@ -229,9 +230,13 @@ def _blocks(task: ShardTask) -> Iterator[pa.Table]:
         start += count
 
 
+def _name(entry: Mapping[str, Any]) -> str:
+    return member_name(entry["folder"], entry["processid"], entry["ending"])
+
+
 def _reject(task: ShardTask, entry: dict[str, int | str], flawed: FlawedImage) -> Finding:
     label = task.labels[int(entry["source"])]
-    member = f"{entry['folder']}{entry['processid']}.jpg"
+    member = _name(entry)
     if not task.record:
         raise ImageError(
             f"{_MEANING[flawed.flaw]} ({flawed.detail})",
@@ -315,7 +320,7 @@ class _Sources:
         return source
 
     def _read_file(self, entry: dict[str, int]) -> bytes:
-        path = Path(self._paths[entry["source"]]) / f"{entry['folder']}{entry['processid']}.jpg"
+        path = Path(self._paths[entry["source"]]) / _name(entry)
         check_size(entry["size"])
         try:
             with path.open("rb") as file:

@@ -13,11 +13,11 @@ import numpy as np
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.schema.vocabularies import Vocabulary
+from conversion.card.statistics import Profile, ProfileCounter
 from conversion.catalogue.rows import BLOCK_ROWS, RowReader, SortedRows
 from conversion.files.atomic import Written
 from conversion.formats.base import ShardWriter
 from conversion.planning.shards import Shard, plan_shards
-from conversion.profile import Profile, ProfileCounter
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,13 @@ from typing import Final
 from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.storage.inside import link_on_the_way, open_regular, read_small, to_write
 from conversion.files.atomic import Written, write_whole
 from conversion.folder.state import KEPT_NAME, STATE_FOLDER
 
 _BLOCK: Final = 1 << 20
+_KEPT: Final = f"{STATE_FOLDER}/{KEPT_NAME}"
+_KEPT_BYTES: Final = 64 << 20
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -35,9 +38,9 @@ class HubDigests:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / STATE_FOLDER / KEPT_NAME
+        self._folder = folder
         self._lock = threading.Lock()
-        self._known = _read(self._path)
+        self._known = _read(self._folder)
 
     def known(self, written: Written) -> str | None:
         """The SHA-256 of a content, in hex, if it was taken before.
@@ -60,7 +63,7 @@ class HubDigests:
             OSError: It cannot be read.
         """
         fast, slow, length = xxh3_128(), hashlib.sha256(), 0
-        with path.open("rb", buffering=0) as file:
+        with open_regular(path) as file:
             while block := file.read(_BLOCK):
                 fast.update(block)
                 slow.update(block)
@@ -92,21 +95,23 @@ class HubDigests:
             if self._known.get(_key(written)) == sha256:
                 return
             # Another publication may have added some meanwhile, of shards that are freed by now.
-            self._known = _read(self._path) | self._known | {_key(written): sha256}
+            self._known = _read(self._folder) | self._known | {_key(written): sha256}
             data = json.dumps(self._known, indent=1, sort_keys=True).encode()
             # Where it cannot be written, the file is read again next time, that is all.
             with suppress(OutputError):
-                write_whole(self._path, data)
+                write_whole(to_write(self._folder, _KEPT), data)
 
 
 def _key(written: Written) -> str:
     return f"{written.bytes}-{written.xxh3}"
 
 
-def _read(path: Path) -> dict[str, str]:
-    """What was kept; nothing of it where it is damaged."""
+def _read(folder: Path) -> dict[str, str]:
+    """What was kept; nothing of it where it is damaged, or lies elsewhere."""
+    if link_on_the_way(folder, _KEPT):
+        return {}
     try:
-        kept = json.loads(path.read_bytes())
+        kept = json.loads(read_small(folder / _KEPT, _KEPT_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(kept, dict):

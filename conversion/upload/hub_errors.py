@@ -54,6 +54,13 @@ class Explainer:
             yield
         except (_HTTP_ERROR, OSError, RuntimeError, ValueError) as error:
             raise self._explanation(error) from error
+        except (LookupError, TypeError, AttributeError) as error:
+            # The client takes an answer for what the Hub promises, and does not look.
+            raise PublicationFailed(
+                f"the Hub answers otherwise than its client expects ({_named(error)})",
+                where=self.url,
+                fix="see there what has happened; a proxy or a mirror may have changed the answer",
+            ) from error
 
     def _explanation(self, error: BaseException) -> BioscanError:
         if isinstance(error, LocalTokenNotFoundError):
@@ -150,6 +157,10 @@ def _refusal(error: BaseException) -> HfHubHTTPError | None:
 def _transport_failure(error: BaseException) -> BaseException | None:
     kinds = (_HTTP_ERROR, ConnectionError, TimeoutError)
     return next((found for found in _causes(error) if isinstance(found, kinds)), None)
+
+
+def _named(error: BaseException) -> str:
+    return f"there is no {error}" if isinstance(error, KeyError) else _one_line(error)
 
 
 def _one_line(text: object) -> str:

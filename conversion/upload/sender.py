@@ -11,12 +11,12 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Final, Self
 
-from conversion.cli.console import readable_size
+from conversion.card.figures.specimens import Pick
 from conversion.files.atomic import Written, output_error
 from conversion.folder.state import receipt_path
-from conversion.pictures.specimens import Pick
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import ShardResult
+from conversion.sizes import readable_size
 from conversion.upload.scratch import Scratch
 
 # Waiting for a thread without end may keep Ctrl-C from being heard.

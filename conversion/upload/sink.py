@@ -10,7 +10,7 @@ from conversion.planning.tasks import ShardTask
 from conversion.shards.build import ShardResult
 
 if TYPE_CHECKING:
-    from conversion.pictures.specimens import Pick
+    from conversion.card.figures.specimens import Pick
 
 
 class Sink(Protocol):

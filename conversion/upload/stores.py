@@ -13,6 +13,7 @@ No store has a lock: two conversions into one URL are not kept apart, as they ar
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,10 +21,17 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from xxhash import xxh3_128
 
-from bioscan5m_hf.drivers import explained, file_system, is_passing
-from bioscan5m_hf.errors import ArchiveError, BioscanError, OutputError, UsageError
-from bioscan5m_hf.remote import FsspecFile, RemotePath, open_location
-from bioscan5m_hf.sources import Source
+from bioscan5m_hf.errors import (
+    ArchiveError,
+    BioscanError,
+    ForeignFolder,
+    OutputError,
+    UsageError,
+)
+from bioscan5m_hf.storage.fsspec import explained, file_system, is_passing
+from bioscan5m_hf.storage.inside import require_inside
+from bioscan5m_hf.storage.local import Source
+from bioscan5m_hf.storage.open import FsspecFile, RemotePath, open_location
 from conversion.files.atomic import PARTIAL_SUFFIX, Written
 
 if TYPE_CHECKING:
@@ -83,13 +91,26 @@ class Store:
             except FileNotFoundError:
                 return {}
             prefix = folder.rstrip("/") + "/"
-            return {
+            sizes = {
                 name.removeprefix(prefix): int(info["size"] or 0)
                 for name, info in found.items()
                 if name.startswith(prefix)
             }
+            for path in sizes:
+                self._require_inside(path)
+            return sizes
 
         return self._patiently("cannot be listed", self.root, ask)
+
+    def _require_inside(self, path: str) -> None:
+        try:
+            require_inside(path, hidden=True)
+        except ValueError as error:
+            raise ForeignFolder(
+                f"the store lists something that is no file of ours: {error}",
+                where=str(self.root),
+                fix="choose an empty or a new folder",
+            ) from error
 
     def put(self, path: str, source: Path, written: Written) -> None:
         """Send a file, and see that the store has its bytes.
@@ -183,21 +204,31 @@ class Store:
         raise AssertionError("the last attempt returns or raises")
 
 
-def fetch(location: RemotePath, target: Path) -> None:
+def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:
     """Fetch a file by ranges.
 
     Args:
         location: Its URL.
         target: Where it is written to.
+        limit: How many of its bytes are fetched at most.
 
     Raises:
         ArchiveError: It is not there, or cannot be read.
+        OutputError: It has no room.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     source: Source = open_location(location)
     with source, target.open("wb") as file:
-        for start in range(0, source.size, _BLOCK):
-            data = source.read_at(start, _BLOCK)
-            if len(data) < min(_BLOCK, source.size - start):
+        length = source.size if limit is None else min(source.size, limit)
+        if length > (free := shutil.disk_usage(target.parent).free):
+            raise OutputError(
+                f"has {length:,} bytes, and there is room for {free:,} in {target.parent}",
+                where=str(location),
+                fix="set TMPDIR to a folder on a larger disk",
+            )
+        for start in range(0, length, _BLOCK):
+            wanted = min(_BLOCK, length - start)
+            data = source.read_at(start, wanted)
+            if len(data) < wanted:
                 raise ArchiveError(f"breaks off at byte {start + len(data):,}", where=str(location))
             file.write(data)

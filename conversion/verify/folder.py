@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import yaml
 
 from bioscan5m_hf.errors import VerificationFailed
+from bioscan5m_hf.manifest import MANIFEST_BYTES, MANIFEST_NAME
 from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.release.remote import locate_release
-from bioscan5m_hf.remote import Location, is_in_memory
 from bioscan5m_hf.schema.columns import Split, split_named
 from bioscan5m_hf.schema.configurations import METADATA
-from conversion import card
+from bioscan5m_hf.storage.inside import read_small
+from bioscan5m_hf.storage.open import Location, is_in_memory
+from conversion.card import readme
+from conversion.card.front_matter import front_matter
 from conversion.catalogue.catalogue import Catalogue
 from conversion.catalogue.members import list_members
 from conversion.catalogue.rows import SortedRows
 from conversion.catalogue.sources import select
-from conversion.copies import shard_names, without_shards
-from conversion.executors.processes import begin_worker, start_all_at_once
-from conversion.executors.start import deaf_processes, worker_context
-from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, SplitFiles, read_manifest
+from conversion.executors.processes import Processes
+from conversion.folder.manifest import Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.folder.state import STATE_FOLDER
-from conversion.front_matter import front_matter
 from conversion.planning.packages import PlanOptions, plan_package
 from conversion.planning.tasks import ShardTask
+from conversion.upload.copies import shard_names, without_shards
 from conversion.verify.shard import Checked, CheckTask, Keys, check_bytes, check_shard
+
+# Ours have some ten thousand; parsing many more takes minutes.
+_CARD_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,9 @@ class VerifyOptions:
     workers: int
     release: Location | None = None
     decode: bool = False
+
+
+_Pool = Processes | ThreadPoolExecutor
 
 
 def verify(options: VerifyOptions) -> tuple[Manifest, list[str]]:
@@ -71,7 +79,7 @@ def verify(options: VerifyOptions) -> tuple[Manifest, list[str]]:
 def _verify(options: VerifyOptions, folder: Path) -> tuple[Manifest, list[str]]:
     manifest = read_manifest(folder)
     findings: list[str] = []
-    if manifest.to_json() != (folder / MANIFEST_NAME).read_bytes():
+    if manifest.to_json() != read_small(folder / MANIFEST_NAME, MANIFEST_BYTES):
         findings.append(f"{MANIFEST_NAME}: was changed")
     findings += filter(None, (check_bytes(folder, file) for file in manifest.extras.values()))
     findings += _check_names(shard_names(options.folder), manifest)
@@ -86,15 +94,11 @@ def _verify(options: VerifyOptions, folder: Path) -> tuple[Manifest, list[str]]:
     return manifest, findings
 
 
-def _executor(options: VerifyOptions) -> Executor:
+def _executor(options: VerifyOptions) -> _Pool:
     if is_in_memory(options.folder) or is_in_memory(options.release):
         # Processes of their own would not see what lies in the memory of this one.
         return ThreadPoolExecutor(options.workers)
-    pool = ProcessPoolExecutor(
-        options.workers, mp_context=worker_context(), initializer=begin_worker
-    )
-    start_all_at_once(pool)
-    return pool
+    return Processes(options.workers)
 
 
 def _tasks(
@@ -118,7 +122,7 @@ def _every_split(manifest: Manifest) -> Iterator[tuple[str, str, SplitFiles]]:
             yield configuration, split, files
 
 
-def _check_shards(tasks: Sequence[CheckTask], manifest: Manifest, pool: Executor) -> Iterator[str]:
+def _check_shards(tasks: Sequence[CheckTask], manifest: Manifest, pool: _Pool) -> Iterator[str]:
     checked: dict[str, Checked] = {}
     for result in _checked(tasks, pool):
         checked[result.file.path] = result
@@ -132,11 +136,9 @@ def _check_shards(tasks: Sequence[CheckTask], manifest: Manifest, pool: Executor
             known = {split: keys for split, keys in held.items() if keys is not None}
 
 
-def _checked(tasks: Sequence[CheckTask], pool: Executor) -> Iterator[Checked]:
+def _checked(tasks: Sequence[CheckTask], pool: _Pool) -> Iterator[Checked]:
     try:
-        with deaf_processes():
-            results = pool.map(check_shard, tasks)
-        yield from results
+        yield from pool.map(check_shard, tasks)
     except BrokenProcessPool as error:
         raise VerificationFailed(
             "a worker process died (out of memory?), so nothing is proved",
@@ -199,14 +201,14 @@ def _check_names(names: Sequence[str], manifest: Manifest) -> Iterator[str]:
 
 def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
     try:
-        text = (folder / card.CARD_NAME).read_text("utf-8")
+        text = read_small(folder / readme.CARD_NAME, _CARD_BYTES).decode()
         header = yaml.safe_load(text.split("---\n", 2)[1])
     except (OSError, ValueError, IndexError, RecursionError, yaml.YAMLError):
-        yield f"{card.CARD_NAME}: has no front matter that could be read"
+        yield f"{readme.CARD_NAME}: has no front matter that could be read"
         return
     found = header.get("configs") if isinstance(header, dict) else None
     if found != front_matter(manifest)["configs"]:
-        yield f"{card.CARD_NAME}: its configurations are not those of the files"
+        yield f"{readme.CARD_NAME}: its configurations are not those of the files"
 
 
 # -------------------------------------------------------------------------------- the release

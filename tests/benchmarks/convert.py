@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bioscan5m_hf.release.find import METADATA_STEM
+from bioscan5m_hf.release.layout import METADATA_STEM
 
 WORKERS = 2
 _QUIET_SECONDS = 2.0
@@ -70,7 +70,7 @@ def floor(release: Path, output: Path) -> None:
 def _unzip(path: Path, output: Path, worker: int) -> None:
     from bioscan5m_hf.release.zip_directory import read_directory
     from bioscan5m_hf.release.zip_member import Member, read_member
-    from bioscan5m_hf.sources import LocalFile
+    from bioscan5m_hf.storage.local import LocalFile
 
     with LocalFile(path) as source:
         for block in read_directory(source):
@@ -265,7 +265,7 @@ def main() -> None:
         WAYS[way](*map(Path, paths))
         return
     # Not at the top: what a way imports counts.
-    from conversion.sample import SampleOptions, write_sample
+    from conversion.synthetic import SampleOptions, write_sample
 
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
         work = Path(folder)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator
 from typing import Any
 
+from conversion.planning.tasks import ShardTask
 from conversion.shards import build as shard
 
 
@@ -14,7 +15,7 @@ def dask_setup(_worker: Any) -> None:
     """Called once by the worker that preloads this file."""
     read_blocks = shard.read_blocks
 
-    def slowly(task: shard.ShardTask) -> Generator[shard.Block]:
+    def slowly(task: ShardTask) -> Generator[shard.Block]:
         for block in read_blocks(task):
             time.sleep(float(os.environ["SECONDS_A_BLOCK"]))
             yield block

@@ -83,7 +83,7 @@ def test_the_table_says_of_each_name_what_the_reader_of_releases_says() -> None:
     found = {archive.path.name: archive for archive in release.archives}
     for name, file in FILES.items():
         if file.package is not None:
-            assert (found[name].package, found[name].partition) == (file.package, file.partition)
+            assert (found[name].package, found[name].group) == (file.package, file.partition)
 
 
 def test_every_name_of_a_mirror_is_in_the_table() -> None:

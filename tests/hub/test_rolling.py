@@ -61,7 +61,9 @@ class Watch:
             with contextlib.suppress(FileNotFoundError):
                 paths = [path for path in self._folder.rglob("*") if path.is_file()]
                 # The lists of images are gone before the first shard is made.
-                sizes = (path.stat().st_size for path in paths if not path.name.startswith("images-"))
+                sizes = (
+                    path.stat().st_size for path in paths if not path.name.startswith("images-")
+                )
                 self.most = max(self.most, sum(sizes))
 
     def __enter__(self) -> Watch:

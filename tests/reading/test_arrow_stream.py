@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from bioscan5m_hf.arrow_stream import read_batch, read_schema, stored_batches
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.sources import LocalFile
+from bioscan5m_hf.readers.arrow_stream import read_batch, read_schema, stored_batches
+from bioscan5m_hf.storage.local import LocalFile
 
 
 def test_every_column_of_every_batch(forms: Path) -> None:

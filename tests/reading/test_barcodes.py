@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bioscan5m_hf import load_dataset
-from bioscan5m_hf.readers.query import keys_of
+from bioscan5m_hf.schema.order import keys_of
 from tests.reading.conftest import Rows
 
 

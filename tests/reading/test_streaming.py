@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bioscan5m_hf import Bioscan5M, load_dataset
-from bioscan5m_hf.ahead import Ahead, ahead
+from bioscan5m_hf.storage.prefetch import Ahead, ahead
 
 SOURCES = ["zips", "unpacked", "parquet", "arrow", "webdataset", "zips-http", "parquet-http"]
 

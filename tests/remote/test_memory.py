@@ -11,9 +11,9 @@ from typing import Any
 import fsspec
 import pytest
 
-from bioscan5m_hf.drivers import explained, is_passing
 from bioscan5m_hf.errors import ArchiveError, BioscanError, ForeignFolder, OutputError, UsageError
-from bioscan5m_hf.remote import RemotePath
+from bioscan5m_hf.storage.fsspec import explained, is_passing
+from bioscan5m_hf.storage.open import RemotePath
 from conversion.pipeline.convert import ConvertOptions, convert
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import ShardResult

@@ -1,0 +1,232 @@
+"""Recognise the files of a release by their names, and images by their paths.
+
+The names are those of upstream's repositories, of its page on the Hub and of Zenodo record
+11973457, and what people make of them: a zip of one folder alone, an unpacked folder, a download
+that a browser renamed or did not finish.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from bioscan5m_hf.schema.columns import SPLITS, Split
+from bioscan5m_hf.schema.configurations import PACKAGES, PARTITIONS, package_named, package_names
+from bioscan5m_hf.storage.open import Location
+
+Form = Literal["csv", "jsonld"]
+
+METADATA_STEM: Final = "BIOSCAN_5M_Insect_Dataset_metadata"
+BBOX_NAME: Final = "BIOSCAN_5M_Insect_bbox.tsv"
+
+_STEMS: Final = sorted((stem for package in PACKAGES for stem in package.stems), key=len)[::-1]
+_GROUPS: Final = "|".join(dict.fromkeys((*PARTITIONS, *(split.name for split in SPLITS))))
+_UPSTREAM: Final = re.compile(
+    rf"BIOSCAN(?:_5M)?_(?P<stem>{'|'.join(_STEMS)})"
+    rf"(?:_(?P<group>{_GROUPS}))?(?:\.(?P<part>\d+))?\.zip",
+    re.IGNORECASE,
+)
+# A zip of the folder of a package, or of a split in it, goes by the name of the folder.
+_OF_FOLDER: Final = re.compile(
+    rf"(?P<stem>{'|'.join(package_names())})(?:_(?P<group>{_GROUPS}))?\.zip"
+)
+_OF_SPLIT: Final = re.compile(rf"(?P<group>{_GROUPS})\.zip")
+_NEARLY: Final = re.compile(
+    rf"BIOSCAN(?:_5M)?_(?:{'|'.join(_STEMS)})(?![a-z0-9]).*zip.*|.*BIOSCAN.*\.zip.+", re.IGNORECASE
+)
+_UNFINISHED: Final = re.compile(r"\.(?:crdownload|part|partial|download|tmp|aria2|opdownload|!ut)$")
+_SPLIT_ARCHIVE: Final = re.compile(r"\.(?:zip\.\d{3}|z\d{2})$", re.IGNORECASE)
+_METADATA_FILE: Final = re.compile(r"BIOSCAN.*metadata.*\.(?P<form>csv|jsonld)", re.IGNORECASE)
+_METADATA_ZIP: Final = re.compile(r"BIOSCAN.*metadata.*\.zip", re.IGNORECASE)
+_BBOX: Final = re.compile(r"BIOSCAN.*bbox.*\.tsv", re.IGNORECASE)
+
+_SPLIT_AND_CHUNK: Final = (
+    rf"(?P<split>{'|'.join(split.name for split in SPLITS)})/(?:[0-9a-f]{{1,2}}/)?"
+)
+IMAGE_FOLDER: Final = rf"(?:(?:.*/)?(?P<package>{'|'.join(package_names())})/)?{_SPLIT_AND_CHUNK}"
+"""Where images lie in an archive: below a package's folder, or below a split's at the top."""
+
+ENDINGS: Final = (".jpg", ".jpeg", ".JPG", ".JPEG")
+"""How the names of images end; upstream's is the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One zip of images.
+
+    Attributes:
+        path: Where it is.
+        package: The package that its name stands for.
+        group: The partition or the split that it holds; ``None`` for all splits.
+        part: Its number among the parts of a package; ``None`` where it is whole.
+    """
+
+    path: Location
+    package: str
+    group: str | None
+    part: int | None
+
+    @property
+    def splits(self) -> frozenset[str]:
+        """The splits that it can hold images of, under upstream's names."""
+        return frozenset(
+            split.name
+            for split in SPLITS
+            if self.group is None or self.group in (split.name, split.partition)
+        )
+
+    @property
+    def rank(self) -> int:
+        """Which archive is taken where several hold an image: the lower one, a group first."""
+        return 0 if self.group else 1
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFolder:
+    """The unpacked images of one package and split.
+
+    Attributes:
+        path: The folder ``images/<package>/<split>``.
+        package: The package.
+        split: The split.
+        top: The folder that no link in it may leave.
+    """
+
+    path: Path
+    package: str
+    split: Split
+    top: Path
+
+    @property
+    def rank(self) -> int:
+        """Taken only where no archive covers the split."""
+        return 2
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataFile:
+    """The metadata, as a file or as a member of the metadata zip.
+
+    Attributes:
+        path: The file, or the zip that holds it.
+        form: ``csv`` or ``jsonld``.
+        member: Its name in the zip; ``None`` for a file.
+    """
+
+    path: Location
+    form: Form
+    member: str | None = None
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"{self.path.name}!{self.member}" if self.member else self.path.name
+
+
+def member_name(folder: str, processid: str, ending: int) -> str:
+    """The name of an image in its archive or folder.
+
+    Args:
+        folder: Its folder, with the slash.
+        processid: The processid.
+        ending: Which of ``ENDINGS`` it has.
+    """
+    return f"{folder}{processid}{ENDINGS[ending]}"
+
+
+def archive_at(path: Location) -> Archive | None:
+    """Understand the name of a zip of images.
+
+    Args:
+        path: Where it is. A zip that is named as a split alone belongs to the package that its
+            folder is named as.
+
+    Returns:
+        The archive; ``None`` where the name is another one.
+    """
+    name = path.name
+    match = _UPSTREAM.fullmatch(name) or _OF_FOLDER.fullmatch(name)
+    if match:
+        part = match.groupdict().get("part")
+        group = match["group"]
+        package = package_named(match["stem"].lower()).name
+        return Archive(path, package, group.lower() if group else None, int(part) if part else None)
+    match = _OF_SPLIT.fullmatch(name)
+    if match and len(path.parts) > 1 and path.parts[-2] in package_names():
+        return Archive(path, path.parts[-2], match["group"], None)
+    return None
+
+
+def passed_over(name: str) -> str | None:
+    """Say why a file that looks like an archive of a release is not read.
+
+    Args:
+        name: Its name, which is not one that is read.
+
+    Returns:
+        A sentence; ``None`` where the file looks like nothing of ours.
+    """
+    if _UNFINISHED.search(name) and "bioscan" in name.lower():
+        return f"{name}: not read, its download did not finish; let it finish, or get it again"
+    if _SPLIT_ARCHIVE.search(name):
+        return f"{name}: not read, it is one piece of a zip that was cut; join the pieces first"
+    if _NEARLY.fullmatch(name):
+        return f"{name}: not read, its name is nearly one of upstream's; rename it if it is whole"
+    if name.lower().endswith(".zip"):
+        return f"{name}: not read, its name is not one of upstream's"
+    return None
+
+
+def metadata_form(name: str) -> Form | None:
+    """The form of a metadata file, by its name; ``None`` for any other file."""
+    match = _METADATA_FILE.fullmatch(name)
+    if match is None:
+        return None
+    return "csv" if match["form"].lower() == "csv" else "jsonld"
+
+
+def is_metadata_zip(name: str) -> bool:
+    """Whether a file is the zip of the metadata, by its name."""
+    return bool(_METADATA_ZIP.fullmatch(name))
+
+
+def is_bbox(name: str) -> bool:
+    """Whether a file holds the bounding boxes, by its name."""
+    return bool(_BBOX.fullmatch(name))
+
+
+def is_twin(name: str) -> bool:
+    """Whether a file is what a Mac writes beside another one (AppleDouble).
+
+    Args:
+        name: Its path in an archive or in a folder.
+    """
+    return name.rpartition("/")[2].startswith("._") or "__MACOSX" in name.split("/")
+
+
+def image_folders(folder: Path, top: Path) -> list[ImageFolder]:
+    """The unpacked images that a folder holds.
+
+    Args:
+        folder: A folder that holds folders named as packages, or is named as a package, or as a
+            split below a package.
+        top: The folder that no link may leave.
+    """
+    packages = [folder / name for name in package_names() if (folder / name).is_dir()]
+    if folder.name in package_names():
+        packages.append(folder)
+    found = [
+        ImageFolder(package / split.name, package.name, split, top)
+        for package in packages
+        for split in SPLITS
+        if (package / split.name).is_dir()
+    ]
+    if found or folder.parent.name not in package_names():
+        return found
+    return [
+        ImageFolder(folder, folder.parent.name, split, top)
+        for split in SPLITS
+        if split.name == folder.name
+    ]

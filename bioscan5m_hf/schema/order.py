@@ -1,0 +1,63 @@
+"""The order of specimens: md5(processid), a fixed random order that upstream uses for folders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bioscan5m_hf.schema.columns import SPLITS
+
+Keys = np.ndarray[Any, np.dtype[np.uint64]]
+
+_CHUNKS: Final = pa.array([*(f"{n:02x}" for n in range(256)), *(f"{n:x}" for n in range(16)), ""])
+_NO_CHUNK: Final = len(_CHUNKS) - 1
+_SPLIT_NAMES: Final = pa.array([split.name for split in SPLITS])
+_DIGITS: Final = np.array([*(split.chunk_digits for split in SPLITS), 0])
+
+
+def keys_of(processids: Iterable[str]) -> Keys:
+    """The first eight bytes of md5(processid) of each specimen, as numbers in the same order.
+
+    Args:
+        processids: The processids.
+
+    Returns:
+        Unsigned 64-bit numbers, as many as there are processids.
+    """
+    md5 = hashlib.md5
+    digests = b"".join(
+        [md5(name.encode(), usedforsecurity=False).digest()[:8] for name in processids]
+    )
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
+
+
+def chunks_of(keys: Keys, splits: pa.Array) -> pa.Array:
+    """The chunk of each specimen: the leading hex digits of md5(processid) that name its folder.
+
+    Args:
+        keys: As ``keys_of`` gives them.
+        splits: The split of each, under upstream's name; an unknown one has no chunks.
+
+    Returns:
+        Strings of two, one or no digits, as the split has it.
+    """
+    number = splits_numbered(splits)
+    digits = _DIGITS[number]
+    first = (keys >> np.uint64(56)).astype(np.int64)
+    places = np.where(digits == 2, first, np.where(digits == 1, 256 + (first >> 4), _NO_CHUNK))
+    return _CHUNKS.take(pa.array(places))
+
+
+def splits_numbered(splits: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The number of each split among ``SPLITS``; behind the last for an unknown one.
+
+    Args:
+        splits: Names of splits.
+    """
+    found = pc.index_in(splits, _SPLIT_NAMES)
+    return np.asarray(found.fill_null(len(SPLITS)), np.int64)

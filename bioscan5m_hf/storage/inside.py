@@ -1,0 +1,224 @@
+"""Keep what is read, written and removed inside the folder that was given, whatever lies in it.
+
+Dataset folders come from strangers. A name in one may lead out of it (``..``, an absolute path, a
+symbolic link), or to something that is no file (a device, a pipe that nobody writes into). The
+rules, for everything below the folder that the user named:
+
+- Read: a regular file, also behind a link, since a package may lie on another disk and the Hub's
+  cache consists of links.
+- Write and remove: only where no folder on the way is a link. A link that stands in the place of
+  the file itself is replaced or removed, and what it leads to stays as it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shutil
+import stat
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from bioscan5m_hf.errors import ForeignFolder
+
+_LONGEST_NAME: Final = 1024
+
+
+def require_inside(name: object, *, hidden: bool = False) -> str:
+    """See that a path which somebody else wrote stays in its folder, and give it back.
+
+    Args:
+        name: A path relative to the folder, with ``/`` between its parts.
+        hidden: Whether parts of it may begin with a dot.
+
+    Raises:
+        ValueError: It is absolute, has ``..``, an empty part, a backslash or a character that
+            cannot be printed, or is longer than any of ours.
+    """
+    if not isinstance(name, str):
+        raise ValueError(f"{name!r:.80} is no path")
+    parts = name.split("/")
+    if (
+        not all(parts)
+        or any(part in {".", ".."} or (part[0] == "." and not hidden) for part in parts)
+        or "\\" in name
+        or not name.isprintable()
+        or len(name) > _LONGEST_NAME
+    ):
+        raise ValueError(f"the path {name[:120]!r} does not stay in its folder")
+    return name
+
+
+def open_regular(path: Path) -> io.FileIO:
+    """Open a file for reading, unbuffered; a link to one is followed.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
+    """
+    # To open a pipe would wait for its writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        _require_regular(os.fstat(descriptor), path)
+        return io.FileIO(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def open_own(path: Path) -> int:
+    """Open a file for reading and writing, and make it where it is not there; no link is followed.
+
+    Args:
+        path: The file, on whose way no link lies (see ``to_write``).
+
+    Returns:
+        Its descriptor.
+
+    Raises:
+        OSError: It cannot be opened, is a link, or is no regular file.
+    """
+    # To open a pipe would wait for its reader.
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        _require_regular(os.fstat(descriptor), path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def require_regular(path: Path) -> Path:
+    """See that a path is a file or a link to one before a library opens it, and give it back.
+
+    Raises:
+        OSError: There is nothing, or no regular file.
+    """
+    _require_regular(path.stat(), path)
+    return path
+
+
+def _require_regular(found: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
+def read_small(path: Path, limit: int) -> bytes:
+    """Read a file whole.
+
+    Args:
+        path: The file.
+        limit: How many bytes it may have.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or has more bytes.
+    """
+    with open_regular(path) as file:
+        data = bytearray()
+        while block := file.read(limit + 1 - len(data)):
+            data += block
+            if len(data) > limit:
+                raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", str(path))
+        return bytes(data)
+
+
+def link_on_the_way(folder: Path, name: str) -> Path | None:
+    """The first link among the folders that lead to a file, or what stands in place of a folder.
+
+    Args:
+        folder: The folder that the user named; it may be a link itself.
+        name: A path relative to it.
+    """
+    found = folder
+    for part in PurePosixPath(name).parts[:-1]:
+        found = found / part
+        try:
+            if not stat.S_ISDIR(found.lstat().st_mode):
+                return found
+        except FileNotFoundError:
+            return None
+    return None
+
+
+def length_of_own(folder: Path, name: str) -> int:
+    """The length of a file that lies in a folder itself, behind no link.
+
+    Args:
+        folder: The folder that the user named; it may be a link itself.
+        name: A path relative to it.
+
+    Raises:
+        FileNotFoundError: There is nothing of that name.
+        OSError: It is a link, lies behind one, or is no regular file.
+    """
+    path = folder / name
+    if found := link_on_the_way(folder, name) or (path if path.is_symlink() else None):
+        raise OSError(errno.ELOOP, f"{found.name} leads out of the folder", str(found))
+    found_there = path.lstat()
+    _require_regular(found_there, path)
+    return found_there.st_size
+
+
+def to_write(folder: Path, name: str) -> Path:
+    """The path of a file that is going to be written, replaced or removed.
+
+    Args:
+        folder: The folder that the user named; it may be a link itself.
+        name: A path relative to it.
+
+    Raises:
+        ForeignFolder: A folder on the way to it is a link, or no folder.
+    """
+    assert not PurePosixPath(name).is_absolute()
+    assert ".." not in PurePosixPath(name).parts
+    if (found := link_on_the_way(folder, name)) is not None:
+        what = f"is a link to {found.readlink()}" if found.is_symlink() else "is no folder"
+        raise ForeignFolder(
+            f"{what}, and nothing is written through it",
+            where=str(found),
+            fix="put a folder in its place, or choose another output folder",
+        )
+    return folder / name
+
+
+def remove(folder: Path, name: str) -> None:
+    """Remove a file, or the link in its place, if it is there and no folder on the way is a link.
+
+    Args:
+        folder: The folder that the user named.
+        name: A path relative to it.
+    """
+    if link_on_the_way(folder, name) is None:
+        (folder / name).unlink(missing_ok=True)
+
+
+def remove_tree(folder: Path, name: str) -> None:
+    """Remove a folder with all that is in it, as far as it can be; no link is followed.
+
+    Args:
+        folder: The folder that the user named.
+        name: A path relative to it.
+    """
+    # ``rmtree`` follows no link itself, neither at its top nor below it.
+    if link_on_the_way(folder, name) is None:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder that is empty; looked at and removed in one step."""
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def real_folders(folder: Path) -> list[Path]:
+    """The folders directly below a folder, without links to folders, in the order of their names.
+
+    Args:
+        folder: The folder that the user named.
+    """
+    with os.scandir(folder) as entries:
+        return sorted(
+            folder / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)
+        )

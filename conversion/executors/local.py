@@ -1,0 +1,133 @@
+"""Make shards in worker processes of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from multiprocessing.sharedctypes import Synchronized
+from typing import Self
+
+from conversion.executors.processes import Processes
+from conversion.executors.start import may_fork, worker_context
+from conversion.planning.tasks import ShardTask
+from conversion.shards.build import MadeShard, ShardResult, write_shard
+
+
+class LocalPool:
+    """Worker processes on this machine.
+
+    They are forked from this process where it has no threads yet, as it has imported already what
+    they need. While this process waits for the disk and lets a shard appear, the worker that wrote
+    it makes the next one.
+
+    Args:
+        workers: How many.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._counted = 0
+        self._settling = _settling(workers)
+        self._processes, self._counter = self._begin()
+
+    @property
+    def size(self) -> int:
+        """How many shards may be under way: one that is made and one that is waited for, each."""
+        return 2 * self._workers
+
+    def _begin(self) -> tuple[Processes, Synchronized[int]]:
+        forking = may_fork()
+        context = multiprocessing.get_context("fork") if forking else worker_context()
+        counter: Synchronized[int] = context.Value("q", 0)
+        processes = Processes(self._workers, context, partial(_share, counter))
+        # Workers that are not forked take a moment to begin; meanwhile the catalogue is made.
+        processes.begin(meanwhile=not forking)
+        return processes, counter
+
+    def submit(self, task: ShardTask) -> Future[ShardResult]:
+        """Start one task."""
+        writing = self._processes.submit(_run, task)
+        settled: Future[ShardResult] = Future()
+        writing.add_done_callback(lambda written: self._settle(written, settled))
+        return settled
+
+    def _settle(self, written: Future[MadeShard], settled: Future[ShardResult]) -> None:
+        """A worker has come to an end with a shard; what it made is waited for in a thread."""
+        if written.cancelled():
+            settled.cancel()
+        elif error := written.exception():
+            settled.set_exception(error)
+        else:
+            # Where the pool is ended meanwhile, nobody waits for it.
+            with suppress(RuntimeError):
+                self._settling.submit(_let_appear, written.result(), settled)
+
+    def error_of(self, future: Future[ShardResult]) -> BaseException | None:
+        """What a future that is done failed with, if it did."""
+        return future.exception()
+
+    def accept(self, _task: ShardTask, result: ShardResult) -> ShardResult:
+        """The file has its final name."""
+        return result
+
+    def images_done(self) -> int:
+        """How many images were finished since the pool began."""
+        return self._counted + self._counter.value
+
+    def watch(self) -> None:
+        """A worker that dies is told of by its future."""
+
+    def replace(self) -> None:
+        """Begin anew, after a worker died and took the others with it."""
+        self._processes.kill()
+        # What was written before is still good.
+        self._settling.shutdown()
+        self._settling = _settling(self._workers)
+        self._counted += self._counter.value
+        self._processes, self._counter = self._begin()
+
+    def stop(self) -> None:
+        """End every worker at once."""
+        self._processes.kill()
+        self._settling.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        if kind is None:
+            self._processes.finish()
+            self._settling.shutdown()
+        else:
+            self.stop()
+
+
+_counter: Synchronized[int] | None = None
+
+
+def _share(counter: Synchronized[int]) -> None:
+    global _counter  # noqa: PLW0603 - a pool's initializer has no other place to put it
+    _counter = counter
+
+
+def _run(task: ShardTask) -> MadeShard:
+    return write_shard(task, _count)
+
+
+def _settling(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="bioscan5m-settle")
+
+
+def _let_appear(made: MadeShard, settled: Future[ShardResult]) -> None:
+    try:
+        settled.set_result(made.settle())
+    except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+        settled.set_exception(error)
+
+
+def _count(images: int, _bytes: int) -> None:
+    if _counter is not None:
+        with _counter.get_lock():
+            _counter.value += images

@@ -1,0 +1,94 @@
+"""The remote archives of a shard, told before what is going to be read of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Self
+
+import pyarrow as pa
+
+from bioscan5m_hf.storage.local import Source
+from bioscan5m_hf.storage.open import RemotePath, location_of, open_location
+from bioscan5m_hf.storage.windows import Windows
+from conversion.shards.foresight import reads_of
+
+
+def is_remote(path: str) -> bool:
+    """Whether a source is read over a network."""
+    return isinstance(location_of(path), RemotePath)
+
+
+class RemoteSources:
+    """Opens remote archives so that their members come in large requests.
+
+    Args:
+        paths: Every source of the shard, the local ones too.
+        members: Gives the members in the order in which they are going to be read.
+        hold: How many bytes may be held at a time.
+    """
+
+    def __init__(self, paths: Sequence[str], members: Callable[[], pa.Table], hold: int) -> None:
+        self._paths = paths
+        self._members = members
+        self._hold = hold
+        self._windows: Windows | None = None
+        self._opened: dict[int, Source] = {}
+        self._lock = threading.Lock()
+
+    def open(self, number: int) -> Source:
+        """Open one of the sources.
+
+        Args:
+            number: Its number.
+
+        Raises:
+            ArchiveError: It cannot be opened.
+        """
+        source = self._source(number)
+        if self._windows is None:
+            self._windows = Windows(
+                reads_of(self._members(), [is_remote(path) for path in self._paths]),
+                self._fetch,
+                self._hold,
+            )
+        return _Remote(number, source, self._windows)
+
+    def close(self) -> None:
+        """Give back what is held."""
+        if self._windows:
+            self._windows.close()
+        for source in self._opened.values():
+            source.close()
+
+    def _source(self, number: int) -> Source:
+        with self._lock:
+            if number not in self._opened:
+                self._opened[number] = open_location(self._paths[number])
+            return self._opened[number]
+
+    def _fetch(self, number: int, offset: int, length: int) -> bytes:
+        return self._source(number).read_at(offset, length)
+
+
+class _Remote:
+    """One remote archive; what is expected of it comes out of the windows."""
+
+    def __init__(self, number: int, source: Source, windows: Windows) -> None:
+        self.location = source.location
+        self.size = source.size
+        self._number = number
+        self._windows = windows
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read up to ``length`` bytes from ``offset``; fewer only at the end of the file."""
+        return self._windows.read_at(self._number, offset, length)
+
+    def close(self) -> None:
+        """The archive is closed with the others."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

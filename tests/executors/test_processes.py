@@ -1,0 +1,183 @@
+"""The pool that shards are made in."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+from bioscan5m_hf.errors import OutputError
+from conversion.executors.local import LocalPool
+from conversion.executors.processes import Processes
+from conversion.files.atomic import AtomicFile
+from conversion.planning.shards import Shard
+from conversion.planning.tasks import ShardTask
+from conversion.shards.build import MadeShard, ShardResult
+from tests.conftest import Run
+from tests.inline import without_processes
+from tests.processes import Program
+
+
+def test_the_first_task_starts_every_worker() -> None:
+    before = multiprocessing.active_children()
+    with Processes(3) as processes:
+        task = processes.submit(os.getpid)
+        begun = [child for child in multiprocessing.active_children() if child not in before]
+        assert len(begun) == 3
+        assert task.result() in {child.pid for child in begun}
+
+
+def test_workers_that_are_just_beginning_end_with_the_pool(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[BaseProcess] = []
+
+    class Slow(ProcessPoolExecutor):
+        def _spawn_process(self) -> None:
+            time.sleep(0.2)
+            super()._spawn_process()  # type: ignore[misc]
+            made.extend(self._processes.values())
+
+    monkeypatch.setattr("conversion.executors.local.may_fork", lambda: False)
+    monkeypatch.setattr("conversion.executors.processes.ProcessPoolExecutor", Slow)
+    pool = LocalPool(2)
+    pool.stop()
+    assert len({process.pid for process in made}) == 2
+    assert not any(process.is_alive() for process in made)
+
+
+def test_a_long_name_of_the_folder_for_temporary_files(
+    small_release: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    output = tmp_path / "bioscan-5m"
+    run("convert", small_release, "--output", output, "--package", "cropped_256", "--workers", "2")
+    run("verify", output)
+    assert not list(folder.iterdir())
+
+
+def task_in(folder: Path, index: int) -> ShardTask:
+    shard = Shard("cropped_256", "train", index, 9, 0, 1)
+    return ShardTask(shard, str(folder), "parquet", "", "", (), (), False, ())
+
+
+def written(task: ShardTask, _on_images: object) -> MadeShard:
+    with AtomicFile(task.path) as file:
+        file.write(task.path.name.encode())
+        unseen = file.hand_over()
+    if task.shard.index == 1:
+        unseen.discard()
+    return MadeShard(ShardResult(task.shard, 1, 1, unseen.written), unseen)
+
+
+def test_a_shard_appears_after_its_worker_is_done_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conversion.executors.local.write_shard", written)
+    tasks = [task_in(tmp_path, index) for index in range(3)]
+    with without_processes(), LocalPool(2) as pool:
+        assert pool.size == 4
+        futures = [pool.submit(task) for task in tasks]
+        assert futures[0].result(60).written is not None
+        error = futures[1].exception(60)
+        assert futures[2].result(60).shard == tasks[2].shard
+    # An error of that shard alone, and none of the pool.
+    assert isinstance(error, OutputError)
+    assert "train-00001-of-00009.parquet: cannot be written" in str(error)
+    found = sorted(path.name for path in (tmp_path / "cropped_256").iterdir())
+    assert found == [tasks[0].path.name, tasks[2].path.name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how many threads there are")
+def test_a_process_with_threads_is_not_forked() -> None:
+    program = """
+import threading
+from conversion.executors.start import may_fork, spare_effort, spare_pandas
+spare_effort()
+spare_pandas()
+import conversion.executors.local
+stop = threading.Event()
+alone = may_fork()
+thread = threading.Thread(target=stop.wait)
+thread.start()
+print(alone, may_fork())
+stop.set()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "True False\n"
+
+
+def test_an_error_ends_the_workers_at_once() -> None:
+    before = multiprocessing.active_children()
+    with pytest.raises(ZeroDivisionError), Processes(2) as processes:  # noqa: PT012
+        # Nobody waits for it: that is what is tested.
+        processes.submit(time.sleep, 3000)
+        raise ZeroDivisionError
+    assert multiprocessing.active_children() == before
+
+
+def test_results_come_in_order_and_few_are_held() -> None:
+    taken: list[int] = []
+
+    def tasks() -> Iterator[int]:
+        for number in range(40):
+            taken.append(number)
+            yield number
+
+    with Processes(2) as processes:
+        results = processes.map(abs, tasks())
+        assert next(results) == 0
+        assert len(taken) == 5
+        assert [*results] == [*range(1, 40)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process is deaf to")
+def test_no_process_of_ours_hears_ctrl_c() -> None:
+    program = """
+import os, pathlib, signal
+from multiprocessing import forkserver
+from conversion.executors.processes import Processes
+
+def deaf(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    masks = [line.split()[1] for line in status.splitlines() if line[:6] in ("SigBlk", "SigIgn")]
+    return any(int(mask, 16) & 1 << signal.SIGINT - 1 for mask in masks)
+
+with Processes(1) as processes:
+    worker = processes.submit(os.getpid).result()
+    print(deaf(forkserver._forkserver._forkserver_pid), deaf(worker), deaf(os.getpid()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "True True False\n"
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.5])
+@pytest.mark.parametrize("command", ["sample", "verify"])
+def test_ctrl_c_is_for_the_parent_alone(
+    command: str, seconds: float, converted: Path, tmp_path: Path
+) -> None:
+    words = {
+        "sample": ("sample", tmp_path / "release", "-n", "20000", "--tiny", "--workers", "2"),
+        "verify": ("verify", converted, "--images", "--workers", "2"),
+    }
+    program = Program(*words[command])
+    time.sleep(seconds)
+    program.interrupt()
+    # Where it was quicker than the interruption, or Python had not begun yet.
+    assert program.wait() in {130, -signal.SIGINT, 0}
+    assert not any(word in program.said for word in ("multiprocessing", "preload", "Processes"))
