@@ -12,7 +12,8 @@ from bioscan5m_hf.errors import DataError, MetadataError, ReleaseNotFound, Unkno
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN, Configuration
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
-from bioscan5m_hf.storage.open import Location, exists, read_whole
+from bioscan5m_hf.storage.open import exists, read_whole
+from bioscan5m_hf.storage.path import Location
 
 MANIFEST_NAME: Final = "manifest.json"
 SUFFIXES: Final[dict[str, str]] = {".parquet": "parquet", ".arrow": "arrow", ".tar": "webdataset"}

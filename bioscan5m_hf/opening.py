@@ -14,7 +14,7 @@ from bioscan5m_hf.folder import folder_of, open_folder
 from bioscan5m_hf.raw import RawData
 from bioscan5m_hf.release.find import find_release, gather
 from bioscan5m_hf.release.remote import list_files, probe_release
-from bioscan5m_hf.storage.open import Location, RemotePath, location_of
+from bioscan5m_hf.storage.path import Location, RemotePath, location_of
 
 NAME: Final = "bioscan-5m"
 PATH_VARIABLE: Final = "BIOSCAN5M_PATH"
@@ -113,7 +113,7 @@ def open_data(
 def _open_remote(root: RemotePath, cache: Path) -> Data:
     listed = list_files(root)
     if listed is not None:
-        below = [str(path).removeprefix(f"{root.url}/") for path in listed]
+        below = [path.relative_to(root) for path in listed]
         folder = folder_of(root, below)
         if folder is not None:
             return StoredData(folder)

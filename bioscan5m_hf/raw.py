@@ -22,7 +22,8 @@ from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import Configuration
 from bioscan5m_hf.schema.vocabularies import Vocabulary, check_rank, from_parquet
-from bioscan5m_hf.storage.open import Location, RemotePath, read_whole
+from bioscan5m_hf.storage.open import read_whole
+from bioscan5m_hf.storage.path import Location, RemotePath
 
 
 @dataclass(frozen=True, slots=True)

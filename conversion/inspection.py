@@ -13,7 +13,7 @@ from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.release.metadata.rows import BadRow, in_file_order
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import SPLITS, Split
-from bioscan5m_hf.storage.open import Location
+from bioscan5m_hf.storage.path import Location
 from conversion.catalogue import Catalogue, SplitCount
 from conversion.reconcile import Reconciliation, reconcile
 from conversion.rejects import Finding, bad_row_finding

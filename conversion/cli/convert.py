@@ -11,7 +11,7 @@ from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.folder import SUFFIXES, format_named
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.configurations import METADATA, package_named
-from bioscan5m_hf.storage.open import Location, RemotePath, location_of
+from bioscan5m_hf.storage.path import Location, RemotePath, location_of
 from conversion.cli.console import ConsoleReporter, make_console, make_table
 from conversion.cli.parameters import (
     Commands,

@@ -10,7 +10,8 @@ from pathlib import Path
 from bioscan5m_hf.errors import BioscanError
 from bioscan5m_hf.folder import SUFFIXES
 from bioscan5m_hf.release.remote import list_files
-from bioscan5m_hf.storage.open import Location, RemotePath, exists, location_of
+from bioscan5m_hf.storage.open import exists
+from bioscan5m_hf.storage.path import Location, RemotePath, location_of
 from conversion.folder.manifest import MANIFEST_NAME, read_manifest
 from conversion.upload.stores import fetch
 
@@ -73,7 +74,7 @@ def shard_names(root: Location) -> list[str]:
         root: The dataset folder.
     """
     if isinstance(root, RemotePath):
-        paths = [str(path).removeprefix(f"{root.url}/") for path in list_files(root) or []]
+        paths = [path.relative_to(root) for path in list_files(root) or []]
     else:
         paths = [path.relative_to(root).as_posix() for path in root.rglob("*")]
     return sorted(path for path in paths if path.endswith(tuple(SUFFIXES)))

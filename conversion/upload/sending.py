@@ -22,7 +22,7 @@ from bioscan5m_hf.errors import (
     VerificationFailed,
 )
 from bioscan5m_hf.folder import SUFFIXES
-from bioscan5m_hf.storage.open import RemotePath
+from bioscan5m_hf.storage.path import RemotePath
 from conversion.card import CARD_NAME
 from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of
 from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest

@@ -13,17 +13,16 @@ No store has a lock: two conversions into one URL are not kept apart, as they ar
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from xxhash import xxh3_128
 
-from bioscan5m_hf.errors import ArchiveError, BioscanError, OutputError, UsageError
-from bioscan5m_hf.storage.fsspec import explained, file_system, is_passing
-from bioscan5m_hf.storage.local import Source
-from bioscan5m_hf.storage.open import FsspecFile, RemotePath, open_location
+from bioscan5m_hf.errors import ArchiveError, OutputError, UsageError
+from bioscan5m_hf.storage.fsspec import FsspecFile, file_system, patiently
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.path import RemotePath
 from conversion.files.atomic import PARTIAL_SUFFIX, Written
 
 if TYPE_CHECKING:
@@ -38,8 +37,6 @@ _READ_ONLY: Final = {
     "hf": "a repository of the Hub is published to",
 }
 _FIXES: Final = {"hf": "use --publish user/name"}
-_ATTEMPTS: Final = 3
-_FIRST_WAIT_SECONDS: Final = 1.0
 _BLOCK: Final = 8 << 20
 
 T = TypeVar("T")
@@ -58,7 +55,7 @@ class Store:
 
     def __init__(self, root: RemotePath) -> None:
         self.root = root
-        scheme = root.url.partition("://")[0]
+        scheme = root.scheme
         if scheme in _READ_ONLY:
             raise UsageError(_READ_ONLY[scheme], where=root.url, fix=_FIXES.get(scheme))
         self._atomic = scheme in _ATOMIC
@@ -170,34 +167,26 @@ class Store:
 
     def _patiently(self, what: str, where: RemotePath, ask: Callable[[], T]) -> T:
         """Ask again where the connection breaks; everything here may be asked twice."""
-        wait = _FIRST_WAIT_SECONDS
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with explained(str(where), what, OutputError):
-                    return ask()
-            except BioscanError as error:
-                if attempt == _ATTEMPTS or not is_passing(error):
-                    raise
-                time.sleep(wait)
-                wait *= 2
-        raise AssertionError("the last attempt returns or raises")
+        return patiently(where, what, OutputError, ask)
 
 
-def fetch(location: RemotePath, target: Path) -> None:
+def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:
     """Fetch a file by ranges.
 
     Args:
         location: Its URL.
         target: Where it is written to.
+        limit: How many bytes it may have, where that is known.
 
     Raises:
-        ArchiveError: It is not there, or cannot be read.
+        ArchiveError: It is not there, cannot be read, or has more bytes.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source: Source = open_location(location)
-    with source, target.open("wb") as file:
-        for start in range(0, source.size, _BLOCK):
-            data = source.read_at(start, _BLOCK)
-            if len(data) < min(_BLOCK, source.size - start):
-                raise ArchiveError(f"breaks off at byte {start + len(data):,}", where=str(location))
-            file.write(data)
+    with open_location(location) as source:
+        if limit is not None and source.size > limit:
+            raise ArchiveError(
+                f"has {source.size:,} bytes, where {limit:,} were expected", where=str(location)
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            for start in range(0, source.size, _BLOCK):
+                file.write(source.read_at(start, _BLOCK))

@@ -18,7 +18,7 @@ from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import Split, split_named
 from bioscan5m_hf.schema.configurations import METADATA
-from bioscan5m_hf.storage.open import Location, is_in_memory
+from bioscan5m_hf.storage.path import Location, is_in_memory
 from conversion import card
 from conversion.catalogue import Catalogue
 from conversion.executors.processes import Processes

@@ -11,14 +11,9 @@ import pytest
 
 from bioscan5m_hf import BioscanError, labels, load_dataset
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.storage.open import (
-    ReadAhead,
-    RemotePath,
-    exists,
-    location_of,
-    open_location,
-    read_whole,
-)
+from bioscan5m_hf.storage.open import exists, open_location, read_whole
+from bioscan5m_hf.storage.path import RemotePath, location_of
+from bioscan5m_hf.storage.prefetch import ReadAhead
 from conversion.sample import SampleOptions, write_sample
 from tests.conftest import make_once
 from tests.independent import read_images, read_rows
