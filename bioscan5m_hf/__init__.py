@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bioscan5m_hf.builder import Bioscan5M
+    from bioscan5m_hf.decode import iter_images
     from bioscan5m_hf.errors import BioscanError
     from bioscan5m_hf.labels import labels
     from bioscan5m_hf.load import load_dataset
-    from bioscan5m_hf.pixels import iter_images
     from bioscan5m_hf.schema.vocabularies import Vocabulary
 
 __all__ = ["Bioscan5M", "BioscanError", "Vocabulary", "iter_images", "labels", "load_dataset"]
@@ -29,7 +29,7 @@ _HOMES = {
     "Bioscan5M": "bioscan5m_hf.builder",
     "BioscanError": "bioscan5m_hf.errors",
     "Vocabulary": "bioscan5m_hf.schema.vocabularies",
-    "iter_images": "bioscan5m_hf.pixels",
+    "iter_images": "bioscan5m_hf.decode",
     "labels": "bioscan5m_hf.labels",
     "load_dataset": "bioscan5m_hf.load",
 }

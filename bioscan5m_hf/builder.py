@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import datasets
@@ -16,10 +15,11 @@ from datasets.exceptions import DatasetGenerationError
 
 from bioscan5m_hf.data import Data
 from bioscan5m_hf.errors import BioscanError, UnknownName, UsageError
+from bioscan5m_hf.identity import digest_of
 from bioscan5m_hf.opening import open_data
 from bioscan5m_hf.readers.barcodes import BARCODE, cut, unique_keys
-from bioscan5m_hf.readers.filters import Filter, Where
-from bioscan5m_hf.readers.mapped import map_shards
+from bioscan5m_hf.readers.filters import Filter, Where, canonical_where
+from bioscan5m_hf.readers.mapped import link_all, map_shards
 from bioscan5m_hf.readers.pieces import Piece
 from bioscan5m_hf.readers.query import Choice, choose_columns
 from bioscan5m_hf.schema.columns import RANKS, Split, features, split_named
@@ -74,21 +74,33 @@ class Bioscan5MConfig(datasets.BuilderConfig):  # type: ignore[misc]
             config_kwargs: The options that were given.
             custom_features: Features that were given to the builder.
         """
-        # An Arrow expression cannot be compared, so no "in" here.
-        given = {n: v for n, v in config_kwargs.items() if v is not None and v is not False}
+        del config_kwargs  # Where the data are does not matter; what they are stands in the hash.
+        told = self._told()
         if custom_features is not None:
-            given["features"] = custom_features.to_dict()
-        if not given:
+            told["features"] = repr(custom_features.to_dict())
+        if not told:
             return str(self.name)
-        told = hashlib.sha256()
-        for name in sorted(given):
-            # The text of an Arrow expression leaves out what is long; its pickle does not.
-            told.update(f"{name}\0".encode() + pickle.dumps(given[name], protocol=4))
-        return f"{self.name}-{told.hexdigest()[:16]}"
+        return f"{self.name}-{digest_of(*(f'{name}={told[name]}' for name in sorted(told)))}"
+
+    def _told(self) -> dict[str, str]:
+        """The options that are not the usual ones, equal texts for equal rows."""
+        names = set(self.columns or ())
+        told = {
+            "columns": None if self.columns is None else sorted(map(str, names)),
+            "where": canonical_where(self.where),
+            "class_labels": sorted(map(str, self.class_labels or ())),
+            "max_nucleotides": self.max_nucleotides,
+            "unique_barcodes": self.unique_barcodes,
+            "splits": None if self.splits is None else sorted(self.splits),
+            "among": None if self.among is None else sorted(self.among),
+            "on_error": None if self.on_error == "stop" else self.on_error,
+        }
+        return {name: repr(value) for name, value in told.items() if value}
 
     def __eq__(self, other: object) -> bool:
         return self is other or (
-            isinstance(other, Bioscan5MConfig) and pickle.dumps(self) == pickle.dumps(other)
+            isinstance(other, Bioscan5MConfig)
+            and (self.name, self._told()) == (other.name, other._told())
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -130,7 +142,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         self._choice: Choice | None = None
         self._vocabularies: dict[str, Vocabulary] = {}
         options.setdefault("dataset_name", "bioscan5m")
-        if options.get("hash") is None and data is None and options.get("data_dir"):
+        if data is None and options.get("data_dir"):
             self._given_data = open_data(
                 options["data_dir"],
                 options=_storage(options),
@@ -141,7 +153,18 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
             if options["config_name"] not in self.builder_configs:
                 # Sizes that only one folder has: datasets makes the configuration where none is.
                 self.BUILDER_CONFIGS = []  # type: ignore[misc]
+        if self._given_data is not None:
+            options["hash"] = self._identity(options)
         super().__init__(*args, **options)
+
+    def _identity(self, options: dict[str, Any]) -> str:
+        """The identity of the data that decide the rows: datasets names its cache by it."""
+        name = options.get("config_name") or DEFAULT_PACKAGE
+        configuration = self._named_configuration(name)
+        named = [*(options.get("splits") or ()), *(options.get("among") or ())]
+        splits = self._named(named or None, configuration)
+        told = [f"{split.name} {self.data.digest(configuration, split)}" for split in splits]
+        return digest_of(*told)
 
     # ------------------------------------------------------------------------- what is served
 
@@ -178,11 +201,14 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         """
         return self._named(self.config.splits)
 
-    def _named(self, names: list[str] | None) -> list[Split]:
-        available = self.data.splits(self.configuration)
+    def _named(
+        self, names: list[str] | None, configuration: Configuration | None = None
+    ) -> list[Split]:
+        configuration = configuration or self.configuration
+        available = self.data.splits(configuration)
         if names is None:
             return available
-        terms = [t for name in names for t in parse_split(name, self.configuration, available)]
+        terms = [t for name in names for t in parse_split(name, configuration, available)]
         return [split for split in available if split in {term.split for term in terms}]
 
     def _columns(self) -> tuple[str, ...]:
@@ -324,7 +350,9 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         info = self.info.copy()
         info.features = self._labelled_features(info.features)
         print_ = self._get_dataset_fingerprint(f"mapped {name}")
-        made = map_shards(paths, self._choice, info, self._vocabularies, print_)
+        # datasets keeps what it makes of a dataset beside its first file.
+        links = link_all(paths, Path(self.cache_dir) / "mapped")
+        made = map_shards(links, self._choice, info, self._vocabularies, print_)
         if bracket:
             wanted = datasets.ReadInstruction.from_spec(split).to_absolute({name: made.num_rows})
             made = made.select(range(wanted[0].from_, wanted[0].to))

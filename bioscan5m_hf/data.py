@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.folder import DatasetFolder
+from bioscan5m_hf.identity import digest_of, identity_of
 from bioscan5m_hf.readers.pieces import Piece, shard_piece
 from bioscan5m_hf.readers.query import Choice
 from bioscan5m_hf.schema.columns import RANKS, Split
@@ -19,12 +19,13 @@ from bioscan5m_hf.schema.configurations import (
     in_order,
 )
 from bioscan5m_hf.schema.vocabularies import (
+    VOCABULARIES_BYTES,
     Vocabulary,
     VocabularyCounter,
     check_rank,
     from_parquet,
 )
-from bioscan5m_hf.storage.open import exists, open_location, read_whole
+from bioscan5m_hf.storage.open import exists, read_whole
 from bioscan5m_hf.storage.path import Location
 
 
@@ -117,7 +118,7 @@ class StoredData:
         """
         check_rank(rank)
         if exists(self.folder.vocabularies):
-            data = read_whole(self.folder.vocabularies)
+            data = read_whole(self.folder.vocabularies, VOCABULARIES_BYTES)
             return from_parquet(data, rank, str(self.folder.vocabularies))
         if METADATA not in self.folder.shards:
             raise MetadataError(
@@ -141,23 +142,9 @@ class StoredData:
 
     def digest(self, configuration: Configuration, split: Split) -> str:
         """What tells the content of one split from another content."""
-        told = hashlib.sha256(self.folder.format.encode())
-        for shard in self.folder.shards_of(configuration, split):
-            told.update(
-                f"{shard.path}\0{shard.digest or state_of(self.root / shard.path)}".encode()
-            )
-        return told.hexdigest()
-
-
-def state_of(location: Location) -> str:
-    """What tells one state of a file from another, without reading it.
-
-    Raises:
-        ArchiveError: It is not there.
-    """
-    if isinstance(location, Path):
-        with open_location(location):
-            found = location.stat()
-        return f"{location.resolve()} {found.st_size} {found.st_mtime_ns}"
-    with open_location(location) as source:
-        return f"{source.location} {source.size} {getattr(source, 'version', '')}"
+        shards = self.folder.shards_of(configuration, split)
+        told = [f"{shard.path} {shard.digest}" for shard in shards]
+        # A shard may have been changed, and the manifest not.
+        if isinstance(self.root, Path) or not all(shard.digest for shard in shards):
+            told.append(identity_of(self.root / shard.path for shard in shards))
+        return digest_of(self.folder.format, *told)

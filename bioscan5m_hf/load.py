@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
@@ -258,14 +257,10 @@ class _Loader:
     def _builder_options(self, split: Split, terms: Sequence[Term]) -> dict[str, Any]:
         ours = {name: self._options[name] for name in OURS if self._options.get(name) is not None}
         among = [term.split for term in terms] if ours.get("unique_barcodes") else [split]
-        told = hashlib.sha256()
-        for each in sorted(among, key=lambda found: found.name):
-            told.update(self._data.digest(self._configuration, each).encode())
         return {
             "config_name": self._configuration.name,
             "cache_dir": self._options.get("cache_dir"),
             "splits": [split.published],
-            "among": sorted(each.published for each in among),
-            "hash": told.hexdigest(),
+            "among": sorted(each.published for each in among) if len(among) > 1 else None,
             **ours,
         }

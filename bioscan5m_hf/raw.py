@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bioscan5m_hf.data import state_of
 from bioscan5m_hf.errors import ReleaseNotFound
+from bioscan5m_hf.identity import digest_of, file_identity
 from bioscan5m_hf.raw_index import (
     MetadataIndex,
     Plan,
     index_metadata,
     plan_images,
     plan_metadata,
+    selection_identity,
 )
 from bioscan5m_hf.readers.pieces import Piece
 from bioscan5m_hf.readers.raw import RawPiece
@@ -21,7 +21,12 @@ from bioscan5m_hf.release.find import Release, Selection
 from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import Configuration
-from bioscan5m_hf.schema.vocabularies import Vocabulary, check_rank, from_parquet
+from bioscan5m_hf.schema.vocabularies import (
+    VOCABULARIES_BYTES,
+    Vocabulary,
+    check_rank,
+    from_parquet,
+)
 from bioscan5m_hf.storage.open import read_whole
 from bioscan5m_hf.storage.path import Location, RemotePath
 
@@ -116,16 +121,17 @@ class RawData:
         """
         check_rank(rank)
         index = self._index(skip=False)
-        return from_parquet(read_whole(index.vocabularies), rank, str(index.vocabularies))
+        return from_parquet(
+            read_whole(index.vocabularies, VOCABULARIES_BYTES), rank, str(index.vocabularies)
+        )
 
     def digest(self, configuration: Configuration, split: Split) -> str:
         """What tells the content of one split from another content."""
-        states: Iterable[str] = [state_of(self.release.metadata.path)]
+        metadata = self.release.metadata
+        told = [split.name, metadata.member or "", file_identity(metadata.path)]
         if configuration.package is not None:
-            selection = self._selection(configuration, split)
-            states = [*states, *(state_of(archive.path) for archive in selection.archives)]
-            states = [*states, *(str(folder.path.resolve()) for folder in selection.folders)]
-        return "\0".join([split.name, *states])
+            told.append(selection_identity(self._selection(configuration, split)))
+        return digest_of(*told)
 
 
 def _pieces(

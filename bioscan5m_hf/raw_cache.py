@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -35,11 +34,6 @@ def database_in(work: Path) -> Iterator[DuckDBPyConnection]:
         database.execute(f"SET threads={processors()}")
         database.execute("SET enable_progress_bar=false")
         yield database
-
-
-def key_of(*parts: str) -> str:
-    """A short name for what something is made from."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
 def made_once(folder: Path, write: Callable[[Path], None]) -> Path:

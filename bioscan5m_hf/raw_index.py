@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioscan5m_hf.data import state_of
 from bioscan5m_hf.errors import MetadataError, MismatchError
-from bioscan5m_hf.raw_cache import database_in, key_of, made_once
+from bioscan5m_hf.identity import digest_of, file_identity, identity_of
+from bioscan5m_hf.raw_cache import database_in, made_once
 from bioscan5m_hf.regrouped import regrouped
 from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import IMAGE_SCHEMA, Stray, read_images, source_labels
@@ -95,7 +95,7 @@ def index_metadata(file: MetadataFile, cache: Path, *, skip: bool) -> MetadataIn
     Raises:
         MetadataError: A record does not fit, or a processid stands in two.
     """
-    key = key_of(_INDEX_VERSION, state_of(file.path), file.member or "", str(skip))
+    key = digest_of(_INDEX_VERSION, file_identity(file.path), file.member or "", str(skip))
     folder = made_once(cache / f"metadata-{key}", lambda work: _write_metadata(file, work, skip))
     report = json.loads((folder / _REPORT).read_bytes())
     return MetadataIndex(folder, key, report["rows"])
@@ -107,7 +107,7 @@ def _write_metadata(file: MetadataFile, work: Path, skip: bool) -> None:
     rows = dict.fromkeys((split.name for split in SPLITS), 0)
     with ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
-        for batch in read_metadata(file, bad.append if skip else None):
+        for batch in read_metadata(file, bad.append if skip else None, _log.warning):
             counter.add(batch)
             table = pa.Table.from_batches([batch])
             for split in SPLITS:
@@ -175,7 +175,7 @@ def plan_metadata(index: MetadataIndex, split: Split, cache: Path) -> Plan:
         split: The split.
         cache: Where plans are kept.
     """
-    key = key_of(_INDEX_VERSION, index.key, split.name)
+    key = digest_of(_INDEX_VERSION, index.key, split.name)
 
     def write(work: Path) -> None:
         with database_in(work) as database:
@@ -209,12 +209,8 @@ def plan_images(
         ArchiveError: An archive is damaged.
         MismatchError: A specimen has no image, or two that differ.
     """
-    states = [*(state_of(archive.path) for archive in selection.archives)]
-    states += [
-        f"{folder.path.resolve()} {_tree_state(folder.path)}" for folder in selection.folders
-    ]
-    listed = key_of(_INDEX_VERSION, selection.package, *states)
-    key = key_of(listed, index.key, split.name, str(skip), str(in_archive_order))
+    listed = digest_of(_INDEX_VERSION, selection.package, selection_identity(selection))
+    key = digest_of(listed, index.key, split.name, str(skip), str(in_archive_order))
 
     def write(work: Path) -> None:
         images = made_once(
@@ -227,10 +223,17 @@ def plan_images(
     return _plan(made_once(cache / f"plan-{key}", write), key)
 
 
-def _tree_state(folder: Path) -> str:
-    """The folders of a tree change their time when a file comes or goes."""
-    below = sorted(entry for entry in folder.iterdir() if entry.is_dir())
-    return " ".join(str(found.stat().st_mtime_ns) for found in (folder, *below))
+def selection_identity(selection: Selection) -> str:
+    """The identity of the archives and folders of a package.
+
+    Args:
+        selection: The archives and folders.
+    """
+    # The top counts too: a link that led out of it may lead inside of another one.
+    folders = [f"{folder.split.name} {folder.top.resolve()}" for folder in selection.folders]
+    files = [archive.path for archive in selection.archives]
+    found = identity_of(files, (folder.path for folder in selection.folders))
+    return digest_of(found, *source_labels(selection), *folders)
 
 
 def _write_images(selection: Selection, work: Path) -> None:

@@ -24,7 +24,7 @@ from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES
 from bioscan5m_hf.schema.columns import SPLITS, Split, column_names
 from conversion.database import BATCH_ROWS, Database
 from conversion.held_rows import KEY_SCHEMA, HeldRows
-from conversion.rejects import Finding
+from conversion.rejects import NO_ROW, Finding
 
 # What upstream's texts of some 150,000 specimens take.
 _HELD_BYTES: Final = 128 << 20
@@ -240,9 +240,7 @@ class Catalogue(Database):
         """
         for processid, split, source, folder, ending, actual in self._rows(query):
             told = (
-                "no row in the metadata"
-                if actual is None
-                else (f"the metadata places it in {SPLITS[actual].name}")
+                NO_ROW if actual is None else (f"the metadata places it in {SPLITS[actual].name}")
             )
             member = member_name(folder, processid, ending)
             yield Finding("orphan-image", processid, split, labels[source], member, told)

@@ -62,12 +62,14 @@ class Report:
         specimens: For each split, the rows of the metadata.
         bad_rows: Rows of the metadata that cannot be taken as they are.
         packages: Its packages.
+        notes: What else is to be known of its files, as sentences.
     """
 
     release: Release
     specimens: tuple[tuple[Split, int], ...]
     bad_rows: tuple[Finding, ...]
     packages: tuple[PackageReport, ...]
+    notes: tuple[str, ...]
 
     @property
     def fits(self) -> bool:
@@ -121,12 +123,15 @@ def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Re
     """
     release = locate_release(root)
     bad: list[BadRow] = []
+    notes = list(release.notes)
     label = release.metadata.label
     with (
         tempfile.TemporaryDirectory(prefix="bioscan5m-") as work,
         Catalogue(Path(work), threads=threads) as catalogue,
     ):
-        catalogue.load_metadata(read_metadata(release.metadata, bad.append), slim=True)
+        catalogue.load_metadata(
+            read_metadata(release.metadata, bad.append, notes.append), slim=True
+        )
         catalogue.settle_rows(label, bad.append)
         specimens = catalogue.place_rows()
         reports = [
@@ -134,7 +139,8 @@ def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Re
             for package in packages or release.packages
         ]
     bad_rows = tuple(bad_row_finding(found, label) for found in in_file_order(bad))
-    return Report(release, tuple(specimens), bad_rows, tuple(reports))
+    notes += [note for report in reports for note in report.selection.notes]
+    return Report(release, tuple(specimens), bad_rows, tuple(reports), tuple(notes))
 
 
 def _inspect_package(

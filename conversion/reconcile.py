@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bioscan5m_hf.errors import MismatchError
 from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import Stray, source_labels
 from bioscan5m_hf.schema.columns import Split
 from conversion.catalogue import Catalogue
-from conversion.rejects import Finding
+from conversion.rejects import NO_ROW, Finding
 
 _SHOWN = 5
 
@@ -67,9 +68,7 @@ def reconcile(
     ]
     findings += catalogue.orphan_images(labels)
     findings += [
-        Finding(
-            "misplaced-image", None, None, stray.archive, stray.member, "not where upstream puts it"
-        )
+        Finding("misplaced-image", None, None, stray.archive, stray.member, stray.detail)
         for stray in strays
         if stray.image
     ]
@@ -77,12 +76,13 @@ def reconcile(
     return Reconciliation(selection.package, tuple(findings), others)
 
 
-def require_fit(reconciliation: Reconciliation, release: str) -> None:
+def require_fit(reconciliation: Reconciliation, release: str, *, subset: bool = False) -> None:
     """Stop where anything does not fit.
 
     Args:
         reconciliation: What was found.
         release: The release, for the message.
+        subset: Whether specimens may lack an image.
 
     Raises:
         MismatchError: Something does not fit; the message counts it and names the first few.
@@ -99,19 +99,45 @@ def require_fit(reconciliation: Reconciliation, release: str) -> None:
     problems = [
         f"{len(found):,} {noun} ({_named(found)})"
         for reason, noun in _NOUNS.items()
-        if (found := reconciliation.of(reason))
+        if (found := reconciliation.of(reason)) and not (subset and reason == _MISSING)
     ]
     if problems:
         raise MismatchError(
             f"{reconciliation.package} and the metadata do not fit: {', '.join(problems)}",
             where=release,
-            fix="list all with 'bioscan5m inspect --findings FILE', add what is missing, or "
-            "go on without these with --on-error record",
+            fix="list all with 'bioscan5m inspect --findings FILE', and add what is missing; if "
+            "this is a selection on purpose, convert with --subset, or go on without all that is "
+            "flawed with --on-error record",
         )
 
 
+def take_as_subset(reconciliation: Reconciliation) -> tuple[Reconciliation, tuple[str, ...]]:
+    """Take a release as a selection on purpose: what is absent is told of, and is no error.
+
+    Args:
+        reconciliation: What was found.
+
+    Returns:
+        What does not fit even so, and specimens without an image, which are left out; and what is
+        absent, as sentences.
+    """
+    strangers = {id(f) for f in reconciliation.of("orphan-image") if f.detail == NO_ROW}
+    absent = Counter(
+        (finding.reason, finding.split)
+        for finding in reconciliation.findings
+        if id(finding) in strangers or finding.reason == _MISSING
+    )
+    notes = tuple(
+        f"{reconciliation.package}/{split}: {count:,} {_NOUNS[reason]}, as in a subset"
+        for (reason, split), count in absent.items()
+    )
+    kept = tuple(f for f in reconciliation.findings if id(f) not in strangers)
+    return replace(reconciliation, findings=kept), notes
+
+
+_MISSING = "missing-image"
 _NOUNS = {
-    "missing-image": "specimens without an image",
+    _MISSING: "specimens without an image",
     "orphan-image": "images without a specimen",
     "misplaced-image": "images in unknown places",
 }

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.release.layout import MetadataFile
-from bioscan5m_hf.release.metadata.read import BadRow, read_metadata
+from bioscan5m_hf.release.metadata.read import BadRow, OnNote, read_metadata
 from bioscan5m_hf.schema.columns import COLUMNS, SPLITS, Kind, column_names
 from tests.independent import _typed
 
@@ -53,13 +53,19 @@ Form = Literal["csv", "jsonld"]
 
 
 def read(
-    path: Path, data: bytes, form: Form, *, record: bool = False
+    path: Path,
+    data: bytes,
+    form: Form,
+    *,
+    record: bool = False,
+    on_note: OnNote | None = None,
 ) -> tuple[list[dict[str, Any]], list[BadRow]]:
     """The rows that come out of a file, and those that do not."""
     path.write_bytes(data)
     bad: list[BadRow] = []
     rows: list[dict[str, Any]] = []
-    for batch in read_metadata(MetadataFile(path, form), bad.append if record else None):
+    file = MetadataFile(path, form)
+    for batch in read_metadata(file, bad.append if record else None, on_note):
         rows += batch.to_pylist()
     return rows, bad
 
@@ -102,6 +108,13 @@ _VALUES = {
     Kind.SMALL_INTEGER: st.integers(-127, 127).map(str),
 }
 
+_WITHIN = (
+    ("coord-lat", -90, 90),
+    ("coord-lon", -180, 180),
+    ("area_fraction", 0, 1),
+    ("scale_factor", 0, 100),
+)
+
 
 @st.composite
 def wild_rows(draw: st.DrawFn) -> list[Text]:
@@ -111,7 +124,9 @@ def wild_rows(draw: st.DrawFn) -> list[Text]:
         row = {c.name: draw(st.just("") | _VALUES[c.kind]) for c in COLUMNS}
         split = draw(st.sampled_from([s.name for s in SPLITS]))
         row |= {"processid": processid, "split": split, "chunk": chunk(processid, split)}
-        for name, limit in (("coord-lat", 90), ("coord-lon", 180)):
-            row[name] = draw(st.just("") | st.floats(-limit, limit).map(repr))
+        for name, least, most in _WITHIN:
+            row[name] = draw(st.just("") | st.floats(least, most).map(repr))
+        for name in ("image_measurement_value", "index_bioscan_1M_insect"):
+            row[name] = row[name].removeprefix("-")
         rows.append(row)
     return rows

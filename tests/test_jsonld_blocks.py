@@ -184,7 +184,12 @@ def test_the_layout_does_not_change_the_rows(
 
 def test_rows_keep_their_numbers_across_odd_objects(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [plain(n, dna_barcode="ACGT" * 100) for n in range(1, 6001)]
-    wrong = {7: ("taxon", 5), 3000: ("coord-lat", "x"), 3001: ("genus", None), 5999: ("split", "")}
+    wrong = {
+        7: ("taxon", True),
+        3000: ("coord-lat", "x"),
+        3001: ("genus", None),
+        5999: ("split", ""),
+    }
     for number, (name, value) in wrong.items():
         rows[number - 1][name] = value
     found, bad = read(tmp_path / "m", as_jsonld(rows), "jsonld", record=True)

@@ -223,9 +223,16 @@ BROKEN = {
     "white": (b"\n\n\n", "cannot be read as csv"),
     "not UTF-8": (GOOD.replace(b"t2", b"t\xff2"), "is not UTF-8 text"),
     "a header that is not UTF-8": (GOOD.replace(b"taxon", b"tax\xffn"), "is not UTF-8 text"),
-    "UTF-16": (GOOD.decode().encode("utf-16"), ""),
+    "a byte that no encoding has here": (GOOD + b"\x00\xff", "is not UTF-8 text; download"),
+    "cp1252": (GOOD.decode().replace("t2", "Québec").encode("cp1252"), "it looks like cp1252"),
+    "UTF-16": (GOOD.decode().encode("utf-16"), "not UTF-8 text but UTF-16"),
+    "UTF-16 without a mark": (GOOD.decode().encode("utf-16-le"), "not UTF-8 text but UTF-16"),
+    "UTF-32": (GOOD.decode().encode("utf-32"), "not UTF-8 text but UTF-32"),
     "a page of HTML": (b"<html><body>Quota exceeded</body></html>\n<p>", "lacks 'processid'"),
-    "another separator": (GOOD.replace(b",", b"\t"), "lacks 'processid'"),
+    "tabs": (GOOD.replace(b",", b"\t"), "separated by tabs ('\\t'), not by commas"),
+    "semicolons": (GOOD.replace(b",", b";"), "separated by semicolons (';'), not by commas"),
+    "thirty thousand columns": (b"a," * 30_000 + GOOD, "the unknown 'a' and it repeats 'a'"),
+    "no names": (b"," * 30_000 + GOOD, "the unknown '' and it repeats ''"),
     "no header": (GOOD.split(b"\n", 1)[1], "lacks 'processid'"),
     "a column less": (GOOD.replace(b"taxon,", b"", 1), "lacks 'taxon'"),
     "a column more": (GOOD.replace(b"taxon,", b"taxon,colour,", 1), "the unknown 'colour'"),
@@ -313,6 +320,10 @@ def test_splits_are_those_that_are_declared(tmp_path: Path) -> None:
         ({"split": "pretrain", "chunk": "7"}, "the chunk is '7', and md5(processid) begins with"),
         ({"split": "train", "chunk": ""}, "the chunk is '', and md5(processid) begins with"),
         ({"split": "val", "chunk": "a"}, "md5(processid) names no folder in this split"),
+        ({"scale_factor": "-0.5"}, "scale_factor is below 0: '-0.5'"),
+        ({"area_fraction": "-0.5"}, "area_fraction is below 0: '-0.5'"),
+        ({"image_measurement_value": "-1"}, "image_measurement_value is below 0: '-1'"),
+        ({"index_bioscan_1M_insect": "-1.0"}, "index_bioscan_1M_insect is below 0: '-1.0'"),
         ({"coord_lat": "90.5"}, "coord-lat is not between -90 and 90 degrees: '90.5'"),
         ({"coord_lon": "-181"}, "coord-lon is not between -180 and 180 degrees: '-181'"),
     ],
@@ -327,8 +338,56 @@ def test_what_can_be_proved_is_proved(
     assert told in bad.detail
 
 
-def test_real_records_prove_true(real: Path) -> None:
-    for form in ("csv", "jsonld"):
-        [path] = real.glob(f"*metadata.{form}")
-        batches = read_metadata(MetadataFile(path, form))
-        assert sum(batch.num_rows for batch in batches) == 8
+@forms
+def test_real_records_prove_true(form: Form, real: Path) -> None:
+    [path] = real.glob(f"*metadata.{form}")
+    notes: list[str] = []
+    batches = read_metadata(MetadataFile(path, form), on_note=notes.append)
+    assert sum(batch.num_rows for batch in batches) == 8
+    assert not notes
+
+
+@forms
+@pytest.mark.parametrize("names", [[""], ["Unnamed: 0"], ["", "Unnamed: 0.1"], ["index"]])
+def test_an_index_of_pandas_is_dropped_with_a_note(
+    form: Form, names: list[str], tmp_path: Path
+) -> None:
+    rows = [plain(1, taxon="a"), plain(2), plain(3, coord_lat="7")]
+    indexed = [
+        {name: "text" if n else str(n) for name in names} | row for n, row in enumerate(rows)
+    ]
+    if form == "csv":
+        file = io.StringIO()
+        writer = csv.DictWriter(file, list(indexed[0]))
+        writer.writeheader()
+        writer.writerows(indexed)
+        data = file.getvalue().encode()
+    else:
+        data = as_jsonld(indexed)
+    notes: list[str] = []
+    found, _ = read(tmp_path / "a", data, form, on_note=notes.append)
+    assert found == expected(rows, first=FIRST[form])
+    [note] = notes
+    assert "is an index of pandas, and is not read" in note
+    assert all(repr(name) in note for name in names)
+
+
+@forms
+def test_a_taxon_that_is_not_its_most_specific_label_is_told(form: Form, tmp_path: Path) -> None:
+    labels = {"order": "Diptera", "family": "Sciaridae"}
+    rows = [
+        plain(1, taxon="Sciaridae", **labels),
+        plain(2, taxon="Bradysia", **labels, subfamily="unassigned Sciaridae", genus="Bradysia"),
+        plain(3, taxon="Sciaridae", **labels, subfamily="unassigned Sciaridae"),
+        plain(4, **labels),
+        plain(5, taxon="no label"),
+        plain(6, taxon="Apidae", **labels),
+        plain(7, taxon="Diptera", **labels),
+    ]
+    notes: list[str] = []
+    found, _ = read(tmp_path / "a", WRITERS[form](rows), form, on_note=notes.append)
+    assert found == expected(rows, first=FIRST[form])
+    [note] = notes
+    row = FIRST[form] + 5
+    assert note.startswith("a: the taxon of 2 records is not the most specific of their labels")
+    assert note.endswith(f"row {row} (P6-23): 'Apidae', labelled 'Sciaridae'")

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import BioscanError, ForeignFolder
+from bioscan5m_hf.manifest import MANIFEST_NAME
 from conversion.files.atomic import digest_of
-from conversion.folder.manifest import MANIFEST_NAME, read_manifest
-from conversion.sample import SampleOptions, write_sample
+from conversion.folder.manifest import read_manifest
+from conversion.synthetic import SampleOptions, write_sample
 from conversion.verify.folder import VerifyOptions, verify
 from tests.conftest import Run, make_once
 from tests.processes import RELEASE_CSV
@@ -322,3 +323,8 @@ def test_an_image_that_cannot_be_decoded_is_found(source: Path, tmp_path: Path, 
         assert len(found) == 2
         for image in images[:2]:
             assert any(f"the image of {Path(image).stem} cannot be decoded" in f for f in found)
+    # Converting again would make the same shards.
+    told = call("verify", output, "--images", status=1).stderr
+    assert "all is as the manifest says, but 2 images cannot be decoded" in told
+    assert "get its archive again" in told
+    assert "--restart" not in told

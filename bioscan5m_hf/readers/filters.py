@@ -7,6 +7,7 @@ plain Parquet filters give no row at all.
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -88,16 +89,57 @@ class Filter:
         return np.sort(found)
 
 
+def canonical_where(where: Where | None) -> str | None:
+    """The same text for conditions that mean the same, in every process.
+
+    Args:
+        where: What ``where=`` takes, tuples or lists, sets or lists of values, in any order.
+
+    Returns:
+        A text to be compared, not to be read; ``None`` where every row is wanted.
+    """
+    if where is None or (isinstance(where, list | tuple) and not where):
+        return None
+    if isinstance(where, pc.Expression):
+        # Its text leaves out what is long.
+        return pickle.dumps(where, protocol=4).hex()
+    groups = [sorted({_told(condition) for condition in group}) for group in _alternatives(where)]
+    return repr(sorted(groups))
+
+
+def _told(condition: Condition) -> str:
+    name, operator, value = condition
+    operator = "==" if operator == "=" else operator
+    if operator in ("in", "not in"):
+        return repr((name, operator, sorted({repr(_plain(name, entry)) for entry in value})))
+    return repr((name, operator, _plain(name, value)))
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A value as its column has it: 5 and 5.0 are one number."""
+    kind = arrow_schema(image=False).field(name).type
+    return pa.scalar(value, kind).as_py() if pa.types.is_floating(kind) else value
+
+
 def _any_of(where: Any) -> pc.Expression:
+    groups = [
+        _joined([_condition(entry) for entry in group], pc.Expression.__and__)
+        for group in _alternatives(where)
+    ]
+    return _joined(groups, pc.Expression.__or__)
+
+
+def _alternatives(where: Any) -> list[list[Condition]]:
+    """The conditions of ``where=`` as a list of groups, one of which must hold as a whole."""
     if _is_condition(where):
-        return _condition(where)
+        return [[where]]
     if isinstance(where, list | tuple):
         if all(_is_condition(entry) for entry in where):
-            return _joined([_condition(entry) for entry in where], pc.Expression.__and__)
-        if all(isinstance(entry, list | tuple) and entry for entry in where) and all(
-            _is_condition(condition) for entry in where for condition in entry
-        ):
-            return _joined([_any_of(list(entry)) for entry in where], pc.Expression.__or__)
+            return [list(where)]
+        if all(isinstance(entry, list | tuple) and entry for entry in where):
+            groups = [[entry] if _is_condition(entry) else list(entry) for entry in where]
+            if all(_is_condition(condition) for group in groups for condition in group):
+                return groups
     raise UsageError(
         f"where= cannot be read: {where!r:.80}",
         fix='write [("order", "==", "Diptera"), …], a list of such lists, or a pyarrow expression',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,18 +11,48 @@ import numpy as np
 import pyarrow as pa
 from datasets.table import ConcatenationTable, InMemoryTable, MemoryMappedTable
 
-from bioscan5m_hf.errors import ArchiveError
+from bioscan5m_hf.errors import ArchiveError, OutputError
 from bioscan5m_hf.readers.query import Choice, Numbers
 from bioscan5m_hf.schema.vocabularies import Vocabulary
+from bioscan5m_hf.storage.inside import require_regular
 
 
 def _mapped(path: Path) -> MemoryMappedTable:
     try:
-        return MemoryMappedTable.from_file(str(path))
+        return MemoryMappedTable.from_file(str(require_regular(path)))
     except (pa.ArrowException, OSError) as error:
         raise ArchiveError(
             f"cannot be mapped ({error})", where=str(path), fix="get it again"
         ) from error
+
+
+def link_all(paths: Sequence[Path], folder: Path) -> list[Path]:
+    """Make a link to each file in a folder of a cache, and nothing beside the files themselves.
+
+    Args:
+        paths: The files, whose names differ.
+        folder: The folder, which is made where it is not there.
+
+    Raises:
+        OutputError: The cache cannot be written to.
+    """
+    made: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in paths:
+            link = folder / path.name
+            if not link.is_symlink() or link.readlink() != path:
+                new = folder / f".{path.name}.{secrets.token_hex(8)}"
+                new.symlink_to(path)
+                new.replace(link)
+            made.append(link)
+    except OSError as error:
+        raise OutputError(
+            f"the cache cannot be written to ({error.strerror})",
+            where=str(folder),
+            fix="name another cache with cache_dir= or HF_DATASETS_CACHE",
+        ) from error
+    return made
 
 
 def map_shards(

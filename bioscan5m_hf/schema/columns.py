@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -200,9 +201,9 @@ def check_columns(found: Iterable[str]) -> tuple[list[str], list[str], list[str]
         The columns that are missing, those that upstream does not have, and those that occur
         more than once; three empty lists where all is well, whatever the order.
     """
-    names = list(found)
+    counts = Counter(found)
     expected = column_names()
-    missing = [name for name in expected if name not in names]
-    extra = [name for name in dict.fromkeys(names) if name not in expected]
-    repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    missing = [name for name in expected if name not in counts]
+    extra = [name for name in counts if name not in expected]
+    repeated = [name for name, count in counts.items() if count > 1]
     return missing, extra, repeated

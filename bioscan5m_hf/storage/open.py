@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 from bioscan5m_hf.errors import ArchiveError
 from bioscan5m_hf.storage.fsspec import FsspecFile, file_system, patiently
 from bioscan5m_hf.storage.local import LocalFile, Source
 from bioscan5m_hf.storage.path import Location, location_of
-
-LARGEST_WHOLE: Final = 64 << 20
-"""How many bytes a file may have that is read into memory at once."""
 
 
 def open_location(location: str | Location) -> Source:
@@ -33,7 +29,7 @@ def open_location(location: str | Location) -> Source:
     return HttpFile(location)
 
 
-def read_whole(location: Location, limit: int = LARGEST_WHOLE) -> bytes:
+def read_whole(location: Location, limit: int) -> bytes:
     """Read a small file.
 
     Args:
@@ -45,7 +41,9 @@ def read_whole(location: Location, limit: int = LARGEST_WHOLE) -> bytes:
     """
     with open_location(location) as source:
         if source.size > limit:
-            raise ArchiveError(f"has more than {limit:,} bytes", where=str(location))
+            raise ArchiveError(
+                f"has {source.size:,} bytes, and at most {limit:,} are read", where=source.location
+            )
         return source.read_at(0, source.size)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.folder import SUFFIXES, format_named
+from bioscan5m_hf.folder import format_named
+from bioscan5m_hf.manifest import SUFFIXES
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.configurations import METADATA, package_named
 from bioscan5m_hf.storage.path import Location, RemotePath, location_of
@@ -90,6 +91,12 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "rejects.parquet",
     )
     parser.add_argument(
+        "--subset",
+        action="store_true",
+        help="the release is a selection on purpose: leave out specimens without an image, and "
+        "pass over images without a specimen (damaged images and rows are errors still)",
+    )
+    parser.add_argument(
         "--restart",
         action="store_true",
         help="make anew what was made from other input or with other options",
@@ -160,6 +167,7 @@ def _run(options: argparse.Namespace) -> int:
         shard_bytes=options.shard_size,
         format=options.format,
         record=options.on_error == "record",
+        subset=options.subset,
         restart=options.restart,
         name=options.publish,
         derive=options.derive is not None,

@@ -60,9 +60,8 @@ def _run(options: argparse.Namespace) -> int:
     for package in report.packages:
         console.print(_sources_table(package))
         console.print(_splits_table(package))
-    notes = [*release.notes, *(n for package in report.packages for n in package.selection.notes)]
-    for note in notes:
-        console.print(f"note: {note}")
+    for note in report.notes:
+        console.print(f"note: {note}", markup=False)
     findings = list(report.findings())
     if options.findings:
         write_whole(options.findings, _as_csv(findings))

@@ -16,8 +16,8 @@ from conversion.cli.parameters import (
     count,
     packages,
 )
-from conversion.sample import SampleOptions, write_sample
 from conversion.sizes import readable_size
+from conversion.synthetic import SampleOptions, write_sample
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -10,6 +10,7 @@ from conversion.cli.console import make_console
 from conversion.cli.parameters import Commands, add_command, add_workers
 from conversion.sizes import readable_size
 from conversion.verify.folder import VerifyOptions, verify
+from conversion.verify.shard import Undecodable
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -46,11 +47,18 @@ def _run(options: argparse.Namespace) -> int:
     console = make_console()
     for finding in findings:
         console.print(finding)
+    undecodable = sum(isinstance(finding, Undecodable) for finding in findings)
+    if findings and undecodable == len(findings):
+        raise VerificationFailed(
+            f"all is as the manifest says, but {undecodable} images cannot be decoded",
+            where=str(options.folder),
+            fix="they came so from the release: compare with --release, and get its archive again",
+        )
     if findings:
         raise VerificationFailed(
             f"{len(findings)} differences from the manifest",
             where=str(options.folder),
-            fix="convert again with --restart",
+            fix="run the same convert command again: it makes anew what is damaged or missing",
         )
     files = list(manifest.files())
     console.print(

@@ -30,6 +30,7 @@ from cykooz_resizer import (
     Resizer,
 )
 
+from bioscan5m_hf.decode import MAX_PIXELS
 from bioscan5m_hf.release.zip_member import Flaw, FlawedImage
 from conversion.derive.geometry import Box, check_box, decode_scale, resized
 from conversion.derive.recipe import Recipe
@@ -37,8 +38,6 @@ from conversion.derive.recipe import Recipe
 PADDING: Final = 240
 """Red, green and blue of what lies beyond the border, as in upstream's crop tool."""
 
-# More than any photograph of the release has by far; a larger one is an attack on the decoder.
-_MAX_PIXELS: Final = 64_000_000
 # A very long and narrow one would get a longer side of any length.
 _MAX_ASPECT: Final = 64
 
@@ -140,7 +139,7 @@ def _size_of(image: bytes | bytearray) -> tuple[int, int]:
         height, width, _, _ = simplejpeg.decode_jpeg_header(image)
     except ValueError as error:
         raise FlawedImage(Flaw.UNDECODABLE, f"{error}") from error
-    if width * height > _MAX_PIXELS:
+    if width * height > MAX_PIXELS:
         raise FlawedImage(Flaw.UNDECODABLE, f"{width} x {height} pixels are too many")
     return width, height
 

@@ -43,6 +43,8 @@ class ConvertOptions:
         shard_bytes: The size that a shard should have at most.
         format: The format of the shards.
         record: Leave out and record what is flawed, instead of stopping.
+        subset: The release is a selection on purpose: specimens without an image are left out, and
+            images without a specimen are passed over. Damage is an error still.
         restart: Throw away what was made from other input or with other options.
         name: What examples call it: the repository it is going to be published to.
         derive: Make the packages from others of the release.
@@ -60,6 +62,7 @@ class ConvertOptions:
     shard_bytes: int = DEFAULT_SHARD_BYTES
     format: str = "parquet"
     record: bool = False
+    subset: bool = False
     restart: bool = False
     name: str | None = None
     derive: bool = False
@@ -82,11 +85,13 @@ class OpenedRelease:
         release: Its files.
         batches: What ``read_metadata`` yields.
         bad_rows: The records that were left out until now.
+        notes: What is to be said of the metadata until now, as sentences.
     """
 
     release: Release
     batches: Iterator[pa.RecordBatch]
     bad_rows: list[BadRow]
+    notes: list[str]
 
 
 class Reporter(Protocol):
@@ -122,7 +127,9 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
     """
     release = locate_release(options.release)
     bad_rows: list[BadRow] = []
-    batches = read_metadata(release.metadata, bad_rows.append if options.record else None)
+    notes: list[str] = []
+    keep = bad_rows.append if options.record else None
+    batches = read_metadata(release.metadata, keep, notes.append)
     # Workers first, which are forked quickest from a process that has no threads.
     with (
         open_pool(options) or nullcontext() as workers,
@@ -131,4 +138,5 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
         # Not at the top: it takes as long to import as hundreds of megabytes of metadata to read.
         from conversion.pipeline.run import run
 
-        return run(options, OpenedRelease(release, reading, bad_rows), reporter, workers, sink)
+        opened = OpenedRelease(release, reading, bad_rows, notes)
+        return run(options, opened, reporter, workers, sink)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import BioscanError
+from bioscan5m_hf.manifest import FORMAT_VERSION
 from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.zip_directory import find_directory
@@ -25,7 +26,6 @@ from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location, RemotePath
 from conversion.derive.recipe import versions
-from conversion.folder.manifest import FORMAT_VERSION
 from conversion.package_plan import Choice, libraries
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def _parts(
     given_up: threading.Event,
 ) -> Iterator[bytes]:
     settings: list[Any] = [options.format, options.shard_bytes, options.record, options.name]
+    settings += [options.subset] if options.subset else []
     deciding = libraries() | (versions() if options.derive else {})
     yield repr(
         [version("bioscan5m-hf"), FORMAT_VERSION, *sorted(deciding.items()), *settings]

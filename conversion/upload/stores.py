@@ -13,14 +13,22 @@ No store has a lock: two conversions into one URL are not kept apart, as they ar
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from xxhash import xxh3_128
 
-from bioscan5m_hf.errors import ArchiveError, OutputError, UsageError
+from bioscan5m_hf.errors import (
+    ArchiveError,
+    ForeignFolder,
+    OutputError,
+    UsageError,
+)
 from bioscan5m_hf.storage.fsspec import FsspecFile, file_system, patiently
+from bioscan5m_hf.storage.inside import require_inside
+from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import RemotePath
 from conversion.files.atomic import PARTIAL_SUFFIX, Written
@@ -80,13 +88,26 @@ class Store:
             except FileNotFoundError:
                 return {}
             prefix = folder.rstrip("/") + "/"
-            return {
+            sizes = {
                 name.removeprefix(prefix): int(info["size"] or 0)
                 for name, info in found.items()
                 if name.startswith(prefix)
             }
+            for path in sizes:
+                self._require_inside(path)
+            return sizes
 
         return self._patiently("cannot be listed", self.root, ask)
+
+    def _require_inside(self, path: str) -> None:
+        try:
+            require_inside(path, hidden=True)
+        except ValueError as error:
+            raise ForeignFolder(
+                f"the store lists something that is no file of ours: {error}",
+                where=str(self.root),
+                fix="choose an empty or a new folder",
+            ) from error
 
     def put(self, path: str, source: Path, written: Written) -> None:
         """Send a file, and see that the store has its bytes.
@@ -176,17 +197,25 @@ def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:
     Args:
         location: Its URL.
         target: Where it is written to.
-        limit: How many bytes it may have, where that is known.
+        limit: How many of its bytes are fetched at most.
 
     Raises:
-        ArchiveError: It is not there, cannot be read, or has more bytes.
+        ArchiveError: It is not there, or cannot be read.
+        OutputError: It has no room.
     """
-    with open_location(location) as source:
-        if limit is not None and source.size > limit:
-            raise ArchiveError(
-                f"has {source.size:,} bytes, where {limit:,} were expected", where=str(location)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source: Source = open_location(location)
+    with source, target.open("wb") as file:
+        length = source.size if limit is None else min(source.size, limit)
+        if length > (free := shutil.disk_usage(target.parent).free):
+            raise OutputError(
+                f"has {length:,} bytes, and there is room for {free:,} in {target.parent}",
+                where=str(location),
+                fix="set TMPDIR to a folder on a larger disk",
             )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as file:
-            for start in range(0, source.size, _BLOCK):
-                file.write(source.read_at(start, _BLOCK))
+        for start in range(0, length, _BLOCK):
+            wanted = min(_BLOCK, length - start)
+            data = source.read_at(start, wanted)
+            if len(data) < wanted:
+                raise ArchiveError(f"breaks off at byte {start + len(data):,}", where=str(location))
+            file.write(data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
+from bioscan5m_hf.decode import open_jpeg
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, column_names
-from conversion.files.atomic import digest_of
+from bioscan5m_hf.storage.inside import require_regular
+from conversion.files.atomic import Written, digest_of
 from conversion.folder.manifest import ShardFile
 from conversion.shards.build import ShardTask, read_blocks
 from conversion.shards.read import BrokenShard, read_shard
@@ -24,10 +25,15 @@ from conversion.upload.copies import of_shard
 
 _SHOWN = 5
 # More than any photograph of the release has by far; a larger one is an attack on the decoder.
-_MAX_PIXELS = 64_000_000
 
 Keys = npt.NDArray[np.void]
 """The md5 of each processid, 16 bytes each."""
+
+
+class Undecodable(str):
+    """A finding on an image that lies in the shard as it came: converting again changes nothing."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +74,20 @@ class Checked:
 
 def check_bytes(folder: Path, file: ShardFile) -> str | None:
     """Compare a file's length and digest with the manifest; returns what differs."""
+    path = folder / file.path
     try:
-        found = digest_of(folder / file.path)
+        # Its length tells most damage without reading it.
+        size = require_regular(path).stat().st_size
+        if size < file.bytes:
+            return f"{file.path}: has {size:,} bytes instead of {file.bytes:,}"
+        if size > file.bytes:
+            return f"{file.path}: has more bytes than the {file.bytes:,} of the manifest"
+        found = digest_of(path)
     except FileNotFoundError:
         return f"{file.path}: is missing"
     except OSError as error:
         return f"{file.path}: cannot be read ({error.strerror})"
-    if found.bytes != file.bytes:
-        return f"{file.path}: has {found.bytes:,} bytes instead of {file.bytes:,}"
-    if found.xxh3 != file.xxh3:
+    if found != Written(file.bytes, file.xxh3):
         return f"{file.path}: its bytes were changed (XXH3 {found.xxh3})"
     return None
 
@@ -90,7 +101,7 @@ def check_shard(task: CheckTask) -> Checked:
     Raises:
         ArchiveError: The release, or a folder behind a URL, cannot be read.
     """
-    with of_shard(task.folder, task.file.path) as folder:
+    with of_shard(task.folder, task.file) as folder:
         return _check_shard(task, folder)
 
 
@@ -99,13 +110,14 @@ def _check_shard(task: CheckTask, folder: Path) -> Checked:
         return Checked(task.file, (problem,), None)
     try:
         keys, problems = _check_rows(folder / task.file.path, task)
-        if task.decode and task.image:
-            problems += _decode(folder / task.file.path)
         if task.source:
             problems += _compare(folder / task.file.path, task.source)
+        undecodable = _decode(folder / task.file.path) if task.decode and task.image else []
     except BrokenShard as error:
         return Checked(task.file, (f"{task.file.path}: cannot be read back ({error})",), None)
-    return Checked(task.file, tuple(f"{task.file.path}: {text}" for text in problems), keys)
+    findings = [f"{task.file.path}: {text}" for text in problems]
+    findings += [Undecodable(f"{task.file.path}: {text}") for text in undecodable]
+    return Checked(task.file, tuple(findings), keys)
 
 
 def _check_rows(path: Path, task: CheckTask) -> tuple[Keys, list[str]]:
@@ -140,9 +152,7 @@ def _decode(path: Path) -> list[str]:
 
 def _undecodable(data: bytes) -> str | None:
     try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            if image.width * image.height > _MAX_PIXELS:
-                return f"{image.width} x {image.height} pixels are too many"
+        with open_jpeg(data) as image:
             image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return str(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -11,7 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bioscan5m_hf.release.metadata.jsonld_records import Pairs, read_blocks
-from bioscan5m_hf.release.metadata.rows import BadRow, OnBadRow, check_header
+from bioscan5m_hf.release.metadata.rows import (
+    BadRow,
+    OnBadRow,
+    OnNote,
+    Texts,
+    check_header,
+)
 from bioscan5m_hf.release.metadata.stream import MetadataStream
 from bioscan5m_hf.schema.columns import COLUMNS, check_columns, column_names
 
@@ -19,15 +24,16 @@ _BATCH: Final = 4096
 _SHOWN: Final = 5
 
 
-def read_jsonld(
-    stream: MetadataStream, label: str, report: OnBadRow
-) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64]]]:
+def read_jsonld(stream: MetadataStream, label: str, report: OnBadRow, note: OnNote) -> Texts:
     """Read the records of a JSON-LD file as text.
+
+    Numbers, which ``to_json`` of pandas writes, are taken as they are written, as csv has them.
 
     Args:
         stream: Its bytes.
         label: How messages name it.
         report: Takes each record whose names or values are not of the form, which is left out.
+        note: Told of keys that are not read.
 
     Yields:
         Some rows, upstream's columns as strings, the empty one being a null; and their numbers.
@@ -38,6 +44,7 @@ def read_jsonld(
     names = column_names()
     gathered = _Gathered(names)
     number = 0
+    index: frozenset[str] = frozenset()
     for found in read_blocks(stream, label, names):
         if isinstance(found, pa.RecordBatch):
             gathered.add_block(number + 1, found)
@@ -45,9 +52,10 @@ def read_jsonld(
         else:
             number += 1
             if number == 1:
-                check_header([name for name, _ in found], f"{label}: row 1")
-            value = _ordered(found, names)
-            if bad := _bad_object(found, number) if value is None else _not_text(value, number):
+                index = check_header((name for name, _ in found), f"{label}: row 1", note)
+            pairs = [pair for pair in found if pair[0] not in index] if index else found
+            value = _ordered(pairs, names)
+            if bad := _bad_object(pairs, number) if value is None else _not_text(value, number):
                 report(bad)
             elif value is not None:
                 gathered.add_row(number, value)

@@ -87,6 +87,8 @@ def read_objects(stream: Readable, label: str) -> Iterator[Pairs]:
 
     Yields:
         The names and values of each object, in its order; a name that occurs twice is there twice.
+        A number is the text that it is written as, and ``NaN``, which JSON does not have but
+        programs write for a missing value, is ``None``.
 
     Raises:
         MetadataError: The text is not UTF-8, is not an array of objects, breaks off, or holds an
@@ -117,10 +119,14 @@ def read_blocks(
     text = _Text(stream, label)
     if text.next_mark() != "[":
         raise MetadataError(
-            "is not a JSON array of records", where=label, fix="expected '[' at its start"
+            "is not a JSON array of records",
+            where=label,
+            fix="expected '[' at its start, as to_json(orient='records') of pandas writes it",
         )
     text.position += 1
-    decoder = json.JSONDecoder(object_pairs_hook=list)
+    decoder = json.JSONDecoder(
+        object_pairs_hook=list, parse_int=str, parse_float=str, parse_constant=_constant
+    )
     blocks = Blocks(names) if names else None
     number = 0
     mark = text.next_mark()
@@ -164,12 +170,13 @@ def _decode_one(text: _Text, decoder: json.JSONDecoder, where: str) -> Pairs:
                 raise MetadataError(
                     f"breaks off ({error.msg})", where=where, fix="download it again"
                 ) from error
-        except ValueError as error:
-            # A number with more digits than the decoder converts.
-            raise MetadataError(f"is not valid JSON ({error})", where=where) from error
         else:
             text.position = end
             return pairs  # type: ignore[no-any-return]
+
+
+def _constant(name: str) -> float | None:
+    return None if name == "NaN" else float(name)
 
 
 def _may_be_cut_off(error: json.JSONDecodeError, window: str) -> bool:

@@ -6,6 +6,7 @@ of either. Only the empty string is a missing value: ``NA``, ``None`` and ``nan`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Final
@@ -14,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 
-from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.release.layout import MetadataFile
-from bioscan5m_hf.release.metadata.rows import BadRow, OnBadRow, check_header, raiser
-from bioscan5m_hf.release.metadata.stream import MetadataStream, first_line, open_metadata
+from bioscan5m_hf.release.metadata.csv import read_csv
+from bioscan5m_hf.release.metadata.rows import BadRow, OnBadRow, OnNote, Texts, raiser
+from bioscan5m_hf.release.metadata.stream import MetadataStream, open_metadata
 from bioscan5m_hf.schema.columns import (
     COLUMNS,
+    RANKS,
     SPLITS,
     Column,
     Kind,
@@ -31,7 +32,7 @@ from bioscan5m_hf.schema.columns import (
 from bioscan5m_hf.schema.order import chunks_of, keys_of
 from bioscan5m_hf.storage.prefetch import ahead
 
-__all__ = ["ROW", "ROW_SCHEMA", "BadRow", "OnBadRow", "read_metadata"]
+__all__ = ["ROW", "ROW_SCHEMA", "BadRow", "OnBadRow", "OnNote", "read_metadata"]
 
 ROW: Final = "row"
 """The column of the batches that says which record of its file a row was, the header being 1."""
@@ -40,18 +41,26 @@ ROW_SCHEMA: Final = pa.schema(
     [*arrow_schema(image=False), pa.field(ROW, pa.uint64())], metadata=None
 )
 
-# One row has to fit into a block; upstream's longest has some 3,000 bytes.
-_BLOCK_BYTES: Final = 4 << 20
 # A name must work as a file name, and as a WebDataset key: that ends at the first dot, readers pass
 # over one that begins with two underscores, and a tar header has 100 bytes for it.
 _PLAIN_NAME: Final = r"^(?:[^_/\\.\x00-\x1f\x7f]|_[^_/\\.\x00-\x1f\x7f])[^/\\.\x00-\x1f\x7f]*$"
 _LONGEST_NAME: Final = 90
 _LARGEST_EXACT: Final = 2.0**53
-_DEGREES: Final = {"coord-lat": 90, "coord-lon": 180}
+# What no number of a column lies outside of.
+_BOUNDS: Final = {
+    "coord-lat": (-90.0, 90.0),
+    "coord-lon": (-180.0, 180.0),
+    "image_measurement_value": (0.0, math.inf),
+    "area_fraction": (0.0, math.inf),
+    "scale_factor": (0.0, math.inf),
+    "index_bioscan_1M_insect": (0.0, math.inf),
+}
+_LABELS: Final = [rank for rank in reversed(RANKS) if rank != "dna_bin"]
+_UNASSIGNED: Final = "unassigned "
 
 
 def read_metadata(
-    file: MetadataFile, on_bad_row: OnBadRow | None = None
+    file: MetadataFile, on_bad_row: OnBadRow | None = None, on_note: OnNote | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Read the rows of a metadata file in its order.
 
@@ -60,6 +69,8 @@ def read_metadata(
         on_bad_row: Takes each record that does not fit the schema, which is then left out. By
             default such a record is an error. It is told of broken rows in another thread, ahead of
             the values before them.
+        on_note: Told what a user should know of a file that can be read: columns that are passed
+            over, and records that contradict themselves where nothing is lost by it.
 
     Yields:
         Record batches of ``ROW_SCHEMA``: upstream's columns in their order, then the row number.
@@ -67,96 +78,72 @@ def read_metadata(
     Raises:
         MetadataError: The file cannot be read, in its header or first object a column is missing,
             unknown or there twice, or, without ``on_bad_row``, a record has a wrong number of
-            fields, a processid that cannot name a file, an unknown split or a value that does not
-            parse.
+            fields, a processid that cannot name a file, an unknown split, a value that does not
+            parse or cannot be, or a chunk that is not its processid's.
     """
     report = on_bad_row or raiser(file.label)
+    note = on_note or _unheard
+    taxa = _Taxa()
     with (
         open_metadata(file) as stream,
         # Parsing the text and giving values their types overlap.
-        closing(ahead(_texts_of(file)(stream, file.label, report))) as texts,
+        closing(ahead(_reader_of(file)(stream, file.label, report, note))) as texts,
     ):
         for text, rows in texts:
+            taxa.compare(text, rows)
             yield _convert(text, rows, report)
+    if taxa.others:
+        note(f"{file.label}: {taxa.told}")
 
 
-_Texts = Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64]]]
+def _unheard(_note: str) -> None:
+    """Nobody wants to know."""
 
 
-def _texts_of(file: MetadataFile) -> Callable[[MetadataStream, str, OnBadRow], _Texts]:
+def _reader_of(file: MetadataFile) -> Callable[[MetadataStream, str, OnBadRow, OnNote], Texts]:
     if file.form == "csv":
-        return _read_csv
+        return read_csv
     # Not at the top: its patterns take a while, and most metadata are csv.
     from bioscan5m_hf.release.metadata.jsonld import read_jsonld
 
     return read_jsonld
 
 
-# ---------------------------------------------------------------------------------------- csv
+class _Taxa:
+    """Compares the taxon of each record with the most specific of its labels.
 
+    Upstream declares one to be the other. As the labels say the same, a taxon that differs is told
+    of and kept; below a subfamily that upstream calls unassigned, any label will do.
+    """
 
-def _read_csv(stream: MetadataStream, label: str, report: OnBadRow) -> _Texts:
-    broken: list[int] = []
+    def __init__(self) -> None:
+        self.others = 0
+        self._first = ""
 
-    def leave_out(row: pacsv.InvalidRow) -> str:
-        broken.append(row.number)
-        found = f"has {row.actual_columns} fields instead of {row.expected_columns}"
-        # The text may be a whole block where a quote was never closed.
-        report(BadRow(row.number, None, None, "broken-row", f"{found}: {row.text[:60]!r}"))
-        return "skip"
-
-    failure: list[MetadataError] = []
-
-    def guarded(row: pacsv.InvalidRow) -> str:
-        # An exception does not pass through the parser: it is kept, and raised afterwards.
-        try:
-            return leave_out(row)
-        except MetadataError as error:
-            failure.append(error)
-            return "error"
-
-    try:
-        # Serial, because only then does the parser know the numbers of the rows.
-        reader = pacsv.open_csv(
-            stream,
-            read_options=pacsv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
-            parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=guarded),
-            convert_options=pacsv.ConvertOptions(
-                column_types={name: pa.string() for name in column_names()},
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=True,
-                # The stream has seen to that.
-                check_utf8=False,
-            ),
-        )
-        check_header(reader.schema.names, label)
-        row = 2
-        for batch in reader:
-            rows, row = _number_rows(batch.num_rows, row, broken)
-            yield batch.select(column_names()), rows
-    except pa.ArrowInvalid as error:
-        if failure:
-            raise failure[0] from error
-        told = first_line(error)
-        if "straddling" in told:
-            told = f"a row of more than {_BLOCK_BYTES:,} bytes, or a quote that is never closed"
-        raise MetadataError(
-            f"cannot be read as csv ({told})", where=label, fix="download it again"
-        ) from error
-    # A value that begins with a quote and lacks the other swallows every row behind it.
-    if stream.quotes % 2:
-        raise MetadataError(
-            "cannot be read as csv (a quote is never closed)", where=label, fix="download it again"
+    @property
+    def told(self) -> str:
+        """What differs, as a sentence."""
+        return (
+            f"the taxon of {self.others:,} records is not the most specific of their labels, and "
+            f"is kept as it is; the first is {self._first}"
         )
 
-
-def _number_rows(count: int, first: int, broken: list[int]) -> tuple[npt.NDArray[np.uint64], int]:
-    """The numbers of the next rows, those that were left out not counted; and the one after."""
-    skipped = sum(1 for number in broken if number >= first)
-    candidates = np.arange(first, first + count + skipped, dtype=np.uint64)
-    rows = candidates[~np.isin(candidates, np.asarray(broken, np.uint64))][:count]
-    return rows, int(rows[-1]) + 1 if count else first
+    def compare(self, text: pa.RecordBatch, rows: npt.NDArray[np.uint64]) -> None:
+        """Look at some records."""
+        taxon = text.column("taxon")
+        deepest = pc.coalesce(*(text.column(rank) for rank in _LABELS))
+        same = pc.equal(taxon, deepest)
+        if pc.all(same).as_py() is not False:
+            return
+        other = pc.and_(pc.invert(same), pc.invert(pc.starts_with(deepest, _UNASSIGNED)))
+        found = np.flatnonzero(other.fill_null(False))
+        if found.size and not self.others:
+            at = int(found[0])
+            self._first = (
+                f"row {rows[at]} ({text.column('processid')[at]}): "
+                f"{taxon[at].as_py()!r:.60}, labelled {deepest[at].as_py()!r:.60}"
+            )
+        self.others += found.size
 
 
 # ---------------------------------------------------------------------------------- conversion
@@ -188,10 +175,13 @@ def _convert(
     expected = chunks_of(keys_of(processid.fill_null("").to_pylist()), split)
     if (odd := _mismatch(pc.equal(text.column("chunk").fill_null(""), expected))) is not None:
         problems.append((_column("chunk"), "wrong-chunk", odd))
-    for name, limit in _DEGREES.items():
-        beyond = pc.less_equal(pc.abs(arrays[column_names().index(name)]), limit)
-        if (odd := _mismatch(beyond)) is not None:
-            problems.append((_column(name), "impossible-value", odd))
+    for name, (least, most) in _BOUNDS.items():
+        values = arrays[column_names().index(name)]
+        extremes = pc.min_max(values)
+        if (extremes["min"].as_py() or 0) < least or (extremes["max"].as_py() or 0) > most:
+            inside = pc.and_(pc.greater_equal(values, least), pc.less_equal(values, most))
+            if (odd := _mismatch(inside)) is not None:
+                problems.append((_column(name), "impossible-value", odd))
     batch = pa.record_batch([*arrays, pa.array(rows)], schema=ROW_SCHEMA)
     return _leave_out(batch, text, rows, problems, expected, report) if problems else batch
 
@@ -292,8 +282,9 @@ def _describe(column: Column, reason: str, value: str | None, chunk: str) -> str
         digits = f"begins with {chunk!r}" if chunk else "names no folder in this split"
         return f"the chunk is {(value or '')[:60]!r}, and md5(processid) {digits}"
     if reason == "impossible-value":
-        limit = _DEGREES[column.name]
-        return f"{column.name} is not between -{limit} and {limit} degrees: {value!r:.60}"
+        least, most = _BOUNDS[column.name]
+        wanted = "below 0" if math.isinf(most) else f"not between {least:g} and {most:g} degrees"
+        return f"{column.name} is {wanted}: {value!r:.60}"
     return f"{column.name} is not a {_NOUNS[column.kind]}: {value!r:.60}"
 
 

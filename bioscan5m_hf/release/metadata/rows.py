@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.schema.columns import check_columns, column_names
+
+# How pandas names an index that it writes, and the one that it reads again as a column.
+_INDEX: Final = re.compile(r"|index|level_\d+|Unnamed: \d+(?:\.\d+)*")
+_MOST_LEVELS: Final = 9
+_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,12 @@ class BadRow:
 
 
 OnBadRow = Callable[[BadRow], None]
+
+OnNote = Callable[[str], None]
+"""Takes what a user should know of a file that is read nevertheless, as a sentence."""
+
+Texts = Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64]]]
+"""Some records with upstream's columns as text, the empty one being a null; and their numbers."""
 
 
 def in_file_order(found: Iterable[BadRow]) -> list[BadRow]:
@@ -58,21 +75,28 @@ def raiser(label: str) -> OnBadRow:
     return stop
 
 
-def check_header(names: list[str], label: str) -> None:
+def check_header(names: Iterable[str], label: str, note: OnNote) -> frozenset[str]:
     """Check the names of the columns, whose order does not matter.
 
     Args:
         names: The names that a file has.
-        label: How the message names their place.
+        label: How messages name their place.
+        note: Told of the columns that are not read.
+
+    Returns:
+        The columns that pandas wrote for its index, which are not read.
 
     Raises:
         MetadataError: One is missing, unknown or there twice.
     """
-    missing, extra, repeated = check_columns(names)
+    names = list(names)
+    found = [name for name in names if _INDEX.fullmatch(name)]
+    index = frozenset(found if len(found) <= _MOST_LEVELS else ())
+    missing, extra, repeated = check_columns(name for name in names if name not in index)
     problems = [
-        f"{what} {', '.join(map(repr, found))}"
-        for what, found in (("lacks", missing), ("has the unknown", extra), ("repeats", repeated))
-        if found
+        f"{what} {_listed(wrong)}"
+        for what, wrong in (("lacks", missing), ("has the unknown", extra), ("repeats", repeated))
+        if wrong
     ]
     if problems:
         raise MetadataError(
@@ -80,3 +104,12 @@ def check_header(names: list[str], label: str) -> None:
             where=label,
             fix=f"expected {', '.join(column_names())}",
         )
+    if index:
+        note(f"{label}: the column {_listed(sorted(index))} is an index of pandas, and is not read")
+    return index
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"{name!r:.60}" for name in names[:_SHOWN])
+    more = len(names) - _SHOWN
+    return f"{shown} and {more:,} more" if more > 0 else shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import lzma
 import struct
@@ -23,6 +24,15 @@ from bioscan5m_hf.storage.path import Location
 from bioscan5m_hf.storage.prefetch import ReadAhead
 
 _PIPE_BYTES: Final = 1 << 16
+# The longer mark first: it begins as the shorter one does.
+_MARKS: Final = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_CONTEXT: Final = 20
+_TYPOGRAPHY: Final = "\u2018\u2019\u201c\u201d\u2013\u2014"
 _QUOTE: Final = ord('"')
 # How UTF-8 tells its bytes apart (RFC 3629, section 3).
 _LONGEST_LETTER: Final = 4
@@ -56,10 +66,30 @@ class MetadataStream(io.RawIOBase):
         self._file = file
         self.quotes = 0
         self._cut_off = b""
+        self._begun = False
+        self._held = b""
 
     def readable(self) -> bool:
         """Always true."""
         return True
+
+    def first_line(self, limit: int) -> bytes | None:
+        """The first line that is not empty, without passing it.
+
+        Args:
+            limit: How many bytes are looked at.
+
+        Returns:
+            The line; ``None`` where it is longer.
+
+        Raises:
+            MetadataError: As ``read``.
+        """
+        while len(self._held) < limit and (data := self._read(limit)):
+            self._held += data
+        lines = self._held[:limit].lstrip(b"\r\n").splitlines()
+        whole = len(lines) > 1 or len(self._held) < limit
+        return next(iter(lines), b"") if whole else None
 
     def read(self, size: int = -1) -> bytes:
         """Read up to so many bytes; none at the end.
@@ -67,6 +97,14 @@ class MetadataStream(io.RawIOBase):
         Raises:
             MetadataError: The disk or the zip is damaged, or the bytes are not UTF-8 text.
         """
+        if not self._held:
+            return self._read(size)
+        data, self._held = self._held, b""
+        if 0 <= size < len(data):
+            data, self._held = data[:size], data[size:]
+        return data
+
+    def _read(self, size: int) -> bytes:
         try:
             data = self._stream.read(size)
         except _DAMAGE as error:
@@ -80,11 +118,45 @@ class MetadataStream(io.RawIOBase):
         try:
             _check_text(text, whole)
         except pa.ArrowInvalid as error:
-            raise MetadataError(
-                "is not UTF-8 text", where=self._file.label, fix="download it again"
-            ) from error
+            raise not_text(self._file.label, *_other_encoding(text, self._begun)) from error
         self._cut_off = text[whole:]
+        self._begun = True
         return data
+
+
+def not_text(label: str, what: str = "", encoding: str = "") -> MetadataError:
+    """The error for a file in another encoding than UTF-8.
+
+    Args:
+        label: How messages name it.
+        what: What was found instead, as the end of a sentence.
+        encoding: The encoding that it seems to have, as Python names it.
+    """
+    fix = f"save it as UTF-8 (pandas reads it with encoding={encoding!r})"
+    return MetadataError(
+        f"is not UTF-8 text{what}", where=label, fix=fix if encoding else "download it again"
+    )
+
+
+def _other_encoding(text: bytes, begun: bool) -> tuple[str, str]:
+    """What bytes that are not UTF-8 seem to be."""
+    for mark, name in _MARKS.items():
+        if not begun and text.startswith(mark):
+            return f" but {name}", name.lower()
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        start = error.start
+    else:
+        return "", ""
+    # All that Windows has are letters and the signs of typography; damage is mostly neither.
+    around = text[max(0, start - _CONTEXT) : start + _CONTEXT].decode("cp1252", "replace")
+    sign = text[start : start + 1].decode("cp1252", "replace")
+    if start + 1 == len(text) or not (sign.isalpha() or sign in _TYPOGRAPHY):
+        return "", ""
+    shown = around.splitlines()
+    line = next(part for part in shown if sign in part)
+    return f"; it looks like cp1252, as spreadsheet programs write it ({line!r})", "cp1252"
 
 
 def _whole_letters(text: bytes) -> int:

@@ -1,0 +1,206 @@
+"""The front matter of the card, from which ``datasets`` and the Hub learn what a folder serves."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import yaml
+
+from bioscan5m_hf.identity import digest_of
+from bioscan5m_hf.schema.columns import COLUMNS
+from bioscan5m_hf.schema.configurations import (
+    DEFAULT_PACKAGE,
+    METADATA,
+    Configuration,
+    configurations,
+    in_order,
+    package_names,
+)
+from conversion.folder.manifest import Manifest, SplitFiles
+from conversion.formats.registry import metadata_writer, writer_named
+
+TAGS: Final = ("biology", "biodiversity", "insects", "taxonomy", "dna-barcode", "image")
+
+_SIZES: Final = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes out what occurs twice, since not every reader of cards follows references."""
+
+    def ignore_aliases(self, _data: object) -> bool:
+        return True
+
+
+def available(manifest: Manifest) -> list[tuple[Configuration, dict[str, SplitFiles]]]:
+    """The configurations that a folder can serve, with the files of each split.
+
+    Args:
+        manifest: What the folder holds.
+
+    Returns:
+        Each configuration that has at least one specimen, and its published splits in order.
+    """
+    found: list[tuple[Configuration, dict[str, SplitFiles]]] = []
+    for configuration in configurations(manifest.packages):
+        if configuration.package is None and not serves_metadata(manifest):
+            continue
+        held = manifest.splits.get(configuration.package or METADATA, {})
+        splits = {
+            split.published: held[split.published]
+            for split in configuration.splits
+            if split.published in held and held[split.published].rows
+        }
+        if splits:
+            found.append((configuration, splits))
+    return found
+
+
+def serves_metadata(manifest: Manifest) -> bool:
+    """Whether the metadata can be a configuration.
+
+    ``datasets`` reads all configurations of a folder with one module, so Parquet files beside tar
+    shards are files like any other; but a folder without images has nothing else to serve.
+    """
+    return metadata_writer(manifest.format) is writer_named(manifest.format)
+
+
+def front_matter(manifest: Manifest) -> dict[str, Any]:
+    """The YAML block of the card, from which ``datasets`` learns the configurations.
+
+    Sizes of splits are never declared: ``datasets`` takes a filtered split for a damaged one if
+    they are.
+
+    Args:
+        manifest: What the folder holds.
+    """
+    listed = available(manifest)
+    default = default_configuration(manifest)
+    counts = (sum(files.rows for files in splits.values()) for _, splits in listed)
+    specimens = max(counts, default=0)
+    return {
+        "pretty_name": "BIOSCAN-5M",
+        "license": "cc-by-3.0",
+        "task_categories": ["image-classification", "zero-shot-image-classification"],
+        "tags": list(TAGS),
+        "size_categories": [next((name for top, name in _SIZES if specimens < top), "10M<n<100M")],
+        "configs": [
+            {
+                "config_name": configuration.name,
+                **({"default": True} if configuration.name == default else {}),
+                "description": f"content {_content(splits)}",
+                "data_files": [
+                    {"split": split, "path": pattern(files)} for split, files in splits.items()
+                ],
+            }
+            for configuration, splits in listed
+        ],
+        **_declared_features(manifest),
+    }
+
+
+def _content(splits: Mapping[str, SplitFiles]) -> str:
+    """A digest of the shards of a configuration.
+
+    ``datasets`` keeps what it prepares under a hash of the card's configurations alone, so that
+    without it another folder with the same names of files would get the rows of this one.
+    """
+    told = [f"{shard.path} {shard.xxh3}" for files in splits.values() for shard in files.shards]
+    return digest_of(*told)
+
+
+def _declared_features(manifest: Manifest) -> dict[str, Any]:
+    """The features, where the files do not carry them.
+
+    The types of JSON are guessed from the first five samples otherwise, and a column that is null
+    in all of them cannot hold text later (huggingface/datasets#7549).
+    """
+    if manifest.format != "webdataset":
+        return {}
+    features = [
+        {"name": "jpg", "dtype": "image"},
+        {
+            "name": "json",
+            "struct": [{"name": column.name, "dtype": column.kind.value} for column in COLUMNS],
+        },
+        {"name": "__key__", "dtype": "string"},
+        {"name": "__url__", "dtype": "string"},
+    ]
+    return {
+        "dataset_info": [
+            {"config_name": configuration.name, "features": features}
+            for configuration, _ in available(manifest)
+        ]
+    }
+
+
+def default_configuration(manifest: Manifest) -> str:
+    """The configuration that is loaded where none is named.
+
+    Args:
+        manifest: What the folder holds.
+    """
+    return shown_package(manifest.packages) or METADATA
+
+
+def shown_package(packages: Collection[str]) -> str | None:
+    """The package that stands for all where one must be chosen.
+
+    Args:
+        packages: The packages there are.
+    """
+    if DEFAULT_PACKAGE in packages:
+        return DEFAULT_PACKAGE
+    listed = in_order(packages)
+    upstreams = [name for name in listed if name in package_names()]
+    return next(reversed(upstreams or listed), None)
+
+
+def pattern(files: SplitFiles) -> str:
+    """A pattern for the shards of a split.
+
+    Of one division only: another that was interrupted may lie beside it.
+
+    Args:
+        files: The shards.
+    """
+    stem, _, rest = files.shards[0].path.rpartition("-00000-of-")
+    return f"{stem}-*-of-{rest}"
+
+
+def shown_split(manifest: Manifest) -> tuple[str, str] | None:
+    """The configuration and the split that examples use.
+
+    Args:
+        manifest: What the folder holds.
+
+    Returns:
+        Their names; none for a folder that serves nothing.
+    """
+    name = default_configuration(manifest)
+    splits = next((splits for found, splits in available(manifest) if found.name == name), None)
+    if not splits:
+        return None
+    return name, "train" if "train" in splits else next(iter(splits))
+
+
+def front_matter_text(manifest: Manifest) -> str:
+    """The front matter as YAML, between its two lines of dashes.
+
+    Args:
+        manifest: What the folder holds.
+    """
+    text = yaml.dump(
+        front_matter(manifest),
+        Dumper=_PlainDumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=10_000,
+    )
+    return f"---\n{text}---\n"
