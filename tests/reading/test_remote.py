@@ -218,7 +218,7 @@ def test_reading_ahead_gives_the_same_bytes(forms: Path, served: Served) -> None
             assert source.read_at(position, 1000) == data[position : position + 1000]
             position += 1000
         assert served.traffic.count() < 20
-    assert read_whole(location_of(f"file://{path}")) == data
+    assert read_whole(location_of(f"file://{path}"), len(data)) == data
 
 
 def test_a_file_that_is_not_there(served: Served) -> None:
