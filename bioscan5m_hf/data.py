@@ -25,7 +25,8 @@ from bioscan5m_hf.schema.vocabularies import (
     check_rank,
     from_parquet,
 )
-from bioscan5m_hf.storage.open import Location, exists, read_whole
+from bioscan5m_hf.storage.open import exists, read_whole
+from bioscan5m_hf.storage.path import Location
 
 
 class Data(Protocol):

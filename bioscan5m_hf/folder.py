@@ -17,7 +17,8 @@ from bioscan5m_hf.manifest import (
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA, Configuration
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
-from bioscan5m_hf.storage.open import Location, exists, read_whole
+from bioscan5m_hf.storage.open import exists, read_whole
+from bioscan5m_hf.storage.path import Location
 
 
 def format_named(name: str) -> str:

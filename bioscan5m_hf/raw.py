@@ -27,7 +27,8 @@ from bioscan5m_hf.schema.vocabularies import (
     check_rank,
     from_parquet,
 )
-from bioscan5m_hf.storage.open import Location, RemotePath, read_whole
+from bioscan5m_hf.storage.open import read_whole
+from bioscan5m_hf.storage.path import Location, RemotePath
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,9 @@ from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, IMAGE_TYPE, arrow_schema
 from bioscan5m_hf.storage.inside import require_regular
 from bioscan5m_hf.storage.local import Source, SourceStream
-from bioscan5m_hf.storage.open import Location, ReadAhead, open_location
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.path import Location
+from bioscan5m_hf.storage.prefetch import ReadAhead
 
 _TAR_BATCH: Final = 200
 

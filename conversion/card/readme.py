@@ -77,14 +77,24 @@ def description(manifest: Manifest) -> str:
     Args:
         manifest: What the folder holds.
     """
-    specimens = sum(files.rows for files in manifest.splits.get(METADATA, {}).values())
+    rows = {split: files.rows for split, files in manifest.splits.get(METADATA, {}).items()}
+    shown = sum(_photographed(manifest, split) for split in rows)
+    specimens = sum(rows.values())
+    whole = shown == specimens
+    each = "each with photograph," if whole else f"{shown:,} of them with photograph, each with"
     return (
-        f"{specimens:,} insects and their kin, each with photograph, DNA barcode, Barcode Index\n"
+        f"{specimens:,} insects and their kin, {each} DNA barcode, Barcode Index\n"
         "Number, taxonomy, place of collection and size: the BIOSCAN-5M release, as\n"
         f"{_FORMAT_NAMES[manifest.format]} shards that load and stream. Image bytes are\n"
         f"upstream's own, untouched{_exception(manifest)}. Rows stand in the order of\n"
         "md5(processid), which is a fixed random order."
     )
+
+
+def _photographed(manifest: Manifest, split: str) -> int:
+    """How many specimens of a published split have an image in some package."""
+    held = (manifest.splits[package].get(split) for package in manifest.packages)
+    return max((files.rows for files in held if files), default=0)
 
 
 def escaped(text: str) -> str:

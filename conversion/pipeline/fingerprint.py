@@ -23,7 +23,8 @@ from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.zip_directory import find_directory
 from bioscan5m_hf.storage.local import Source
-from bioscan5m_hf.storage.open import Location, RemotePath, open_location
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.path import Location, RemotePath
 from conversion.catalogue.sources import Choice
 from conversion.derive.recipe import versions
 from conversion.planning.packages import libraries

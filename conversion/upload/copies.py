@@ -11,7 +11,8 @@ from bioscan5m_hf.errors import BioscanError
 from bioscan5m_hf.manifest import MANIFEST_BYTES, MANIFEST_NAME, SUFFIXES
 from bioscan5m_hf.release.remote import list_files
 from bioscan5m_hf.storage.inside import to_write
-from bioscan5m_hf.storage.open import Location, RemotePath, exists, location_of
+from bioscan5m_hf.storage.open import exists
+from bioscan5m_hf.storage.path import Location, RemotePath, location_of
 from conversion.folder.manifest import ShardFile, read_manifest
 from conversion.upload.stores import fetch
 
@@ -75,7 +76,7 @@ def shard_names(root: Location) -> list[str]:
         root: The dataset folder.
     """
     if isinstance(root, RemotePath):
-        paths = [str(path).removeprefix(f"{root.url}/") for path in list_files(root) or []]
+        paths = [path.relative_to(root) for path in list_files(root) or []]
     else:
         paths = [path.relative_to(root).as_posix() for path in root.rglob("*")]
     return sorted(path for path in paths if path.endswith(tuple(SUFFIXES)))

@@ -22,7 +22,7 @@ from bioscan5m_hf.errors import (
     VerificationFailed,
 )
 from bioscan5m_hf.manifest import MANIFEST_NAME, SHARD_PATH
-from bioscan5m_hf.storage.open import RemotePath
+from bioscan5m_hf.storage.path import RemotePath
 from conversion.card.figures.specimens import Pick, pick_specimens
 from conversion.card.readme import CARD_NAME
 from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of

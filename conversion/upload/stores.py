@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -23,15 +23,15 @@ from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import (
     ArchiveError,
-    BioscanError,
     ForeignFolder,
     OutputError,
     UsageError,
 )
-from bioscan5m_hf.storage.fsspec import explained, file_system, is_passing
+from bioscan5m_hf.storage.fsspec import FsspecFile, file_system, patiently
 from bioscan5m_hf.storage.inside import require_inside
 from bioscan5m_hf.storage.local import Source
-from bioscan5m_hf.storage.open import FsspecFile, RemotePath, open_location
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.path import RemotePath
 from conversion.files.atomic import PARTIAL_SUFFIX, Written
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ _READ_ONLY: Final = {
     "hf": "a repository of the Hub is published to",
 }
 _FIXES: Final = {"hf": "use --publish user/name"}
-_ATTEMPTS: Final = 3
-_FIRST_WAIT_SECONDS: Final = 1.0
 _BLOCK: Final = 8 << 20
 
 T = TypeVar("T")
@@ -66,7 +64,7 @@ class Store:
 
     def __init__(self, root: RemotePath) -> None:
         self.root = root
-        scheme = root.url.partition("://")[0]
+        scheme = root.scheme
         if scheme in _READ_ONLY:
             raise UsageError(_READ_ONLY[scheme], where=root.url, fix=_FIXES.get(scheme))
         self._atomic = scheme in _ATOMIC
@@ -191,17 +189,7 @@ class Store:
 
     def _patiently(self, what: str, where: RemotePath, ask: Callable[[], T]) -> T:
         """Ask again where the connection breaks; everything here may be asked twice."""
-        wait = _FIRST_WAIT_SECONDS
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with explained(str(where), what, OutputError):
-                    return ask()
-            except BioscanError as error:
-                if attempt == _ATTEMPTS or not is_passing(error):
-                    raise
-                time.sleep(wait)
-                wait *= 2
-        raise AssertionError("the last attempt returns or raises")
+        return patiently(where, what, OutputError, ask)
 
 
 def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:
@@ -218,7 +206,7 @@ def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     source: Source = open_location(location)
-    with source, target.open("wb") as file:
+    with source, ExitStack() as opened:
         length = source.size if limit is None else min(source.size, limit)
         if length > (free := shutil.disk_usage(target.parent).free):
             raise OutputError(
@@ -226,6 +214,7 @@ def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:
                 where=str(location),
                 fix="set TMPDIR to a folder on a larger disk",
             )
+        file = opened.enter_context(target.open("wb"))
         for start in range(0, length, _BLOCK):
             wanted = min(_BLOCK, length - start)
             data = source.read_at(start, wanted)

@@ -20,7 +20,7 @@ from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import Split, split_named
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.storage.inside import read_small
-from bioscan5m_hf.storage.open import Location, is_in_memory
+from bioscan5m_hf.storage.path import Location, is_in_memory
 from conversion.card import readme
 from conversion.card.front_matter import front_matter
 from conversion.catalogue.catalogue import Catalogue
