@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.storage.path import Location
 from conversion.catalogue import Catalogue, SplitCount
 from conversion.derive.measures import MeasureCheck
+from conversion.files.temporary import temporary_folder
 from conversion.reconcile import Reconciliation, reconcile
 from conversion.rejects import Finding, bad_row_finding
 
@@ -127,8 +127,8 @@ def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Re
     notes = list(release.notes)
     label = release.metadata.label
     with (
-        tempfile.TemporaryDirectory(prefix="bioscan5m-") as work,
-        Catalogue(Path(work), threads=threads) as catalogue,
+        temporary_folder() as work,
+        Catalogue(work, threads=threads) as catalogue,
     ):
         rows = read_metadata(release.metadata, bad.append, notes.append)
         measures = MeasureCheck(release.bbox) if isinstance(release.bbox, Path) else None

@@ -71,10 +71,13 @@ class ConvertOptions:
     cluster: ClusterOptions | None = None
     read_ahead: int | None = None
 
-    @property
-    def hold(self) -> int:
-        """How many bytes of remote archives one worker may hold."""
-        return self.read_ahead // self.workers if self.read_ahead else DEFAULT_HOLD
+    def hold(self, shards: int) -> int:
+        """How many bytes of remote archives may be held for one shard.
+
+        Args:
+            shards: How many are made at a time, here or on a cluster.
+        """
+        return self.read_ahead // max(1, shards) if self.read_ahead else DEFAULT_HOLD
 
 
 @dataclass(frozen=True, slots=True)

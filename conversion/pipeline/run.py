@@ -169,7 +169,7 @@ class _Conversion:
         shutil.rmtree(work / "catalogue")
         covered = covered_by(choices)
         self._check_metadata(rows, covered)
-        plans = [plan_package(members, rows, self._plan_options()) for members in listed]
+        plans = [plan_package(members, rows, self._plan_options(pool.size)) for members in listed]
         finished = self._finished_splits(plans)
         tasks = [
             task
@@ -271,14 +271,14 @@ class _Conversion:
             require_fit(members.reconciliation, root, subset=self._options.subset)
         return members
 
-    def _plan_options(self) -> PlanOptions:
+    def _plan_options(self, shards: int) -> PlanOptions:
         return PlanOptions(
             self._options.output,
             self._state.work,
             self._options.format,
             self._options.shard_bytes,
             self._options.record,
-            self._options.hold,
+            self._options.hold(shards),
         )
 
     def _finished_splits(self, plans: Sequence[PackagePlan]) -> set[tuple[str, str]]:

@@ -26,6 +26,7 @@ from bioscan5m_hf.storage.path import RemotePath
 from conversion.card.figures.specimens import Pick, pick_specimens
 from conversion.card.readme import CARD_NAME
 from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of
+from conversion.files.temporary import temporary_folder
 from conversion.folder.loss import beyond
 from conversion.folder.manifest import Manifest, ShardFile, read_manifest
 from conversion.folder.state import STATE_FOLDER
@@ -269,8 +270,8 @@ def convert_to_url(
     store = Store(url)
     if isinstance(options.release, RemotePath):
         _require_apart(options.release, url)
-    with tempfile.TemporaryDirectory(prefix="bioscan5m-") as made:
-        folder = Path(made) / "folder"
+    with temporary_folder() as made:
+        folder = made / "folder"
         folder.mkdir()
         space = Scratch(folder, scratch, shards=2 * options.workers)
         try:

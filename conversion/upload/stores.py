@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from xxhash import xxh3_128
@@ -183,12 +183,25 @@ class Store:
                 system.rm_file(f"{folder.rstrip('/')}/{path}")
             except FileNotFoundError:
                 return
+            if not self._atomic:
+                _remove_empty(system, folder.rstrip("/"), path)
 
         self._patiently("cannot be removed", self.root / path, ask)
 
     def _patiently(self, what: str, where: RemotePath, ask: Callable[[], T]) -> T:
         """Ask again where the connection breaks; everything here may be asked twice."""
         return patiently(where, what, OutputError, ask)
+
+
+def _remove_empty(system: AbstractFileSystem, folder: str, path: str) -> None:
+    """Remove the folders that led to a file, as far as there is nothing else in them."""
+    for above in PurePosixPath(path).parents:
+        name = f"{folder}/{above}" if above.name else folder
+        system.invalidate_cache()
+        # Not every server refuses to remove a folder that is not empty.
+        if not above.name or system.ls(name, detail=False):
+            return
+        system.rmdir(name)
 
 
 def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:
