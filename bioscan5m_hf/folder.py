@@ -8,33 +8,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bioscan5m_hf.errors import DataError, MetadataError, ReleaseNotFound, UnknownName
+from bioscan5m_hf.errors import DataError, MetadataError, ReleaseNotFound
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN, Configuration
+from bioscan5m_hf.schema.formats import SUFFIXES
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
 from bioscan5m_hf.storage.open import Location, exists, read_whole
 
 MANIFEST_NAME: Final = "manifest.json"
-SUFFIXES: Final[dict[str, str]] = {".parquet": "parquet", ".arrow": "arrow", ".tar": "webdataset"}
-"""The formats of shards, by what the names of their files end with."""
-
 SHARD_PATH: Final = re.compile(
     rf"(?P<configuration>{PACKAGE_PATTERN}|{METADATA})/"
     rf"(?P<split>{'|'.join(split.published for split in SPLITS)})-"
     r"(?P<index>\d{5})-of-(?P<count>\d{5})"
     rf"(?P<suffix>{'|'.join(map(re.escape, SUFFIXES))})"
 )
-
-
-def format_named(name: str) -> str:
-    """See that there is a format of shards of this name, and give it back.
-
-    Raises:
-        UnknownName: There is none; the message lists them.
-    """
-    if name not in SUFFIXES.values():
-        raise UnknownName.of("format", name, SUFFIXES.values())
-    return name
 
 
 @dataclass(frozen=True, slots=True)

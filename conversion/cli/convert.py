@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.folder import SUFFIXES, format_named
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.configurations import METADATA, package_named
 from bioscan5m_hf.storage.open import Location, RemotePath, location_of

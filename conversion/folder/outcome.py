@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bioscan5m_hf.errors import ChangedInput
-from bioscan5m_hf.folder import SUFFIXES
 from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.schema.columns import split_named
 from bioscan5m_hf.schema.configurations import METADATA, in_order, package_names
+from bioscan5m_hf.schema.formats import SUFFIXES
 from bioscan5m_hf.storage.inside import link_on_the_way, remove
 from conversion.derive.recipe import versions
 from conversion.files.atomic import Written, digest_of, write_whole

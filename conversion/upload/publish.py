@@ -23,9 +23,9 @@ from bioscan5m_hf.errors import (
     UsageError,
     VerificationFailed,
 )
-from bioscan5m_hf.folder import SUFFIXES
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
+from bioscan5m_hf.schema.formats import SUFFIXES
 from conversion.files.atomic import Written, digest_of
 from conversion.folder.manifest import MANIFEST_NAME, Manifest, read_manifest
 from conversion.presentation import present

@@ -21,7 +21,7 @@ from bioscan5m_hf.errors import (
     OutputError,
     VerificationFailed,
 )
-from bioscan5m_hf.folder import SUFFIXES
+from bioscan5m_hf.schema.formats import SUFFIXES
 from bioscan5m_hf.storage.open import RemotePath
 from conversion.card import CARD_NAME
 from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of
