@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bioscan5m_hf.errors import BioscanError
 from bioscan5m_hf.release.remote import list_files
+from bioscan5m_hf.schema.formats import SUFFIXES
 from bioscan5m_hf.storage.open import Location, RemotePath, exists, location_of
 from conversion.folder.manifest import MANIFEST_NAME, read_manifest
 from conversion.upload.stores import fetch

@@ -16,7 +16,8 @@ from huggingface_hub import CommitOperationAdd
 
 from bioscan5m_hf.errors import HubUnreachable, VerificationFailed
 from conversion.files.atomic import Written
-from conversion.pipeline.convert import ConvertOptions, Reporter, convert
+from conversion.pipeline.convert import Reporter, convert
+from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.result import Summary
 from conversion.upload.hub import HubRepository, LocalFile, RemoteFile
 from conversion.upload.hub_digests import HubDigests

@@ -28,7 +28,8 @@ from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of
 from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest
 from conversion.folder.state import STATE_FOLDER
 from conversion.pictures.specimens import Pick, pick_specimens
-from conversion.pipeline.convert import ConvertOptions, Reporter, convert
+from conversion.pipeline.convert import Reporter, convert
+from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.result import Summary
 from conversion.shards.build import ShardTask
 from conversion.upload.copies import about_url
@@ -266,7 +267,7 @@ def convert_to_url(
     with tempfile.TemporaryDirectory(prefix="bioscan5m-") as made:
         folder = Path(made) / "folder"
         folder.mkdir()
-        space = Scratch(folder, scratch, shards=2 * options.workers)
+        space = Scratch(folder, scratch, shards=2 * options.threads)
         try:
             with Sending(store, folder, space, reporter) as sending:
                 sending.prepare()
