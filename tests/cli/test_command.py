@@ -53,7 +53,7 @@ def test_the_output_by_a_flag_or_as_a_second_word(
     words: tuple[str, ...], asked: dict[str, Any]
 ) -> None:
     assert main(words) == 0
-    assert (asked["release"], asked["output"]) == (Path("in"), Path("out"))
+    assert (asked["release"], asked["output"]) == (Path("in").absolute(), Path("out").absolute())
 
 
 @pytest.mark.parametrize(

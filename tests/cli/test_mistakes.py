@@ -41,7 +41,7 @@ USAGE = [
     ("export dataset out.fasta", "--to is missing", "fasta, barcodebert"),
     ("convert release --output", "--output", "needs a value"),
     ("convert release out more words", "'more words'", "quote a name that has spaces"),
-    ("convert release out -o other", "given twice", "out and other"),
+    ("convert release out -o other", "DIR is given twice", "other"),
     # The values.
     ("convert release out --split vall", "--split: there is no split 'vall'", "mean 'val'?"),
     ("convert release out --split val,tset", "no split 'tset'", "mean 'test'?"),
