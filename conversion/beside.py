@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from conversion.front_matter import shown_package
-from conversion.pictures.specimens import Pick, contact_sheet, pick_specimens
-from conversion.presentation import Drawn, draw
+from conversion.card.figures.specimens import Pick, contact_sheet, pick_specimens
+from conversion.card.front_matter import shown_package
+from conversion.card.presentation import Drawn, draw
 from conversion.shards.build import ShardTask
 from conversion.stored_metadata import MetadataPlan, StoredMetadata, write_metadata
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bioscan5m_hf.errors import ForeignFolder, VerificationFailed
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, package_names
+from bioscan5m_hf.storage.inside import remove_tree
 from conversion.cli.console import Terminal, make_table
 from conversion.contact_sheet import Tile, contact_sheet
 from conversion.files.atomic import write_whole
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
-from conversion.sample import SampleOptions, write_sample
+from conversion.synthetic import SampleOptions, write_sample
 from conversion.verify.folder import VerifyOptions, verify
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _SHEET_COLUMNS: Final = 6
 _SHEET_ROWS: Final = 4
 _SHOWN: Final = ("processid", "order", "family", "dna_bin", "country", "split")
 _MARK: Final = ".bioscan5m-demo"
+_RELEASE, _DATASET, _CACHE = _MADE = ("release", "bioscan-5m", "cache")
 
 
 def demo(folder: Path, *, workers: int, terminal: Terminal) -> None:
@@ -40,7 +41,7 @@ def demo(folder: Path, *, workers: int, terminal: Terminal) -> None:
         VerificationFailed: The dataset folder is not what its manifest says.
     """
     _prepare(folder)
-    release, dataset = folder / "release", folder / "bioscan-5m"
+    release, dataset = folder / _RELEASE, folder / _DATASET
 
     terminal.show(f"1. bioscan5m sample {release} -n {_SPECIMENS}")
     terminal.begin(_SPECIMENS, 0, "sampling")
@@ -67,10 +68,10 @@ def demo(folder: Path, *, workers: int, terminal: Terminal) -> None:
     terminal.show(f"   {len(package_names())} packages, {shards} shards, all as the manifest says")
 
     terminal.show(f'4. load_dataset("{dataset}", "{DEFAULT_PACKAGE}", split="train")')
-    rows = _load(dataset, folder / "cache")
+    rows = _load(dataset, folder / _CACHE)
     _show(rows, terminal)
     sheet = folder / "contact-sheet.png"
-    write_whole(sheet, _sheet(dataset, folder / "cache"))
+    write_whole(sheet, _sheet(dataset, folder / _CACHE))
     terminal.show(f"Specimens at a glance: {sheet.resolve()}")
     terminal.show(f"In Python, from {folder.resolve()}:")
     terminal.show(
@@ -87,9 +88,10 @@ def _prepare(folder: Path) -> None:
             where=str(folder),
             fix="choose another with --output",
         )
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / _MARK).touch()
+    for name in _MADE:
+        remove_tree(folder, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / _MARK, b"")
 
 
 def _load(dataset: Path, cache: Path, split: str = "train") -> Dataset:

@@ -13,10 +13,10 @@ import numpy as np
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.schema.vocabularies import Vocabulary
+from conversion.card.statistics import Profile, ProfileCounter
 from conversion.files.atomic import Written
 from conversion.formats.base import ShardWriter
 from conversion.plan import Shard, plan_shards
-from conversion.profile import Profile, ProfileCounter
 from conversion.sorted_rows import BLOCK_ROWS, RowReader, SortedRows
 
 

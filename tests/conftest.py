@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from bioscan5m_hf.processors import processors
-from conversion.sample import SampleOptions, write_sample
+from conversion.synthetic import SampleOptions, write_sample
 from tests import inline
 from tests.inline import check
 

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 from PIL import Image
 
-from conversion.pictures.canvas import FIRST, SECOND
+from conversion.card.figures.canvas import FIRST, SECOND
 from tests.benchmarks.chart import LONGEST, Bar, draw
 from tests.benchmarks.convert import MEANINGS, OURS, WAYS, chart
 

@@ -14,8 +14,8 @@ import pytest
 
 from bioscan5m_hf.schema.columns import arrow_schema, column_names
 from bioscan5m_hf.schema.configurations import package_names
-from conversion.sample import SampleOptions, write_sample
 from conversion.shards.read import read_shard
+from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import Run
 from tests.independent import read_release
 

@@ -16,16 +16,16 @@ import pytest
 from bioscan5m_hf.errors import BioscanError, ChangedInput
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import split_named
+from conversion.card.figures.specimens import Pick
 from conversion.files.atomic import Written
 from conversion.folder.manifest import SplitFiles
 from conversion.folder.stamps import Stamp
-from conversion.pictures.specimens import Pick
 from conversion.pipeline.convert import convert
 from conversion.pipeline.fingerprint import fingerprint
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.result import Summary
-from conversion.sample import SampleOptions, write_sample
 from conversion.shards.build import ShardResult, ShardTask
+from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import Run, make_once
 from tests.derive.test_derive import BBOX
 from tests.processes import RELEASE_CSV, digests, leftovers

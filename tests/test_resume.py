@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conversion.sample import SampleOptions, write_sample
+from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import Run, make_once
 from tests.inline import call
 from tests.processes import RELEASE_CSV, Program, digests, leftovers

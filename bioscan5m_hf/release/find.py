@@ -31,7 +31,9 @@ from bioscan5m_hf.release.layout import (
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import package_names
 from bioscan5m_hf.storage.local import SourceStream
-from bioscan5m_hf.storage.open import Location, ReadAhead, open_location
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.path import Location
+from bioscan5m_hf.storage.prefetch import ReadAhead
 
 DEPTH: Final = 8
 """How many folders deep a release is looked for: unpacking a zip adds up to five."""

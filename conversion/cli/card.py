@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 )
 def run(terminal: Terminal, *, folder: Path, name: str | None) -> int:
     """Write what a dataset folder shows of itself."""
-    from conversion.presentation import present
+    from conversion.card.presentation import present
 
-    manifest = present(folder, name)
+    manifest = present(folder, name, terminal.say)
     terminal.show(*(str(folder / extra) for extra in sorted(manifest.extras)))
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 import traceback
@@ -29,11 +28,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.storage.path import without_passwords
 
 _LINE_SECONDS: Final = 10.0
 # Where nobody sets a width, as in a log file, a table must not be cut.
 _LOG_WIDTH: Final = 160
-_PASSWORD: Final = re.compile(r"(://[^/@:\s]+):[^/@\s]+@")
 
 
 class _PlainConsole(Console):
@@ -71,7 +70,7 @@ def shown(text: str) -> str:
     Args:
         text: What is going to be shown; line breaks stay.
     """
-    plain = _PASSWORD.sub(r"\1:…@", text)
+    plain = without_passwords(text)
     return "".join(
         sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in plain
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, METADATA
-from bioscan5m_hf.storage.open import Location, RemotePath
+from bioscan5m_hf.storage.path import Location, RemotePath
 from conversion.cli.command import command
 from conversion.cli.parameters import RELEASE, read_location
 from conversion.pipeline.options import ConvertOptions, check_together, convert_options

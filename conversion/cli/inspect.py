@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
-from bioscan5m_hf.storage.open import Location
+from bioscan5m_hf.storage.path import Location
 from conversion.cli.command import command
 from conversion.cli.parameters import PACKAGES, RELEASE, SPLITS, WORKERS, read_path
 from conversion.pipeline.option import Option

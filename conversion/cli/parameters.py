@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.storage.open import location_of
+from bioscan5m_hf.storage.path import location_of
 from conversion.pipeline.option import Option, read_count
 from conversion.pipeline.options import convert_options
 

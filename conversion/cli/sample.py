@@ -97,7 +97,7 @@ def run(
 ) -> int:
     """Write a synthetic release."""
     from conversion.cli.console import make_table
-    from conversion.sample import SampleOptions, write_sample
+    from conversion.synthetic import SampleOptions, write_sample
 
     done = 0
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.processors import processors
-from bioscan5m_hf.storage.open import Location
+from bioscan5m_hf.storage.path import Location
 from conversion.cli.command import command
 from conversion.cli.parameters import FOLDER, RELEASE, WORKERS, read_location, switch
 
@@ -74,7 +74,7 @@ def run(
         raise VerificationFailed(
             f"{len(findings)} differences from the manifest",
             where=str(folder),
-            fix="convert again with --restart",
+            fix="run the same convert command again: it makes anew what is damaged or missing",
         )
     terminal.show(
         f"{folder}: {len(files):,} shards, {rows:,} rows, {readable_size(size)}: "

@@ -11,9 +11,9 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Final, Self
 
+from conversion.card.figures.specimens import Pick
 from conversion.files.atomic import Written, output_error
 from conversion.folder.state import receipt_path
-from conversion.pictures.specimens import Pick
 from conversion.shards.build import ShardResult, ShardTask
 from conversion.sizes import readable_size
 from conversion.upload.scratch import Scratch

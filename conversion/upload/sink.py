@@ -9,7 +9,7 @@ from conversion.files.atomic import Written
 from conversion.shards.build import ShardResult, ShardTask
 
 if TYPE_CHECKING:
-    from conversion.pictures.specimens import Pick
+    from conversion.card.figures.specimens import Pick
 
 
 class Sink(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from conversion.pictures.canvas import FAINT, FIRST, INK, SECOND, Canvas, fit
+from conversion.card.figures.canvas import FAINT, FIRST, INK, SECOND, Canvas, fit
 
 WIDTH, TOP, ROW = 1400, 110, 46
 LABELS, LONGEST = 540, 560

@@ -265,7 +265,7 @@ def main() -> None:
         WAYS[way](*map(Path, paths))
         return
     # Not at the top: what a way imports counts.
-    from conversion.sample import SampleOptions, write_sample
+    from conversion.synthetic import SampleOptions, write_sample
 
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
         work = Path(folder)

@@ -33,7 +33,7 @@ from rich.table import Table
 from bioscan5m_hf import load_dataset
 from bioscan5m_hf.release.layout import METADATA_STEM
 from conversion.cli.main import main as command_line
-from conversion.sample import SampleOptions, write_sample
+from conversion.synthetic import SampleOptions, write_sample
 
 FORMATS = ("parquet", "arrow", "webdataset")
 RANDOM_ROWS = 2_000

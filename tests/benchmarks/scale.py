@@ -100,7 +100,7 @@ def convert(release: Path, output: Path) -> tuple[float, float, int]:
 
 def measure(specimens: int, form: Form, work: Path) -> Measured:
     """Make a release, convert it, and convert it again."""
-    from conversion.sample import SampleOptions, write_sample
+    from conversion.synthetic import SampleOptions, write_sample
 
     release, output = work / "release", work / "bioscan-5m"
     options = SampleOptions(

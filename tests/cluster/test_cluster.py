@@ -12,7 +12,7 @@ import pytest
 
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
-from conversion.sample import SampleOptions, write_sample
+from conversion.synthetic import SampleOptions, write_sample
 from tests.cluster.dask_cluster import DaskCluster, wait_until
 from tests.conftest import Run, make_once
 from tests.processes import RELEASE_CSV, Program, digests, leftovers

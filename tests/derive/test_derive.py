@@ -16,7 +16,7 @@ from datasets import load_dataset
 from PIL import Image
 
 from conversion.derive.bbox import BBOX_COLUMNS
-from conversion.sample import SampleOptions, write_sample
+from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import Run, make_once
 from tests.derive.pictures import psnr
 

@@ -21,13 +21,13 @@ from PIL import Image
 
 from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.schema.configurations import configurations
-from conversion import card
+from conversion.card import readme
+from conversion.card.figures.charts import measures, taxonomy
+from conversion.card.figures.sites import sites
+from conversion.card.figures.specimens import Pick, contact_sheet, pick_specimens
+from conversion.card.presentation import write_presentation
+from conversion.card.statistics import Profile, RankCount, profile, stored_metadata
 from conversion.folder.manifest import Manifest, read_manifest
-from conversion.pictures.charts import measures, taxonomy
-from conversion.pictures.sites import sites
-from conversion.pictures.specimens import Pick, contact_sheet, pick_specimens
-from conversion.presentation import write_presentation
-from conversion.profile import Profile, RankCount, profile, stored_metadata
 from conversion.shards.read import read_shard
 from conversion.verify.folder import VerifyOptions, verify
 from tests.conftest import Run
@@ -68,10 +68,10 @@ def test_made_anew_it_is_the_same(converted: Path, tmp_path: Path, call: Run) ->
     call("card", folder)
     after = {p: p.read_bytes() for p in folder.rglob("*") if p.suffix != ".parquet" and p.is_file()}
     assert after == before
-    assert set(card.PICTURES) < set(read_manifest(folder).extras)
+    assert set(readme.PICTURES) < set(read_manifest(folder).extras)
     assert verify(VerifyOptions(folder, 1))[1] == []
-    (folder / card.SITES).write_bytes(b"")
-    assert [f for f in verify(VerifyOptions(folder, 1))[1] if card.SITES in f]
+    (folder / readme.SITES).write_bytes(b"")
+    assert [f for f in verify(VerifyOptions(folder, 1))[1] if readme.SITES in f]
 
 
 def test_a_name_goes_into_card_and_notebook(converted: Path, tmp_path: Path, call: Run) -> None:
@@ -103,7 +103,7 @@ def test_damaged_metadata_are_told(converted: Path, tmp_path: Path, call: Run) -
 def test_every_format_has_one(form: str, small_release: Path, tmp_path: Path, call: Run) -> None:
     folder = tmp_path / "bioscan-5m"
     call("convert", small_release, "--output", folder, "--format", form, "--package", "cropped_256")
-    assert set(card.PICTURES) < set(read_manifest(folder).extras)
+    assert set(readme.PICTURES) < set(read_manifest(folder).extras)
     assert verify(VerifyOptions(folder, 1))[1] == []
     found = profile(stored_metadata(folder, read_manifest(folder)))
     assert found.specimens == 80
@@ -148,7 +148,7 @@ class Shown(HTMLParser):
 
 @given(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30)))
 def test_text_of_the_data_stays_text(text: str) -> None:
-    line = card.escaped(text)
+    line = readme.escaped(text)
     assert not set(line) & set('|<>[]`*_\n\r\\~$"!{}^=@')
     shown = Shown()
     shown.feed(line)
@@ -163,7 +163,7 @@ def test_hostile_countries_do_not_break_the_card(converted: Path) -> None:
         profile(stored_metadata(converted, manifest)),
         countries=tuple((name, 1) for name in HOSTILE),
     )
-    table = [line for line in card.render(manifest, found).splitlines() if line.startswith("| ")]
+    table = [line for line in readme.render(manifest, found).splitlines() if line.startswith("| ")]
     start = table.index("| country | specimens |")
     cells = [line.strip("| ").split(" | ") for line in table[start + 2 : start + 2 + len(HOSTILE)]]
     assert [cell[1] for cell in cells] == ["1"] * len(HOSTILE)
@@ -211,7 +211,7 @@ def test_metadata_alone(converted: Path, tmp_path: Path) -> None:
     shutil.copytree(converted / "metadata", folder / "metadata")
     manifest = Manifest("parquet", whole.version, splits={"metadata": whole.splits["metadata"]})
     write_presentation(folder, manifest)
-    assert card.SHEET not in manifest.extras
+    assert readme.SHEET not in manifest.extras
     assert "quickstart.ipynb" not in manifest.extras
     assert "specimens.jpg" not in (folder / "README.md").read_text()
 

@@ -19,7 +19,7 @@ from conversion.cli.convert import run as convert_command
 from conversion.pipeline.choices import choose
 from conversion.pipeline.fingerprint import fingerprint
 from conversion.pipeline.options import ConvertOptions, Effect, convert_options, effects
-from conversion.sample import SampleOptions, write_sample
+from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import make_once
 
 DERIVED: dict[str, Any] = {"derive": "", "packages": ("cropped",), "short_side": 64}

@@ -153,3 +153,9 @@ def test_what_is_not_there(broken: Path, tmp_path: Path) -> None:
     (broken / CSV).unlink()
     with pytest.raises(ReleaseNotFound, match="no metadata"):
         load_dataset(broken, cache_dir=tmp_path / "c")
+
+
+def test_one_zip_of_a_release_is_read(broken: Path) -> None:
+    assert _load(broken / EVAL) == _load(broken)
+    with pytest.raises(ReleaseNotFound, match="neither a folder nor one of upstream's zips"):
+        _load(broken / CSV)

@@ -10,7 +10,7 @@ import pytest
 
 from bioscan5m_hf import Bioscan5M, load_dataset
 from bioscan5m_hf.errors import ReleaseNotFound, UnknownName
-from conversion.sample import SampleOptions, write_sample
+from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import Run, make_once
 from tests.reading.conftest import plain
 

@@ -1,0 +1,158 @@
+"""``croissant.json``: the dataset folder in the vocabulary of MLCommons' Croissant 1.0.
+
+Each split of a configuration is a set of files beside this one, and a record set over them. Of the
+formats a folder can have, Croissant's own reader reads Parquet; of the others only the files are
+described.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, SPLITS, Kind
+from bioscan5m_hf.schema.configurations import METADATA
+from conversion.card import readme
+from conversion.card.front_matter import TAGS, pattern
+from conversion.folder.manifest import Manifest, SplitFiles
+
+CROISSANT_NAME: Final = "croissant.json"
+_PARQUET: Final = "application/x-parquet"
+_ENCODINGS: Final = {
+    ".parquet": _PARQUET,
+    ".arrow": "application/vnd.apache.arrow.file",
+    ".tar": "application/x-tar",
+}
+_TYPES: Final = {
+    Kind.STRING: "sc:Text",
+    Kind.FLOAT: "sc:Float",
+    Kind.INTEGER: "sc:Integer",
+    Kind.SMALL_INTEGER: "sc:Integer",
+}
+
+# The context that the specification prescribes, word for word.
+_CONTEXT: Final[dict[str, Any]] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileProperty": "cr:fileProperty",
+    "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+
+
+def render_croissant(manifest: Manifest) -> bytes:
+    """Describe a dataset folder.
+
+    Args:
+        manifest: What it holds.
+
+    Returns:
+        The text of the file; the same manifest gives the same text.
+    """
+    parts = [
+        (configuration, split.published, manifest.splits[configuration][split.published])
+        for configuration in (*manifest.packages, METADATA)
+        for split in SPLITS
+        if split.published in manifest.splits.get(configuration, {})
+        and manifest.splits[configuration][split.published].rows
+    ]
+    published = "/" in manifest.name
+    data = {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "name": "BIOSCAN-5M",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "description": readme.description(manifest),
+        "license": "https://creativecommons.org/licenses/by/3.0/",
+        "url": f"https://huggingface.co/datasets/{manifest.name}"
+        if published
+        else "https://biodiversitygenomics.net/projects/5m-insects/",
+        "version": "1.0.0",
+        "datePublished": "2024-06-18",
+        "citeAs": readme.CITATION,
+        "creator": {"@type": "sc:Organization", "name": readme.HOLDER},
+        "keywords": list(TAGS),
+        "isAccessibleForFree": True,
+        "distribution": [_file_set(name, split, files) for name, split, files in parts],
+        "recordSet": [
+            _record_set(name, split, files)
+            for name, split, files in parts
+            if _encoding(files) == _PARQUET
+        ],
+    }
+    return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _encoding(files: SplitFiles) -> str:
+    path = files.shards[0].path
+    return _ENCODINGS[path[path.rindex(".") :]]
+
+
+def _file_set(configuration: str, split: str, files: SplitFiles) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"files/{configuration}/{split}",
+        "name": f"{configuration}-{split}",
+        "description": f"{len(files.shards):,} shards of {files.rows:,} specimens",
+        "encodingFormat": _encoding(files),
+        "includes": pattern(files),
+    }
+
+
+def _record_set(configuration: str, split: str, files: SplitFiles) -> dict[str, Any]:
+    name = f"{configuration}/{split}"
+    fields = [_field(name, c.name, c.meaning, _TYPES[c.kind]) for c in COLUMNS]
+    if configuration != METADATA:
+        image = _field(name, IMAGE_COLUMN, "the photograph", "sc:ImageObject")
+        image["source"]["transform"] = {"jsonPath": "bytes"}
+        fields.insert(0, image)
+    return {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": name,
+        "description": f"{files.rows:,} specimens",
+        "field": fields,
+    }
+
+
+def _field(record_set: str, column: str, meaning: str, kind: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:Field",
+        "@id": f"{record_set}/{column}",
+        "name": column,
+        "description": meaning,
+        "dataType": kind,
+        "source": {
+            "fileSet": {"@id": f"files/{record_set}"},
+            "extract": {"column": column},
+        },
+    }

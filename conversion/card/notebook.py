@@ -1,0 +1,175 @@
+"""``quickstart.ipynb``: a notebook that shows a dataset folder at work."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN
+from conversion.card import readme
+from conversion.card.front_matter import shown_split
+from conversion.card.statistics import Profile
+from conversion.folder.manifest import Manifest
+
+NOTEBOOK_NAME: Final = "quickstart.ipynb"
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """How the notebook speaks of a dataset: whatever differs from folder to folder."""
+
+    dataset: str
+    configuration: str
+    split: str
+    order: str
+    image: str
+    record: str
+    filtered: str
+
+
+def render_notebook(manifest: Manifest, found: Profile) -> bytes | None:
+    """Write the notebook.
+
+    Args:
+        manifest: What the folder holds.
+        found: What the specimens are like.
+
+    Returns:
+        The text of the file, without outputs; none for a folder without images. The same manifest
+        gives the same text.
+    """
+    shown = shown_split(manifest)
+    if shown is None or not manifest.packages:
+        return None
+    configuration, split = shown
+    order = found.orders[0][0] if found.orders else "Diptera"
+    tar = manifest.format == "webdataset"
+    record = 'row["json"]' if tar else "row"
+    by_order = f'filters=[("order", "==", {order!r})])'
+    names = _Names(
+        dataset=manifest.name,
+        configuration=configuration,
+        split=split,
+        order=order,
+        image='row["jpg"]' if tar else f'row["{IMAGE_COLUMN}"]',
+        record=record,
+        filtered=f"load_dataset(NAME, CONFIGURATION, split=SPLIT, streaming=True, {by_order}"
+        if manifest.format == "parquet"
+        else f'rows.filter(lambda row: {record}["order"] == {order!r})',
+    )
+    cells = [_cell(number, kind, text) for number, (kind, text) in enumerate(_cells(names))]
+    data = {
+        "cells": cells,
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _cell(number: int, kind: str, text: str) -> dict[str, Any]:
+    cell: dict[str, Any] = {
+        "cell_type": kind,
+        "id": f"cell-{number:02}",
+        "metadata": {},
+        "source": text.strip("\n").splitlines(keepends=True),
+    }
+    return cell | {"execution_count": None, "outputs": []} if kind == "code" else cell
+
+
+def _cells(names: _Names) -> list[tuple[str, str]]:
+    return [
+        (
+            "markdown",
+            """
+# BIOSCAN-5M in five minutes
+
+Everything here streams: nothing is downloaded but the rows that are looked at. It needs
+`pip install datasets pillow`.
+""",
+        ),
+        (
+            "code",
+            f"""
+from itertools import islice
+
+from datasets import load_dataset
+
+NAME = {names.dataset!r}
+CONFIGURATION = {names.configuration!r}
+SPLIT = {names.split!r}
+
+rows = load_dataset(NAME, CONFIGURATION, split=SPLIT, streaming=True)
+row = next(iter(rows))
+{{name: value for name, value in {names.record}.items() if name != "image"}}
+""",
+        ),
+        ("code", names.image),
+        ("markdown", "## Specimens and their taxa"),
+        (
+            "code",
+            f"""
+from PIL import Image, ImageDraw, ImageFont
+
+TILE, ACROSS, CAPTION = 160, 6, 40
+shown = list(islice(rows, 2 * ACROSS))
+lines = -(-len(shown) // ACROSS)
+grid = Image.new("RGB", (ACROSS * TILE, lines * (TILE + CAPTION)), "white")
+draw = ImageDraw.Draw(grid)
+font = ImageFont.load_default(13)
+for number, row in enumerate(shown):
+    down, right = divmod(number, ACROSS)
+    left, top = right * TILE, down * (TILE + CAPTION)
+    image = {names.image}.convert("RGB")
+    image.thumbnail((TILE - 8, TILE - 8))
+    grid.paste(image, (left + (TILE - image.width) // 2, top + (TILE - image.height) // 2))
+    record = {names.record}
+    draw.text((left + 6, top + TILE), record["order"] or "order not known", "black", font)
+    draw.text((left + 6, top + TILE + 16), record["taxon"] or "", "gray", font)
+grid
+""",
+        ),
+        ("markdown", f"## Only one order\n\nHere {readme.escaped(names.order)}."),
+        (
+            "code",
+            f"""
+some = {names.filtered}
+[({names.record}["family"], {names.record}["genus"]) for row in islice(some, 5)]
+""",
+        ),
+        (
+            "markdown",
+            "## Labels\n\nWhat is not labelled at a rank is `None`; it gets the label -1.",
+        ),
+        (
+            "code",
+            f"""
+families = sorted({{{names.record}["family"] for row in islice(rows, 200)}} - {{None}})
+label_of = {{family: label for label, family in enumerate(families)}}
+labelled = rows.map(lambda row: {{"label": label_of.get({names.record}["family"], -1)}})
+families[:10], [row["label"] for row in islice(labelled, 10)]
+""",
+        ),
+        ("markdown", "## Batches, as a model wants them"),
+        (
+            "code",
+            f"""
+import numpy as np
+
+
+def as_array(row):
+    image = {names.image}.convert("RGB").resize((224, 224))
+    return {{"pixels": np.asarray(image, dtype=np.float32) / 255, "label": row["label"]}}
+
+
+arrays = labelled.shuffle(seed=0, buffer_size=50).map(as_array, remove_columns=rows.column_names)
+for batch in islice(arrays.batch(8), 3):
+    pixels, labels = np.stack(batch["pixels"]), np.array(batch["label"])
+    print(pixels.shape, labels)
+""",
+        ),
+    ]

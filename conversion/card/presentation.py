@@ -1,0 +1,188 @@
+"""What a dataset folder shows of itself: card, pictures, notebook and Croissant, then the manifest.
+
+All of it is made from the shards and the manifest alone, so it can be made anew at any time, and
+the same folder gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bioscan5m_hf.errors import VerificationFailed
+from bioscan5m_hf.manifest import MANIFEST_NAME
+from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.storage.inside import read_small, remove, to_write
+from conversion.card import readme
+from conversion.card.croissant import CROISSANT_NAME, render_croissant
+from conversion.card.figures.charts import measures, taxonomy
+from conversion.card.figures.sites import sites
+from conversion.card.figures.specimens import Pick, contact_sheet, pick_specimens
+from conversion.card.front_matter import shown_split
+from conversion.card.notebook import NOTEBOOK_NAME, render_notebook
+from conversion.card.statistics import Profile, profile, stored_metadata
+from conversion.files.atomic import write_whole
+from conversion.folder.manifest import Manifest, ShardFile, read_manifest
+from conversion.folder.state import open_state
+from conversion.shards.read import BrokenShard
+
+# The contact sheet is a JPEG of some hundred kilobytes.
+_PICTURE_BYTES: Final = 64 << 20
+_MADE_HERE: Final = (*readme.PICTURES, CROISSANT_NAME, NOTEBOOK_NAME, readme.CARD_NAME)
+
+
+def sheet_shards(manifest: Manifest) -> list[str]:
+    """The shards that the contact sheet is made from: the first of each split of one package.
+
+    Args:
+        manifest: What the folder holds.
+
+    Returns:
+        Their paths in the folder.
+    """
+    shown = shown_split(manifest)
+    if shown is None or shown[0] == METADATA:
+        return []
+    return [files.shards[0].path for files in manifest.splits[shown[0]].values() if files.shards]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What the metadata alone tell of a dataset folder.
+
+    Attributes:
+        profile: What its specimens are like.
+        pictures: The bytes of each picture of that, by its path in the folder; none where there
+            is nothing to show.
+        sheet: Gives the contact sheet of some shards, if it was drawn before; by default it is
+            drawn when it is needed.
+    """
+
+    profile: Profile
+    pictures: dict[str, bytes | None]
+    sheet: Callable[[Sequence[Path]], bytes | None] | None = None
+
+
+def draw(found: Profile) -> Drawn:
+    """Draw the pictures of a profile.
+
+    Args:
+        found: What the specimens are like.
+    """
+    pictures = {
+        readme.TAXONOMY: taxonomy(found),
+        readme.MEASURES: measures(found),
+        readme.SITES: sites(found) if found.sites else None,
+    }
+    return Drawn(found, pictures)
+
+
+def write_presentation(
+    folder: Path,
+    manifest: Manifest,
+    picks: Iterable[Pick] | None = None,
+    drawn: Drawn | None = None,
+) -> None:
+    """Write pictures, notebook, Croissant and card of a dataset folder, and last its manifest.
+
+    Args:
+        folder: The folder.
+        manifest: What it holds; the files that are written are entered here.
+        picks: The specimens of the contact sheet; chosen from the shards by default.
+        drawn: What its metadata tell; counted and drawn by default.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    for name in _MADE_HERE:
+        to_write(folder, name)
+    if drawn is None and METADATA in manifest.splits:
+        drawn = draw(profile(stored_metadata(folder, manifest)))
+    for name in _MADE_HERE:
+        manifest.extras.pop(name, None)
+    made: dict[str, bytes | None] = {CROISSANT_NAME: render_croissant(manifest)}
+    if drawn:
+        made |= drawn.pictures
+        made[readme.SHEET] = _sheet(folder, manifest, picks, drawn)
+        made[NOTEBOOK_NAME] = render_notebook(manifest, drawn.profile)
+    for name, content in made.items():
+        _enter(folder, manifest, name, content)
+    for name in readme.PICTURES:
+        if name not in manifest.extras:
+            remove(folder, name)
+    write_card(folder, manifest, drawn.profile if drawn else None)
+
+
+def _sheet(
+    folder: Path, manifest: Manifest, picks: Iterable[Pick] | None, drawn: Drawn
+) -> bytes | None:
+    if picks is not None:
+        return contact_sheet(picks, drawn.profile.orders)
+    shards = [folder / path for path in sheet_shards(manifest)]
+    if not all(shard.exists() for shard in shards) and (folder / readme.SHEET).exists():
+        # Freed when they were published; the sheet was made before.
+        return read_small(folder / readme.SHEET, _PICTURE_BYTES)
+    if drawn.sheet:
+        return drawn.sheet(shards)
+    picks = [found for shard in shards for found in pick_specimens(shard)]
+    return contact_sheet(picks, drawn.profile.orders)
+
+
+def write_card(folder: Path, manifest: Manifest, found: Profile | None = None) -> None:
+    """Write the card of a dataset folder, and last its manifest.
+
+    Args:
+        folder: The folder.
+        manifest: What it holds; the card is entered here.
+        found: What the specimens are like, if that is told.
+    """
+    _enter(folder, manifest, readme.CARD_NAME, readme.render(manifest, found).encode())
+    write_whole(folder / MANIFEST_NAME, manifest.to_json())
+
+
+def _enter(folder: Path, manifest: Manifest, name: str, content: bytes | None) -> None:
+    if content is None:
+        return
+    written = write_whole(to_write(folder, name), content)
+    manifest.extras[name] = ShardFile(name, 0, written.bytes, written.xxh3)
+
+
+def present(
+    folder: Path, name: str | None = None, say: Callable[[str], None] = warnings.warn
+) -> Manifest:
+    """Write what a dataset folder shows of itself anew.
+
+    Args:
+        folder: The folder.
+        name: What its examples load; by default what they did before.
+        say: Told of links in the folder, and where it cannot be locked.
+
+    Returns:
+        The manifest as it is now.
+
+    Raises:
+        ForeignFolder: The folder has no manifest.
+        FolderInUse: A conversion is writing it.
+        VerificationFailed: A shard that is looked at is missing or broken.
+        UsageError: The name is none of a repository.
+    """
+    read_manifest(folder)
+    with open_state(folder, say):
+        manifest = read_manifest(folder)
+        if name:
+            # Not at the top: nobody else needs the Hub's library here, and it takes long to import.
+            from conversion.upload.hub import check_repository_name
+
+            manifest.name = check_repository_name(name)
+        try:
+            write_presentation(folder, manifest)
+        except (BrokenShard, OSError) as error:
+            raise VerificationFailed(
+                f"a shard cannot be read ({error})",
+                where=str(folder),
+                fix="run the same convert command again, which makes it anew",
+            ) from error
+    return manifest

@@ -1,0 +1,286 @@
+"""The card of a dataset folder: the README.md that ``datasets`` and the Hub read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from bioscan5m_hf.manifest import MANIFEST_NAME
+from bioscan5m_hf.schema.columns import COLUMNS, SPLITS
+from bioscan5m_hf.schema.configurations import METADATA, Configuration, described
+from conversion.card.front_matter import (
+    available,
+    front_matter_text,
+    serves_metadata,
+    shown_split,
+)
+from conversion.card.statistics import Profile
+from conversion.folder.manifest import Manifest
+from conversion.rejects import REJECTS_NAME
+
+CARD_NAME: Final = "README.md"
+
+SHEET: Final = "assets/specimens.jpg"
+TAXONOMY: Final = "assets/taxonomy.png"
+MEASURES: Final = "assets/measures.png"
+SITES: Final = "assets/sites.png"
+PICTURES: Final = (SHEET, TAXONOMY, MEASURES, SITES)
+
+HOLDER: Final = "CBG Photography Group, Centre for Biodiversity Genomics"
+CITATION: Final = """\
+@inproceedings{gharaee2024bioscan5m,
+  title     = {{BIOSCAN-5M}: A Multimodal Dataset for Insect Biodiversity},
+  author    = {Gharaee, Zahra and Lowe, Scott C. and Gong, ZeMing and Millan Arias, Pablo and
+               Pellegrino, Nicholas and Wang, Austin T. and Haurum, Joakim Bruslund and
+               Zarubiieva, Iuliia and Kari, Lila and Steinke, Dirk and Taylor, Graham W. and
+               Fieguth, Paul and Chang, Angel X.},
+  booktitle = {Advances in Neural Information Processing Systems (NeurIPS),
+               Datasets and Benchmarks Track},
+  year      = {2024},
+  note      = {arXiv:2406.12723}
+}"""
+
+_FORMAT_NAMES: Final = {"parquet": "Parquet", "arrow": "Arrow", "webdataset": "WebDataset"}
+
+
+def render(manifest: Manifest, found: Profile | None = None) -> str:
+    """Write the card.
+
+    Args:
+        manifest: What the folder holds; pictures are shown if they are among its extras.
+        found: What the specimens are like, if that is told.
+
+    Returns:
+        The text of README.md; the same folder gives the same text.
+    """
+    parts = [
+        f"{front_matter_text(manifest)}\n# BIOSCAN-5M\n",
+        f"{description(manifest)}\n",
+        _picture(manifest, SHEET, "Specimens of the most frequent orders, side by side"),
+        _loading(manifest),
+        _configurations(manifest),
+        _derived(manifest),
+        _splits(manifest),
+        _columns(manifest),
+        _specimens(manifest, found) if found else "",
+        _left_out(manifest),
+        _files(manifest),
+        _rights(),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def description(manifest: Manifest) -> str:
+    """What the dataset is, in a few sentences of plain text.
+
+    Args:
+        manifest: What the folder holds.
+    """
+    rows = {split: files.rows for split, files in manifest.splits.get(METADATA, {}).items()}
+    shown = sum(_photographed(manifest, split) for split in rows)
+    specimens = sum(rows.values())
+    whole = shown == specimens
+    each = "each with photograph," if whole else f"{shown:,} of them with photograph, each with"
+    return (
+        f"{specimens:,} insects and their kin, {each} DNA barcode, Barcode Index\n"
+        "Number, taxonomy, place of collection and size: the BIOSCAN-5M release, as\n"
+        f"{_FORMAT_NAMES[manifest.format]} shards that load and stream. Image bytes are\n"
+        f"upstream's own, untouched{_exception(manifest)}. Rows stand in the order of\n"
+        "md5(processid), which is a fixed random order."
+    )
+
+
+def _photographed(manifest: Manifest, split: str) -> int:
+    """How many specimens of a published split have an image in some package."""
+    held = (manifest.splits[package].get(split) for package in manifest.packages)
+    return max((files.rows for files in held if files), default=0)
+
+
+def escaped(text: str) -> str:
+    """Text from the data, as Markdown and HTML show it, letter by letter and on one line.
+
+    Args:
+        text: Such as the name of a country.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    # An entity is what neither Markdown nor the cells of its tables take for a sign of theirs.
+    return re.sub(r"[^\w\s,.'()/:;%°+-]", lambda found: f"&#{ord(found[0])};", line).replace(
+        "_", "&#95;"
+    )
+
+
+def _picture(manifest: Manifest, path: str, meaning: str) -> str:
+    return f"![{meaning}]({path})\n" if path in manifest.extras else ""
+
+
+def _exception(manifest: Manifest) -> str:
+    names = ", ".join(f"`{name}`" for name in manifest.packages if name in manifest.derived)
+    return f", except in\n{names} (see Derived images)" if names else ""
+
+
+def _derived(manifest: Manifest) -> str:
+    rows = []
+    for name in manifest.packages:
+        if record := manifest.derived.get(name):
+            libraries = [f"{key} {' and '.join(found)}" for key, found in record.libraries.items()]
+            rows.append((f"`{name}`", record.recipe.told, ", ".join(libraries)))
+    if not rows:
+        return ""
+    text = (
+        "## Derived images\n\nThese images are not upstream's own files: they were made from "
+        "another package of upstream's.\n\n"
+    )
+    return text + _table(("configuration", "how", "with"), rows)
+
+
+def _loading(manifest: Manifest) -> str:
+    shown = shown_split(manifest)
+    if shown is None:
+        return ""
+    name, split = shown
+    call = f'load_dataset("{manifest.name}", "{name}", split="{split}"'
+    record = 'row["json"]' if manifest.format == "webdataset" else "row"
+    lines = [
+        "from datasets import load_dataset",
+        "",
+        "# everything at hand, any row at once",
+        f"ds = {call})",
+        "# nothing downloaded but the rows that are looked at",
+        f"rows = {call}, streaming=True)",
+    ]
+    if manifest.format == "parquet":
+        lines += [
+            "# only the rows that are wanted",
+            f'flies = {call}, filters=[("order", "==", "Diptera")])',
+        ]
+    lines += [
+        "# with labels; what is not labelled gets -1",
+        f'families = sorted({{{record}["family"] for row in rows.take(1000)}} - {{None}})',
+        "label_of = {family: label for label, family in enumerate(families)}",
+        f'rows = rows.map(lambda row: {{"label": label_of.get({record}["family"], -1)}})',
+    ]
+    example = "\n".join(lines)
+    text = f"## Loading\n\n```python\n{example}\n```\n"
+    if "/" not in manifest.name:
+        text += f"\n`{manifest.name}` is the path of this folder, or the name of its repository.\n"
+    if not serves_metadata(manifest):
+        text += (
+            "\nA sample is the image `jpg` and the record `json`, which has the columns below.\n"
+            "The metadata of all specimens, without images, lie beside the shards as Parquet:\n"
+            f"`{METADATA}/*.parquet`, for pandas, DuckDB or Polars. How many samples a shard has\n"
+            "stands in `sizes.json` in the folder of each configuration.\n"
+        )
+    return text
+
+
+def _configurations(manifest: Manifest) -> str:
+    rows = [
+        (
+            f"`{configuration.name}`",
+            _meaning(configuration, manifest),
+            ", ".join(splits),
+            f"{sum(files.rows for files in splits.values()):,}",
+            _size(sum(shard.bytes for files in splits.values() for shard in files.shards)),
+        )
+        for configuration, splits in available(manifest)
+    ]
+    head = ("configuration", "images", "splits", "specimens", "size")
+    return "## Configurations\n\n" + _table(head, rows, right=2)
+
+
+def _meaning(configuration: Configuration, manifest: Manifest) -> str:
+    if configuration.package is None:
+        return "no images, all splits"
+    meaning = described(configuration.package).meaning
+    return f"{meaning} (derived)" if configuration.package in manifest.derived else meaning
+
+
+def _splits(manifest: Manifest) -> str:
+    meaning = {split.published: split.meaning for split in SPLITS}
+    names = [*manifest.packages, METADATA]
+    rows = []
+    for split in SPLITS:
+        found = [manifest.splits.get(name, {}).get(split.published) for name in names]
+        if any(found):
+            counts = [f"{files.rows:,}" if files else "-" for files in found]
+            rows.append((f"`{split.published}`", meaning[split.published], *counts))
+    head = ("split", "what it is for", *(f"`{name}`" for name in names))
+    note = "\nUpstream's `val` is published as `validation`; the column `split` keeps `val`.\n"
+    return "## Splits\n\n" + _table(head, rows, right=len(names)) + note
+
+
+def _columns(manifest: Manifest) -> str:
+    image = "jpg" if manifest.format == "webdataset" else "image"
+    rows = [(f"`{image}`", "image", "the photograph")] if manifest.packages else []
+    rows += [(f"`{c.name}`", c.kind.value, c.meaning) for c in COLUMNS]
+    note = "\nAn empty value of upstream is null; `NA`, `None` and `nan` are text there and here.\n"
+    return "## Columns\n\n" + _table(("column", "type", "meaning"), rows) + note
+
+
+def _specimens(manifest: Manifest, found: Profile) -> str:
+    """What the specimens are like: pictures, and what they show in figures for who cannot see."""
+    barcodes, with_barcode = found.barcodes
+    countries = [(escaped(name), f"{count:,}") for name, count in found.countries]
+    others, rest = found.other_countries
+    if others:
+        countries.append((f"{others:,} others", f"{rest:,}"))
+    ranks = [(rank.rank, f"{rank.taxa:,}", f"{rank.labelled:,}") for rank in found.ranks]
+    parts = [
+        "## Specimens\n",
+        _picture(manifest, TAXONOMY, "Specimens of each order, labelled specimens at each rank"),
+        _table(("rank", "taxa", "labelled specimens"), ranks, right=2),
+        _picture(manifest, MEASURES, "Histograms of barcode length and of organism size"),
+        f"{with_barcode:,} specimens have a barcode; {barcodes:,} barcodes are different.\n",
+        _picture(manifest, SITES, "Map of the places of collection"),
+        _table(("country", "specimens"), countries, right=1) if countries else "",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _left_out(manifest: Manifest) -> str:
+    if not manifest.rejects:
+        return ""
+    rows = [(reason, f"{count:,}") for reason, count in sorted(manifest.rejects.items())]
+    head = f"## Left out\n\nRecorded one by one in `{REJECTS_NAME}`.\n\n"
+    return head + _table(("reason", "count"), rows, right=1)
+
+
+def _files(manifest: Manifest) -> str:
+    known = {
+        "quickstart.ipynb": "a notebook that streams, shows, filters and labels specimens",
+        "croissant.json": "the dataset in the vocabulary of Croissant",
+    }
+    rows = [(f"[`{name}`]({name})", known[name]) for name in known if name in manifest.extras]
+    rows.append((f"[`{MANIFEST_NAME}`]({MANIFEST_NAME})", "the digest of every file"))
+    return "## Other files\n\n" + _table(("file", "what it is"), rows)
+
+
+def _rights() -> str:
+    return f"""\
+## Licence and citation
+
+Images and metadata are licensed under
+[Creative Commons Attribution 3.0](https://creativecommons.org/licenses/by/3.0/) (CC BY 3.0).
+Copyright holder: {HOLDER}, 2021. Who uses or passes them on must name the copyright holder and
+the licence, and say what was changed. Here nothing was changed but the packaging: the bytes of
+the images and the values of the metadata are upstream's.
+
+```bibtex
+{CITATION}
+```
+"""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: int = 0) -> str:
+    """A Markdown table whose last columns are numbers."""
+    left = len(head) - right
+    lines = [head, ["---"] * left + ["---:"] * right, *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _size(count: int) -> str:
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:,.1f} {unit}"
+    return f"{count} bytes"
