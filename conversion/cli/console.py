@@ -27,8 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from bioscan5m_hf.errors import OutputError
-from bioscan5m_hf.storage.path import without_passwords
+from bioscan5m_hf.errors import OutputError, without_passwords
 
 _LINE_SECONDS: Final = 10.0
 # Where nobody sets a width, as in a log file, a table must not be cut.

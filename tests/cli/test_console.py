@@ -33,7 +33,7 @@ def test_passwords_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     make_console().print("ftp://me:secret@host/folder")
     print_error("ftp://me:secret@host/folder: is gone")
     out, err = capsys.readouterr()
-    assert out == "ftp://me:…@host/folder\n"
+    assert out == "ftp://me:***@host/folder\n"
     assert "secret" not in err
 
 
