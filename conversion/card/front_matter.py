@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
@@ -17,10 +18,21 @@ from bioscan5m_hf.schema.configurations import (
     in_order,
     package_names,
 )
-from conversion.folder.manifest import Manifest, SplitFiles
+from conversion.folder.manifest import DEFAULT_NAME, Manifest, SplitFiles
 from conversion.formats.registry import metadata_writer, writer_named
 
-TAGS: Final = ("biology", "biodiversity", "insects", "taxonomy", "dna-barcode", "image")
+UPSTREAM: Final = "bioscan-ml/BIOSCAN-5M"
+TAGS: Final = (
+    "biology",
+    "biodiversity",
+    "insects",
+    "taxonomy",
+    "dna-barcode",
+    "image",
+    "geospatial",
+)
+# Of a repository or a folder; a manifest may come from a stranger.
+_NAME: Final = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.ASCII)
 
 _SIZES: Final = (
     (1_000, "n<1K"),
@@ -36,6 +48,25 @@ class _PlainDumper(yaml.SafeDumper):
 
     def ignore_aliases(self, _data: object) -> bool:
         return True
+
+
+def shown_name(manifest: Manifest) -> str:
+    """What examples load: the name that the manifest gives, if it is one.
+
+    Args:
+        manifest: What the folder holds.
+    """
+    return manifest.name if _NAME.fullmatch(str(manifest.name)) else DEFAULT_NAME
+
+
+def files_url(manifest: Manifest) -> str:
+    """Where examples find other files of the dataset: a folder, or a repository on the Hub.
+
+    Args:
+        manifest: What the folder holds.
+    """
+    name = shown_name(manifest)
+    return f"hf://datasets/{name}" if "/" in name else name
 
 
 def available(manifest: Manifest) -> list[tuple[Configuration, dict[str, SplitFiles]]]:
@@ -87,7 +118,11 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
     return {
         "pretty_name": "BIOSCAN-5M",
         "license": "cc-by-3.0",
+        "language": ["en"],
+        "annotations_creators": ["expert-generated", "machine-generated"],
+        "source_datasets": [UPSTREAM],
         "task_categories": ["image-classification", "zero-shot-image-classification"],
+        "task_ids": ["multi-class-image-classification"],
         "tags": list(TAGS),
         "size_categories": [next((name for top, name in _SIZES if specimens < top), "10M<n<100M")],
         "configs": [
