@@ -32,7 +32,7 @@ from bioscan5m_hf.schema.configurations import (
 )
 from bioscan5m_hf.schema.split_expressions import parse_split
 from bioscan5m_hf.schema.vocabularies import Vocabulary
-from bioscan5m_hf.storage.open import RemotePath
+from bioscan5m_hf.storage.path import RemotePath
 from bioscan5m_hf.storage.prefetch import ahead
 
 # Raised when the same options would give other rows than before, so that no old cache is used.

@@ -19,12 +19,14 @@ from bioscan5m_hf.schema.configurations import (
     in_order,
 )
 from bioscan5m_hf.schema.vocabularies import (
+    VOCABULARIES_BYTES,
     Vocabulary,
     VocabularyCounter,
     check_rank,
     from_parquet,
 )
-from bioscan5m_hf.storage.open import Location, exists, read_whole
+from bioscan5m_hf.storage.open import exists, read_whole
+from bioscan5m_hf.storage.path import Location
 
 
 class Data(Protocol):
@@ -116,7 +118,7 @@ class StoredData:
         """
         check_rank(rank)
         if exists(self.folder.vocabularies):
-            data = read_whole(self.folder.vocabularies)
+            data = read_whole(self.folder.vocabularies, VOCABULARIES_BYTES)
             return from_parquet(data, rank, str(self.folder.vocabularies))
         if METADATA not in self.folder.shards:
             raise MetadataError(

@@ -31,8 +31,22 @@ A message says what was found, where (file, member, row), and what to do about i
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
+
+_PASSWORD: Final = re.compile(r"(://[^\s/:@]*):[^\s/@]+(?=@)")
+_TOKEN: Final = re.compile(r"\b(?:(bearer|basic)\s+[\w.~+/=-]{4,}|hf_\w{8,})", re.IGNORECASE)
+
+
+def without_passwords(text: str) -> str:
+    """Replace passwords in URLs, and tokens that a server may have echoed, in a text.
+
+    Args:
+        text: What is going to be shown.
+    """
+    text = _PASSWORD.sub(r"\1:***", text)
+    return _TOKEN.sub(lambda found: f"{found[1]} ***" if found[1] else "***", text)
 
 
 class BioscanError(Exception):
@@ -51,8 +65,9 @@ class BioscanError(Exception):
     exit_status: ClassVar[int] = 1
 
     def __init__(self, found: str, *, where: str | None = None, fix: str | None = None) -> None:
+        found = without_passwords(found)
         self.found = found
-        self.where = where
+        self.where = without_passwords(where) if where else where
         self.fix = fix
         super().__init__(found)
 

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from bioscan5m_hf.errors import DataError, MetadataError, ReleaseNotFound, UnknownName
-from bioscan5m_hf.schema.columns import SPLITS, Split
-from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN, Configuration
-from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
-from bioscan5m_hf.storage.open import Location, exists, read_whole
-
-MANIFEST_NAME: Final = "manifest.json"
-SUFFIXES: Final[dict[str, str]] = {".parquet": "parquet", ".arrow": "arrow", ".tar": "webdataset"}
-"""The formats of shards, by what the names of their files end with."""
-
-SHARD_PATH: Final = re.compile(
-    rf"(?P<configuration>{PACKAGE_PATTERN}|{METADATA})/"
-    rf"(?P<split>{'|'.join(split.published for split in SPLITS)})-"
-    r"(?P<index>\d{5})-of-(?P<count>\d{5})"
-    rf"(?P<suffix>{'|'.join(map(re.escape, SUFFIXES))})"
+from bioscan5m_hf.manifest import (
+    MANIFEST_BYTES,
+    MANIFEST_NAME,
+    SHARD_PATH,
+    SUFFIXES,
+    parse_manifest,
 )
+from bioscan5m_hf.schema.columns import Split
+from bioscan5m_hf.schema.configurations import METADATA, Configuration
+from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
+from bioscan5m_hf.storage.open import exists, read_whole
+from bioscan5m_hf.storage.path import Location
 
 
 def format_named(name: str) -> str:
@@ -116,18 +111,18 @@ def open_folder(root: Location) -> DatasetFolder | None:
     if not exists(path):
         return None
     try:
-        manifest = json.loads(read_whole(path))
+        manifest = parse_manifest(read_whole(path, MANIFEST_BYTES))
         return DatasetFolder(
             root,
-            str(manifest["format"]),
+            manifest["format"],
             {
                 name: {split: _shards(files) for split, files in splits.items()}
                 for name, splits in manifest["configurations"].items()
             },
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise MetadataError(
-            f"the manifest cannot be read ({type(error).__name__}: {error})",
+            f"the manifest cannot be read ({error})",
             where=str(path),
             fix="get or make the folder again",
         ) from error
@@ -135,7 +130,7 @@ def open_folder(root: Location) -> DatasetFolder | None:
 
 def _shards(files: dict[str, Any]) -> tuple[StoredShard, ...]:
     return tuple(
-        StoredShard(shard["path"], int(shard["rows"]), shard["xxh3"]) for shard in files["shards"]
+        StoredShard(shard["path"], shard["rows"], shard["xxh3"]) for shard in files["shards"]
     )
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.storage.open import Location, open_location
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.path import Location
 
 # Images lie in a split's folder or one below; the limit ends a circle of links.
 _DEPTH: Final = 3

@@ -21,8 +21,14 @@ from bioscan5m_hf.release.find import Release, Selection
 from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import Configuration
-from bioscan5m_hf.schema.vocabularies import Vocabulary, check_rank, from_parquet
-from bioscan5m_hf.storage.open import Location, RemotePath, read_whole
+from bioscan5m_hf.schema.vocabularies import (
+    VOCABULARIES_BYTES,
+    Vocabulary,
+    check_rank,
+    from_parquet,
+)
+from bioscan5m_hf.storage.open import read_whole
+from bioscan5m_hf.storage.path import Location, RemotePath
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,9 @@ class RawData:
         """
         check_rank(rank)
         index = self._index(skip=False)
-        return from_parquet(read_whole(index.vocabularies), rank, str(index.vocabularies))
+        return from_parquet(
+            read_whole(index.vocabularies, VOCABULARIES_BYTES), rank, str(index.vocabularies)
+        )
 
     def digest(self, configuration: Configuration, split: Split) -> str:
         """What tells the content of one split from another content."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,7 @@ from rich.console import Console
 
 from bioscan5m_hf.errors import ForeignFolder, VerificationFailed
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, package_names
+from bioscan5m_hf.storage.inside import remove_tree
 from conversion.cli.console import ConsoleReporter, make_table
 from conversion.contact_sheet import Tile, contact_sheet
 from conversion.files.atomic import write_whole
@@ -26,6 +26,7 @@ _SHEET_COLUMNS: Final = 6
 _SHEET_ROWS: Final = 4
 _SHOWN: Final = ("processid", "order", "family", "dna_bin", "country", "split")
 _MARK: Final = ".bioscan5m-demo"
+_RELEASE, _DATASET, _CACHE = _MADE = ("release", "bioscan-5m", "cache")
 
 
 def demo(folder: Path, *, workers: int, console: Console) -> None:
@@ -41,7 +42,7 @@ def demo(folder: Path, *, workers: int, console: Console) -> None:
         VerificationFailed: The dataset folder is not what its manifest says.
     """
     _prepare(folder)
-    release, dataset = folder / "release", folder / "bioscan-5m"
+    release, dataset = folder / _RELEASE, folder / _DATASET
     reporter = ConsoleReporter()
 
     console.print(f"1. bioscan5m sample {release} -n {_SPECIMENS}")
@@ -69,10 +70,10 @@ def demo(folder: Path, *, workers: int, console: Console) -> None:
     console.print(f"   {len(package_names())} packages, {shards} shards, all as the manifest says")
 
     console.print(f'4. load_dataset("{dataset}", "{DEFAULT_PACKAGE}", split="train")')
-    rows = _load(dataset, folder / "cache")
+    rows = _load(dataset, folder / _CACHE)
     _show(rows, console)
     sheet = folder / "contact-sheet.png"
-    write_whole(sheet, _sheet(dataset, folder / "cache"))
+    write_whole(sheet, _sheet(dataset, folder / _CACHE))
     console.print(f"Specimens at a glance: {sheet.resolve()}")
     console.print(f"In Python, from {folder.resolve()}:")
     console.print(
@@ -89,9 +90,10 @@ def _prepare(folder: Path) -> None:
             where=str(folder),
             fix="choose another with --output",
         )
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / _MARK).touch()
+    for name in _MADE:
+        remove_tree(folder, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / _MARK, b"")
 
 
 def _load(dataset: Path, cache: Path, split: str = "train") -> Dataset:

@@ -13,8 +13,9 @@ from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.release.metadata.rows import BadRow, in_file_order
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import SPLITS, Split
-from bioscan5m_hf.storage.open import Location
+from bioscan5m_hf.storage.path import Location
 from conversion.catalogue import Catalogue, SplitCount
+from conversion.derive.measures import MeasureCheck
 from conversion.reconcile import Reconciliation, reconcile
 from conversion.rejects import Finding, bad_row_finding
 
@@ -60,7 +61,7 @@ class Report:
     Attributes:
         release: Its files.
         specimens: For each split, the rows of the metadata.
-        bad_rows: Rows of the metadata that cannot be taken as they are.
+        bad_rows: Rows of the metadata that cannot be taken as they are, or contradict the boxes.
         packages: Its packages.
         notes: What else is to be known of its files, as sentences.
     """
@@ -129,18 +130,19 @@ def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Re
         tempfile.TemporaryDirectory(prefix="bioscan5m-") as work,
         Catalogue(Path(work), threads=threads) as catalogue,
     ):
-        catalogue.load_metadata(
-            read_metadata(release.metadata, bad.append, notes.append), slim=True
-        )
+        rows = read_metadata(release.metadata, bad.append, notes.append)
+        measures = MeasureCheck(release.bbox) if isinstance(release.bbox, Path) else None
+        catalogue.load_metadata(measures.watch(rows) if measures else rows, slim=True)
         catalogue.settle_rows(label, bad.append)
         specimens = catalogue.place_rows()
         reports = [
             _inspect_package(catalogue, release.select(package), specimens)
             for package in packages or release.packages
         ]
-    bad_rows = tuple(bad_row_finding(found, label) for found in in_file_order(bad))
+    bad_rows = [bad_row_finding(found, label) for found in in_file_order(bad)]
+    bad_rows += measures.findings(label) if measures else []
     notes += [note for report in reports for note in report.selection.notes]
-    return Report(release, tuple(specimens), bad_rows, tuple(reports), tuple(notes))
+    return Report(release, tuple(specimens), tuple(bad_rows), tuple(reports), tuple(notes))
 
 
 def _inspect_package(

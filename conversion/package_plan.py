@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bioscan5m_hf.manifest import FORMAT_VERSION
 from bioscan5m_hf.release.find import Release, Selection
 from bioscan5m_hf.release.image_index import Stray, source_labels, source_paths
 from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES
@@ -20,7 +21,6 @@ from bioscan5m_hf.storage.windows import DEFAULT_HOLD
 from conversion.catalogue import Catalogue, SplitCount
 from conversion.derive.bbox import COORDINATES, PLANNED, VARIANTS, prepare_members
 from conversion.derive.recipe import Recipe, versions
-from conversion.folder.manifest import FORMAT_VERSION
 from conversion.formats.registry import writer_named
 from conversion.plan import Shard, plan_shards
 from conversion.reconcile import Reconciliation, reconcile

@@ -11,6 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bioscan5m_hf.errors import ForeignFolder
 from bioscan5m_hf.release.metadata.read import BadRow
 from bioscan5m_hf.storage.inside import require_regular
 from conversion.files.atomic import AtomicFile, Written
@@ -104,10 +105,19 @@ def write_rejects(path: Path, findings: Iterable[tuple[str | None, Finding]]) ->
 
 
 def read_rejects(path: Path) -> list[tuple[str | None, Finding]]:
-    """Read back what was recorded; nothing where there is no such file."""
+    """Read back what was recorded; nothing where there is no such file.
+
+    Raises:
+        ForeignFolder: It cannot be read.
+    """
     if not os.path.lexists(path):
         return []
-    return [
-        (row.pop("package"), Finding(**row))
-        for row in pq.read_table(require_regular(path), schema=REJECTS_SCHEMA).to_pylist()
-    ]
+    try:
+        rows = pq.read_table(require_regular(path), schema=REJECTS_SCHEMA).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise ForeignFolder(
+            f"the record of what was left out cannot be read ({error})",
+            where=str(path),
+            fix="get this file back; without it, convert forgets what earlier runs have left out",
+        ) from error
+    return [(row.pop("package"), Finding(**row)) for row in rows]

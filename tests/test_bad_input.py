@@ -301,3 +301,34 @@ def test_a_full_disk(copy: Path, small_disk: Path, run: Run) -> None:
         run("verify", small_disk / "out")
     finally:
         subprocess.run(["umount", small_disk], check=True)
+
+
+@pytest.mark.parametrize("command", ["verify", "card", "publish"])
+def test_each_place_that_is_no_dataset_folder_has_its_message(
+    command: str, small_release: Path, tmp_path: Path, call: Run
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for place, told in {
+        tmp_path / "nowhere": "does not exist",
+        tmp_path / "empty": "is not a finished dataset folder: it has no manifest",
+        small_release: "is a release, not a dataset folder",
+        next(small_release.glob("*.zip")): "is a file, not a dataset folder",
+    }.items():
+        words = [command, place, *(["user/name"] if command == "publish" else [])]
+        assert f"{place}: {told}" in call(*words, status=1).stderr
+
+
+@pytest.mark.parametrize("command", ["inspect", "convert"])
+def test_each_place_that_is_no_release_has_its_message(
+    command: str, converted: Path, tmp_path: Path, call: Run
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other.zip").touch()
+    for place, told in {
+        tmp_path / "nowhere": "does not exist",
+        tmp_path / "empty": "no images of BIOSCAN-5M in this folder",
+        converted: "is a converted dataset folder, not a release",
+        tmp_path / "other.zip": "is a file whose name is not one of upstream's archives",
+    }.items():
+        words = [command, place, *(["--output", tmp_path / "out"] if command == "convert" else [])]
+        assert f"{place}: {told}" in call(*words, status=1).stderr

@@ -14,11 +14,12 @@ from datasets.table import ConcatenationTable, InMemoryTable, MemoryMappedTable
 from bioscan5m_hf.errors import ArchiveError, OutputError
 from bioscan5m_hf.readers.query import Choice, Numbers
 from bioscan5m_hf.schema.vocabularies import Vocabulary
+from bioscan5m_hf.storage.inside import require_regular
 
 
 def _mapped(path: Path) -> MemoryMappedTable:
     try:
-        return MemoryMappedTable.from_file(str(path))
+        return MemoryMappedTable.from_file(str(require_regular(path)))
     except (pa.ArrowException, OSError) as error:
         raise ArchiveError(
             f"cannot be mapped ({error})", where=str(path), fix="get it again"

@@ -11,11 +11,12 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import reprlib
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -25,9 +26,13 @@ from bioscan5m_hf.errors import ArchiveError, DataError
 from bioscan5m_hf.readers.arrow_stream import StoredBatch, read_batch, read_schema, stored_batches
 from bioscan5m_hf.readers.parquet_pages import ImagePages
 from bioscan5m_hf.readers.query import Choice, Numbers
+from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, IMAGE_TYPE, arrow_schema
+from bioscan5m_hf.storage.inside import require_regular
 from bioscan5m_hf.storage.local import Source, SourceStream
-from bioscan5m_hf.storage.open import Location, ReadAhead, open_location
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.path import Location
+from bioscan5m_hf.storage.prefetch import ReadAhead
 
 _TAR_BATCH: Final = 200
 
@@ -124,7 +129,7 @@ class TarPiece:
             source: Source = file if isinstance(self.path, Path) else ReadAhead(file)
             samples = _samples(source, str(self.path))
             for rows, images in iter(lambda: _take(samples, _TAR_BATCH), ([], [])):
-                table = pa.Table.from_pylist(rows, schema=arrow_schema(image=False))
+                table = _table_of(rows, str(self.path))
                 read = functools.partial(_read_samples, source, table, images)
                 yield from _read_parts(choice, read)
 
@@ -221,7 +226,10 @@ def _arrow_batches(path: Location) -> Iterator[_Read]:
     """A reader of columns for each record batch; a mapped file is read where it is looked at."""
     if isinstance(path, Path):
         try:
-            with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
+            with (
+                pa.memory_map(str(require_regular(path))) as file,
+                pa.ipc.open_stream(file) as reader,
+            ):
                 for batch in reader:
                     yield functools.partial(_look_up, pa.Table.from_batches([batch]))
         except (pa.ArrowException, OSError) as error:
@@ -247,7 +255,7 @@ def _fetch(
     return _taken(pa.Table.from_batches([read_batch(source, schema, stored, list(names))]), chosen)
 
 
-def _damaged(path: Location, error: Exception) -> ArchiveError:
+def _damaged(path: Location | str, error: Exception) -> ArchiveError:
     return ArchiveError(f"cannot be read ({error})", where=str(path), fix="get it again")
 
 
@@ -256,6 +264,37 @@ def _damaged(path: Location, error: Exception) -> ArchiveError:
 _Extent = tuple[int, int]
 _Sample = tuple[dict[str, Any], _Extent | None]
 
+_END_OF_TAR: Final = tarfile.EOFHeaderError  # type: ignore[attr-defined]
+# A record has some 3 kB.
+_LONGEST_RECORD: Final = 8 << 20
+
+
+class _TarEntry(tarfile.TarInfo):
+    """A member of a tar; a damaged one does not end the tar silently, as ``tarfile`` has it."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read a header.
+
+        Raises:
+            EOFHeaderError: It is the mark of the end.
+            ValueError: It is no header, or its member is larger than any may be.
+        """
+        try:
+            entry = super().frombuf(buf, encoding, errors)
+        except _END_OF_TAR:
+            raise
+        except tarfile.HeaderError as error:
+            raise ValueError(f"{error}, where a member or the end should be") from error
+        _check_size(entry)
+        return entry
+
+
+def _check_size(entry: tarfile.TarInfo) -> None:
+    limit = _LONGEST_RECORD if entry.name.endswith(".json") else MAX_IMAGE_BYTES
+    if not 0 <= entry.size <= limit:
+        raise ValueError(f"{entry.name!r:.100} has {entry.size:,} bytes, the limit is {limit:,}")
+
 
 def _samples(source: Source, where: str) -> Iterator[_Sample]:
     """The metadata of each specimen, and where in the tar its image lies."""
@@ -263,29 +302,60 @@ def _samples(source: Source, where: str) -> Iterator[_Sample]:
     row: dict[str, Any] | None = None
     extent: _Extent | None = None
     try:
-        with tarfile.open(fileobj=SourceStream(source), mode="r:") as tar:
+        with tarfile.open(fileobj=SourceStream(source), mode="r:", tarinfo=_TarEntry) as tar:
             for entry in tar:
                 # Else it remembers every member.
                 tar.members = []  # type: ignore[attr-defined]
+                # An extended header may have given it another size.
+                _check_size(entry)
+                if entry.offset_data + entry.size > source.size:
+                    raise ValueError(f"it ends within {entry.name!r:.100}")
                 stem, _, suffix = entry.name.partition(".")
                 if stem != key:
                     if key is not None:
                         yield _whole(key, row, where), extent
                     key, row, extent = stem, None, None
                 if suffix == "json":
-                    row = json.loads(source.read_at(entry.offset_data, entry.size))
+                    row = _record(source.read_at(entry.offset_data, entry.size), entry.name)
                 elif suffix == "jpg":
                     extent = (entry.offset_data, entry.size)
     except (tarfile.TarError, ValueError) as error:
-        raise ArchiveError(f"cannot be read ({error})", where=where, fix="get it again") from error
+        raise _damaged(where, error) from error
     if key is not None:
         yield _whole(key, row, where), extent
+
+
+def _record(data: bytes, name: str) -> dict[str, Any]:
+    try:
+        record = json.loads(data)
+    except RecursionError:
+        raise ValueError(f"{name!r:.100} is nested too deep") from None
+    if not isinstance(record, dict):
+        raise ValueError(f"{name!r:.100} is not a record but {reprlib.repr(record)}")
+    return record
 
 
 def _whole(key: str, row: dict[str, Any] | None, where: str) -> dict[str, Any]:
     if row is None:
         raise DataError(f"{key}.json is not beside {key}.jpg", where=where, fix="get it again")
     return row
+
+
+def _table_of(rows: list[dict[str, Any]], where: str) -> pa.Table:
+    schema = arrow_schema(image=False)
+    try:
+        return pa.Table.from_pylist(rows, schema=schema)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        # Arrow does not say which: a record alone does.
+        if len(rows) == 1:
+            told = str(error).partition("\n")[0]
+            name = str(rows[0].get("processid"))
+            raise DataError(
+                f"the record of {name!r:.60} does not fit the schema ({told:.160})",
+                where=where,
+                fix="get it again",
+            ) from error
+    return pa.concat_tables(_table_of([row], where) for row in rows)
 
 
 def _take(samples: Iterator[_Sample], count: int) -> tuple[list[Any], list[Any]]:

@@ -27,7 +27,8 @@ from bioscan5m_hf.release.zip_member import (
 )
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, IMAGE_TYPE
 from bioscan5m_hf.storage.local import Source
-from bioscan5m_hf.storage.open import Location, RemotePath, open_location
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.path import Location, RemotePath
 
 # The first row waits for a whole stretch, so it is no longer than the network makes worth while.
 _STRETCH_BYTES: Final = 4 << 20

@@ -18,7 +18,8 @@ from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.layout import ENDINGS, IMAGE_FOLDER, Archive, ImageFolder, is_twin
 from bioscan5m_hf.release.zip_directory import ENCRYPTED, read_directory
 from bioscan5m_hf.schema.columns import Split
-from bioscan5m_hf.storage.open import ReadAhead, open_location
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.prefetch import ReadAhead
 
 IMAGE_SCHEMA: Final = pa.schema(
     [

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import PACKAGES, PARTITIONS, package_named, package_names
-from bioscan5m_hf.storage.open import Location
+from bioscan5m_hf.storage.path import Location
 
 Form = Literal["csv", "jsonld"]
 

@@ -10,8 +10,10 @@ from bioscan5m_hf.errors import ReleaseNotFound
 from bioscan5m_hf.release.find import DEPTH, Release, find_release, gather
 from bioscan5m_hf.release.layout import BBOX_NAME, METADATA_STEM
 from bioscan5m_hf.schema.configurations import PACKAGES, PARTITIONS
-from bioscan5m_hf.storage.fsspec import explained, file_system
-from bioscan5m_hf.storage.open import Location, RemotePath, exists
+from bioscan5m_hf.storage.fsspec import file_system, patiently
+from bioscan5m_hf.storage.inside import require_inside
+from bioscan5m_hf.storage.open import exists
+from bioscan5m_hf.storage.path import Location, RemotePath
 
 _MOST_PARTS: Final = 99
 _HUB_REASONS: Final = {
@@ -54,15 +56,25 @@ def list_files(root: RemotePath) -> list[RemotePath] | None:
         from bioscan5m_hf.storage.http_listing import linked_files
 
         return sorted(linked_files(root, DEPTH), key=str) or None
-    system, folder = file_system(root)
-    with explained(str(root), "cannot be listed", ReleaseNotFound):
+
+    def ask() -> list[str]:
+        system, folder = file_system(root)
         try:
             names = system.find(folder, maxdepth=DEPTH)
         except (OSError, ValueError) as error:
-            if root.url.startswith("hf://"):
+            if root.scheme == "hf":
                 raise _unlisted(root, error) from error
             raise
-    below = [str(name).removeprefix(folder).lstrip("/") for name in names]
+        return [str(name).removeprefix(folder).lstrip("/") for name in names]
+
+    below = patiently(root, "cannot be listed", ReleaseNotFound, ask)
+    for name in below:
+        try:
+            require_inside(name, hidden=True)
+        except ValueError as error:
+            raise ReleaseNotFound(
+                f"the store lists what is no file: {error}", where=str(root)
+            ) from error
     if not below:
         raise ReleaseNotFound("is empty or does not exist", where=str(root))
     return [root / name for name in sorted(below)]

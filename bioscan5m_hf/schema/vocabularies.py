@@ -24,6 +24,12 @@ from bioscan5m_hf.tally import Counts, Tally
 VOCABULARIES_NAME: Final = "vocabularies.parquet"
 """The file of a dataset folder that holds them: one row group for each rank."""
 
+VOCABULARIES_BYTES: Final = 64 << 20
+"""How many bytes that file may have; upstream's vocabularies take some megabytes."""
+
+_PLAIN_BYTES: Final = 512 << 20
+_LONGEST_VALUE: Final = 1000
+
 MISSING: Final = -1
 """The number of a missing label in a ``ClassLabel`` column."""
 
@@ -175,13 +181,33 @@ def from_parquet(data: bytes, rank: str, where: str) -> Vocabulary:
     """
     check_rank(rank)
     try:
-        table = pq.read_table(pa.BufferReader(data), filters=[("rank", "==", rank)])
+        table = _read(data, rank)
         counts = {split.name: table[split.name].to_numpy() for split in SPLITS}
         return Vocabulary(rank, table["value"].to_pylist(), counts)
-    except (pa.ArrowException, KeyError, OSError) as error:
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise MetadataError(
             f"cannot be read as vocabularies ({error})", where=where, fix="make the folder anew"
         ) from error
+
+
+def _read(data: bytes, rank: str) -> pa.Table:
+    """The rows of one rank; what would grow beyond all bounds in memory is refused before."""
+    # As numbers into distinct values: a long one that is repeated is held once.
+    with pq.ParquetFile(pa.BufferReader(data), read_dictionary=["rank", "value"]) as file:
+        groups = range(file.num_row_groups)
+        plain = sum(file.metadata.row_group(number).total_byte_size for number in groups)
+        if plain > _PLAIN_BYTES:
+            raise ValueError(f"it has {plain:,} bytes when decompressed")
+        table = file.read(_SCHEMA.names)
+    table = table.filter(pc.equal(table["rank"], rank)).combine_chunks()
+    values = pc.unique(table["value"]).dictionary_decode()
+    if len(values) < len(table):
+        raise ValueError("a value is there twice")
+    if table.num_rows and pc.max(pc.binary_length(values)).as_py() > _LONGEST_VALUE:
+        raise ValueError(f"a value has more than {_LONGEST_VALUE:,} bytes")
+    if any(column.null_count for column in table.columns):
+        raise ValueError("a value is missing")
+    return table.cast(_SCHEMA)
 
 
 def check_rank(rank: str) -> None:

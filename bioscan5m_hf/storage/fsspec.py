@@ -1,18 +1,22 @@
-"""The fsspec driver behind a URL, and what it complains of, in words of ours."""
+"""Read files through the driver that fsspec has for a URL, with errors in words of ours."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-from bioscan5m_hf.errors import BioscanError, MissingDependency, UsageError
+from bioscan5m_hf.errors import ArchiveError, BioscanError, MissingDependency, UsageError
+from bioscan5m_hf.storage.path import RemotePath
+from bioscan5m_hf.storage.retry import PASSING_STATUSES, Patience, persist
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-    from bioscan5m_hf.storage.open import RemotePath
+T = TypeVar("T")
 
+_PATIENCE: Final = Patience(attempts=3)
 _LONGEST: Final = 200
 # Drivers raise errors of the libraries beneath them, which need not be installed here; these are
 # parts of their names.
@@ -34,7 +38,7 @@ def file_system(path: RemotePath) -> tuple[AbstractFileSystem, str]:
     import fsspec
 
     try:
-        with explained(path.url, "cannot be opened", UsageError):
+        with explained(path, "cannot be opened", UsageError):
             system, name = fsspec.core.url_to_fs(path.url, **dict(path.options))
     except UsageError as error:
         cause = error.__cause__
@@ -63,7 +67,7 @@ def _package(scheme: str, error: ImportError) -> str:
 
 
 @contextmanager
-def explained(where: str, what: str, kind: type[BioscanError]) -> Iterator[None]:
+def explained(where: RemotePath, what: str, kind: type[BioscanError]) -> Iterator[None]:
     """Turn what a driver raises in the block into an error of this project.
 
     Args:
@@ -81,7 +85,7 @@ def explained(where: str, what: str, kind: type[BioscanError]) -> Iterator[None]
     # Whatever a driver raises: botocore, aiohttp, ftplib, paramiko … have trees of their own.
     except Exception as error:
         told, fix = _told(error)
-        raise kind(f"{what} ({told})", where=where, fix=fix) from error
+        raise kind(f"{what} ({where.without_secrets(told)})", where=str(where), fix=fix) from error
 
 
 def _told(error: Exception) -> tuple[str, str | None]:
@@ -116,4 +120,103 @@ def is_passing(error: BioscanError) -> bool:
     if not isinstance(cause, Exception) or isinstance(cause, FileNotFoundError):
         return False
     names = [kind.__name__.lower() for kind in type(cause).__mro__]
-    return _status(cause) not in (401, 403) and not _has(names, _REFUSED)
+    status = _status(cause)
+    lasting = status is not None and 400 <= status < 500 and status not in PASSING_STATUSES
+    return not lasting and not _has(names, _REFUSED)
+
+
+def patiently(
+    where: RemotePath,
+    what: str,
+    kind: type[BioscanError],
+    ask: Callable[[], T],
+    patience: Patience = _PATIENCE,
+) -> T:
+    """Ask a driver, and again where the connection breaks.
+
+    Args:
+        where: The URL.
+        what: What is being done, as ``explained`` takes it.
+        kind: The error to raise.
+        ask: Asks the driver; it may be called more than once.
+        patience: How often and after how long.
+
+    Raises:
+        BioscanError: Of that kind, with the driver's error as its cause.
+    """
+
+    def attempt() -> T:
+        with explained(where, what, kind):
+            return ask()
+
+    def passing(error: Exception) -> float | None:
+        return 0.0 if isinstance(error, BioscanError) and is_passing(error) else None
+
+    return persist(attempt, passing, patience)
+
+
+class FsspecFile:
+    """A file of any file system that ``fsspec`` knows.
+
+    Args:
+        path: Its URL.
+
+    Raises:
+        ArchiveError: It cannot be opened.
+    """
+
+    def __init__(self, path: RemotePath) -> None:
+        self.location = path.url
+        self._at = path
+        self._driver: tuple[AbstractFileSystem, str] | None = None
+        # The driver for FTP has one connection, over which only one thing can go on at a time.
+        self._lock = threading.Lock() if path.scheme == "ftp" else nullcontext()
+        info = self._ask("cannot be opened", lambda system, name: system.info(name))
+        if info.get("size") is None:
+            raise ArchiveError("its length is not known", where=self.location)
+        self.size = int(info["size"])
+        known = ("ETag", "etag", "blob_id", "xet_hash", "mtime", "LastModified", "created")
+        self.version = str([info[key] for key in known if info.get(key)])
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read up to ``length`` bytes from ``offset``."""
+        stop = min(offset + length, self.size)
+        if stop <= offset:
+            return b""
+        data = self._ask(
+            f"cannot be read at byte {offset:,}",
+            lambda system, name: _range(system, name, offset, stop, self._at.scheme),
+        )
+        if len(data) < stop - offset:
+            raise ArchiveError(f"breaks off at byte {offset + len(data):,}", where=self.location)
+        return data
+
+    def _ask(self, what: str, ask: Callable[[AbstractFileSystem, str], T]) -> T:
+        def attempt() -> T:
+            with self._lock:
+                driver = self._driver or file_system(self._at)
+                self._driver = None
+                answer = ask(*driver)
+                # Where it failed, the next attempt begins with another connection.
+                self._driver = driver
+                return answer
+
+        return patiently(self._at, what, ArchiveError, attempt)
+
+    def close(self) -> None:
+        """The file system is shared and stays."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _range(system: AbstractFileSystem, name: str, start: int, stop: int, scheme: str) -> bytes:
+    if scheme == "hf":
+        # Its driver reads ahead by itself, far beyond the range, and forgets that at once.
+        with system.open(name, "rb", cache_type="none") as file:
+            file.seek(start)
+            return bytes(file.read(stop - start))
+    return bytes(system.cat_file(name, start=start, end=stop))

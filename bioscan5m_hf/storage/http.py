@@ -1,22 +1,28 @@
-"""Files behind an HTTP server, read by ranges of bytes."""
+"""Read files behind an HTTP server by ranges of bytes, and its pages about folders."""
 
 from __future__ import annotations
 
-import http.client
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
+import functools
+import os
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Self
+from http import HTTPStatus
+from typing import Final, Self, TypeVar
+
+import httpx2
 
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.storage.open import RemotePath
+from bioscan5m_hf.storage.path import RemotePath
+from bioscan5m_hf.storage.retry import PASSING_STATUSES, Patience, persist, seconds_asked
 
-_TIMEOUT_SECONDS: Final = 60
-_ATTEMPTS: Final = 4
-_FIRST_WAIT_SECONDS: Final = 0.5
-_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+T = TypeVar("T")
+
+_PATIENCE: Final = Patience()
+_REDIRECTS: Final = 10
+_SHORT: Final = 1 << 16
+_ABSENT: Final = frozenset({403, 404, 410})
+_CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
 class HttpFile:
@@ -36,99 +42,58 @@ class HttpFile:
 
     def __init__(self, path: RemotePath) -> None:
         self.location = path.url
-        self._headers = {str(k): str(v) for k, v in dict(path.options).get("headers", {}).items()}
-        headers = self._head()
-        self.version = headers.get("ETag") or headers.get("Last-Modified") or ""
-
-    def _head(self) -> http.client.HTTPMessage:
-        try:
-            with _request("HEAD", self.location, self._headers) as answer:
-                headers: http.client.HTTPMessage = answer.headers
-            length = headers.get("Content-Length")
-        except urllib.error.HTTPError as error:
-            if error.code not in (403, 405, 501):
-                raise _failed(self.location, error) from error
-            # Signed addresses, and some servers, allow no HEAD.
-            headers, length = self._first_byte()
-        except (OSError, http.client.HTTPException) as error:
-            raise _failed(self.location, error) from error
-        if length is None or not length.isdigit():
+        self._path = path
+        # Signed addresses, and some servers, allow no HEAD; a range tells the whole length as well.
+        size, self.version = _persist(path, self._first_byte)
+        if size is None:
             raise ArchiveError("the server does not tell its length", where=self.location)
-        self.size = int(length)
-        return headers
+        self.size = size
 
-    def _first_byte(self) -> tuple[http.client.HTTPMessage, str | None]:
-        try:
-            with _request("GET", self.location, {**self._headers, "Range": "bytes=0-0"}) as answer:
-                total = answer.headers.get("Content-Range", "").rpartition("/")[2]
-                return answer.headers, total or None
-        except (OSError, http.client.HTTPException) as error:
-            raise _failed(self.location, error) from error
+    def _first_byte(self) -> tuple[int | None, str]:
+        with _get(self._path, {"Range": "bytes=0-0"}) as answer:
+            headers = answer.headers
+            _up_to(answer, 1)
+            # An empty file has no first byte.
+            if answer.status_code in (206, 416):
+                size = range_of(answer)[1]
+            else:
+                length = headers.get("Content-Length", "")
+                size = int(length) if length.isdecimal() else None
+            return size, headers.get("ETag") or headers.get("Last-Modified") or ""
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Read up to ``length`` bytes from ``offset`` with one request."""
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
-        wanted = {**self._headers, "Range": f"bytes={offset}-{offset + length - 1}"}
-        try:
-            data, status = _fetch(self.location, wanted, length)
-        except (OSError, http.client.HTTPException) as error:
-            raise _failed(self.location, error, offset) from error
-        if status != http.client.PARTIAL_CONTENT and not (offset == 0 and length == self.size):
-            raise ArchiveError(
-                "the server does not serve ranges of bytes",
-                where=self.location,
-                fix="download the file and give the path of its folder",
-            )
-        return data
+
+        def ask() -> bytes:
+            wanted = {"Range": f"bytes={offset}-{offset + length - 1}"}
+            with _get(self._path, wanted) as answer:
+                whole = offset == 0 and length == self.size
+                if answer.status_code != 206 and not (answer.status_code == 200 and whole):
+                    raise ArchiveError(
+                        "the server does not serve ranges of bytes",
+                        where=self.location,
+                        fix="download the file and give the path of its folder",
+                    )
+                if answer.status_code == 206 and range_of(answer)[0] not in (None, offset):
+                    raise httpx2.RemoteProtocolError("another range came than was asked for")
+                data = _up_to(answer, length)
+            if len(data) < length:
+                raise httpx2.RemoteProtocolError(f"the answer ended after {len(data):,} bytes")
+            return data
+
+        return _persist(self._path, ask, f" at byte {offset:,}")
 
     def close(self) -> None:
-        """Nothing is held between requests."""
+        """The connections are shared and stay."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def _fetch(url: str, headers: Mapping[str, str], length: int) -> tuple[bytes, int]:
-    """One range, asked for again where the connection breaks or the server is busy."""
-    wait = _FIRST_WAIT_SECONDS
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            with _request("GET", url, headers) as answer:
-                data: bytes = answer.read(length)
-                if len(data) < length:
-                    raise http.client.IncompleteRead(data, length - len(data))
-                return data, answer.status
-        except urllib.error.HTTPError as error:
-            if error.code not in _PASSING or attempt == _ATTEMPTS:
-                raise
-        except (OSError, http.client.HTTPException):
-            if attempt == _ATTEMPTS:
-                raise
-        time.sleep(wait)
-        wait *= 2
-    raise AssertionError("the last attempt returns or raises")
-
-
-@contextmanager
-def _request(method: str, url: str, headers: Mapping[str, str]) -> Iterator[Any]:
-    request = urllib.request.Request(url, headers=dict(headers), method=method)  # noqa: S310 - http only
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
-        yield answer
-
-
-def _failed(url: str, error: Exception, offset: int | None = None) -> ArchiveError:
-    where = "" if offset is None else f" at byte {offset:,}"
-    if isinstance(error, urllib.error.HTTPError):
-        error.close()
-        told = f"the server answers {error.code} {error.reason}"
-    else:
-        told = str(getattr(error, "reason", None) or error) or type(error).__name__
-    return ArchiveError(f"cannot be read{where} ({told})", where=url)
 
 
 def is_there(path: RemotePath) -> bool:
@@ -144,7 +109,126 @@ def is_there(path: RemotePath) -> bool:
         HttpFile(path)
     except ArchiveError as error:
         cause = error.__cause__
-        if isinstance(cause, urllib.error.HTTPError) and cause.code in (403, 404, 410):
+        if isinstance(cause, httpx2.HTTPStatusError) and cause.response.status_code in _ABSENT:
             return False
         raise
     return True
+
+
+def read_page(path: RemotePath, largest: int) -> str | None:
+    """Read a page of a server; none where it has no such page.
+
+    Args:
+        path: Its URL.
+        largest: How many bytes of it are read at most.
+
+    Raises:
+        ArchiveError: The server cannot be reached, or refuses.
+    """
+
+    def ask() -> str | None:
+        with _get(path, {}) as answer:
+            if not answer.headers.get("Content-Type", "").lower().startswith("text/html"):
+                return None
+            return _up_to(answer, largest).decode("utf-8", "replace")
+
+    try:
+        return _persist(path, ask)
+    except ArchiveError as error:
+        cause = error.__cause__
+        if isinstance(cause, httpx2.HTTPStatusError) and not (
+            cause.response.status_code == 401 or cause.response.status_code >= 500
+        ):
+            return None
+        raise
+
+
+def status_of(answer: httpx2.Response) -> str:
+    """The status of an answer in words; not the server's own, which may hold anything."""
+    try:
+        return f"{answer.status_code} {HTTPStatus(answer.status_code).phrase}"
+    except ValueError:
+        return str(answer.status_code)
+
+
+def range_of(answer: httpx2.Response) -> tuple[int | None, int | None]:
+    """From which byte on a partial answer goes, and the length of the whole file, where told."""
+    match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if match is None:
+        return None, None
+    first, total = match.groups()
+    return int(first) if first else None, int(total) if total != "*" else None
+
+
+@functools.lru_cache(maxsize=1)
+def _client() -> httpx2.Client:
+    return httpx2.Client(timeout=_PATIENCE.timeout, headers={"Accept-Encoding": "identity"})
+
+
+# A connection cannot be shared with a process that was forked.
+os.register_at_fork(after_in_child=_client.cache_clear)
+
+
+@contextmanager
+def _get(path: RemotePath, wanted: dict[str, str]) -> Iterator[httpx2.Response]:
+    """Ask for a file; the headers that were given go to its own server and to no other."""
+    client = _client()
+    given = {str(k): str(v) for k, v in dict(dict(path.options).get("headers") or {}).items()}
+    request = client.build_request("GET", path.url, headers={**given, **wanted})
+    first = request.url
+    for _ in range(_REDIRECTS):
+        answer = client.send(request, stream=True)
+        try:
+            following = answer.next_request
+            if following is None:
+                if not answer.is_success and answer.status_code != 416:
+                    _up_to(answer, _SHORT)
+                    raise httpx2.HTTPStatusError(
+                        f"the server answers {status_of(answer)}", request=request, response=answer
+                    )
+                yield answer
+                return
+        finally:
+            answer.close()
+        request = following
+        if _is_same_server(first, request.url):
+            request.headers.update(given)
+        else:
+            for name in given:
+                request.headers.pop(name, None)
+    raise httpx2.TooManyRedirects("the server redirects in a circle", request=request)
+
+
+def _is_same_server(first: httpx2.URL, other: httpx2.URL) -> bool:
+    """Whether a server may be told what another one was, or is the same one over HTTPS."""
+    safer = (first.scheme, first.port, other.scheme, other.port) == ("http", None, "https", None)
+    return first.origin == other.origin or (safer and first.host == other.host)
+
+
+def _up_to(answer: httpx2.Response, length: int) -> bytes:
+    """The first bytes of an answer, however long it is."""
+    data = bytearray()
+    for block in answer.iter_raw():
+        data += block
+        # An answer that is read to its end leaves its connection to the next one.
+        if len(data) > length:
+            break
+    return bytes(data[:length])
+
+
+def _persist(path: RemotePath, ask: Callable[[], T], where: str = "") -> T:
+    try:
+        return persist(ask, _passing, _PATIENCE)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        told = path.without_secrets(" ".join(str(error).split())) or type(error).__name__
+        raise ArchiveError(f"cannot be read{where} ({told})", where=path.url) from error
+
+
+def _passing(error: Exception) -> float | None:
+    """Whether to ask again, after how many seconds at least."""
+    if isinstance(error, httpx2.HTTPStatusError):
+        if error.response.status_code not in PASSING_STATUSES:
+            return None
+        return min(seconds_asked(error.response.headers.get("Retry-After")), _PATIENCE.longest)
+    lasting = (httpx2.UnsupportedProtocol, httpx2.TooManyRedirects)
+    return 0.0 if isinstance(error, httpx2.HTTPError) and not isinstance(error, lasting) else None

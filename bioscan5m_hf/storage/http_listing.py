@@ -1,21 +1,17 @@
-"""The files of a folder behind an HTTP server, as far as its pages link to them."""
+"""List the files of a folder behind an HTTP server, as far as its pages link to them."""
 
 from __future__ import annotations
 
 import html.parser
-import http.client
-import re
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from typing import Final
+from urllib.parse import unquote, urljoin
 
-from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.storage.open import RemotePath
+from bioscan5m_hf.storage.http import read_page
+from bioscan5m_hf.storage.inside import require_inside
+from bioscan5m_hf.storage.path import RemotePath
 
 _LISTING_BYTES: Final = 4 << 20
-_TIMEOUT_SECONDS: Final = 60
 
 
 class _Links(html.parser.HTMLParser):
@@ -38,13 +34,15 @@ def linked_files(root: RemotePath, depth: int) -> Iterator[RemotePath]:
         depth: How many folders deep to look.
 
     Raises:
-        ArchiveError: The server cannot be reached.
+        ArchiveError: The server cannot be reached, or refuses.
     """
     base = f"{root.url}/"
-    for target in _links(base):
-        url = urllib.parse.urljoin(base, target).partition("?")[0].partition("#")[0]
-        name = url.removeprefix(base)
-        if not url.startswith(base) or not re.fullmatch(r"[^/]+/?", name):
+    page = read_page(RemotePath(base, root.options), _LISTING_BYTES)
+    links = _Links()
+    links.feed(page or "")
+    for target in dict.fromkeys(links.targets):
+        name = _name_below(base, target)
+        if name is None:
             continue
         below = root / name.rstrip("/")
         if not name.endswith("/"):
@@ -53,18 +51,12 @@ def linked_files(root: RemotePath, depth: int) -> Iterator[RemotePath]:
             yield from linked_files(below, depth - 1)
 
 
-def _links(url: str) -> list[str]:
-    request = urllib.request.Request(url)  # noqa: S310 - only http comes here
+def _name_below(base: str, target: str) -> str | None:
+    """The name that a link gives to a file or, with a slash, to a folder directly below a URL."""
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
-            if answer.headers.get_content_type() != "text/html":
-                return []
-            page = answer.read(_LISTING_BYTES).decode("utf-8", "replace")
-    except urllib.error.HTTPError as error:
-        error.close()
-        return []
-    except (OSError, http.client.HTTPException) as error:
-        raise ArchiveError(f"cannot be reached ({error})", where=url) from error
-    links = _Links()
-    links.feed(page)
-    return links.targets
+        url = unquote(urljoin(base, target).partition("?")[0].partition("#")[0])
+        name = url.removeprefix(unquote(base))
+        below = name.removesuffix("/")
+        return name if url != name and "/" not in require_inside(below) else None
+    except ValueError:
+        return None

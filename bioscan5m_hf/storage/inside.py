@@ -67,6 +67,29 @@ def open_regular(path: Path) -> io.FileIO:
         raise
 
 
+def open_own(path: Path) -> int:
+    """Open a file for reading and writing, and make it where it is not there; no link is followed.
+
+    Args:
+        path: The file, on whose way no link lies (see ``to_write``).
+
+    Returns:
+        Its descriptor.
+
+    Raises:
+        OSError: It cannot be opened, is a link, or is no regular file.
+    """
+    # To open a pipe would wait for its reader.
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        _require_regular(os.fstat(descriptor), path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def require_regular(path: Path) -> Path:
     """See that a path is a file or a link to one before a library opens it, and give it back.
 
@@ -117,6 +140,25 @@ def link_on_the_way(folder: Path, name: str) -> Path | None:
         except FileNotFoundError:
             return None
     return None
+
+
+def length_of_own(folder: Path, name: str) -> int:
+    """The length of a file that lies in a folder itself, behind no link.
+
+    Args:
+        folder: The folder that the user named; it may be a link itself.
+        name: A path relative to it.
+
+    Raises:
+        FileNotFoundError: There is nothing of that name.
+        OSError: It is a link, lies behind one, or is no regular file.
+    """
+    path = folder / name
+    if found := link_on_the_way(folder, name) or (path if path.is_symlink() else None):
+        raise OSError(errno.ELOOP, f"{found.name} leads out of the folder", str(found))
+    found_there = path.lstat()
+    _require_regular(found_there, path)
+    return found_there.st_size
 
 
 def to_write(folder: Path, name: str) -> Path:

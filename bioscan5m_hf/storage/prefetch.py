@@ -1,4 +1,4 @@
-"""Run an iterator ahead in a thread, so that making and using its items overlap."""
+"""Make and read ahead of the consumer: items of an iterator in a thread, bytes of a source."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import queue
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
+
+from bioscan5m_hf.storage.local import Source
 
 T = TypeVar("T")
 
 _DEPTH: Final = 1
 _POLL_SECONDS: Final = 0.1
+_SMALLEST_READ: Final = 1 << 16
+_LARGEST_READ: Final = 8 << 20
 
 
 class _End:
@@ -93,3 +97,46 @@ def ahead(items: Iterator[T], depth: int = _DEPTH) -> Generator[T]:
     """
     with closing(Ahead(items, depth)) as reader:
         yield from reader
+
+
+class ReadAhead:
+    """A source that reads on while it is read in order, ever more at a time.
+
+    Args:
+        source: What is read.
+        largest: How many bytes are asked for at most beyond what is wanted.
+    """
+
+    def __init__(self, source: Source, largest: int = _LARGEST_READ) -> None:
+        self.location = source.location
+        self.size = source.size
+        self._source = source
+        self._largest = largest
+        self._ahead = _SMALLEST_READ
+        self._start = 0
+        self._held = b""
+        self._lock = threading.Lock()
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read up to ``length`` bytes from ``offset``, from what is held where possible."""
+        with self._lock:
+            stop = self._start + len(self._held)
+            if self._start <= offset and min(offset + length, self.size) <= stop:
+                return self._held[offset - self._start : offset - self._start + length]
+            in_order = self._start <= offset <= stop and self._held
+            self._ahead = min(2 * self._ahead, self._largest) if in_order else _SMALLEST_READ
+            kept = self._held[offset - self._start :] if in_order else b""
+            wanted = max(length, self._ahead) - len(kept)
+            self._held = kept + self._source.read_at(offset + len(kept), wanted)
+            self._start = offset
+            return self._held[:length]
+
+    def close(self) -> None:
+        """Close what is read."""
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

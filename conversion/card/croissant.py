@@ -13,7 +13,7 @@ from typing import Any, Final
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, SPLITS, Kind
 from bioscan5m_hf.schema.configurations import METADATA
 from conversion.card import readme
-from conversion.card.front_matter import TAGS, pattern, shown_name
+from conversion.card.front_matter import TAGS, pattern
 from conversion.folder.manifest import Manifest, SplitFiles
 
 CROISSANT_NAME: Final = "croissant.json"
@@ -85,7 +85,6 @@ def render_croissant(manifest: Manifest) -> bytes:
         if split.published in manifest.splits.get(configuration, {})
         and manifest.splits[configuration][split.published].rows
     ]
-    name = shown_name(manifest)
     data = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -93,8 +92,8 @@ def render_croissant(manifest: Manifest) -> bytes:
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "description": readme.description(manifest),
         "license": "https://creativecommons.org/licenses/by/3.0/",
-        "url": f"https://huggingface.co/datasets/{name}"
-        if "/" in name
+        "url": f"https://huggingface.co/datasets/{manifest.name}"
+        if "/" in manifest.name
         else "https://biodiversitygenomics.net/projects/5m-insects/",
         "version": "1.0.0",
         "datePublished": "2024-06-18",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
@@ -18,7 +17,7 @@ from bioscan5m_hf.schema.configurations import (
     in_order,
     package_names,
 )
-from conversion.folder.manifest import DEFAULT_NAME, Manifest, SplitFiles
+from conversion.folder.manifest import Manifest, SplitFiles
 from conversion.formats.registry import metadata_writer, writer_named
 
 UPSTREAM: Final = "bioscan-ml/BIOSCAN-5M"
@@ -31,8 +30,6 @@ TAGS: Final = (
     "image",
     "geospatial",
 )
-# Of a repository or a folder; a manifest may come from a stranger.
-_NAME: Final = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.ASCII)
 
 _SIZES: Final = (
     (1_000, "n<1K"),
@@ -50,23 +47,13 @@ class _PlainDumper(yaml.SafeDumper):
         return True
 
 
-def shown_name(manifest: Manifest) -> str:
-    """What examples load: the name that the manifest gives, if it is one.
-
-    Args:
-        manifest: What the folder holds.
-    """
-    return manifest.name if _NAME.fullmatch(str(manifest.name)) else DEFAULT_NAME
-
-
 def files_url(manifest: Manifest) -> str:
     """Where examples find other files of the dataset: a folder, or a repository on the Hub.
 
     Args:
         manifest: What the folder holds.
     """
-    name = shown_name(manifest)
-    return f"hf://datasets/{name}" if "/" in name else name
+    return f"hf://datasets/{manifest.name}" if "/" in manifest.name else manifest.name
 
 
 def available(manifest: Manifest) -> list[tuple[Configuration, dict[str, SplitFiles]]]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
 from conversion.card import readme
-from conversion.card.front_matter import shown_name, shown_split
+from conversion.card.front_matter import shown_split
 from conversion.card.statistics import Profile
 from conversion.folder.manifest import Manifest
 
@@ -50,7 +50,7 @@ def render_notebook(manifest: Manifest, found: Profile) -> bytes | None:
     record = 'row["json"]' if tar else "row"
     by_order = f'filters=[("order", "==", {order!r})])'
     names = _Names(
-        dataset=shown_name(manifest),
+        dataset=manifest.name,
         configuration=configuration,
         split=split,
         order=order,

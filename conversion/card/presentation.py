@@ -6,12 +6,14 @@ the same folder gives the same bytes.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import VerificationFailed
+from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.storage.inside import read_small, remove, to_write
 from conversion.card import readme
@@ -23,7 +25,7 @@ from conversion.card.front_matter import shown_split
 from conversion.card.notebook import NOTEBOOK_NAME, render_notebook
 from conversion.card.statistics import Profile, profile, stored_metadata
 from conversion.files.atomic import write_whole
-from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest
+from conversion.folder.manifest import Manifest, ShardFile, read_manifest
 from conversion.folder.state import open_state
 from conversion.shards.read import BrokenShard
 
@@ -148,12 +150,15 @@ def _enter(folder: Path, manifest: Manifest, name: str, content: bytes | None) -
     manifest.extras[name] = ShardFile(name, 0, written.bytes, written.xxh3)
 
 
-def present(folder: Path, name: str | None = None) -> Manifest:
+def present(
+    folder: Path, name: str | None = None, say: Callable[[str], None] = warnings.warn
+) -> Manifest:
     """Write what a dataset folder shows of itself anew.
 
     Args:
         folder: The folder.
         name: What its examples load; by default what they did before.
+        say: Told of links in the folder, and where it cannot be locked.
 
     Returns:
         The manifest as it is now.
@@ -165,7 +170,7 @@ def present(folder: Path, name: str | None = None) -> Manifest:
         UsageError: The name is none of a repository.
     """
     read_manifest(folder)
-    with open_state(folder):
+    with open_state(folder, say):
         manifest = read_manifest(folder)
         if name:
             # Not at the top: nobody else needs the Hub's library here, and it takes long to import.
@@ -178,6 +183,6 @@ def present(folder: Path, name: str | None = None) -> Manifest:
             raise VerificationFailed(
                 f"a shard cannot be read ({error})",
                 where=str(folder),
-                fix="convert again with --restart",
+                fix="run the same convert command again, which makes it anew",
             ) from error
     return manifest

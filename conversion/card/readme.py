@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.schema.columns import COLUMNS, SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, described
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
@@ -16,11 +17,10 @@ from conversion.card.front_matter import (
     files_url,
     front_matter_text,
     serves_metadata,
-    shown_name,
     shown_split,
 )
 from conversion.card.statistics import Profile
-from conversion.folder.manifest import MANIFEST_NAME, Manifest
+from conversion.folder.manifest import Manifest
 from conversion.rejects import REJECTS_NAME
 
 CARD_NAME: Final = "README.md"
@@ -103,8 +103,9 @@ def description(manifest: Manifest) -> str:
     Args:
         manifest: What the folder holds.
     """
-    specimens = _rows(manifest, METADATA)
-    photographed = max((_rows(manifest, name) for name in manifest.packages), default=0)
+    rows = {split: files.rows for split, files in manifest.splits.get(METADATA, {}).items()}
+    specimens = sum(rows.values())
+    photographed = sum(_photographed(manifest, split) for split in rows)
     kinds = "DNA barcode, Barcode Index Number, taxonomy, place of collection and\nsize"
     if not photographed:
         held = f"{specimens:,} insects and their kin with {kinds}"
@@ -127,8 +128,10 @@ def description(manifest: Manifest) -> str:
     )
 
 
-def _rows(manifest: Manifest, configuration: str) -> int:
-    return sum(files.rows for files in manifest.splits.get(configuration, {}).values())
+def _photographed(manifest: Manifest, split: str) -> int:
+    """How many specimens of a published split have an image in some package."""
+    held = (manifest.splits[package].get(split) for package in manifest.packages)
+    return max((files.rows for files in held if files), default=0)
 
 
 def escaped(text: str) -> str:
@@ -173,7 +176,7 @@ def _loading(manifest: Manifest) -> str:
     if shown is None:
         return ""
     name, split = shown
-    call = f'load_dataset("{shown_name(manifest)}", "{name}", split="{split}"'
+    call = f'load_dataset("{manifest.name}", "{name}", split="{split}"'
     record = 'row["json"]' if manifest.format == "webdataset" else "row"
     lines = [
         "from datasets import load_dataset",
@@ -200,10 +203,8 @@ def _loading(manifest: Manifest) -> str:
         ]
     example = "\n".join(lines)
     text = f"## Loading\n\n```python\n{example}\n```\n"
-    if "/" not in shown_name(manifest):
-        text += (
-            f"\n`{shown_name(manifest)}` is the path of this folder, or its repository's name.\n"
-        )
+    if "/" not in manifest.name:
+        text += f"\n`{manifest.name}` is the path of this folder, or its repository's name.\n"
     if manifest.format != "parquet":
         text += "\nThe Hub's Dataset Viewer shows Parquet only, so it does not show these shards.\n"
     if not serves_metadata(manifest):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from conversion.cli.console import make_console
+from conversion.cli.console import ConsoleReporter, make_console
 from conversion.cli.parameters import Commands, add_command
 
 
@@ -30,7 +30,7 @@ def _run(options: argparse.Namespace) -> int:
     """Write what a dataset folder shows of itself."""
     from conversion.card.presentation import present
 
-    manifest = present(options.folder, options.name)
+    manifest = present(options.folder, options.name, ConsoleReporter().say)
     console = make_console()
     for name in sorted(manifest.extras):
         console.print(str(options.folder / name))

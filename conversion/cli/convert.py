@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.folder import SUFFIXES, format_named
+from bioscan5m_hf.folder import format_named
+from bioscan5m_hf.manifest import SUFFIXES
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.configurations import METADATA, package_named
-from bioscan5m_hf.storage.open import Location, RemotePath, location_of
+from bioscan5m_hf.storage.path import Location, RemotePath, location_of
 from conversion.cli.console import ConsoleReporter, make_console, make_table
 from conversion.cli.parameters import (
     Commands,

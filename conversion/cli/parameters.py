@@ -10,7 +10,7 @@ from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.columns import SPLITS, Split, split_named
 from bioscan5m_hf.schema.configurations import package_named, package_names
-from bioscan5m_hf.storage.open import location_of
+from bioscan5m_hf.storage.path import location_of
 from conversion.sizes import parse_size
 
 _LONGEST: Final = 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bioscan5m_hf.errors import VerificationFailed
-from bioscan5m_hf.storage.open import location_of
+from bioscan5m_hf.storage.path import location_of
 from conversion.cli.console import make_console
 from conversion.cli.parameters import Commands, add_command, add_workers
 from conversion.sizes import readable_size
@@ -58,7 +58,7 @@ def _run(options: argparse.Namespace) -> int:
         raise VerificationFailed(
             f"{len(findings)} differences from the manifest",
             where=str(options.folder),
-            fix="convert again with --restart",
+            fix="run the same convert command again: it makes anew what is damaged or missing",
         )
     files = list(manifest.files())
     console.print(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -12,7 +11,9 @@ from pathlib import Path
 from typing import Final, Self
 
 from bioscan5m_hf.errors import FolderInUse
+from bioscan5m_hf.storage.inside import open_own, read_small, to_write
 from conversion.files.atomic import output_error, write_whole
+from conversion.files.lock import lock
 
 _READ: Final = 1 << 22
 
@@ -37,6 +38,7 @@ class Expected:
         return _NAMES.get(self.algorithm, "length only")
 
 
+_NOTE_BYTES: Final = 1 << 20
 _NAMES: Final[dict[str | None, str]] = {"md5": "MD5", "sha256": "SHA-256"}
 
 
@@ -64,15 +66,16 @@ class Partial:
         self._digest = hashlib.new(expected.algorithm) if expected.algorithm else None
         self._final = folder / name
         try:
+            to_write(folder.parent, f"{folder.name}/{self.path.name}")
             folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = open_own(self.path)
         except OSError as error:
             raise output_error(error, self.path) from error
         self._file = os.fdopen(descriptor, "r+b", buffering=0)
         try:
-            # The kernel gives the lock back when the process ends, however it ends.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            # Without locks two processes may fetch the same file; its digest tells, or its length.
+            lock(descriptor)
+        except BlockingIOError as error:
             self._file.close()
             raise FolderInUse(
                 "another process is fetching this file",
@@ -100,7 +103,7 @@ class Partial:
 
     def _is_same(self) -> bool:
         try:
-            note = json.loads(self._note.read_bytes())
+            note = json.loads(read_small(self._note, _NOTE_BYTES))
             if note["expected"] != asdict(self._expected):
                 return False
             self.validator = str(note["validator"])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from bioscan5m_hf.errors import ClusterError
-from bioscan5m_hf.storage.open import Location, RemotePath, location_of
+from bioscan5m_hf.storage.path import Location, RemotePath, location_of
 from conversion.executors.base import WorkerLost
 from conversion.executors.dask_scheduler import connect
 from conversion.executors.dask_worker import (

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bioscan5m_hf.storage.open import is_in_memory
+from bioscan5m_hf.storage.path import is_in_memory
 from conversion.executors.base import Pool
 from conversion.executors.local import LocalPool
 from conversion.executors.threads import ThreadPool

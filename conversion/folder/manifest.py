@@ -10,12 +10,18 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from bioscan5m_hf.errors import ForeignFolder
+from bioscan5m_hf.manifest import (
+    FORMAT_VERSION,
+    MANIFEST_BYTES,
+    MANIFEST_NAME,
+    parse_manifest,
+)
+from bioscan5m_hf.release.layout import archive_at, image_folders
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, in_order
+from bioscan5m_hf.storage.inside import read_small
 from conversion.derive.recipe import Recipe
 
-MANIFEST_NAME: Final = "manifest.json"
-FORMAT_VERSION: Final = 1
 DEFAULT_NAME: Final = "bioscan-5m"
 
 
@@ -171,46 +177,33 @@ class Manifest:
         Raises:
             ValueError: It is not one, or one of another format version.
         """
-        try:
-            data = json.loads(text)
-            if data["format_version"] != FORMAT_VERSION:
-                raise ValueError(f"format version {data['format_version']!r} is not known")
-            _check_names(data["configurations"])
-            return cls(
-                format=data["format"],
-                name=data["name"],
-                version=data["version"],
-                libraries=data["libraries"],
-                splits={
-                    name: {split: _split_files(value) for split, value in splits.items()}
-                    for name, splits in data["configurations"].items()
-                },
-                extras={value["path"]: ShardFile(**value) for value in data["extras"]},
-                rejects=data["rejects"],
-                sources={
-                    name: {
-                        split: SourceRecord(tuple(value["files"]), value["digest"])
-                        for split, value in splits.items()
-                    }
-                    for name, splits in data["source"].items()
-                },
-                derived={
-                    name: DerivedRecord(
-                        Recipe.from_json(value["recipe"]),
-                        {library: tuple(told) for library, told in value["libraries"].items()},
-                    )
-                    for name, value in data.get("derived", {}).items()
-                },
-            )
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"something is missing or of another kind: {error}") from error
-
-
-def _check_names(configurations: dict[str, dict[str, Any]]) -> None:
-    published = {split.published for split in SPLITS}
-    for name, splits in configurations.items():
-        if name not in {*in_order([name]), METADATA} or not published.issuperset(splits):
-            raise ValueError(f"the configuration {name!r} or one of its splits is not known")
+        data = parse_manifest(text)
+        return cls(
+            format=data["format"],
+            name=data["name"],
+            version=data["version"],
+            libraries=data["libraries"],
+            splits={
+                name: {split: _split_files(value) for split, value in splits.items()}
+                for name, splits in data["configurations"].items()
+            },
+            extras={value["path"]: ShardFile(**value) for value in data["extras"]},
+            rejects=data["rejects"],
+            sources={
+                name: {
+                    split: SourceRecord(tuple(value["files"]), value["digest"])
+                    for split, value in splits.items()
+                }
+                for name, splits in data["source"].items()
+            },
+            derived={
+                name: DerivedRecord(
+                    Recipe.from_json(value["recipe"]),
+                    {library: tuple(told) for library, told in value["libraries"].items()},
+                )
+                for name, value in data.get("derived", {}).items()
+            },
+        )
 
 
 def _text(data: dict[str, Any]) -> bytes:
@@ -242,14 +235,29 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_NAME
     try:
-        return Manifest.from_json(path.read_bytes())
-    except FileNotFoundError as error:
+        return Manifest.from_json(read_small(path, MANIFEST_BYTES))
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ForeignFolder(
-            "is not a finished dataset folder: it has no manifest",
+            _without_manifest(folder),
             where=str(folder),
             fix="make one with: bioscan5m convert RELEASE --output FOLDER",
         ) from error
     except (OSError, ValueError) as error:
+        told = error.strerror if isinstance(error, OSError) else error
         raise ForeignFolder(
-            f"the manifest cannot be read ({error})", where=str(path), fix="convert again"
+            f"the manifest cannot be read ({told})",
+            where=str(path),
+            fix="get the folder again, or make it anew: bioscan5m convert --restart",
         ) from error
+
+
+def _without_manifest(folder: Path) -> str:
+    """What a place is that is not a finished dataset folder."""
+    if folder.is_file():
+        return "is a file, not a dataset folder"
+    if not folder.is_dir():
+        return "does not exist"
+    entries = list(folder.iterdir())
+    if any(archive_at(path) for path in entries) or image_folders(folder, folder):
+        return "is a release, not a dataset folder: it has no manifest"
+    return "is not a finished dataset folder: it has no manifest"

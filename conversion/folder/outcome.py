@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bioscan5m_hf.errors import ChangedInput
-from bioscan5m_hf.folder import SUFFIXES
 from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.schema.columns import split_named
-from bioscan5m_hf.schema.configurations import METADATA, in_order, package_names
+from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.storage.inside import link_on_the_way, remove
 from conversion.derive.recipe import versions
 from conversion.files.atomic import Written, digest_of, write_whole
+from conversion.folder.loss import beyond, shards_on_disk
 from conversion.folder.manifest import DerivedRecord, Manifest, ShardFile, SourceRecord, SplitFiles
 from conversion.folder.state import IsElsewhere
 from conversion.formats.registry import writer_named
@@ -183,6 +183,13 @@ def _is_intact(folder: Path, shard: ShardFile) -> bool:
         return False
 
 
+def _digest_of(path: Path) -> Written | None:
+    try:
+        return digest_of(path)
+    except OSError:
+        return None
+
+
 def without(before: Manifest, dropped: Iterable[tuple[str, str]]) -> Manifest:
     """The manifest without some splits, which are going to be made anew.
 
@@ -266,7 +273,7 @@ class Folder:
 
         picks = self.picks(sheet_shards(manifest)) if self.picks else None
         write_presentation(self.path, manifest, picks or None, drawn)
-        self._remove_stale(manifest)
+        self._remove_stale(manifest, outcomes)
         return manifest
 
     def _record(
@@ -300,19 +307,26 @@ class Folder:
             }
             for file, content in writer_named(self.format).companions(shards).items():
                 path = f"{name}/{file}"
-                if link_on_the_way(self.path, path):
-                    written = digest_of(self.path / path)
-                else:
+                if not link_on_the_way(self.path, path):
                     written = write_whole(self.path / path, content)
+                elif (found := _digest_of(self.path / path)) is not None:
+                    # What lies behind a link is left as it is.
+                    written = found
+                else:
+                    continue
                 manifest.extras[path] = ShardFile(path, 0, written.bytes, written.xxh3)
 
-    def _remove_stale(self, manifest: Manifest) -> None:
-        """Remove shards that an earlier division into shards, or another format, has left."""
+    def _remove_stale(self, manifest: Manifest, outcomes: Sequence[Outcome]) -> None:
+        """Remove shards that an earlier division into shards, or another format, has left.
+
+        Those of what neither this run nor the manifest knows are left alone.
+        """
         listed = {shard.path for shard in manifest.files()}
-        for name in (*in_order([*package_names(), *manifest.splits]), METADATA):
-            for path in (self.path / name).glob("*-of-*"):
-                if path.suffix in SUFFIXES and f"{name}/{path.name}" not in listed:
-                    remove(self.path, f"{name}/{path.name}")
+        covered = {(name, split) for name, splits in manifest.splits.items() for split in splits}
+        covered |= {(o.package, split) for o in outcomes for split in o.splits}
+        found = shards_on_disk(self.path)
+        for path in found.keys() - beyond(found, covered).keys() - listed:
+            remove(self.path, path)
 
 
 def settle(

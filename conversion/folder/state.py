@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -11,13 +9,15 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bioscan5m_hf.errors import FolderInUse, ForeignFolder
+from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
 from bioscan5m_hf.storage.inside import (
+    open_own,
     read_small,
     real_folders,
     remove_if_empty,
@@ -25,19 +25,21 @@ from bioscan5m_hf.storage.inside import (
     to_write,
 )
 from conversion.files.atomic import Written, remove_partials, write_whole
-from conversion.folder.manifest import MANIFEST_NAME
+from conversion.files.lock import lock
+from conversion.folder.loss import Pairs
 from conversion.folder.stamps import Stamps
 from conversion.plan import Shard
 from conversion.rejects import Finding
 from conversion.shards.build import ShardResult, ShardTask
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 STATE_FOLDER = ".bioscan5m"
 KEPT_NAME = "hub-digests.json"
 """What stays in that folder: the digests of what was published."""
 _LOCK_NAME = "lock"
 _WORK, _RECEIPTS, _PICKS, _BEGUN = "work", "receipts", "picks", "begun"
-# What a lock that somebody holds is told as; where locks are emulated it may be the second.
-_HELD = frozenset({errno.EWOULDBLOCK, errno.EACCES})
 # A shard has thousands of specimens, each of which its receipt may record as flawed.
 _RECEIPT_BYTES = 64 << 20
 _ATTEMPTS = 100
@@ -77,18 +79,31 @@ class Receipt:
                 raise ValueError("the receipt is damaged")
             result = data["result"]
             written = result["written"]
-            return cls(
-                data["made_from"],
-                ShardResult(
-                    Shard(**result["shard"]),
-                    result["rows"],
-                    result["image_bytes"],
-                    Written(**written) if written else None,
-                    tuple(Finding(**finding) for finding in result["rejects"]),
-                ),
+            found = ShardResult(
+                Shard(**result["shard"]),
+                result["rows"],
+                result["image_bytes"],
+                Written(**written) if written else None,
+                tuple(Finding(**finding) for finding in result["rejects"]),
             )
-        except (KeyError, TypeError) as error:
+            _check_types(found, found.shard, *found.rejects, *filter(None, [found.written]))
+            return cls({str(name): str(told) for name, told in data["made_from"].items()}, found)
+        except (AttributeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"not a receipt: {error!r}") from error
+
+
+def _check_types(*values: DataclassInstance) -> None:
+    """See that texts and numbers are what they are declared as."""
+    kinds: dict[str, tuple[type, ...]] = {
+        "int": (int,),
+        "str": (str,),
+        "str | None": (str, type(None)),
+    }
+    for value in values:
+        for field in fields(value):
+            wanted = kinds.get(str(field.type), (object,))
+            if not isinstance(found := getattr(value, field.name), wanted):
+                raise ValueError(f"{field.name} is {found!r:.60} and not {field.type}")
 
 
 def _digest(content: dict[str, Any]) -> str:
@@ -123,7 +138,7 @@ class State:
             receipt = Receipt.from_json(read_small(self._receipt(task.shard), _RECEIPT_BYTES))
         except (OSError, ValueError):
             return None
-        if receipt.made_from != dict(task.made_from):
+        if receipt.made_from != dict(task.made_from) or receipt.result.shard != task.shard:
             return None
         if receipt.result.rejects and not task.record:
             return None
@@ -184,9 +199,16 @@ class State:
             return False
         return any(path.is_file() for path in self.folder.glob("*/*") if path.parent != self.path)
 
-    def forget_receipts(self) -> None:
-        """Remove every receipt."""
-        remove_tree(self.folder, f"{STATE_FOLDER}/{_RECEIPTS}")
+    def forget_receipts(self, covered: Pairs) -> None:
+        """Remove the receipts of what was made; those of other unfinished conversions stay.
+
+        Args:
+            covered: The configurations and published splits that were made.
+        """
+        for path in self._receipts.glob("*.json"):
+            configuration, _, name = path.name.partition("__")
+            if (configuration, name.partition("-")[0]) in covered:
+                path.unlink(missing_ok=True)
 
     def _receipt(self, shard: Shard) -> Path:
         return self.folder / receipt_path(shard)
@@ -259,42 +281,40 @@ def _tell_of_links(folder: Path, say: Callable[[str], None]) -> None:
 
 
 def _lock(folder: Path, say: Callable[[str], None]) -> int:
-    lock = folder / STATE_FOLDER / _LOCK_NAME
-    descriptor = _open_lock(lock, folder)
+    path = folder / STATE_FOLDER / _LOCK_NAME
+    descriptor = _open_lock(path, folder)
     while True:
         try:
-            # The kernel gives the lock back when the process ends, however it ends.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _HELD:
-                say(
-                    f"{folder} cannot be locked ({error.strerror}): see to it yourself that no "
-                    "other conversion writes it meanwhile"
-                )
-                return descriptor
+            missing = lock(descriptor)
+        except BlockingIOError as error:
             os.close(descriptor)
             raise FolderInUse(
                 "another conversion is writing this folder",
                 where=str(folder),
                 fix="wait until it has ended, or choose another --output",
             ) from error
+        if missing:
+            say(
+                f"{folder} cannot be locked ({missing}): see to it yourself that no other "
+                "conversion writes it meanwhile"
+            )
+            return descriptor
         # A conversion that has ended meanwhile took the file away: the lock would bar nobody.
         with suppress(FileNotFoundError):
-            if os.path.samestat(lock.stat(), os.fstat(descriptor)):
+            if os.path.samestat(path.stat(), os.fstat(descriptor)):
                 return descriptor
         os.close(descriptor)
-        descriptor = _open_lock(lock, folder)
+        descriptor = _open_lock(path, folder)
 
 
-def _open_lock(lock: Path, folder: Path) -> int:
+def _open_lock(path: Path, folder: Path) -> int:
     """Open the lock; again where another conversion ends and removes the folder at that moment."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     for left in reversed(range(_ATTEMPTS)):
         try:
             for name in ("", f"{_WORK}/", f"{_RECEIPTS}/", f"{_PICKS}/"):
                 to_write(folder, f"{STATE_FOLDER}/{name}{_LOCK_NAME}")
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(lock, flags, 0o666)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return open_own(path)
         except OSError as error:
             if left and isinstance(error, FileNotFoundError | FileExistsError):
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,15 @@ from conversion.package_plan import Choice, select
 
 if TYPE_CHECKING:
     from conversion.pipeline.convert import ConvertOptions
+
+
+def covered_by(choices: Iterable[Choice]) -> set[tuple[str, str]]:
+    """The configurations and published splits that are made of some choices.
+
+    Args:
+        choices: What each package is made of.
+    """
+    return {(choice.package, split.published) for choice in choices for split in choice.splits}
 
 
 def choose(options: ConvertOptions, release: Release) -> list[Choice]:

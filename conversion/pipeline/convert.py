@@ -14,7 +14,7 @@ from bioscan5m_hf.release.find import Release
 from bioscan5m_hf.release.metadata.read import BadRow, read_metadata
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import Split
-from bioscan5m_hf.storage.open import Location
+from bioscan5m_hf.storage.path import Location
 from bioscan5m_hf.storage.prefetch import Ahead
 from bioscan5m_hf.storage.windows import DEFAULT_HOLD
 from conversion.executors.opening import open_pool

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
+from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.release.image_index import Stray
 from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import Split
@@ -23,7 +24,8 @@ from conversion.executors.base import Pool
 from conversion.executors.opening import open_cluster
 from conversion.executors.retry import run_shards
 from conversion.files.atomic import Written, require_apart, sync_folder
-from conversion.folder.manifest import MANIFEST_NAME, Manifest, read_manifest
+from conversion.folder.loss import Pairs, refuse_loss, shards_on_disk, told_shards
+from conversion.folder.manifest import Manifest, read_manifest
 from conversion.folder.outcome import (
     Folder,
     Outcome,
@@ -44,7 +46,7 @@ from conversion.package_plan import (
     list_members,
     plan_package,
 )
-from conversion.pipeline.choices import choose
+from conversion.pipeline.choices import choose, covered_by
 from conversion.pipeline.convert import ConvertOptions, OpenedRelease, Reporter
 from conversion.pipeline.fingerprint import fingerprint
 from conversion.pipeline.result import Summary
@@ -85,7 +87,7 @@ def run(
     for note in (*release.notes, *(note for choice in choices for note in choice.notes)):
         reporter.say(note)
     with open_state(options.output, reporter.say) as state:
-        before = _read_before(options)
+        before = _read_before(options, covered_by(choices))
         refuse_mixing(before, choices, options.output)
         # Read beside the metadata; only a folder that may be finished has to wait for it.
         given_up = threading.Event()
@@ -102,7 +104,7 @@ def run(
                 return finished.remember(conversion.run(choices, pool))
 
 
-def _read_before(options: ConvertOptions) -> Manifest | None:
+def _read_before(options: ConvertOptions, covered: Pairs) -> Manifest | None:
     """The manifest of what the folder holds already, if it is of the format that is asked for."""
     if not (options.output / MANIFEST_NAME).exists():
         return None
@@ -111,6 +113,7 @@ def _read_before(options: ConvertOptions) -> Manifest | None:
     except ForeignFolder:
         if not options.restart:
             raise
+        refuse_loss(shards_on_disk(options.output), covered, options.output)
         (options.output / MANIFEST_NAME).unlink()
         return None
     if before.format != options.format:
@@ -164,7 +167,8 @@ class _Conversion:
             rows = sorting.result()
         # The disk is for shards from here on.
         shutil.rmtree(work / "catalogue")
-        self._check_metadata(rows)
+        covered = covered_by(choices)
+        self._check_metadata(rows, covered)
         plans = [plan_package(members, rows, self._plan_options()) for members in listed]
         finished = self._finished_splits(plans)
         tasks = [
@@ -177,7 +181,7 @@ class _Conversion:
             to_write(self._options.output, task.shard.name(""))
         if changes := self._state.changes(tasks):
             self._refuse_changes("the unfinished conversion in this folder", changes)
-            self._state.forget_receipts()
+            self._state.forget_receipts(covered)
         label = self._release.metadata.label
         found = in_file_order(self._opened.bad_rows)
         bad_rows = tuple(bad_row_finding(bad, label) for bad in found)
@@ -197,9 +201,18 @@ class _Conversion:
                 bad_rows,
                 drawn,
             )
-        self._state.forget_receipts()
+        self._state.forget_receipts(covered)
+        self._tell_of_others(manifest)
         strays = sum(len(plan.members.reconciliation.strays) for plan in plans)
         return Summary(manifest, made, tuple(outcomes), bad_rows, strays)
+
+    def _tell_of_others(self, manifest: Manifest) -> None:
+        listed = {file.path for file in manifest.files()}
+        found = shards_on_disk(self._options.output)
+        if others := {path: size for path, size in found.items() if path not in listed}:
+            self._reporter.say(
+                f"left as they are, and not part of the dataset: {told_shards(others)}"
+            )
 
     # ------------------------------------------------------------------------------ planning
 
@@ -228,9 +241,11 @@ class _Conversion:
         writer = metadata_writer(self._options.format)
         return MetadataPlan(rows, tuple(counts), self._state.work, writer, self._metadata_limit())
 
-    def _check_metadata(self, rows: SortedRows) -> None:
+    def _check_metadata(self, rows: SortedRows, covered: Pairs) -> None:
         if self._before and (changes := metadata_changes(self._before, rows.content)):
             self._refuse_changes("what this folder holds", changes)
+            held = {file.path: file.bytes for file in self._before.files()}
+            refuse_loss(held, covered, self._options.output)
             (self._options.output / MANIFEST_NAME).unlink()
             self._before = None
 

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.schema.columns import split_named
 from bioscan5m_hf.schema.configurations import METADATA
 from conversion.files.atomic import Written, write_whole
-from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile
+from conversion.folder.manifest import Manifest, ShardFile
 from conversion.folder.outcome import Outcome
 from conversion.folder.state import State
 from conversion.pipeline.result import Summary

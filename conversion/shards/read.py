@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, arrow_schema
+from bioscan5m_hf.storage.inside import require_regular
 
 _BLOCK: Final = 512
 _BATCH: Final = 500
@@ -35,13 +36,13 @@ def read_shard(
 
     Raises:
         BrokenShard: The file is not a shard of its format.
-        OSError: It cannot be read.
+        OSError: It cannot be read, or is no regular file.
     """
     readers = {".parquet": _read_parquet, ".arrow": _read_arrow, ".tar": _read_tar}
     whole = arrow_schema(image=IMAGE_COLUMN in columns)
     schema = pa.schema([whole.field(name) for name in columns])
     try:
-        for batch in readers[path.suffix](path, schema, batch_rows):
+        for batch in readers[path.suffix](require_regular(path), schema, batch_rows):
             yield batch.select(schema.names).cast(schema)
     except (pa.ArrowException, KeyError, ValueError) as error:
         raise BrokenShard(str(error).partition("\n")[0]) from error

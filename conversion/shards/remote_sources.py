@@ -9,7 +9,8 @@ from typing import Self
 import pyarrow as pa
 
 from bioscan5m_hf.storage.local import Source
-from bioscan5m_hf.storage.open import RemotePath, location_of, open_location
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.path import RemotePath, location_of
 from bioscan5m_hf.storage.windows import Windows
 from conversion.shards.foresight import reads_of
 

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bioscan5m_hf.errors import BioscanError
-from bioscan5m_hf.folder import SUFFIXES
+from bioscan5m_hf.manifest import MANIFEST_BYTES, MANIFEST_NAME, SUFFIXES
 from bioscan5m_hf.release.remote import list_files
-from bioscan5m_hf.storage.open import Location, RemotePath, exists, location_of
-from conversion.folder.manifest import MANIFEST_NAME, read_manifest
+from bioscan5m_hf.storage.inside import to_write
+from bioscan5m_hf.storage.open import exists
+from bioscan5m_hf.storage.path import Location, RemotePath, location_of
+from conversion.folder.manifest import ShardFile, read_manifest
 from conversion.upload.stores import fetch
 
 
@@ -32,21 +34,21 @@ def without_shards(root: Location) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="bioscan5m-") as work:
         folder = Path(work)
         try:
-            _fetch_present(root, MANIFEST_NAME, folder)
-            for path in read_manifest(folder).extras:
-                _fetch_present(root, path, folder)
+            _fetch_present(root, MANIFEST_NAME, MANIFEST_BYTES, folder)
+            for file in read_manifest(folder).extras.values():
+                _fetch_present(root, file.path, file.bytes, folder)
             yield folder
         except BioscanError as error:
             raise about_url(error, folder, root) from error
 
 
 @contextmanager
-def of_shard(folder: str, path: str) -> Iterator[Path]:
+def of_shard(folder: str, file: ShardFile) -> Iterator[Path]:
     """A dataset folder on the disk that holds at least one shard.
 
     Args:
         folder: The dataset folder, a path or a URL.
-        path: The shard's path in it; it may be missing.
+        file: What the manifest says of the shard; it may be missing.
 
     Raises:
         ArchiveError: The server cannot be reached.
@@ -56,14 +58,15 @@ def of_shard(folder: str, path: str) -> Iterator[Path]:
         yield root
         return
     with tempfile.TemporaryDirectory(prefix="bioscan5m-") as work:
-        _fetch_present(root, path, Path(work))
+        _fetch_present(root, file.path, file.bytes, Path(work))
         yield Path(work)
 
 
-def _fetch_present(root: RemotePath, path: str, folder: Path) -> None:
-    # What is missing is a finding; a server that does not answer is not.
+def _fetch_present(root: RemotePath, path: str, limit: int, folder: Path) -> None:
+    # What is missing is a finding; a server that does not answer is not. Of what is too long, one
+    # byte more tells that.
     if exists(root / path):
-        fetch(root / path, folder / path)
+        fetch(root / path, to_write(folder, path), limit + 1)
 
 
 def shard_names(root: Location) -> list[str]:
@@ -73,7 +76,7 @@ def shard_names(root: Location) -> list[str]:
         root: The dataset folder.
     """
     if isinstance(root, RemotePath):
-        paths = [str(path).removeprefix(f"{root.url}/") for path in list_files(root) or []]
+        paths = [path.relative_to(root) for path in list_files(root) or []]
     else:
         paths = [path.relative_to(root).as_posix() for path in root.rglob("*")]
     return sorted(path for path in paths if path.endswith(tuple(SUFFIXES)))

@@ -180,18 +180,35 @@ class HubRepository:
                 self.name, repo_type=_DATASET, private=private or None, exist_ok=True
             )
         )
-        info = self._patiently(lambda: self._api.repo_info(self.name, repo_type=_DATASET))
-        if private and not info.private:
-            raise PublicationFailed(
-                "the repository is there already, and it is public",
-                where=self.url,
-                fix="make it private in its settings, or leave --private out",
-            )
+        self.require_private(private=private)
         if self.revision != MAIN and not self.revision.startswith("refs/") and not self.head():
             self._patiently(
                 lambda: self._api.create_branch(
                     self.name, branch=self.revision, repo_type=_DATASET, exist_ok=True
                 )
+            )
+
+    def require_private(self, *, private: bool) -> None:
+        """See that others do not see the repository, if that is wanted and it is there.
+
+        Args:
+            private: Whether it is wanted.
+
+        Raises:
+            PublicationFailed: They do.
+        """
+
+        def ask() -> bool:
+            try:
+                return bool(self._api.repo_info(self.name, repo_type=_DATASET).private)
+            except RepositoryNotFoundError:
+                return True
+
+        if private and not self._patiently(ask):
+            raise PublicationFailed(
+                "the repository is there already, and it is public",
+                where=self.url,
+                fix="make it private in its settings, or leave --private out",
             )
 
     def head(self) -> str | None:

@@ -7,8 +7,6 @@ its digest, so a second run, or one after an interruption, sends only what is mi
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import (
+    ForeignFolder,
     ForeignRepository,
     HubUnreachable,
     OutputError,
@@ -23,12 +22,12 @@ from bioscan5m_hf.errors import (
     UsageError,
     VerificationFailed,
 )
-from bioscan5m_hf.folder import SUFFIXES
-from bioscan5m_hf.schema.columns import SPLITS
-from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
+from bioscan5m_hf.manifest import MANIFEST_BYTES, MANIFEST_NAME, SHARD_PATH
+from bioscan5m_hf.storage.inside import length_of_own
 from conversion.card.presentation import present
 from conversion.files.atomic import Written, digest_of
-from conversion.folder.manifest import MANIFEST_NAME, Manifest, read_manifest
+from conversion.folder.loss import Pairs, beyond, told_shards
+from conversion.folder.manifest import Manifest, read_manifest
 from conversion.sizes import readable_size
 from conversion.upload.hub import MAIN, Commit, HubRepository, LocalFile, RemoteFile
 from conversion.upload.hub_digests import HubDigests
@@ -38,14 +37,6 @@ _SHOWN: Final = 3
 _MESSAGE: Final = "Publish BIOSCAN-5M"
 # The Hub makes it with every repository; it says which files are large.
 _ATTRIBUTES: Final = ".gitattributes"
-
-_SHARD_NAME: Final = re.compile(
-    "(?:{})/(?:{})-[0-9]{{5}}-of-[0-9]{{5}}(?:{})".format(
-        f"{PACKAGE_PATTERN}|{METADATA}",
-        "|".join(re.escape(split.published) for split in SPLITS),
-        "|".join(re.escape(suffix) for suffix in SUFFIXES),
-    )
-)
 
 Say = Callable[[str], None]
 """Told what the user should know, one line at a time."""
@@ -61,9 +52,10 @@ class PublishOptions:
         private: Whether others may not see it.
         revision: The branch.
         create_pr: Open a pull request instead of writing to the branch.
-        foreign: What becomes of files that this program did not put there: ``"refuse"`` leaves a
-            repository of somebody else's alone and keeps such files in one of its own,
-            ``"keep"`` keeps them and ``"delete"`` deletes them anywhere.
+        foreign: What becomes of files that this program did not put there, and of shards of what
+            the folder does not have: ``"refuse"`` leaves alone a repository of somebody else's or
+            one with such shards, and keeps other files in one of its own, ``"keep"`` keeps them
+            all and ``"delete"`` deletes them anywhere.
     """
 
     folder: Path
@@ -130,17 +122,18 @@ def files_to_publish(folder: Path) -> tuple[Manifest, list[LocalFile]]:
         folder: The dataset folder.
 
     Raises:
-        ForeignFolder: There is no manifest, or it cannot be read.
+        ForeignFolder: There is no manifest, it cannot be read, or a file lies outside the folder.
         VerificationFailed: A file has another length.
     """
     manifest = read_manifest(folder)
     listed = [*manifest.files(), *manifest.extras.values()]
-    wrong = [f.path for f in listed if _length(folder / f.path) not in (None, f.bytes)]
+    sizes = {path: _length(folder, path) for path in (MANIFEST_NAME, *(f.path for f in listed))}
+    wrong = [f.path for f in listed if sizes[f.path] not in (None, f.bytes)]
     if wrong:
         raise VerificationFailed(
             f"{len(wrong)} files have another length than in the manifest: {_some(wrong)}",
             where=str(folder),
-            fix="convert again with --restart",
+            fix="run the same convert command again, which makes them anew",
         )
     files = [LocalFile(f.path, folder / f.path, Written(f.bytes, f.xxh3)) for f in listed]
     own = folder / MANIFEST_NAME
@@ -148,11 +141,18 @@ def files_to_publish(folder: Path) -> tuple[Manifest, list[LocalFile]]:
     return manifest, files
 
 
-def _length(path: Path) -> int | None:
+def _length(folder: Path, path: str) -> int | None:
+    """The length of a file that lies in the folder itself; none where there is no such file."""
     try:
-        return path.stat().st_size
-    except OSError:
+        return length_of_own(folder, path)
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise ForeignFolder(
+            f"cannot be published ({error.strerror})",
+            where=str(folder / path),
+            fix="put the file itself there: only what lies in the folder is published",
+        ) from error
 
 
 def compare(
@@ -183,23 +183,66 @@ def compare(
             where=repository.url,
             fix="convert again",
         )
+    covered = {
+        (match["configuration"], match["split"])
+        for path in wanted
+        if (match := SHARD_PATH.fullmatch(path))
+    }
     others = [path for path in remote if path not in wanted and path != _ATTRIBUTES]
+    written_over = [file.path for file in missing if file.path in remote]
     ours = _put_there(repository, commit, remote)
-    strange = [path for path in (*others, *_written_over(remote, missing)) if not ours(path)]
+    strange = [path for path in (*others, *written_over) if not ours(path)]
+    _refuse_strangers(repository, remote, strange, foreign)
+    spared = _beyond(others, remote, covered)
+    _refuse_loss(repository, spared, foreign)
+    stale = [path for path in others if foreign == "delete" or (ours(path) and path not in spared)]
+    kept = [path for path in others if path not in stale]
+    missing.sort(key=lambda file: ("/" not in file.path, file.path))
+    return Comparison(commit, tuple(missing), tuple(stale), tuple(kept))
+
+
+def require_room(repository: HubRepository, covered: Pairs, foreign: str = "refuse") -> None:
+    """See that a repository may be published to, before there is anything to publish.
+
+    Args:
+        repository: The repository; it need not be there.
+        covered: The configurations and published splits that the folder will have.
+        foreign: See ``PublishOptions.foreign``.
+
+    Raises:
+        ForeignRepository: It holds something else, and shall be left alone.
+    """
+    if commit := repository.head():
+        remote = repository.files(commit)
+        ours = _put_there(repository, commit, remote)
+        strange = [path for path in remote if path != _ATTRIBUTES and not ours(path)]
+        _refuse_strangers(repository, remote, strange, foreign)
+        _refuse_loss(repository, _beyond(remote, remote, covered), foreign)
+
+
+def _refuse_strangers(
+    repository: HubRepository, remote: dict[str, RemoteFile], strange: list[str], foreign: str
+) -> None:
     if strange and foreign == "refuse" and MANIFEST_NAME not in remote:
         raise ForeignRepository(
             f"the repository holds files that this program did not put there: {_some(strange)}",
             where=repository.url,
             fix="choose another repository, or say --keep-foreign or --delete-foreign",
         )
-    stale = [path for path in others if ours(path) or foreign == "delete"]
-    kept = [path for path in others if path not in stale]
-    missing.sort(key=lambda file: ("/" not in file.path, file.path))
-    return Comparison(commit, tuple(missing), tuple(stale), tuple(kept))
 
 
-def _written_over(remote: dict[str, RemoteFile], missing: Iterable[LocalFile]) -> list[str]:
-    return [file.path for file in missing if file.path in remote]
+def _beyond(paths: Iterable[str], remote: dict[str, RemoteFile], covered: Pairs) -> dict[str, int]:
+    return beyond({path: remote[path].bytes for path in paths}, covered)
+
+
+def _refuse_loss(repository: HubRepository, spared: dict[str, int], foreign: str) -> None:
+    if spared and foreign == "refuse":
+        raise ForeignRepository(
+            f"the repository has what this folder does not have: {told_shards(spared)}",
+            where=repository.url,
+            fix="choose another repository, convert into the folder that has both, or say "
+            "bioscan5m publish --keep-foreign (to leave them there) or --delete-foreign",
+        )
 
 
 def _put_there(
@@ -207,15 +250,15 @@ def _put_there(
 ) -> Callable[[str], bool]:
     """Which files an earlier run put there: its shards by their names, others by its manifest."""
     listed: set[str] = set()
-    if commit and MANIFEST_NAME in remote:
+    if commit and MANIFEST_NAME in remote and remote[MANIFEST_NAME].bytes <= MANIFEST_BYTES:
         text = repository.read(MANIFEST_NAME, commit) or b""
         try:
             before = Manifest.from_json(text)
-        except (ValueError, json.JSONDecodeError):
+        except ValueError:
             pass
         else:
             listed = {MANIFEST_NAME, *before.extras, *(file.path for file in before.files())}
-    return lambda path: path in listed or bool(_SHARD_NAME.fullmatch(path))
+    return lambda path: path in listed or bool(SHARD_PATH.fullmatch(path))
 
 
 def plan_publication(options: PublishOptions) -> Comparison:
@@ -250,11 +293,13 @@ def publish(options: PublishOptions, say: Say) -> Published:
     manifest, files = files_to_publish(options.folder)
     repository = HubRepository(options.repository, options.revision)
     user = repository.sign_in()
+    covered = {(name, split) for name, splits in manifest.splits.items() for split in splits}
+    require_room(repository, covered, options.foreign)
     say(f"publishing {options.folder} as {user}")
     repository.prepare(private=options.private)
     if manifest.name != repository.name:
         say(f"writing the card for {repository.name}")
-        present(options.folder, repository.name)
+        present(options.folder, repository.name, say)
         _, files = files_to_publish(options.folder)
     digests = HubDigests(options.folder)
     for attempt in range(1, _ATTEMPTS + 1):
@@ -315,7 +360,7 @@ def prove_local(file: LocalFile, digests: HubDigests) -> str:
         raise VerificationFailed(
             "its bytes are not those of the manifest; nothing of it was published",
             where=str(file.source),
-            fix="convert again with --restart",
+            fix="run the same convert command again, which makes it anew",
         )
     return sha256
 

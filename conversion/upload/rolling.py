@@ -9,18 +9,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from huggingface_hub import CommitOperationAdd
 
-from bioscan5m_hf.errors import HubUnreachable, VerificationFailed
+from bioscan5m_hf.errors import ForeignFolder, HubUnreachable, VerificationFailed
+from bioscan5m_hf.release.remote import locate_release
 from conversion.files.atomic import Written
+from conversion.folder.manifest import read_manifest
+from conversion.pipeline.choices import choose, covered_by
 from conversion.pipeline.convert import ConvertOptions, Reporter, convert
 from conversion.pipeline.result import Summary
+from conversion.shards.build import ShardTask
 from conversion.upload.hub import HubRepository, LocalFile, RemoteFile
 from conversion.upload.hub_digests import HubDigests
-from conversion.upload.publish import Published, PublishOptions, Say, compare, prove_local, publish
+from conversion.upload.publish import (
+    Published,
+    PublishOptions,
+    Say,
+    prove_local,
+    publish,
+    require_room,
+)
 from conversion.upload.scratch import Scratch
 from conversion.upload.sender import FinishedShard, Sender
 
@@ -37,31 +49,42 @@ class Rolling(Sender):
         folder: The dataset folder.
         scratch: How many bytes the folder may take.
         say: Told how it goes.
+        private: Whether others may not see the repository.
     """
 
-    def __init__(self, repository: HubRepository, folder: Path, scratch: int, say: Say) -> None:
+    def __init__(
+        self, repository: HubRepository, folder: Path, scratch: int, say: Say, *, private: bool
+    ) -> None:
         super().__init__(folder, Scratch(folder, scratch), say, scratch // _BATCH_SHARE)
         self._repository = repository
+        self._private = private
         self._digests = HubDigests(folder)
         self._operations: list[CommitOperationAdd] = []
         self._remote: dict[str, RemoteFile] = {}
 
-    def prepare(self, *, private: bool, foreign: str) -> None:
-        """Make the repository, and see that it may be written to.
-
-        Args:
-            private: Whether others may not see it.
-            foreign: See ``PublishOptions.foreign``.
+    def prepare(self) -> None:
+        """See what the repository has, if it is there.
 
         Raises:
+            PublicationFailed: The Hub does not answer.
+        """
+        if commit := self._repository.head():
+            self._remote = self._repository.files(commit)
+        self._thread.start()
+
+    def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
+        """See whether the disk suffices, and make the repository, now that nothing is refused.
+
+        Args:
+            tasks: The shards of this run.
+            shard_bytes: The size that one should have at most.
+
+        Raises:
+            UsageError: Not even one shard at a time has room.
             PublicationFailed: The Hub refuses, or does not answer.
         """
-        self._repository.sign_in()
-        self._repository.prepare(private=private)
-        found = compare(self._repository, [], self._digests, foreign)
-        if found.commit:
-            self._remote = self._repository.files(found.commit)
-        self._thread.start()
+        super().plan(tasks, shard_bytes)
+        self._repository.prepare(private=self._private)
 
     def has(self, path: str, written: Written) -> bool:
         """Whether the repository shows a shard with these bytes.
@@ -121,6 +144,16 @@ def _local(shard: FinishedShard) -> LocalFile:
     return LocalFile(shard.path, shard.file, shard.written)
 
 
+def _covered(options: ConvertOptions) -> set[tuple[str, str]]:
+    """The configurations and published splits that the folder will have."""
+    found = covered_by(choose(options, locate_release(options.release)))
+    # What the folder has already stays in it; what is wrong with it is for the conversion to say.
+    with suppress(ForeignFolder):
+        manifest = read_manifest(options.output)
+        found |= {(name, split) for name, splits in manifest.splits.items() for split in splits}
+    return found
+
+
 def convert_and_publish(
     options: ConvertOptions, reporter: Reporter, *, private: bool, scratch: int | None
 ) -> tuple[Summary, Published]:
@@ -139,11 +172,13 @@ def convert_and_publish(
     assert options.name is not None
     repository = HubRepository(options.name)
     asked = PublishOptions(options.output, options.name, private)
+    # Before hours of work, not after them.
+    repository.sign_in()
+    repository.require_private(private=private)
+    require_room(repository, _covered(options), asked.foreign)
     if scratch is None:
-        # Before hours of work, not after them.
-        repository.sign_in()
         return convert(options, reporter), publish(asked, reporter.say)
-    with Rolling(repository, options.output, scratch, reporter.say) as rolling:
-        rolling.prepare(private=private, foreign=asked.foreign)
+    with Rolling(repository, options.output, scratch, reporter.say, private=private) as rolling:
+        rolling.prepare()
         summary = convert(options, reporter, rolling)
     return summary, publish(asked, reporter.say)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.storage.inside import read_small, to_write
 from conversion.card.figures.specimens import Pick, pick_specimens
 from conversion.card.front_matter import shown_package
 from conversion.files.atomic import write_whole
@@ -99,7 +100,8 @@ class Scratch:
         assert result.written is not None
         path = result.shard.name(writer_named(task.format).suffix)
         if result.shard.index == 0 and result.shard.configuration == self._shown:
-            write_whole(self.picks_file(path), _packed(pick_specimens(task.path)))
+            name = self.picks_file(path).relative_to(self._folder).as_posix()
+            write_whole(to_write(self._folder, name), _packed(pick_specimens(task.path)))
         with self._lock:
             self._kept += result.written.bytes
         return path
@@ -129,8 +131,10 @@ class Scratch:
         Args:
             path: The shard's path in the folder.
         """
-        file = self.picks_file(path)
-        return _unpacked(file.read_bytes()) if file.exists() else None
+        try:
+            return _unpacked(read_small(self.picks_file(path), _PICKS_BYTES))
+        except (OSError, ValueError, TypeError):
+            return None
 
 
 def _packed(picks: Sequence[Pick]) -> bytes:

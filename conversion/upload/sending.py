@@ -21,12 +21,13 @@ from bioscan5m_hf.errors import (
     OutputError,
     VerificationFailed,
 )
-from bioscan5m_hf.folder import SUFFIXES
-from bioscan5m_hf.storage.open import RemotePath
+from bioscan5m_hf.manifest import MANIFEST_NAME, SHARD_PATH
+from bioscan5m_hf.storage.path import RemotePath
 from conversion.card.figures.specimens import Pick, pick_specimens
 from conversion.card.readme import CARD_NAME
 from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of
-from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, read_manifest
+from conversion.folder.loss import beyond
+from conversion.folder.manifest import Manifest, ShardFile, read_manifest
 from conversion.folder.state import STATE_FOLDER
 from conversion.pipeline.convert import ConvertOptions, Reporter, convert
 from conversion.pipeline.result import Summary
@@ -220,13 +221,18 @@ class Sending(Sender):
         local = self._folder / MANIFEST_NAME
         self._put(MANIFEST_NAME, local, digest_of(local))
         held = {MANIFEST_NAME, *(file.path for file in files)}
+        covered = {(name, split) for name, splits in manifest.splits.items() for split in splits}
+        others = beyond(self._remote, covered)
         for path in [path for path in self._remote if self._is_ours(path) and path not in held]:
-            self._remove(path)
+            if path not in others or path in self._were_ours:
+                self._remove(path)
 
     def _is_ours(self, path: str) -> bool:
-        if path.startswith(f"{STATE_FOLDER}/") or path in self._were_ours:
-            return True
-        return path.count("/") == 1 and "-of-" in path and path.endswith(tuple(SUFFIXES))
+        """Whether a file is left over from this conversion, or from what it replaces."""
+        if path.startswith(f"{STATE_FOLDER}/"):
+            # The receipts of another unfinished conversion stay, here as in the store.
+            return not (self._folder / path).exists()
+        return path in self._were_ours or SHARD_PATH.fullmatch(path) is not None
 
     def _put(self, path: str, source: Path, written: Written) -> None:
         self._changed = True

@@ -13,17 +13,25 @@ No store has a lock: two conversions into one URL are not kept apart, as they ar
 from __future__ import annotations
 
 import os
-import time
+import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from xxhash import xxh3_128
 
-from bioscan5m_hf.errors import ArchiveError, BioscanError, OutputError, UsageError
-from bioscan5m_hf.storage.fsspec import explained, file_system, is_passing
+from bioscan5m_hf.errors import (
+    ArchiveError,
+    ForeignFolder,
+    OutputError,
+    UsageError,
+)
+from bioscan5m_hf.storage.fsspec import FsspecFile, file_system, patiently
+from bioscan5m_hf.storage.inside import require_inside
 from bioscan5m_hf.storage.local import Source
-from bioscan5m_hf.storage.open import FsspecFile, RemotePath, open_location
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.path import RemotePath
 from conversion.files.atomic import PARTIAL_SUFFIX, Written
 
 if TYPE_CHECKING:
@@ -38,8 +46,6 @@ _READ_ONLY: Final = {
     "hf": "a repository of the Hub is published to",
 }
 _FIXES: Final = {"hf": "use --publish user/name"}
-_ATTEMPTS: Final = 3
-_FIRST_WAIT_SECONDS: Final = 1.0
 _BLOCK: Final = 8 << 20
 
 T = TypeVar("T")
@@ -58,7 +64,7 @@ class Store:
 
     def __init__(self, root: RemotePath) -> None:
         self.root = root
-        scheme = root.url.partition("://")[0]
+        scheme = root.scheme
         if scheme in _READ_ONLY:
             raise UsageError(_READ_ONLY[scheme], where=root.url, fix=_FIXES.get(scheme))
         self._atomic = scheme in _ATOMIC
@@ -83,13 +89,26 @@ class Store:
             except FileNotFoundError:
                 return {}
             prefix = folder.rstrip("/") + "/"
-            return {
+            sizes = {
                 name.removeprefix(prefix): int(info["size"] or 0)
                 for name, info in found.items()
                 if name.startswith(prefix)
             }
+            for path in sizes:
+                self._require_inside(path)
+            return sizes
 
         return self._patiently("cannot be listed", self.root, ask)
+
+    def _require_inside(self, path: str) -> None:
+        try:
+            require_inside(path, hidden=True)
+        except ValueError as error:
+            raise ForeignFolder(
+                f"the store lists something that is no file of ours: {error}",
+                where=str(self.root),
+                fix="choose an empty or a new folder",
+            ) from error
 
     def put(self, path: str, source: Path, written: Written) -> None:
         """Send a file, and see that the store has its bytes.
@@ -170,34 +189,35 @@ class Store:
 
     def _patiently(self, what: str, where: RemotePath, ask: Callable[[], T]) -> T:
         """Ask again where the connection breaks; everything here may be asked twice."""
-        wait = _FIRST_WAIT_SECONDS
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with explained(str(where), what, OutputError):
-                    return ask()
-            except BioscanError as error:
-                if attempt == _ATTEMPTS or not is_passing(error):
-                    raise
-                time.sleep(wait)
-                wait *= 2
-        raise AssertionError("the last attempt returns or raises")
+        return patiently(where, what, OutputError, ask)
 
 
-def fetch(location: RemotePath, target: Path) -> None:
+def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:
     """Fetch a file by ranges.
 
     Args:
         location: Its URL.
         target: Where it is written to.
+        limit: How many of its bytes are fetched at most.
 
     Raises:
         ArchiveError: It is not there, or cannot be read.
+        OutputError: It has no room.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     source: Source = open_location(location)
-    with source, target.open("wb") as file:
-        for start in range(0, source.size, _BLOCK):
-            data = source.read_at(start, _BLOCK)
-            if len(data) < min(_BLOCK, source.size - start):
+    with source, ExitStack() as opened:
+        length = source.size if limit is None else min(source.size, limit)
+        if length > (free := shutil.disk_usage(target.parent).free):
+            raise OutputError(
+                f"has {length:,} bytes, and there is room for {free:,} in {target.parent}",
+                where=str(location),
+                fix="set TMPDIR to a folder on a larger disk",
+            )
+        file = opened.enter_context(target.open("wb"))
+        for start in range(0, length, _BLOCK):
+            wanted = min(_BLOCK, length - start)
+            data = source.read_at(start, wanted)
+            if len(data) < wanted:
                 raise ArchiveError(f"breaks off at byte {start + len(data):,}", where=str(location))
             file.write(data)

@@ -9,27 +9,33 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import yaml
 
 from bioscan5m_hf.errors import VerificationFailed
+from bioscan5m_hf.manifest import MANIFEST_BYTES, MANIFEST_NAME
 from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import Split, split_named
 from bioscan5m_hf.schema.configurations import METADATA
-from bioscan5m_hf.storage.open import Location, is_in_memory
+from bioscan5m_hf.storage.inside import read_small
+from bioscan5m_hf.storage.path import Location, is_in_memory
 from conversion.card import readme
 from conversion.card.front_matter import front_matter
 from conversion.catalogue import Catalogue
 from conversion.executors.processes import Processes
-from conversion.folder.manifest import MANIFEST_NAME, Manifest, ShardFile, SplitFiles, read_manifest
+from conversion.folder.manifest import Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.folder.state import STATE_FOLDER
 from conversion.package_plan import PlanOptions, list_members, plan_package, select
 from conversion.shards.build import ShardTask
 from conversion.sorted_rows import SortedRows, store_rows
 from conversion.upload.copies import shard_names, without_shards
 from conversion.verify.shard import Checked, CheckTask, Keys, check_bytes, check_shard
+
+# Ours have some ten thousand; parsing many more takes minutes.
+_CARD_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ def verify(options: VerifyOptions) -> tuple[Manifest, list[str]]:
 def _verify(options: VerifyOptions, folder: Path) -> tuple[Manifest, list[str]]:
     manifest = read_manifest(folder)
     findings: list[str] = []
-    if manifest.to_json() != (folder / MANIFEST_NAME).read_bytes():
+    if manifest.to_json() != read_small(folder / MANIFEST_NAME, MANIFEST_BYTES):
         findings.append(f"{MANIFEST_NAME}: was changed")
     findings += filter(None, (check_bytes(folder, file) for file in manifest.extras.values()))
     findings += _check_names(shard_names(options.folder), manifest)
@@ -194,7 +200,7 @@ def _check_names(names: Sequence[str], manifest: Manifest) -> Iterator[str]:
 
 def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
     try:
-        text = (folder / readme.CARD_NAME).read_text("utf-8")
+        text = read_small(folder / readme.CARD_NAME, _CARD_BYTES).decode()
         header = yaml.safe_load(text.split("---\n", 2)[1])
     except (OSError, ValueError, IndexError, RecursionError, yaml.YAMLError):
         yield f"{readme.CARD_NAME}: has no front matter that could be read"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bioscan5m_hf.errors import DownloadFailed, FolderInUse
+from bioscan5m_hf.errors import DownloadFailed, FolderInUse, ForeignFolder, OutputError
 from conversion.download.partial import Expected, Partial
 from conversion.download.transfer import Patience, RemoteFile, Stopped, Transfers
 from tests.download.server import Handler, Server, cut_after, later, refuse
@@ -331,3 +331,20 @@ def test_a_disk_that_takes_no_more_keeps_what_has_come(
     server.site.requests.clear()
     fetch(transfers, server, tmp_path)
     assert ranges(server) == ["bytes=1500000-"]
+
+
+def test_parts_that_lead_elsewhere(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a.zip.part").write_text("the only copy")
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "parts").symlink_to(elsewhere)
+    with pytest.raises(ForeignFolder, match="is a link to"):
+        Partial(output / "parts", "a.zip", "http://a", Expected(5))
+    (output / "parts").unlink()
+    (output / "parts").mkdir()
+    (output / "parts" / "a.zip.part").symlink_to(elsewhere / "a.zip.part")
+    with pytest.raises(OutputError, match="cannot be written"):
+        Partial(output / "parts", "a.zip", "http://a", Expected(5))
+    assert (elsewhere / "a.zip.part").read_text() == "the only copy"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import threading
 from pathlib import Path
 
 import pytest
 
-from conversion.folder.manifest import MANIFEST_NAME, read_manifest
+from bioscan5m_hf.manifest import MANIFEST_NAME
+from conversion.folder.manifest import read_manifest
 from conversion.folder.state import KEPT_NAME, STATE_FOLDER
 from conversion.pipeline.convert import ConvertOptions, convert
 from tests.conftest import Run
@@ -300,3 +302,67 @@ def test_what_was_published_loads(client: Client, converted: Path) -> None:
     assert {split: len(rows) for split, rows in loaded.items()} == {
         split: files.rows for split, files in held.items()
     }
+
+
+def test_another_package_stays_in_the_repository(
+    hub: HubStandIn, client: Client, small_release: Path, converted: Path, tmp_path: Path
+) -> None:
+    publish(client, converted)
+    before = remote_digests(hub)
+    other = tmp_path / "bioscan-5m"
+    with without_processes():
+        convert(ConvertOptions(small_release, other, 1, packages=("original_256",)), Quiet())
+    gone = [path for path in before if path.startswith("cropped_256/")]
+    for options in ((), ("--dry-run",)):
+        error = refused(client, other, *options)
+        assert "the repository has what this folder does not have: cropped_256/" in error
+        assert "--delete-foreign" in error
+    assert remote_digests(hub) == before
+    publish(client, other, "--keep-foreign")
+    after = remote_digests(hub)
+    assert {path: after[path] for path in gone} == {path: before[path] for path in gone}
+    assert f"{len(gone)} removed" in publish(client, other, "--delete-foreign")
+    assert remote_digests(hub) == local_digests(other)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "manifest", "pipe"])
+def test_only_what_lies_in_the_folder_is_published(
+    hub: HubStandIn, client: Client, folder: Path, tmp_path: Path, kind: str
+) -> None:
+    name = {"folder": "assets", "manifest": MANIFEST_NAME}.get(kind, "vocabularies.parquet")
+    (folder / name).rename(tmp_path / "private")
+    if kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to(tmp_path / "private")
+    assert "only what lies in the folder is published" in refused(client, folder)
+    assert hub.storage.repositories == {}
+
+
+def test_convert_and_publish_is_refused_before_the_work(
+    hub: HubStandIn, client: Client, small_release: Path, converted: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    command = ("convert", str(small_release), "--output", str(output), "--publish", NAME)
+    scratch = ("--scratch", "40MB", "--shard-size", "60kB")
+
+    def refuse(*options: str, told: str) -> None:
+        for more in ((), scratch):
+            status, _, err = client.run(*command, *options, *more)
+            assert status != 0
+            assert told in err
+            assert not output.exists()
+
+    refuse("--package", "cropped", told="cropped")
+    assert hub.storage.repositories == {}
+    status, _, err = client.run(*command, "--scratch", "1kB", "--shard-size", "60kB")
+    assert status == 2, err
+    assert hub.storage.repositories == {}
+    repository = foreign_repository(hub)
+    refuse(told="did not put there: README.md, notes.txt")
+    assert repository.log == ["initial", "mine"]
+    repository.private = False
+    refuse("--private", told="it is public")
+    del hub.storage.repositories[NAME]
+    publish(client, converted)
+    refuse("--package", "original_256", told="what this folder does not have: cropped_256/")

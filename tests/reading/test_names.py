@@ -115,7 +115,7 @@ def test_the_name_alone(
 def test_paths_that_lead_nowhere(forms: Path, tmp_path: Path) -> None:
     for path, told in (
         (tmp_path / "nowhere", "no such folder"),
-        (forms / "parquet" / "README.md", "is not a folder"),
+        (forms / "parquet" / "README.md", "is neither a folder nor"),
         (tmp_path, "no images"),
     ):
         with pytest.raises(BioscanError, match=told):

@@ -11,14 +11,9 @@ import pytest
 
 from bioscan5m_hf import BioscanError, labels, load_dataset
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.storage.open import (
-    ReadAhead,
-    RemotePath,
-    exists,
-    location_of,
-    open_location,
-    read_whole,
-)
+from bioscan5m_hf.storage.open import exists, open_location, read_whole
+from bioscan5m_hf.storage.path import RemotePath, location_of
+from bioscan5m_hf.storage.prefetch import ReadAhead
 from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import make_once
 from tests.independent import read_images, read_rows
@@ -223,7 +218,7 @@ def test_reading_ahead_gives_the_same_bytes(forms: Path, served: Served) -> None
             assert source.read_at(position, 1000) == data[position : position + 1000]
             position += 1000
         assert served.traffic.count() < 20
-    assert read_whole(location_of(f"file://{path}")) == data
+    assert read_whole(location_of(f"file://{path}"), len(data)) == data
 
 
 def test_a_file_that_is_not_there(served: Served) -> None:

@@ -166,7 +166,7 @@ def test_what_a_mac_writes_is_no_image(tmp_path: Path) -> None:
         ("BIOSCAN_5M_cropped_256_train (1).zip", "nearly one of upstream's"),
         ("BIOSCAN_5M_cropped_256_train.zip?download=1", "nearly one of upstream's"),
         ("Copy of BIOSCAN_5M_cropped_256_train.zip.bak", "nearly one of upstream's"),
-        ("BIOSCAN_5M_cropped_256_trian.zip", "not one of upstream's"),
+        ("BIOSCAN_5M_cropped_256_trian.zip", "nearly one of upstream's"),
         ("BIOSCAN_5M_cropped_256_train.zip.crdownload", "did not finish"),
         ("BIOSCAN_5M_cropped_256_train.zip.part", "did not finish"),
         ("BIOSCAN_5M_cropped_256_train.zip.001", "one piece"),

@@ -13,7 +13,7 @@ import pytest
 
 from bioscan5m_hf.errors import ArchiveError, BioscanError, ForeignFolder, OutputError, UsageError
 from bioscan5m_hf.storage.fsspec import explained, is_passing
-from bioscan5m_hf.storage.open import RemotePath
+from bioscan5m_hf.storage.path import RemotePath
 from conversion.pipeline.convert import ConvertOptions, convert
 from conversion.shards.build import ShardResult, ShardTask
 from conversion.upload.scratch import Scratch
@@ -102,7 +102,7 @@ class EndpointConnectionError(Exception):
 def test_what_drivers_complain_of(error: Exception, told: str, passing: bool) -> None:
     with (
         pytest.raises(ArchiveError) as caught,
-        explained("s3://bucket/file", "cannot be read", ArchiveError),
+        explained(RemotePath("s3://bucket/file"), "cannot be read", ArchiveError),
     ):
         raise error
     assert told in str(caught.value)
@@ -111,7 +111,10 @@ def test_what_drivers_complain_of(error: Exception, told: str, passing: bool) ->
 
 
 def test_our_own_errors_pass_unchanged() -> None:
-    with pytest.raises(BioscanError) as caught, explained("x", "cannot be read", ArchiveError):
+    with (
+        pytest.raises(BioscanError) as caught,
+        explained(RemotePath("s3://x"), "cannot be read", ArchiveError),
+    ):
         raise ForeignFolder("ours")
     assert type(caught.value) is ForeignFolder
 

@@ -9,6 +9,7 @@ import pytest
 
 from bioscan5m_hf.errors import ForeignFolder
 from bioscan5m_hf.storage.inside import (
+    open_own,
     open_regular,
     read_small,
     real_folders,
@@ -56,6 +57,21 @@ def test_only_files_are_read(tmp_path: Path) -> None:
         for read in (open_regular, require_regular, lambda path: read_small(path, 9)):
             with pytest.raises(OSError, match="no regular file"):
                 read(tmp_path / name)
+
+
+def test_no_link_is_opened_for_writing(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("kept")
+    (tmp_path / "link").symlink_to("thesis.tex")
+    (tmp_path / "new").symlink_to("elsewhere")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "new", "pipe"):
+        with pytest.raises(OSError, match=r"symbolic links|no regular file"):
+            open_own(tmp_path / name)
+    assert not (tmp_path / "elsewhere").exists()
+    for _ in range(2):
+        descriptor = open_own(tmp_path / "own")
+        assert not os.fstat(descriptor).st_mode & 0o111
+        os.close(descriptor)
 
 
 def test_links_are_neither_written_nor_emptied(tmp_path: Path) -> None:

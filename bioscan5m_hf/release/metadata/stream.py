@@ -19,7 +19,9 @@ import pyarrow as pa
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.storage.local import SourceStream
-from bioscan5m_hf.storage.open import Location, ReadAhead, open_location
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.path import Location
+from bioscan5m_hf.storage.prefetch import ReadAhead
 
 _PIPE_BYTES: Final = 1 << 16
 # The longer mark first: it begins as the shorter one does.

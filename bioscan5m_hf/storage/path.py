@@ -1,0 +1,136 @@
+"""Tell what a location is: an absolute path on this machine, or a URL with what opens it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from bioscan5m_hf.errors import UsageError, without_passwords
+
+Options = tuple[tuple[str, Any], ...]
+
+# One letter is a drive of Windows, and a path here.
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_SECRET: Final = re.compile(
+    r"token|secret|passw|key|auth|cookie|sas|credential|headers", re.IGNORECASE
+)
+_SHORTEST_SECRET: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RemotePath:
+    """A file or folder behind a URL.
+
+    Attributes:
+        url: Such as ``https://host/folder/file.zip`` or ``hf://datasets/user/name/file.zip``.
+        options: What the file system wants to be opened with, such as a token.
+    """
+
+    url: str
+    options: Options = field(default=(), repr=False)
+
+    @property
+    def name(self) -> str:
+        """The last part of the URL, as the file is called."""
+        return PurePosixPath(self._plain).name
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the URL, from the scheme on."""
+        return PurePosixPath(self._plain).parts
+
+    @property
+    def scheme(self) -> str:
+        """What stands before ``://``, in small letters."""
+        return self.url.partition("://")[0].lower()
+
+    @property
+    def is_http(self) -> bool:
+        """Whether it is read by HTTP without a file system in between."""
+        return self.scheme in ("http", "https")
+
+    @property
+    def _plain(self) -> str:
+        return unquote(self.url) if self.is_http else self.url
+
+    def relative_to(self, root: RemotePath) -> str:
+        """The path of this file in a folder.
+
+        Args:
+            root: The folder.
+        """
+        return self._plain.removeprefix(root._plain).lstrip("/")
+
+    def without_secrets(self, text: str) -> str:
+        """Replace what this location is opened with in a text that somebody else wrote.
+
+        Args:
+            text: Such as the message of a server, which may hold anything that was sent to it.
+        """
+        for secret in _secrets(dict(self.options), secret=False):
+            text = text.replace(secret, "***")
+        return without_passwords(text)
+
+    def __truediv__(self, below: str) -> RemotePath:
+        name = quote(below) if self.is_http else below
+        return RemotePath(f"{self.url.rstrip('/')}/{name}", self.options)
+
+    def __str__(self) -> str:
+        return self.url
+
+    def __repr__(self) -> str:
+        return f"RemotePath({without_passwords(self.url)!r})"
+
+
+Location = Path | RemotePath
+
+
+def location_of(path: str | Path, options: Mapping[str, Any] | None = None) -> Location:
+    """Tell a URL from a path.
+
+    Args:
+        path: Either. A path may be relative and begin with ``~``, and may hold a colon.
+        options: What a remote file system wants to be opened with.
+
+    Returns:
+        The URL, or the absolute path: what is relative now means the same later, in another folder
+        and in another process.
+
+    Raises:
+        UsageError: The URL means a file of another machine.
+    """
+    text = os.fspath(path)
+    if not _URL.match(text):
+        return Path(text).expanduser().absolute()
+    if text.lower().startswith("file://"):
+        machine, slash, below = text[len("file://") :].partition("/")
+        if machine.lower() not in ("", "localhost"):
+            raise UsageError("this is a file of another machine", where=text, fix="give its path")
+        return Path(unquote(slash + below)).absolute()
+    return RemotePath(text.rstrip("/"), tuple(sorted((options or {}).items())))
+
+
+def is_remote(path: str | Path) -> bool:
+    """Whether a location is behind a URL."""
+    return isinstance(location_of(path), RemotePath)
+
+
+def is_in_memory(location: Location | None) -> bool:
+    """Whether a location lies in the memory of this process, where no other one sees it."""
+    return isinstance(location, RemotePath) and location.scheme == "memory"
+
+
+def _secrets(value: object, *, secret: bool) -> Iterator[str]:
+    """The values of options that are secret, and the parts of those with a kind in front."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            yield from _secrets(below, secret=secret or bool(_SECRET.search(str(key))))
+    elif secret and isinstance(value, str):
+        for text in (value, value.rpartition(" ")[2]):
+            if len(text) >= _SHORTEST_SECRET:
+                yield text

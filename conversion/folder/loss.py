@@ -1,0 +1,87 @@
+"""Find the shards that a run would remove without having been asked for them, and tell of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Final
+
+from bioscan5m_hf.errors import ChangedInput
+from bioscan5m_hf.manifest import SHARD_PATH
+from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.storage.inside import real_folders
+from conversion.sizes import readable_size
+
+_SHOWN: Final = 8
+
+Pairs = Collection[tuple[str, str]]
+"""Configurations, each with one of its published splits."""
+
+
+def shards_on_disk(folder: Path) -> dict[str, int]:
+    """Everything in a dataset folder that is named as a shard: path and length in bytes.
+
+    What lies behind a link is not looked at.
+
+    Args:
+        folder: The dataset folder.
+    """
+    found = [path for below in real_folders(folder) for path in sorted(below.iterdir())]
+    return {
+        name: path.lstat().st_size
+        for path in found
+        if SHARD_PATH.fullmatch(name := f"{path.parent.name}/{path.name}")
+    }
+
+
+def beyond(shards: Mapping[str, int], covered: Pairs) -> dict[str, int]:
+    """The shards of configurations and splits that a run does not make, with their lengths.
+
+    Args:
+        shards: Paths of shards, with their lengths.
+        covered: What the run makes; the metadata are always made.
+    """
+    return {
+        path: size
+        for path, size in shards.items()
+        if (match := SHARD_PATH.fullmatch(path))
+        and match["configuration"] != METADATA
+        and (match["configuration"], match["split"]) not in covered
+    }
+
+
+def told_shards(shards: Mapping[str, int]) -> str:
+    """Shards in words: how many each configuration and split has, and how large they are.
+
+    Args:
+        shards: Their paths, with their lengths.
+    """
+    sizes: defaultdict[str, list[int]] = defaultdict(list)
+    for path, size in shards.items():
+        sizes[path.rpartition("-of-")[0].rpartition("-")[0]].append(size)
+    parts = [
+        f"{name} ({len(held):,} {'shard' if len(held) == 1 else 'shards'}, "
+        f"{readable_size(sum(held))})"
+        for name, held in sizes.items()
+    ]
+    return ", ".join(parts[:_SHOWN]) + (", …" if len(parts) > _SHOWN else "")
+
+
+def refuse_loss(shards: Mapping[str, int], covered: Pairs, folder: Path) -> None:
+    """Stop where making a folder anew would remove shards of what is not made anew.
+
+    Args:
+        shards: The shards that the folder holds, with their lengths.
+        covered: What is made anew.
+        folder: The dataset folder, for the message.
+
+    Raises:
+        ChangedInput: It would.
+    """
+    if lost := beyond(shards, covered):
+        raise ChangedInput(
+            f"--restart would remove what it was not asked to make anew: {told_shards(lost)}",
+            where=str(folder),
+            fix="choose another --output, or name all of it with --package and --split",
+        )
