@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -205,7 +206,7 @@ def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     source: Source = open_location(location)
-    with source, target.open("wb") as file:
+    with source, ExitStack() as opened:
         length = source.size if limit is None else min(source.size, limit)
         if length > (free := shutil.disk_usage(target.parent).free):
             raise OutputError(
@@ -213,6 +214,7 @@ def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:
                 where=str(location),
                 fix="set TMPDIR to a folder on a larger disk",
             )
+        file = opened.enter_context(target.open("wb"))
         for start in range(0, length, _BLOCK):
             wanted = min(_BLOCK, length - start)
             data = source.read_at(start, wanted)
