@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -12,13 +13,14 @@ from bioscan5m_hf.data import Data, StoredData
 from bioscan5m_hf.errors import ReleaseNotFound
 from bioscan5m_hf.folder import folder_of, open_folder
 from bioscan5m_hf.raw import RawData
-from bioscan5m_hf.release.find import find_release, gather
+from bioscan5m_hf.release.find import Release, find_release, gather
 from bioscan5m_hf.release.layout import archive_at
 from bioscan5m_hf.release.remote import list_files, probe_release
 from bioscan5m_hf.storage.path import Location, RemotePath, location_of
 
 NAME: Final = "bioscan-5m"
 PATH_VARIABLE: Final = "BIOSCAN5M_PATH"
+_log: Final = logging.getLogger("bioscan5m_hf")
 _REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -104,7 +106,7 @@ def open_data(
     """
     root = resolve(path, revision=revision, options=options)
     if isinstance(root, Path) and root.is_file():
-        return RawData(find_release(root), index_cache(cache_dir))
+        return _raw(find_release(root), cache_dir)
     folder = open_folder(root)
     if folder is None and isinstance(root, Path):
         names = [p.relative_to(root).as_posix() for p in root.glob("*/*") if p.is_file()]
@@ -112,18 +114,24 @@ def open_data(
     if folder is not None:
         return StoredData(folder)
     if isinstance(root, Path):
-        return RawData(find_release(root), index_cache(cache_dir))
-    return _open_remote(root, index_cache(cache_dir))
+        return _raw(find_release(root), cache_dir)
+    return _open_remote(root, cache_dir)
 
 
-def _open_remote(root: RemotePath, cache: Path) -> Data:
+def _raw(release: Release, cache_dir: str | os.PathLike[str] | None) -> RawData:
+    for note in release.unread:
+        _log.warning("%s: %s", release.root, note)
+    return RawData(release, index_cache(cache_dir))
+
+
+def _open_remote(root: RemotePath, cache_dir: str | os.PathLike[str] | None) -> Data:
     listed = list_files(root)
     if listed is not None:
         below = [path.relative_to(root) for path in listed]
         folder = folder_of(root, below)
         if folder is not None:
             return StoredData(folder)
-    return RawData(gather(root, listed or probe_release(root)), cache)
+    return _raw(gather(root, listed or probe_release(root)), cache_dir)
 
 
 def index_cache(cache_dir: str | os.PathLike[str] | None = None) -> Path:

@@ -111,13 +111,20 @@ def told_as_absent(package: str, absent: Sequence[tuple[Split, int]]) -> str:
     return f"{package}: there are no images of {named}"
 
 
-def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Report:
+def inspect(
+    root: Location,
+    *,
+    threads: int,
+    packages: Sequence[str] = (),
+    splits: Sequence[Split] = (),
+) -> Report:
     """Look at a release.
 
     Args:
         root: Its folder, or the URL of it.
         threads: How many processors may be used.
         packages: The packages to look at; none for all.
+        splits: The splits to look at; none for all.
 
     Raises:
         BioscanError: A file of it cannot be read at all.
@@ -134,9 +141,13 @@ def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Re
         measures = MeasureCheck(release.bbox) if isinstance(release.bbox, Path) else None
         catalogue.load_metadata(measures.watch(rows) if measures else rows, slim=True)
         catalogue.settle_rows(label, bad.append)
-        specimens = catalogue.place_rows()
+        specimens = [
+            (split, count)
+            for split, count in catalogue.place_rows()
+            if not splits or split in splits
+        ]
         reports = [
-            _inspect_package(catalogue, release.select(package), specimens)
+            _inspect_package(catalogue, release.select(package, splits or SPLITS), specimens)
             for package in packages or release.packages
         ]
     bad_rows = [bad_row_finding(found, label) for found in in_file_order(bad)]
@@ -148,7 +159,7 @@ def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Re
 def _inspect_package(
     catalogue: Catalogue, selection: Selection, specimens: Sequence[tuple[Split, int]]
 ) -> PackageReport:
-    splits = [split for split in SPLITS if split.name in selection.splits]
+    splits = [split for split, _ in specimens if split.name in selection.splits]
     reconciliation = reconcile(catalogue, selection, splits)
     held = catalogue.count_sources()
     sources = [

@@ -39,6 +39,7 @@ DEPTH: Final = 8
 """How many folders deep a release is looked for: unpacking a zip adds up to five."""
 
 _MANIFEST: Final = "manifest.json"
+_SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Release:
         metadata: The metadata to read.
         bbox: The bounding boxes, if they are there.
         notes: Files that look like a part of a release but are not used, as sentences.
+        unread: Those of the notes that are about what may be an archive, in part or by its name.
     """
 
     root: Location
@@ -83,6 +85,7 @@ class Release:
     metadata: MetadataFile
     bbox: Location | None
     notes: tuple[str, ...]
+    unread: tuple[str, ...]
 
     @property
     def packages(self) -> list[str]:
@@ -114,7 +117,9 @@ class Release:
             raise ReleaseNotFound(
                 f"there are no images of {package} for {', '.join(s.name for s in wanted)}",
                 where=str(self.root),
-                fix=f"packages found: {', '.join(self.packages) or 'none'}",
+                fix="; ".join(
+                    (f"packages found: {', '.join(self.packages) or 'none'}", *self.unread[:_SHOWN])
+                ),
             )
         notes = list(_side_by_side(package, archives))
         notes += _missing_parts(archives)
@@ -226,10 +231,12 @@ def gather(root: Location, paths: Iterable[Location | ImageFolder]) -> Release:
     metadata: list[MetadataFile] = []
     metadata_zips: list[Location] = []
     boxes: list[Location] = []
-    notes: list[str] = []
+    unread: list[str] = []
     for path in paths:
         if isinstance(path, ImageFolder):
             folders.append(path)
+        elif is_twin(str(path)):
+            continue
         elif archive := archive_at(path):
             archives.append(archive)
         elif form := metadata_form(path.name):
@@ -239,15 +246,16 @@ def gather(root: Location, paths: Iterable[Location | ImageFolder]) -> Release:
         elif is_bbox(path.name):
             boxes.append(path)
         elif note := passed_over(path.name):
-            notes.append(note)
+            unread.append(note)
     if not archives and not folders:
-        seen = f" ({'; '.join(notes[:3])})" if notes else ""
+        seen = f" ({'; '.join(unread[:_SHOWN])})" if unread else ""
         raise ReleaseNotFound(
             f"no images of BIOSCAN-5M in this folder{seen}",
             where=str(root),
             fix="expected zips such as BIOSCAN_5M_cropped_256_train.zip, "
             "or an unpacked bioscan5m/images",
         )
+    notes = list(unread)
     chosen = _choose_metadata(root, metadata, metadata_zips, notes)
     return Release(
         root=root,
@@ -256,6 +264,7 @@ def gather(root: Location, paths: Iterable[Location | ImageFolder]) -> Release:
         metadata=chosen,
         bbox=min(boxes, key=lambda path: (len(path.parts), str(path)), default=None),
         notes=tuple(notes),
+        unread=tuple(unread),
     )
 
 

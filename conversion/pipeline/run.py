@@ -21,7 +21,6 @@ from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.storage.inside import to_write
 from conversion.catalogue import Catalogue
 from conversion.executors.base import Pool
-from conversion.executors.opening import open_cluster
 from conversion.executors.retry import run_shards
 from conversion.files.atomic import Written, require_apart, sync_folder
 from conversion.folder.loss import Pairs, refuse_loss, shards_on_disk, told_shards
@@ -47,8 +46,10 @@ from conversion.package_plan import (
     plan_package,
 )
 from conversion.pipeline.choices import choose, covered_by
-from conversion.pipeline.convert import ConvertOptions, OpenedRelease, Reporter
+from conversion.pipeline.convert import OpenedRelease, Reporter
 from conversion.pipeline.fingerprint import fingerprint
+from conversion.pipeline.opening import open_cluster
+from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.result import Summary
 from conversion.pipeline.up_to_date import Finished
 from conversion.reconcile import require_fit, take_as_subset
@@ -150,7 +151,7 @@ class _Conversion:
         work = self._state.work
         self._reporter.say(f"reading the metadata ({self._release.metadata.label})")
         with (
-            Catalogue(work / "catalogue", threads=self._options.workers) as catalogue,
+            Catalogue(work / "catalogue", threads=self._options.threads) as catalogue,
             ThreadPoolExecutor(2) as aside,
             catalogue.giving_up(),
         ):
@@ -169,7 +170,9 @@ class _Conversion:
         shutil.rmtree(work / "catalogue")
         covered = covered_by(choices)
         self._check_metadata(rows, covered)
-        plans = [plan_package(members, rows, self._plan_options(pool.size)) for members in listed]
+        plans = [
+            plan_package(members, rows, self._plan_options(pool.workers)) for members in listed
+        ]
         finished = self._finished_splits(plans)
         tasks = [
             task
@@ -271,14 +274,14 @@ class _Conversion:
             require_fit(members.reconciliation, root, subset=self._options.subset)
         return members
 
-    def _plan_options(self, shards: int) -> PlanOptions:
+    def _plan_options(self, workers: int) -> PlanOptions:
         return PlanOptions(
             self._options.output,
             self._state.work,
             self._options.format,
             self._options.shard_bytes,
             self._options.record,
-            self._options.hold(shards),
+            self._options.hold(workers),
         )
 
     def _finished_splits(self, plans: Sequence[PackagePlan]) -> set[tuple[str, str]]:

@@ -30,7 +30,8 @@ from conversion.files.temporary import temporary_folder
 from conversion.folder.loss import beyond
 from conversion.folder.manifest import Manifest, ShardFile, read_manifest
 from conversion.folder.state import STATE_FOLDER
-from conversion.pipeline.convert import ConvertOptions, Reporter, convert
+from conversion.pipeline.convert import Reporter, convert
+from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.result import Summary
 from conversion.shards.build import ShardTask
 from conversion.upload.copies import about_url
@@ -273,7 +274,7 @@ def convert_to_url(
     with temporary_folder() as made:
         folder = made / "folder"
         folder.mkdir()
-        space = Scratch(folder, scratch, shards=2 * options.workers)
+        space = Scratch(folder, scratch, shards=2 * options.threads)
         try:
             with Sending(store, folder, space, reporter) as sending:
                 sending.prepare()

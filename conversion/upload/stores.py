@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -26,7 +27,7 @@ from bioscan5m_hf.errors import (
     OutputError,
     UsageError,
 )
-from bioscan5m_hf.storage.fsspec import FsspecFile, file_system, patiently
+from bioscan5m_hf.storage.fsspec import FsspecFile, explained, file_system, patiently
 from bioscan5m_hf.storage.inside import require_inside
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location
@@ -183,7 +184,10 @@ class Store:
                 system.rm_file(f"{folder.rstrip('/')}/{path}")
             except FileNotFoundError:
                 return
-            if not self._atomic:
+            if self._atomic:
+                return
+            # A folder that stays is no harm.
+            with suppress(OutputError), explained(self.root, "cannot be tidied", OutputError):
                 _remove_empty(system, folder.rstrip("/"), path)
 
         self._patiently("cannot be removed", self.root / path, ask)
@@ -196,7 +200,7 @@ class Store:
 def _remove_empty(system: AbstractFileSystem, folder: str, path: str) -> None:
     """Remove the folders that led to a file, as far as there is nothing else in them."""
     for above in PurePosixPath(path).parents:
-        name = f"{folder}/{above}" if above.name else folder
+        name = f"{folder}/{above}"
         system.invalidate_cache()
         # Not every server refuses to remove a folder that is not empty.
         if not above.name or system.ls(name, detail=False):
@@ -218,7 +222,7 @@ def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     source: Source = open_location(location)
-    with source, target.open("wb") as file:
+    with source, ExitStack() as opened:
         length = source.size if limit is None else min(source.size, limit)
         if length > (free := shutil.disk_usage(target.parent).free):
             raise OutputError(
@@ -226,6 +230,7 @@ def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:
                 where=str(location),
                 fix="set TMPDIR to a folder on a larger disk",
             )
+        file = opened.enter_context(target.open("wb"))
         for start in range(0, length, _BLOCK):
             wanted = min(_BLOCK, length - start)
             data = source.read_at(start, wanted)

@@ -159,3 +159,17 @@ def test_one_zip_of_a_release_is_read(broken: Path) -> None:
     assert _load(broken / EVAL) == _load(broken)
     with pytest.raises(ReleaseNotFound, match="neither a folder nor one of upstream's zips"):
         _load(broken / CSV)
+
+
+@pytest.mark.parametrize("name", [EVAL.replace(".zip", " (1).zip"), f"{EVAL}.crdownload"])
+def test_what_is_nearly_an_archive_is_told(
+    name: str, broken: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (broken / EVAL).rename(broken / name)
+    with pytest.raises(ReleaseNotFound, match="no images of BIOSCAN-5M") as caught:
+        _load(broken)
+    assert f"{name}: not read" in str(caught.value)
+    shutil.copy(broken / name, broken / EVAL.replace("eval", "train"))
+    with caplog.at_level(logging.WARNING), pytest.raises(ReleaseNotFound, match="validation"):
+        _load(broken)
+    assert f"{name}: not read" in caplog.text
