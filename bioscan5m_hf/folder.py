@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bioscan5m_hf.errors import DataError, MetadataError, ReleaseNotFound, UnknownName
+from bioscan5m_hf.errors import DataError, MetadataError, ReleaseNotFound
 from bioscan5m_hf.manifest import (
     MANIFEST_BYTES,
     MANIFEST_NAME,
@@ -19,17 +19,6 @@ from bioscan5m_hf.schema.configurations import METADATA, Configuration
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
 from bioscan5m_hf.storage.open import exists, read_whole
 from bioscan5m_hf.storage.path import Location
-
-
-def format_named(name: str) -> str:
-    """See that there is a format of shards of this name, and give it back.
-
-    Raises:
-        UnknownName: There is none; the message lists them.
-    """
-    if name not in SUFFIXES.values():
-        raise UnknownName.of("format", name, SUFFIXES.values())
-    return name
 
 
 @dataclass(frozen=True, slots=True)

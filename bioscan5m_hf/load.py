@@ -174,22 +174,25 @@ def _open(path: str | os.PathLike[str], options: Mapping[str, Any]) -> Data:
     return open_data(
         where,
         revision=options.get("revision"),
-        options=storage_options(options),
+        options=storage_options(where, options),
         cache_dir=options.get("cache_dir"),
     )
 
 
-def storage_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def storage_options(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """What a remote file system is opened with.
 
     Args:
+        path: What is opened.
         options: Those of ``load_dataset``.
     """
     given = options.get("download_config")
     storage = dict(getattr(given, "storage_options", None) or {})
     storage |= options.get("storage_options") or {}
     token = options.get("token", getattr(given, "token", None))
-    return storage if token is None else {**storage, "token": token}
+    # It is the Hub's, and no other server is told it. What is no URL may name a repository.
+    is_hub = "://" not in path or path.startswith("hf://")
+    return {**storage, "token": token} if is_hub and token is not None else storage
 
 
 class _Loader:

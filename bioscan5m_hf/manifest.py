@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from bioscan5m_hf.errors import UnknownName
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
 from bioscan5m_hf.storage.inside import require_inside
@@ -35,6 +36,17 @@ _LARGEST: Final = 2**63 - 1
 
 Check = Callable[[Any, str], None]
 """Raises ``ValueError`` where a value is not what it should be; told where it stands."""
+
+
+def format_named(name: str) -> str:
+    """See that there is a format of shards of this name, and give it back.
+
+    Raises:
+        UnknownName: There is none; the message lists them.
+    """
+    if name not in SUFFIXES.values():
+        raise UnknownName.of("format", name, SUFFIXES.values())
+    return name
 
 
 def parse_manifest(text: bytes) -> dict[str, Any]:

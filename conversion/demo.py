@@ -6,15 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
-
 from bioscan5m_hf.errors import ForeignFolder, VerificationFailed
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, package_names
 from bioscan5m_hf.storage.inside import remove_tree
-from conversion.cli.console import ConsoleReporter, make_table
+from conversion.cli.console import Terminal, make_table
 from conversion.contact_sheet import Tile, contact_sheet
 from conversion.files.atomic import write_whole
-from conversion.pipeline.convert import ConvertOptions, convert
+from conversion.pipeline.convert import convert
+from conversion.pipeline.options import ConvertOptions
 from conversion.synthetic import SampleOptions, write_sample
 from conversion.verify.folder import VerifyOptions, verify
 
@@ -29,13 +28,13 @@ _MARK: Final = ".bioscan5m-demo"
 _RELEASE, _DATASET, _CACHE = _MADE = ("release", "bioscan-5m", "cache")
 
 
-def demo(folder: Path, *, workers: int, console: Console) -> None:
+def demo(folder: Path, *, workers: int, terminal: Terminal) -> None:
     """Go the whole way, and show what came of it.
 
     Args:
         folder: The folder to write; a demo that is there already is replaced.
         workers: How many processes work at a time.
-        console: Where results are shown.
+        terminal: Where results are shown.
 
     Raises:
         ForeignFolder: The folder holds something else than a demo.
@@ -43,40 +42,39 @@ def demo(folder: Path, *, workers: int, console: Console) -> None:
     """
     _prepare(folder)
     release, dataset = folder / _RELEASE, folder / _DATASET
-    reporter = ConsoleReporter()
 
-    console.print(f"1. bioscan5m sample {release} -n {_SPECIMENS}")
-    reporter.begin(_SPECIMENS, 0, "sampling")
+    terminal.show(f"1. bioscan5m sample {release} -n {_SPECIMENS}")
+    terminal.begin(_SPECIMENS, 0, "sampling")
     done = 0
 
     def advance(specimens: int) -> None:
         nonlocal done
         done += specimens
-        reporter.reached(done)
+        terminal.reached(done)
 
     write_sample(SampleOptions(release, _SPECIMENS, workers=workers), advance)
-    reporter.end()
+    terminal.end()
 
-    console.print(f"2. bioscan5m convert {release} --output {dataset}")
-    summary = convert(ConvertOptions(release, dataset, workers), reporter)
+    terminal.show(f"2. bioscan5m convert {release} --output {dataset}")
+    summary = convert(ConvertOptions(release, dataset, workers), terminal)
 
-    console.print(f"3. bioscan5m verify {dataset}")
+    terminal.show(f"3. bioscan5m verify {dataset}")
     _, findings = verify(VerifyOptions(dataset, workers))
     if findings:
         raise VerificationFailed(
             f"{len(findings)} differences, the first: {findings[0]}", where=str(dataset)
         )
     shards = sum(1 for _ in summary.manifest.files())
-    console.print(f"   {len(package_names())} packages, {shards} shards, all as the manifest says")
+    terminal.show(f"   {len(package_names())} packages, {shards} shards, all as the manifest says")
 
-    console.print(f'4. load_dataset("{dataset}", "{DEFAULT_PACKAGE}", split="train")')
+    terminal.show(f'4. load_dataset("{dataset}", "{DEFAULT_PACKAGE}", split="train")')
     rows = _load(dataset, folder / _CACHE)
-    _show(rows, console)
+    _show(rows, terminal)
     sheet = folder / "contact-sheet.png"
     write_whole(sheet, _sheet(dataset, folder / _CACHE))
-    console.print(f"Specimens at a glance: {sheet.resolve()}")
-    console.print(f"In Python, from {folder.resolve()}:")
-    console.print(
+    terminal.show(f"Specimens at a glance: {sheet.resolve()}")
+    terminal.show(f"In Python, from {folder.resolve()}:")
+    terminal.show(
         '    from datasets import load_dataset\n    load_dataset("bioscan-5m", "cropped_256")'
     )
 
@@ -104,13 +102,13 @@ def _load(dataset: Path, cache: Path, split: str = "train") -> Dataset:
     return load_dataset(str(dataset), DEFAULT_PACKAGE, split=split, cache_dir=str(cache))
 
 
-def _show(rows: Dataset, console: Console) -> None:
+def _show(rows: Dataset, terminal: Terminal) -> None:
     first = rows.select(range(min(5, len(rows))))
     table = [
         [*(str(row[name] or "") for name in _SHOWN), "{} x {}".format(*row["image"].size)]
         for row in first
     ]
-    console.print(make_table(f"{len(rows):,} rows", (*_SHOWN, "image"), table))
+    terminal.show(make_table(f"{len(rows):,} rows", (*_SHOWN, "image"), table))
 
 
 def _sheet(dataset: Path, cache: Path) -> bytes:

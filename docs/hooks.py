@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from bioscan5m_hf.schema.columns import COLUMNS, SPLITS
 from bioscan5m_hf.schema.configurations import PACKAGES
+from conversion.pipeline.options import convert_options, effects
 
 _MARK: Final = re.compile(r"<!-- (table|include): ([\w./-]+) -->")
 _ROOT: Final = Path(__file__).parent.parent
@@ -43,8 +44,21 @@ def _packages() -> str:
     return _table(["configuration", "images"], rows)
 
 
+def _options() -> str:
+    rows = [
+        [
+            f"`{', '.join(option.flags) or option.metavar}`",
+            option.help + (f" (default: {option.shown})" if option.shown else ""),
+            effects()[name].value,
+        ]
+        for name, option in convert_options().items()
+    ]
+    return _table(["option", "meaning", "another value gives"], rows)
+
+
 _TABLES: Final[dict[str, Callable[[], str]]] = {
     "columns": _columns,
+    "options": _options,
     "packages": _packages,
     "splits": _splits,
 }

@@ -20,8 +20,9 @@ from conversion.card.figures.specimens import Pick
 from conversion.files.atomic import Written
 from conversion.folder.manifest import SplitFiles
 from conversion.folder.stamps import Stamp
-from conversion.pipeline.convert import ConvertOptions, convert
+from conversion.pipeline.convert import convert
 from conversion.pipeline.fingerprint import fingerprint
+from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.result import Summary
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import ShardResult
@@ -265,7 +266,7 @@ def test_derived_packages_depend_on_the_boxes(tmp_path: Path) -> None:
         1,
         packages=("cropped_256",),
         splits=(split_named("pretrain"),),
-        derive=True,
+        derive="",
     )
     go(options)
     assert go(options)[0]

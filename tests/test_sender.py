@@ -10,7 +10,8 @@ import pytest
 
 from bioscan5m_hf.errors import OutputError, VerificationFailed
 from conversion.files.atomic import Written, digest_of
-from conversion.pipeline.convert import ConvertOptions, convert
+from conversion.pipeline.convert import convert
+from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.result import Summary
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import ShardResult

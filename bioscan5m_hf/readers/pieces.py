@@ -27,7 +27,7 @@ from bioscan5m_hf.readers.arrow_stream import StoredBatch, read_batch, read_sche
 from bioscan5m_hf.readers.parquet_pages import ImagePages
 from bioscan5m_hf.readers.query import Choice, Numbers
 from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES
-from bioscan5m_hf.schema.columns import IMAGE_COLUMN, IMAGE_TYPE, arrow_schema
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN, arrow_schema, image_type
 from bioscan5m_hf.storage.inside import require_regular
 from bioscan5m_hf.storage.local import Source, SourceStream
 from bioscan5m_hf.storage.open import open_location
@@ -218,7 +218,7 @@ def _read_group(
     others = [name for name in names if name != IMAGE_COLUMN]
     table = read([f"{IMAGE_COLUMN}.path", *others])
     parts = [data, table[IMAGE_COLUMN].combine_chunks().field("path")]
-    image = pa.StructArray.from_arrays(parts, names=[field.name for field in IMAGE_TYPE])
+    image = pa.StructArray.from_arrays(parts, names=[field.name for field in image_type()])
     return table.set_column(table.column_names.index(IMAGE_COLUMN), IMAGE_COLUMN, image)
 
 
@@ -383,4 +383,4 @@ def _read_samples(
                 f"{processid}.jpg is not there", where=source.location, fix="get it again"
             )
         images.append({"bytes": source.read_at(*extent), "path": f"{processid}.jpg"})
-    return table.append_column(IMAGE_COLUMN, pa.array(images, IMAGE_TYPE))
+    return table.append_column(IMAGE_COLUMN, pa.array(images, image_type()))

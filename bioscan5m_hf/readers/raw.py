@@ -25,7 +25,7 @@ from bioscan5m_hf.release.zip_member import (
     check_size,
     read_member,
 )
-from bioscan5m_hf.schema.columns import IMAGE_COLUMN, IMAGE_TYPE
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN, image_type
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location, RemotePath
@@ -77,7 +77,7 @@ class RawPiece:
             yield table.select(list(choice.columns))
             return
         for chosen, found in self._with_images(table):
-            column = pa.array(found, IMAGE_TYPE)
+            column = pa.array(found, image_type())
             yield chosen.append_column(IMAGE_COLUMN, column).select(list(choice.columns))
 
     def divide(self) -> list[Piece]:

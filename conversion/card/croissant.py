@@ -85,7 +85,6 @@ def render_croissant(manifest: Manifest) -> bytes:
         if split.published in manifest.splits.get(configuration, {})
         and manifest.splits[configuration][split.published].rows
     ]
-    published = "/" in manifest.name
     data = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -94,7 +93,7 @@ def render_croissant(manifest: Manifest) -> bytes:
         "description": readme.description(manifest),
         "license": "https://creativecommons.org/licenses/by/3.0/",
         "url": f"https://huggingface.co/datasets/{manifest.name}"
-        if published
+        if "/" in manifest.name
         else "https://biodiversitygenomics.net/projects/5m-insects/",
         "version": "1.0.0",
         "datePublished": "2024-06-18",

@@ -20,7 +20,16 @@ from bioscan5m_hf.schema.configurations import (
 from conversion.folder.manifest import Manifest, SplitFiles
 from conversion.formats.registry import metadata_writer, writer_named
 
-TAGS: Final = ("biology", "biodiversity", "insects", "taxonomy", "dna-barcode", "image")
+UPSTREAM: Final = "bioscan-ml/BIOSCAN-5M"
+TAGS: Final = (
+    "biology",
+    "biodiversity",
+    "insects",
+    "taxonomy",
+    "dna-barcode",
+    "image",
+    "geospatial",
+)
 
 _SIZES: Final = (
     (1_000, "n<1K"),
@@ -36,6 +45,15 @@ class _PlainDumper(yaml.SafeDumper):
 
     def ignore_aliases(self, _data: object) -> bool:
         return True
+
+
+def files_url(manifest: Manifest) -> str:
+    """Where examples find other files of the dataset: a folder, or a repository on the Hub.
+
+    Args:
+        manifest: What the folder holds.
+    """
+    return f"hf://datasets/{manifest.name}" if "/" in manifest.name else manifest.name
 
 
 def available(manifest: Manifest) -> list[tuple[Configuration, dict[str, SplitFiles]]]:
@@ -87,7 +105,11 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
     return {
         "pretty_name": "BIOSCAN-5M",
         "license": "cc-by-3.0",
+        "language": ["en"],
+        "annotations_creators": ["expert-generated", "machine-generated"],
+        "source_datasets": [UPSTREAM],
         "task_categories": ["image-classification", "zero-shot-image-classification"],
+        "task_ids": ["multi-class-image-classification"],
         "tags": list(TAGS),
         "size_categories": [next((name for top, name in _SIZES if specimens < top), "10M<n<100M")],
         "configs": [

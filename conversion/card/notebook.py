@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
+from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
 from conversion.card import readme
 from conversion.card.front_matter import shown_split
 from conversion.card.statistics import Profile
@@ -17,7 +18,7 @@ NOTEBOOK_NAME: Final = "quickstart.ipynb"
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """How the notebook speaks of a dataset: whatever differs from folder to folder."""
+    """What differs in the notebook from folder to folder; texts are Python."""
 
     dataset: str
     configuration: str
@@ -26,6 +27,7 @@ class _Names:
     image: str
     record: str
     filtered: str
+    map: bool
 
 
 def render_notebook(manifest: Manifest, found: Profile) -> bytes | None:
@@ -57,6 +59,7 @@ def render_notebook(manifest: Manifest, found: Profile) -> bytes | None:
         filtered=f"load_dataset(NAME, CONFIGURATION, split=SPLIT, streaming=True, {by_order}"
         if manifest.format == "parquet"
         else f'rows.filter(lambda row: {record}["order"] == {order!r})',
+        map=bool(found.sites),
     )
     cells = [_cell(number, kind, text) for number, (kind, text) in enumerate(_cells(names))]
     data = {
@@ -96,12 +99,21 @@ Everything here streams: nothing is downloaded but the rows that are looked at. 
             "code",
             f"""
 from itertools import islice
+from pathlib import Path
 
 from datasets import load_dataset
 
-NAME = {names.dataset!r}
+REPOSITORY = {names.dataset!r}
 CONFIGURATION = {names.configuration!r}
 SPLIT = {names.split!r}
+
+# This notebook runs in the dataset folder and beside it, and elsewhere from the Hub.
+near = [Path(), Path(REPOSITORY), *sorted(Path().glob("*/"))]
+here = [folder for folder in near if (folder / "quickstart.ipynb").is_file()]
+if not here and "/" not in REPOSITORY:
+    raise FileNotFoundError("start this notebook in the dataset folder, or in the folder above it")
+NAME = str(here[0].resolve()) if here else REPOSITORY
+FILES = NAME if here else f"hf://datasets/{{REPOSITORY}}"
 
 rows = load_dataset(NAME, CONFIGURATION, split=SPLIT, streaming=True)
 row = next(iter(rows))
@@ -141,17 +153,38 @@ some = {names.filtered}
 [({names.record}["family"], {names.record}["genus"]) for row in islice(some, 5)]
 """,
         ),
+        *_map_cells(names),
+        ("markdown", "## The tree of taxa\n\nOf the first specimens, with how many there are."),
+        (
+            "code",
+            f"""
+from collections import Counter
+
+LEVELS = ["class", "order", "family"]
+counted = Counter()
+for row in islice(rows, 300):
+    record = {names.record}
+    taxa = tuple(record[level] or "not known" for level in LEVELS)
+    counted.update(taxa[:depth] for depth in range(1, len(LEVELS) + 1))
+for taxa in sorted(counted):
+    print("    " * (len(taxa) - 1) + f"{{taxa[-1]}} {{counted[taxa]}}")
+""",
+        ),
         (
             "markdown",
-            "## Labels\n\nWhat is not labelled at a rank is `None`; it gets the label -1.",
+            "## Labels\n\n`vocabularies.parquet` numbers the taxa of each rank, in the same way "
+            "for all splits.\nWhat is not labelled at a rank is `None`; it gets the label -1.",
         ),
         (
             "code",
             f"""
-families = sorted({{{names.record}["family"] for row in islice(rows, 200)}} - {{None}})
-label_of = {{family: label for label, family in enumerate(families)}}
+import pandas as pd
+
+words = pd.read_parquet(f"{{FILES}}/{VOCABULARIES_NAME}")
+families = words[words["rank"] == "family"]
+label_of = dict(zip(families["value"], families["label"]))
 labelled = rows.map(lambda row: {{"label": label_of.get({names.record}["family"], -1)}})
-families[:10], [row["label"] for row in islice(labelled, 10)]
+len(label_of), [row["label"] for row in islice(labelled, 10)]
 """,
         ),
         ("markdown", "## Batches, as a model wants them"),
@@ -173,3 +206,16 @@ for batch in islice(arrays.batch(8), 3):
 """,
         ),
     ]
+
+
+def _map_cells(names: _Names) -> list[tuple[str, str]]:
+    if not names.map:
+        return []
+    text = f"""
+import fsspec
+
+with fsspec.open(f"{{FILES}}/{readme.SITES}") as file:
+    places = Image.open(file).convert("RGB")
+places
+"""
+    return [("markdown", "## Where they were collected"), ("code", text)]

@@ -9,8 +9,12 @@ from typing import Final
 from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.schema.columns import COLUMNS, SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, described
+from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
 from conversion.card.front_matter import (
+    UPSTREAM,
     available,
+    default_configuration,
+    files_url,
     front_matter_text,
     serves_metadata,
     shown_split,
@@ -41,6 +45,25 @@ CITATION: Final = """\
   note      = {arXiv:2406.12723}
 }"""
 
+_LINKS: Final = f"""\
+[Paper](https://arxiv.org/abs/2406.12723) ·
+[upstream's dataset](https://huggingface.co/datasets/{UPSTREAM}) ·
+[upstream's code](https://github.com/{UPSTREAM}) ·
+[homepage](https://biodiversitygenomics.net/projects/5m-insects/) ·
+converted with bioscan5m-hf
+"""
+_SOURCE: Final = """\
+## Source and labels
+
+The specimens were collected in many countries, photographed and barcoded at the Centre for
+Biodiversity Genomics; `processid` is the id of a record in the Barcode of Life Data System (BOLD).
+Upstream cut the photographs to the organism, made the smaller sizes and divided the specimens into
+splits. The labels are upstream's: taxonomists gave them, or they follow from the Barcode Index
+Number of the specimen; `inferred_ranks` tells at which ranks. A rank that is not known is null, and
+nothing is filled in here.
+
+**Personal data**: there are none. `sampleid` names a specimen, not a person.
+"""
 _FORMAT_NAMES: Final = {"parquet": "Parquet", "arrow": "Arrow", "webdataset": "WebDataset"}
 
 
@@ -57,6 +80,7 @@ def render(manifest: Manifest, found: Profile | None = None) -> str:
     parts = [
         f"{front_matter_text(manifest)}\n# BIOSCAN-5M\n",
         f"{description(manifest)}\n",
+        _LINKS,
         _picture(manifest, SHEET, "Specimens of the most frequent orders, side by side"),
         _loading(manifest),
         _configurations(manifest),
@@ -64,6 +88,8 @@ def render(manifest: Manifest, found: Profile | None = None) -> str:
         _splits(manifest),
         _columns(manifest),
         _specimens(manifest, found) if found else "",
+        _SOURCE,
+        _limitations(found),
         _left_out(manifest),
         _files(manifest),
         _rights(),
@@ -78,16 +104,27 @@ def description(manifest: Manifest) -> str:
         manifest: What the folder holds.
     """
     rows = {split: files.rows for split, files in manifest.splits.get(METADATA, {}).items()}
-    shown = sum(_photographed(manifest, split) for split in rows)
     specimens = sum(rows.values())
-    whole = shown == specimens
-    each = "each with photograph," if whole else f"{shown:,} of them with photograph, each with"
+    photographed = sum(_photographed(manifest, split) for split in rows)
+    kinds = "DNA barcode, Barcode Index Number, taxonomy, place of collection and\nsize"
+    if not photographed:
+        held = f"{specimens:,} insects and their kin with {kinds}"
+    elif photographed >= specimens:
+        held = f"{specimens:,} insects and their kin, each with a photograph, and with\n{kinds}"
+    else:
+        held = (
+            f"{specimens:,} insects and their kin, {photographed:,} of them with a photograph,\n"
+            f"and with {kinds}"
+        )
+    bytes_kept = (
+        f" Image bytes are upstream's\nown, untouched{_exception(manifest)}."
+        if manifest.packages
+        else ""
+    )
     return (
-        f"{specimens:,} insects and their kin, {each} DNA barcode, Barcode Index\n"
-        "Number, taxonomy, place of collection and size: the BIOSCAN-5M release, as\n"
-        f"{_FORMAT_NAMES[manifest.format]} shards that load and stream. Image bytes are\n"
-        f"upstream's own, untouched{_exception(manifest)}. Rows stand in the order of\n"
-        "md5(processid), which is a fixed random order."
+        f"{held}, as far as they are known: the BIOSCAN-5M release, as\n"
+        f"{_FORMAT_NAMES[manifest.format]} shards that load and stream.{bytes_kept}\n"
+        "Rows stand in the order of md5(processid), which is a fixed random order."
     )
 
 
@@ -154,16 +191,22 @@ def _loading(manifest: Manifest) -> str:
             "# only the rows that are wanted",
             f'flies = {call}, filters=[("order", "==", "Diptera")])',
         ]
-    lines += [
-        "# with labels; what is not labelled gets -1",
-        f'families = sorted({{{record}["family"] for row in rows.take(1000)}} - {{None}})',
-        "label_of = {family: label for label, family in enumerate(families)}",
-        f'rows = rows.map(lambda row: {{"label": label_of.get({record}["family"], -1)}})',
-    ]
+    if VOCABULARIES_NAME in manifest.extras:
+        lines = [
+            "import pandas as pd",
+            *lines,
+            "# with the same integer labels everywhere; what is not labelled gets -1",
+            f'words = pd.read_parquet("{files_url(manifest)}/{VOCABULARIES_NAME}")',
+            'families = words[words["rank"] == "family"]',
+            'label_of = dict(zip(families["value"], families["label"]))',
+            f'rows = rows.map(lambda row: {{"label": label_of.get({record}["family"], -1)}})',
+        ]
     example = "\n".join(lines)
     text = f"## Loading\n\n```python\n{example}\n```\n"
     if "/" not in manifest.name:
-        text += f"\n`{manifest.name}` is the path of this folder, or the name of its repository.\n"
+        text += f"\n`{manifest.name}` is the path of this folder, or its repository's name.\n"
+    if manifest.format != "parquet":
+        text += "\nThe Hub's Dataset Viewer shows Parquet only, so it does not show these shards.\n"
     if not serves_metadata(manifest):
         text += (
             "\nA sample is the image `jpg` and the record `json`, which has the columns below.\n"
@@ -175,39 +218,57 @@ def _loading(manifest: Manifest) -> str:
 
 
 def _configurations(manifest: Manifest) -> str:
+    listed = [
+        (configuration, splits)
+        for configuration, splits in available(manifest)
+        if configuration.name in (*manifest.packages, METADATA)
+    ]
     rows = [
         (
             f"`{configuration.name}`",
             _meaning(configuration, manifest),
-            ", ".join(splits),
-            f"{sum(files.rows for files in splits.values()):,}",
             _size(sum(shard.bytes for files in splits.values() for shard in files.shards)),
         )
-        for configuration, splits in available(manifest)
+        for configuration, splits in listed
     ]
-    head = ("configuration", "images", "splits", "specimens", "size")
-    return "## Configurations\n\n" + _table(head, rows, right=2)
+    text = "## Configurations\n\n" + _table(("name", "images", "size"), rows, right=1)
+    parts = [c for c, _ in available(manifest) if c.name not in (*manifest.packages, METADATA)]
+    if parts:
+        name = default_configuration(manifest)
+        ends = [f"`{c.name.removeprefix(name)}`" for c in parts if c.package == name]
+        text += (
+            f"\nWith {', '.join(ends)} behind the name of a package, as in `{parts[-1].name}`,\n"
+            "a configuration has the splits of one group of upstream's archives alone.\n"
+        )
+    return text
 
 
 def _meaning(configuration: Configuration, manifest: Manifest) -> str:
     if configuration.package is None:
-        return "no images, all splits"
+        return "no images"
     meaning = described(configuration.package).meaning
     return f"{meaning} (derived)" if configuration.package in manifest.derived else meaning
 
 
 def _splits(manifest: Manifest) -> str:
-    meaning = {split.published: split.meaning for split in SPLITS}
-    names = [*manifest.packages, METADATA]
+    total = manifest.splits.get(METADATA, {})
+    # A column for each package that does not have all specimens.
+    names = [METADATA] if total else []
+    names += [name for name in manifest.packages if _counts(manifest, name) != _counts(manifest)]
     rows = []
     for split in SPLITS:
         found = [manifest.splits.get(name, {}).get(split.published) for name in names]
         if any(found):
             counts = [f"{files.rows:,}" if files else "-" for files in found]
-            rows.append((f"`{split.published}`", meaning[split.published], *counts))
-    head = ("split", "what it is for", *(f"`{name}`" for name in names))
+            rows.append((f"`{split.published}`", split.meaning, *counts))
+    heads = ["specimens" if name == METADATA else f"`{name}`" for name in names]
     note = "\nUpstream's `val` is published as `validation`; the column `split` keeps `val`.\n"
-    return "## Splits\n\n" + _table(head, rows, right=len(names)) + note
+    table = _table(("split", "what it is for", *heads), rows, right=len(names))
+    return "## Splits\n\n" + table + note
+
+
+def _counts(manifest: Manifest, configuration: str = METADATA) -> dict[str, int]:
+    return {name: files.rows for name, files in manifest.splits.get(configuration, {}).items()}
 
 
 def _columns(manifest: Manifest) -> str:
@@ -238,11 +299,33 @@ def _specimens(manifest: Manifest, found: Profile) -> str:
     return "\n".join(part for part in parts if part)
 
 
+def _limitations(found: Profile | None) -> str:
+    """What a model learns from these specimens that is not so elsewhere."""
+    facts = []
+    if found and found.specimens and found.orders and found.countries:
+        (order, most), (country, many) = found.orders[0], found.countries[0]
+        facts = [
+            f"{most / found.specimens:.0%} of the specimens are {escaped(order)}, and most taxa "
+            "have few specimens",
+            f"{many / found.specimens:.0%} were collected in {escaped(country)}; large parts of "
+            "the world have none",
+        ]
+        for rank in found.ranks:
+            if rank.rank in ("genus", "species"):
+                share = rank.labelled / found.specimens
+                facts.append(f"{share:.0%} are labelled to the {rank.rank}")
+    facts.append("photographs show preserved specimens in a dish, not insects where they live")
+    return "## Limitations\n\n" + "".join(f"- {fact}\n" for fact in facts)
+
+
 def _left_out(manifest: Manifest) -> str:
     if not manifest.rejects:
         return ""
-    rows = [(reason, f"{count:,}") for reason, count in sorted(manifest.rejects.items())]
-    head = f"## Left out\n\nRecorded one by one in `{REJECTS_NAME}`.\n\n"
+    rows = [(escaped(reason), f"{count:,}") for reason, count in sorted(manifest.rejects.items())]
+    head = (
+        f"## Left out\n\n`{REJECTS_NAME}` records each specimen and image that was left out: its "
+        "package, archive and\nmember, the reason, and what was found.\n\n"
+    )
     return head + _table(("reason", "count"), rows, right=1)
 
 
@@ -250,6 +333,7 @@ def _files(manifest: Manifest) -> str:
     known = {
         "quickstart.ipynb": "a notebook that streams, shows, filters and labels specimens",
         "croissant.json": "the dataset in the vocabulary of Croissant",
+        VOCABULARIES_NAME: "every label of each rank with its number, and how often a split has it",
     }
     rows = [(f"[`{name}`]({name})", known[name]) for name in known if name in manifest.extras]
     rows.append((f"[`{MANIFEST_NAME}`]({MANIFEST_NAME})", "the digest of every file"))
@@ -262,9 +346,10 @@ def _rights() -> str:
 
 Images and metadata are licensed under
 [Creative Commons Attribution 3.0](https://creativecommons.org/licenses/by/3.0/) (CC BY 3.0).
-Copyright holder: {HOLDER}, 2021. Who uses or passes them on must name the copyright holder and
-the licence, and say what was changed. Here nothing was changed but the packaging: the bytes of
-the images and the values of the metadata are upstream's.
+Copyright holder: {HOLDER}, 2021.
+Who uses or passes them on must name the copyright holder and the licence, and say what was
+changed. Here nothing was changed but the packaging: the bytes of the images and the values of the
+metadata are upstream's.
 
 ```bibtex
 {CITATION}

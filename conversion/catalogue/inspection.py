@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from bioscan5m_hf.storage.path import Location
 from conversion.catalogue.catalogue import Catalogue
 from conversion.catalogue.reconcile import Reconciliation, SplitCount, plain_sizes, reconcile
 from conversion.derive.measures import MeasureCheck
+from conversion.files.temporary import temporary_folder
 from conversion.rejects import Finding, bad_row_finding
 
 
@@ -113,13 +113,20 @@ def told_as_absent(package: str, absent: Sequence[tuple[Split, int]]) -> str:
     return f"{package}: there are no images of {named}"
 
 
-def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Report:
+def inspect(
+    root: Location,
+    *,
+    threads: int,
+    packages: Sequence[str] = (),
+    splits: Sequence[Split] = (),
+) -> Report:
     """Look at a release.
 
     Args:
         root: Its folder, or the URL of it.
         threads: How many processors may be used.
         packages: The packages to look at; none for all.
+        splits: The splits to look at; none for all.
 
     Raises:
         BioscanError: A file of it cannot be read at all.
@@ -128,15 +135,19 @@ def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Re
     bad: list[BadRow] = []
     notes = list(release.notes)
     label = release.metadata.label
-    with tempfile.TemporaryDirectory(prefix="bioscan5m-") as work:
-        catalogue = Catalogue(Path(work), threads=threads)
+    with temporary_folder() as work:
+        catalogue = Catalogue(work, threads=threads)
         rows = read_metadata(release.metadata, bad.append, notes.append)
         measures = MeasureCheck(release.bbox) if isinstance(release.bbox, Path) else None
         catalogue.load_metadata(measures.watch(rows) if measures else rows, slim=True)
         catalogue.settle_rows(label, bad.append)
-        specimens = catalogue.split_counts()
+        specimens = [
+            (split, count)
+            for split, count in catalogue.split_counts()
+            if not splits or split in splits
+        ]
         reports = [
-            _inspect_package(catalogue, release.select(package), specimens)
+            _inspect_package(catalogue, release.select(package, splits or SPLITS), specimens)
             for package in packages or release.packages
         ]
     bad_rows = [bad_row_finding(found, label) for found in in_file_order(bad)]
@@ -148,7 +159,7 @@ def inspect(root: Location, *, threads: int, packages: Sequence[str] = ()) -> Re
 def _inspect_package(
     catalogue: Catalogue, selection: Selection, specimens: Sequence[tuple[Split, int]]
 ) -> PackageReport:
-    splits = [split for split in SPLITS if split.name in selection.splits]
+    splits = [split for split, _ in specimens if split.name in selection.splits]
     joined = reconcile(catalogue, selection, splits, catalogue.list_images(selection, splits))
     labels = source_labels(selection)
     numbers = joined.located.sources

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from conversion.cli.console import ConsoleReporter, make_console
-from conversion.cli.parameters import Commands, add_command
+from conversion.cli.command import command
+from conversion.cli.parameters import FOLDER
+from conversion.pipeline.option import Option
 
-
-def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = add_command(
-        commands,
-        "card",
-        _run,
-        "write card, pictures and notebook of a dataset folder anew",
-        ["bioscan5m card bioscan-5m", "bioscan5m card bioscan-5m --name user/bioscan-5m"],
-    )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the dataset folder")
-    parser.add_argument(
-        "--name",
-        metavar="REPO_ID",
-        help="what its examples load: the repository, as user/name (default: as before)",
-    )
+if TYPE_CHECKING:
+    from conversion.cli.console import Terminal
 
 
-def _run(options: argparse.Namespace) -> int:
+@command(
+    "card",
+    ["bioscan5m card bioscan-5m", "bioscan5m card bioscan-5m --name user/bioscan-5m"],
+    {
+        "folder": FOLDER,
+        "name": Option(
+            ("--name",),
+            "what its examples load: the repository, as user/name",
+            "REPO_ID",
+            shown="as before",
+        ),
+    },
+)
+def run(terminal: Terminal, *, folder: Path, name: str | None) -> int:
     """Write what a dataset folder shows of itself."""
     from conversion.card.presentation import present
 
-    manifest = present(options.folder, options.name, ConsoleReporter().say)
-    console = make_console()
-    for name in sorted(manifest.extras):
-        console.print(str(options.folder / name))
+    manifest = present(folder, name, terminal.say)
+    terminal.show(*(str(folder / extra) for extra in sorted(manifest.extras)))
     return 0

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -23,10 +27,11 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from bioscan5m_hf.errors import OutputError, without_passwords
+
 _LINE_SECONDS: Final = 10.0
 # Where nobody sets a width, as in a log file, a table must not be cut.
 _LOG_WIDTH: Final = 160
-_PASSWORD: Final = re.compile(r"(://[^/@:\s]+):[^/@\s]+@")
 
 
 class _PlainConsole(Console):
@@ -64,7 +69,7 @@ def shown(text: str) -> str:
     Args:
         text: What is going to be shown; line breaks stay.
     """
-    plain = _PASSWORD.sub(r"\1:…@", text)
+    plain = without_passwords(text)
     return "".join(
         sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in plain
     )
@@ -83,32 +88,89 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.0f} images/s" if speed else "- images/s")
 
 
-class ConsoleReporter:
-    """Shows how a conversion goes: a bar on a terminal, plain lines otherwise.
-
-    Notes and progress go to standard error, so that standard output holds results only.
+class Terminal:
+    """What a command shows: results on standard output, notes and progress on standard error.
 
     Args:
-        quiet: Show nothing.
+        quiet: Show errors only.
+        verbose: Say when, and where an error comes from.
+        json: Show the result as one JSON document, and nothing else on standard output.
+        log: A file that takes all that is said too.
+
+    Raises:
+        OutputError: That file cannot be written.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        json: bool = False,
+        log: Path | None = None,
+    ) -> None:
+        self.quiet = quiet
+        self.json = json
+        self._verbose = verbose
         self._console = make_console(stderr=True)
         self._progress: Progress | None = None
-        self._began = self._told = 0.0
+        self._began = self._told = self._made = time.monotonic()
         self._total = self._done = 0
+        self._log = _open_log(log) if log else None
+
+    def show(self, *results: str | Table) -> None:
+        """Show results, one below the other."""
+        if self.quiet or self.json:
+            return
+        console = make_console()
+        for result in results:
+            console.print(result)
+
+    def place(self, text: str) -> None:
+        """Show where the result lies, which is all that a quiet command tells of it."""
+        if self.quiet and not self.json:
+            make_console().print(text)
+
+    def document(self, result: Mapping[str, object]) -> None:
+        """Show the result as JSON, where that is asked for."""
+        if self.json:
+            sys.stdout.write(json.dumps(result, indent=2) + "\n")
 
     def say(self, text: str) -> None:
         """Show one note."""
-        if not self._quiet:
-            self._console.print(text)
+        self._note(text)
+        if not self.quiet:
+            passed = f"[{time.monotonic() - self._made:7.1f} s] " if self._verbose else ""
+            self._console.print(f"{passed}{text}")
+
+    def _note(self, text: str) -> None:
+        if self._log:
+            now = datetime.now().astimezone().isoformat(timespec="seconds")
+            self._log.write(f"{now} {shown(text)}\n")
+            self._log.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end(left=error is not None)
+        if error:
+            self._note(f"error: {error}" if str(error) else f"error: {type(error).__name__}")
+            if self._verbose:
+                self._console.print("".join(traceback.format_exception(kind, error, trace)))
+        if self._log:
+            self._log.close()
 
     def begin(self, images: int, done: int, verb: str = "converting") -> None:
         """Show that images are going to be worked on, of which some are done."""
         self._total, self._done = images, done
         self._began = self._told = time.monotonic()
-        if self._quiet or not images:
+        if self.quiet or not images:
             return
         if not self._console.is_terminal:
             self._console.print(f"{verb} {images - done:,} images")
@@ -140,11 +202,11 @@ class ConsoleReporter:
 
         def plainly(count: int) -> None:
             nonlocal told
-            if not self._quiet and time.monotonic() - told >= _LINE_SECONDS:
+            if not self.quiet and time.monotonic() - told >= _LINE_SECONDS:
                 told = time.monotonic()
                 self._console.print(f"{count:,} {what}")
 
-        if self._quiet or not self._console.is_terminal:
+        if self.quiet or not self._console.is_terminal:
             yield plainly
             return
         columns = (
@@ -162,7 +224,7 @@ class ConsoleReporter:
             self._progress.update(self._progress.task_ids[0], completed=self._done + images)
             return
         now = time.monotonic()
-        if self._quiet or not images or now - self._told < _LINE_SECONDS:
+        if self.quiet or not images or now - self._told < _LINE_SECONDS:
             return
         self._told = now
         rate = images / (now - self._began)
@@ -172,11 +234,23 @@ class ConsoleReporter:
             f"{_duration(left)} left"
         )
 
-    def end(self) -> None:
-        """Take the bar away."""
+    def end(self, *, left: bool = False) -> None:
+        """Take the bar away, or leave it where it was."""
         if self._progress:
+            self._progress.live.transient = not left
             self._progress.stop()
             self._progress = None
+
+
+def _open_log(path: Path) -> TextIO:
+    try:
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"the log cannot be written ({error.strerror})",
+            where=str(path),
+            fix="name another --log-file",
+        ) from error
 
 
 def _duration(seconds: float) -> str:

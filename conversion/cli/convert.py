@@ -2,250 +2,151 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.folder import format_named
-from bioscan5m_hf.manifest import SUFFIXES
-from bioscan5m_hf.processors import processors
-from bioscan5m_hf.schema.configurations import METADATA, package_named
-from bioscan5m_hf.storage.path import Location, RemotePath, location_of
-from conversion.cli.console import ConsoleReporter, make_console, make_table
-from conversion.cli.parameters import (
-    Commands,
-    add_command,
-    add_packages,
-    add_quiet,
-    add_release,
-    add_splits,
-    count,
-    packages,
-    size,
-    splits,
-)
-from conversion.pipeline.convert import DEFAULT_SHARD_BYTES, ConvertOptions, convert
+from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, METADATA
+from bioscan5m_hf.storage.path import Location, RemotePath
+from conversion.cli.command import command
+from conversion.cli.parameters import RELEASE, read_location
+from conversion.pipeline.options import ConvertOptions, check_together, convert_options
 from conversion.sizes import readable_size
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from conversion.executors.dask import ClusterOptions
+    from conversion.cli.console import Terminal
     from conversion.folder.manifest import Manifest
     from conversion.pipeline.result import Summary
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = add_command(
-        commands,
-        "convert",
-        _run,
-        "convert a release into a dataset folder",
-        [
-            "bioscan5m convert RELEASE --output bioscan-5m --package cropped_256",
-            "bioscan5m convert RELEASE --output bioscan-5m --split val --split test",
-            "bioscan5m convert hf://datasets/user/raw --output bioscan-5m --read-ahead 1GB",
-            "bioscan5m convert RELEASE --publish user/bioscan-5m --scratch 20GB",
-            "bioscan5m convert RELEASE --output s3://bucket/bioscan-5m",
-            "bioscan5m convert RELEASE --output bioscan-5m --package cropped_256 --derive",
-        ],
-    )
-    add_release(parser)
-    parser.add_argument(
-        "--output",
-        type=location_of,
-        metavar="DIR",
-        help="the dataset folder to write, or its URL, such as s3://bucket/bioscan-5m (with "
-        "--publish by default ./ and the repository's name)",
-    )
-    add_packages(parser)
-    add_splits(parser)
-    parser.add_argument(
-        "--shard-size",
-        type=size,
-        default=DEFAULT_SHARD_BYTES,
-        metavar="SIZE",
-        help="what a shard should have at most, such as 500MB (the default) or 1GiB",
-    )
-    parser.add_argument(
-        "--read-ahead",
-        type=size,
-        metavar="SIZE",
-        help="how many bytes of a release behind a URL are held at a time, by all workers "
-        "together (default: 512MiB for each worker); with less, more is fetched twice",
-    )
-    parser.add_argument(
-        "--format",
-        default="parquet",
-        metavar="NAME",
-        help=f"the format of the shards (default: parquet; {', '.join(SUFFIXES.values())})",
-    )
-    parser.add_argument(
-        "--on-error",
-        choices=("stop", "record"),
-        default="stop",
-        help="at a flawed image or row: stop (the default), or leave it out and record it in "
-        "rejects.parquet",
-    )
-    parser.add_argument(
-        "--subset",
-        action="store_true",
-        help="the release is a selection on purpose: leave out specimens without an image, and "
-        "pass over images without a specimen (damaged images and rows are errors still)",
-    )
-    parser.add_argument(
-        "--restart",
-        action="store_true",
-        help="make anew what was made from other input or with other options",
-    )
-    parser.add_argument(
-        "--publish",
-        metavar="REPO_ID",
-        help="publish to this dataset repository, as user/name, when all is made",
-    )
-    parser.add_argument(
-        "--scratch",
-        type=size,
-        metavar="SIZE",
-        help="with --publish, or where the output is a URL: send each shard when it is made and "
-        "free it, so that no more than SIZE lies on the disk",
-    )
-    parser.add_argument(
-        "--private", action="store_true", help="with --publish: others may not see it"
-    )
-    parser.add_argument(
-        "--derive",
-        nargs="?",
-        const="",
-        metavar="FROM",
-        help="make the packages from another one of the release: cropped, original_256 and "
-        "cropped_256 (from cropped, or from original_full and the boxes, unless FROM says which)",
-    )
-    parser.add_argument(
-        "--short-side",
-        type=count,
-        metavar="N",
-        help="with --derive and --package cropped or original: resize to N pixels, as the "
-        "configuration cropped_N or original_N",
-    )
-    parser.add_argument(
-        "--workers",
-        type=count,
-        metavar="N",
-        help="how many shards are made at a time (default: one for each processor that may be "
-        "used, or for each thread of the cluster)",
-    )
-    parser.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="make the shards on the Dask cluster of this scheduler, such as tcp://host:8786; "
-        "release and output must lie where its workers see them",
-    )
-    parser.add_argument(
-        "--worker-timeout",
-        type=count,
-        default=60,
-        metavar="SECONDS",
-        help="with --scheduler: how long to wait for a worker where there is none (default: 60)",
-    )
-    add_quiet(parser)
-
-
-def _run(options: argparse.Namespace) -> int:
+@command(
+    "convert",
+    [
+        "bioscan5m convert RELEASE bioscan-5m --package cropped_256",
+        "bioscan5m convert RELEASE bioscan-5m --split val,test",
+        "bioscan5m convert hf://datasets/user/raw bioscan-5m --read-ahead 1GB",
+        "bioscan5m convert RELEASE --publish user/bioscan-5m --scratch 20GB",
+        "bioscan5m convert RELEASE s3://bucket/bioscan-5m",
+        "bioscan5m convert RELEASE bioscan-5m --package cropped_256 --derive",
+    ],
+    convert_options()
+    | {
+        "release": RELEASE,
+        "output": replace(convert_options()["output"], read=read_location),
+    },
+    json=True,
+    token=True,
+)
+def run(terminal: Terminal, **values: Any) -> int:
     """Convert a release, and show what was written."""
-    format_named(options.format)
-    output = _output(options)
-    asked = ConvertOptions(
-        release=options.release,
-        output=Path() if isinstance(output, RemotePath) else output,
-        workers=options.workers if options.workers and not options.scheduler else processors(),
-        packages=packages(options),
-        splits=splits(options),
-        shard_bytes=options.shard_size,
-        format=options.format,
-        record=options.on_error == "record",
-        subset=options.subset,
-        restart=options.restart,
-        name=options.publish,
-        derive=options.derive is not None,
-        derive_from=package_named(options.derive).name if options.derive else None,
-        short_side=options.short_side,
-        cluster=_cluster(options),
-        read_ahead=options.read_ahead,
-    )
-    reporter = ConsoleReporter(quiet=options.quiet)
+    given = {name: value for name, value in values.items() if value not in (None, (), False)}
+    output: Location | None = given.pop("output", None)
+    check_together(given, output)
+    if output is None:
+        # Nobody else needs the Hub's library, which takes long to import.
+        from conversion.upload.hub import check_repository_name
+
+        output = Path(check_repository_name(given["name"]).partition("/")[2])
+    asked = ConvertOptions(output=Path() if isinstance(output, RemotePath) else output, **given)
+    summary, url = _convert(terminal, asked, output)
+    terminal.document(_document(summary, output, url))
+    terminal.place(url or str(output))
+    _show_summary(terminal, summary, output)
+    _show_next(terminal, summary.manifest, output, url)
+    return 0
+
+
+def _convert(
+    terminal: Terminal, asked: ConvertOptions, output: Location
+) -> tuple[Summary, str | None]:
+    """Convert, and give what came of it, and where it was published."""
     if isinstance(output, RemotePath):
         # Nobody else needs the drivers of stores.
         from conversion.upload.sending import convert_to_url
 
-        summary = convert_to_url(asked, output, reporter, scratch=options.scratch)
-        _show_summary(summary, output)
-        return 0
-    if options.publish is None:
-        _show_summary(convert(asked, reporter), output)
-        return 0
-    # Nobody else needs the Hub's library, which takes long to import.
+        return convert_to_url(asked, output, terminal, scratch=asked.scratch), None
+    if asked.name is None:
+        from conversion.pipeline.convert import convert
+
+        return convert(asked, terminal), None
     from conversion.upload.rolling import convert_and_publish
 
     summary, published = convert_and_publish(
-        asked, reporter, private=options.private, scratch=options.scratch
+        asked, terminal, private=asked.private, scratch=asked.scratch
     )
-    _show_summary(summary, output)
-    make_console().print(f"{published.url}: {published.files:,} files")
-    return 0
+    return summary, published.url
 
 
-def _output(options: argparse.Namespace) -> Location:
-    output: Location | None = options.output
-    if isinstance(output, RemotePath):
-        if options.publish or options.private:
-            raise UsageError(
-                "what is published lies in a local folder meanwhile",
-                where=str(output),
-                fix="leave out --output, or --publish and --private",
-            )
-        return output
-    if options.publish is None and (options.scratch or options.private):
-        raise UsageError("--scratch and --private go with --publish", fix="say where to publish")
-    if output:
-        return output
-    if options.publish is None:
-        raise UsageError("there is no folder to write", fix="name one with --output")
-    from conversion.upload.hub import check_repository_name
+def _show_summary(terminal: Terminal, summary: Summary, output: Location) -> None:
+    from conversion.cli.console import make_table
 
-    return Path(check_repository_name(options.publish).partition("/")[2])
-
-
-def _cluster(options: argparse.Namespace) -> ClusterOptions | None:
-    if options.scheduler is None:
-        return None
-    from conversion.executors.dask import ClusterOptions
-
-    return ClusterOptions(options.scheduler, options.workers, options.worker_timeout)
-
-
-def _show_summary(summary: Summary, output: Location) -> None:
-    console = make_console()
-    manifest = summary.manifest
-    console.print(_written_table(manifest, output))
-    held = sum(len(o.splits[split].shards) for o in summary.outcomes for split in o.splits)
-    console.print(f"{summary.made} shards made, {held - summary.made} were there already")
+    terminal.show(_written_table(summary.manifest, output))
+    terminal.show(f"{summary.made} shards made, {_kept(summary)} were there already")
     if summary.strays:
-        console.print(f"{summary.strays:,} other files in the archives were passed over")
-    left_out = Counter(f.reason for o in summary.outcomes for f in o.findings)
-    left_out += Counter(finding.reason for finding in summary.bad_rows)
-    if left_out:
+        terminal.show(f"{summary.strays:,} other files in the archives were passed over")
+    if left_out := _left_out(summary):
         from conversion.rejects import REJECTS_NAME
 
-        rows = [(reason, f"{count:,}") for reason, count in sorted(left_out.items())]
+        rows = [(reason, f"{count:,}") for reason, count in left_out.items()]
         title = f"Left out, and recorded in {output / REJECTS_NAME}"
-        console.print(make_table(title, ("reason", "count"), rows, right=1))
+        terminal.show(make_table(title, ("reason", "count"), rows, right=1))
+
+
+def _kept(summary: Summary) -> int:
+    held = sum(len(o.splits[split].shards) for o in summary.outcomes for split in o.splits)
+    return held - summary.made
+
+
+def _left_out(summary: Summary) -> dict[str, int]:
+    counts = Counter(f.reason for o in summary.outcomes for f in o.findings)
+    counts += Counter(finding.reason for finding in summary.bad_rows)
+    return dict(sorted(counts.items()))
+
+
+def _show_next(terminal: Terminal, manifest: Manifest, output: Location, url: str | None) -> None:
+    """Say what can be done with it now."""
+    packages = list(manifest.packages)
+    package = DEFAULT_PACKAGE if DEFAULT_PACKAGE in packages else packages[0]
+    split = next(iter(manifest.splits[package]))
+    if url:
+        terminal.show(url)
+    place = manifest.name if url else str(output)
+    terminal.show(f'In Python: load_dataset({place!r}, "{package}", split="{split}")')
+    if not url and isinstance(output, Path):
+        terminal.show(f"On the Hub: bioscan5m publish {output} USER/{output.resolve().name}")
+
+
+def _document(summary: Summary, output: Location, url: str | None) -> dict[str, Any]:
+    manifest = summary.manifest
+    return {
+        "output": str(output),
+        "published": url,
+        "format": manifest.format,
+        "configurations": {
+            name: {
+                split: {
+                    "specimens": files.rows,
+                    "left_out": files.rejected,
+                    "shards": len(files.shards),
+                    "bytes": sum(shard.bytes for shard in files.shards),
+                }
+                for split, files in manifest.splits[name].items()
+            }
+            for name in (*manifest.packages, METADATA)
+        },
+        "shards_made": summary.made,
+        "shards_kept": _kept(summary),
+        "left_out": _left_out(summary),
+        "strays": summary.strays,
+    }
 
 
 def _written_table(manifest: Manifest, output: Location) -> Table:
+    from conversion.cli.console import make_table
+
     rows = [
         (
             configuration,

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from conversion.cli.console import make_console
-from conversion.cli.parameters import Commands, add_command, add_workers
+from bioscan5m_hf.processors import processors
+from conversion.cli.command import command
+from conversion.cli.parameters import WORKERS, read_path
+from conversion.pipeline.option import Option
 
-
-def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = add_command(
-        commands,
-        "demo",
-        _run,
-        "sample, convert, verify and load, all in one",
-        ["bioscan5m demo", "bioscan5m demo --output /tmp/demo"],
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("bioscan5m-demo"),
-        metavar="DIR",
-        help="the folder to write (./bioscan5m-demo); an earlier demo in it is replaced",
-    )
-    add_workers(parser)
+if TYPE_CHECKING:
+    from conversion.cli.console import Terminal
 
 
-def _run(options: argparse.Namespace) -> int:
+@command(
+    "demo",
+    ["bioscan5m demo", "bioscan5m demo --output /tmp/demo"],
+    {
+        "output": Option(
+            ("--output", "-o"),
+            "the folder to write; an earlier demo in it is replaced",
+            "DIR",
+            read_path,
+            default=Path("bioscan5m-demo"),
+            shown="./bioscan5m-demo",
+            position=True,
+        ),
+        "workers": WORKERS,
+    },
+)
+def run(terminal: Terminal, *, output: Path, workers: int | None) -> int:
     """The whole way on a small synthetic release."""
     from conversion.demo import demo
 
-    demo(options.output, workers=options.workers, console=make_console())
+    demo(output, workers=workers or processors(), terminal=terminal)
     return 0

@@ -2,83 +2,132 @@
 
 from __future__ import annotations
 
-import argparse
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from rich.table import Table
-
+from bioscan5m_hf.processors import processors
+from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
-from conversion.catalogue.inspection import PackageReport, inspect, told_as_absent
-from conversion.cli.console import make_console, make_table
-from conversion.cli.parameters import (
-    Commands,
-    add_command,
-    add_packages,
-    add_release,
-    add_workers,
-    packages,
-)
-from conversion.files.atomic import write_whole
-from conversion.rejects import REJECTS_SCHEMA, Finding
+from bioscan5m_hf.storage.path import Location
+from conversion.cli.command import command
+from conversion.cli.parameters import PACKAGES, RELEASE, SPLITS, WORKERS, read_path
+from conversion.pipeline.option import Option
 from conversion.sizes import readable_size
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from conversion.catalogue.inspection import PackageReport, Report
+    from conversion.cli.console import Terminal
+    from conversion.rejects import Finding
 
 _SHOWN: Final = 20
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = add_command(
-        commands,
-        "inspect",
-        _run,
-        "show what is in a release, and whether it fits together",
-        ["bioscan5m inspect RELEASE", "bioscan5m inspect RELEASE --findings findings.csv"],
-    )
-    add_release(parser)
-    add_packages(parser)
-    parser.add_argument(
-        "--findings", type=Path, metavar="FILE", help="list everything that does not fit, as csv"
-    )
-    add_workers(parser)
-
-
-def _run(options: argparse.Namespace) -> int:
+@command(
+    "inspect",
+    [
+        "bioscan5m inspect RELEASE",
+        "bioscan5m inspect RELEASE --package cropped_256 --split val",
+        "bioscan5m inspect RELEASE --findings findings.csv",
+    ],
+    {
+        "release": RELEASE,
+        "packages": PACKAGES,
+        "splits": SPLITS,
+        "findings": Option(
+            ("--findings",), "list everything that does not fit, as csv", "FILE", read_path
+        ),
+        "workers": WORKERS,
+    },
+    json=True,
+    token=True,
+)
+def run(
+    terminal: Terminal,
+    *,
+    release: Location,
+    packages: tuple[str, ...],
+    splits: tuple[Split, ...],
+    findings: Path | None,
+    workers: int | None,
+) -> int:
     """Show what is in a release; status 1 where something does not fit."""
-    report = inspect(options.release, threads=options.workers, packages=packages(options))
-    console = make_console()
-    release = report.release
-    console.print(f"metadata: {release.metadata.label}")
-    console.print(f"bounding boxes: {release.bbox.name if release.bbox else 'none'}")
-    specimens = [(split.name, f"{count:,}") for split, count in report.specimens if count]
-    specimens.append(("together", f"{sum(count for _, count in report.specimens):,}"))
-    console.print(make_table("Specimens", ("split", "rows"), specimens, right=1))
-    for package in report.packages:
-        console.print(_sources_table(package))
-        console.print(_splits_table(package))
-    for note in report.notes:
-        console.print(f"note: {note}", markup=False)
-    findings = list(report.findings())
-    if options.findings:
-        write_whole(options.findings, _as_csv(findings))
-        console.print(f"{len(findings):,} findings listed in {options.findings}")
+    from conversion.catalogue.inspection import inspect, told_as_absent
+    from conversion.files.atomic import write_whole
+
+    report = inspect(release, threads=workers or processors(), packages=packages, splits=splits)
+    found = list(report.findings())
+    if findings:
+        write_whole(findings, _as_csv(found))
+    terminal.document(_document(report, found))
+    _show(terminal, report)
+    if findings:
+        terminal.show(f"{len(found):,} findings listed in {findings}")
     absent = [(p.selection.package, p.absent) for p in report.packages if p.absent]
-    for name, splits in absent:
-        console.print(told_as_absent(name, splits), markup=False)
+    terminal.show(*(told_as_absent(name, lacking) for name, lacking in absent))
     if report.fits:
         told = "What is there fits" if absent else "Everything fits: each specimen has its image"
-        console.print(f"{told}, each image its specimen.")
-        console.print("Images are not read here; convert proves each of them.")
+        terminal.show(
+            f"{told}, each image its specimen.",
+            "Images are not read here; convert proves each of them.",
+        )
         return 0
-    console.print(_findings_table(findings))
+    terminal.show(_findings_table(found))
     return 1
 
 
+def _show(terminal: Terminal, report: Report) -> None:
+    from conversion.cli.console import make_table
+
+    terminal.show(f"metadata: {report.release.metadata.label}")
+    boxes = report.release.bbox
+    terminal.show(f"bounding boxes: {boxes.name if boxes else 'none'}")
+    specimens = [(split.name, f"{count:,}") for split, count in report.specimens if count]
+    specimens.append(("together", f"{sum(count for _, count in report.specimens):,}"))
+    terminal.show(make_table("Specimens", ("split", "rows"), specimens, right=1))
+    for package in report.packages:
+        terminal.show(_sources_table(package), _splits_table(package))
+    terminal.show(*(f"note: {note}" for note in report.notes))
+
+
+def _document(report: Report, findings: Sequence[tuple[str | None, Finding]]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    boxes = report.release.bbox
+    return {
+        "metadata": report.release.metadata.label,
+        "bounding_boxes": boxes.name if boxes else None,
+        "specimens": {split.name: count for split, count in report.specimens if count},
+        "packages": {
+            package.selection.package: {
+                "archives": {
+                    source.label: {"images": source.images, "bytes": source.bytes}
+                    for source in package.sources
+                },
+                "splits": {
+                    count.split.name: {
+                        "with_image": count.with_image,
+                        "without_image": count.specimens - count.with_image,
+                        "bytes": count.bytes,
+                    }
+                    for count in package.splits
+                },
+                "without_archive": {split.name: count for split, count in package.absent},
+            }
+            for package in report.packages
+        },
+        "notes": list(report.notes),
+        "findings": [{"package": package, **asdict(finding)} for package, finding in findings],
+        "fits": report.fits,
+    }
+
+
 def _sources_table(package: PackageReport) -> Table:
+    from conversion.cli.console import make_table
+
     rows = [
         (source.label, f"{source.images:,}", readable_size(source.bytes))
         for source in package.sources
@@ -88,6 +137,8 @@ def _sources_table(package: PackageReport) -> Table:
 
 
 def _splits_table(package: PackageReport) -> Table:
+    from conversion.cli.console import make_table
+
     rows = [
         (
             count.split.name,
@@ -102,6 +153,8 @@ def _splits_table(package: PackageReport) -> Table:
 
 
 def _findings_table(findings: Sequence[tuple[str | None, Finding]]) -> Table:
+    from conversion.cli.console import make_table
+
     counts = Counter(finding.reason for _, finding in findings)
     summary = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
     rows = [
@@ -121,6 +174,11 @@ def _findings_table(findings: Sequence[tuple[str | None, Finding]]) -> Table:
 
 
 def _as_csv(findings: Iterable[tuple[str | None, Finding]]) -> bytes:
+    import csv
+    import io
+
+    from conversion.rejects import REJECTS_SCHEMA
+
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     names = REJECTS_SCHEMA.names

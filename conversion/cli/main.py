@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
 import io
 import os
@@ -11,26 +10,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from types import FrameType
 from typing import Final
 
-from bioscan5m_hf.errors import BioscanError
-from conversion.executors.start import spare_effort, spare_pandas, worker_context
+from bioscan5m_hf.errors import BioscanError, UsageError
 
-COMMANDS: Final = (
-    "download",
-    "inspect",
-    "convert",
-    "verify",
-    "card",
-    "publish",
-    "export",
-    "sample",
-    "demo",
-)
-"""The commands, in the order of the help; each is a module of ``conversion.cli``."""
-
+_COMPLETE: Final = "_BIOSCAN5M_COMPLETE"
 _WITH_WORKERS: Final = ("verify", "sample", "demo")
 _SIGNALS: Final = {
     signal.SIGINT: "interrupted",
@@ -108,15 +93,7 @@ def _interruptible() -> Iterator[None]:
 
 def _run(words: Sequence[str], *, prepare: bool = False) -> int:
     try:
-        if prepare:
-            spare_effort()
-            if words and words[0] in _WITH_WORKERS:
-                worker_context()
-            spare_pandas()
-        named = [word for word in words[:1] if word in COMMANDS]
-        options = build_parser(named or COMMANDS).parse_args(words)
-        run: Callable[[argparse.Namespace], int] = options.run
-        status = run(options)
+        status = _command_line(words, _prepare if prepare else None)
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - raised again if nobody foresaw it
         # A library that is interrupted may make an error of its own of it.
@@ -126,9 +103,49 @@ def _run(words: Sequence[str], *, prepare: bool = False) -> int:
         for number in _heard():
             signal.signal(number, signal.SIG_DFL)
         number = signal.Signals(_signals[0]) if _signals else signal.SIGINT
+        if sys.stderr.isatty():
+            # The terminal shows ^C where the cursor is.
+            sys.stderr.write("\n")
         _print_error(f"{_SIGNALS[number]}; run the same command again to go on")
         return _ENDED_BY_SIGNAL + number
     return status
+
+
+def _prepare(name: str) -> None:
+    """Make this process ready for a command; before what it needs is imported."""
+    # Not at the top: whoever wants the help only does not want to wait.
+    from conversion.executors.start import spare_effort, spare_pandas, worker_context
+
+    spare_effort()
+    if name in _WITH_WORKERS:
+        worker_context()
+    spare_pandas()
+
+
+def _command_line(words: Sequence[str], prepare: Callable[[str], None] | None) -> int:
+    # Not at the top: every worker imports this module, and reads no words.
+    import click
+
+    from conversion.cli.command import NAME, Commands
+
+    if instruction := os.environ.get(_COMPLETE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(Commands(), {}, NAME, _COMPLETE, instruction)
+    try:
+        with Commands().make_context(NAME, [*words] or ["--help"], obj=prepare) as context:
+            return int(context.command.invoke(context) or 0)
+    except click.exceptions.Exit as end:
+        # What was asked for has been shown: the help, or the version.
+        return end.exit_code
+    except click.UsageError as error:
+        from conversion.cli.usage import told
+
+        _print_error(told(error))
+        if error.ctx:
+            usage = error.ctx.command.get_usage(error.ctx)
+            sys.stderr.write(f"{usage}\nSee: {error.ctx.command_path} --help\n")
+        return UsageError.exit_status
 
 
 def _explain(error: BaseException) -> int:
@@ -177,34 +194,3 @@ def _nobody_reads(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, 0)
     return any(found & select.POLLERR for _, found in poll.poll(0))
-
-
-def build_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
-    """The parser of the command line.
-
-    Args:
-        names: The commands that it shall know; each is imported, which takes a while.
-    """
-    parser = argparse.ArgumentParser(
-        prog="bioscan5m",
-        description="Make BIOSCAN-5M usable with Hugging Face datasets in one line.",
-        epilog="Begin with: bioscan5m demo",
-    )
-    parser.add_argument("--version", action=_ShowVersion)
-    added = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in names:
-        import_module(f"conversion.cli.{name}").add(added)
-    return parser
-
-
-class _ShowVersion(argparse.Action):
-    """Print the version; it is looked up only then."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
-        super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        print(f"bioscan5m {version('bioscan5m-hf')}")  # noqa: T201
-        parser.exit()

@@ -1,134 +1,205 @@
-"""Options that several commands have, and how their values are read."""
+"""Make what the command line reads, shows in its help and completes of declared options."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from click.shell_completion import CompletionItem
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.processors import processors
-from bioscan5m_hf.schema.columns import SPLITS, Split, split_named
-from bioscan5m_hf.schema.configurations import package_named, package_names
 from bioscan5m_hf.storage.path import location_of
-from conversion.sizes import parse_size
+from conversion.pipeline.option import Option, read_count
+from conversion.pipeline.options import convert_options
 
-_LONGEST: Final = 16
-
-Commands = argparse._SubParsersAction
-
-
-def add_command(
-    commands: Commands[argparse.ArgumentParser],
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    summary: str,
-    examples: Sequence[str],
-) -> argparse.ArgumentParser:
-    """Add a command to the command line.
-
-    Args:
-        commands: Where it is added.
-        name: Its name.
-        run: What it does; returns the exit status.
-        summary: One line about it, beginning with a verb.
-        examples: Whole commands for its help.
-    """
-    shown = "\n".join(f"  {example}" for example in examples)
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=f"examples:\n{shown}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser
+_BY_POSITION: Final = "_by_position"
 
 
-def add_release(parser: argparse.ArgumentParser) -> None:
-    """Add the folder of a release."""
-    parser.add_argument(
-        "release",
-        type=location_of,
-        metavar="RELEASE",
-        help="the folder that holds upstream's files, or its URL, such as "
-        "hf://datasets/user/name, https://host/folder or s3://bucket/folder",
-    )
+def read_location(word: str) -> Any:
+    """A path or a URL; the shell leaves ``~`` alone behind ``=``."""
+    return location_of(str(Path(word).expanduser()) if word.startswith("~") else word)
 
 
-def add_packages(parser: argparse.ArgumentParser, *, default: str = "all") -> None:
-    """Add ``--package``, which may be repeated.
+def read_path(word: str) -> Path:
+    """A path; the shell leaves ``~`` alone behind ``=``."""
+    return Path(word).expanduser()
+
+
+RELEASE: Final = replace(convert_options()["release"], read=read_location)
+PACKAGES: Final = convert_options()["packages"]
+SPLITS: Final = convert_options()["splits"]
+FOLDER: Final = Option((), "the dataset folder", "DIR", read_path, position=True, required=True)
+WORKERS: Final = Option(
+    ("--workers",),
+    "how many processes work at a time",
+    "N",
+    read_count,
+    shown="the processors that may be used",
+)
+DRY_RUN: Final = Option(("--dry-run",), "only say what would be done")
+
+
+def switch(flag: str, told: str, *needs: str) -> Option:
+    """An option that is given or not.
 
     Args:
-        parser: Where it is added.
-        default: What stands in its place where it is not given, for the help.
+        flag: Such as ``--images``.
+        told: What it does.
+        needs: Flags of which one must be given too.
     """
-    parser.add_argument(
-        "--package",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help=f"a package, may be repeated (default: {default}; {', '.join(package_names())})",
-    )
+    return Option((flag,), told, needs=needs)
 
 
-def add_splits(parser: argparse.ArgumentParser) -> None:
-    """Add ``--split``, which may be repeated."""
-    parser.add_argument(
-        "--split",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a split, may be repeated (default: all that are found; "
-        f"{', '.join(split.name for split in SPLITS)})",
-    )
+class Words(click.ParamType[Any]):
+    """Reads the words that are given for an option, as its declaration says.
+
+    Args:
+        option: The declaration.
+    """
+
+    def __init__(self, option: Option) -> None:
+        self.name = option.metavar or ""
+        self._option = option
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read one word; where it may be several with commas, the values of each."""
+        if not isinstance(value, str):
+            return value
+        try:
+            if not self._option.repeated:
+                return self._read(value)
+            return tuple(self._read(word.strip()) for word in value.split(","))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+    def _read(self, word: str) -> Any:
+        if not word and self._option.bare is None:
+            raise UsageError("nothing is given", fix=f"write {self._option.metavar}")
+        return self._option.read(word)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the names that are valid, or let the shell offer files."""
+        del ctx, param
+        if not self._option.names:
+            return [CompletionItem(incomplete, type="file")]
+        before, comma, word = "", "", incomplete
+        if self._option.repeated:
+            before, comma, word = incomplete.rpartition(",")
+        return [
+            CompletionItem(f"{before}{comma}{name}")
+            for name in self._option.names
+            if name.startswith(word)
+        ]
 
 
-def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Add ``--workers``."""
-    parser.add_argument(
-        "--workers",
-        type=count,
-        default=processors(),
-        metavar="N",
-        help="how many processes work at a time (default: the processors that may be used)",
-    )
+class Positional(click.Argument):
+    """A word that is given by its position; unlike those of click it has a line in the help."""
+
+    def __init__(self, names: list[str], told: str, **settings: Any) -> None:
+        super().__init__(names, **settings)
+        self.told = told
 
 
-def add_quiet(parser: argparse.ArgumentParser) -> None:
-    """Add ``--quiet``."""
-    parser.add_argument("--quiet", action="store_true", help="no notes and no progress")
+def parameters(name: str, option: Option) -> list[click.Parameter]:
+    """What the command line has for an option: a word by its position, a flag, or both.
+
+    Args:
+        name: The name of the value.
+        option: How people ask for it.
+    """
+    made: list[click.Parameter] = []
+    if option.position:
+        needed = option.required and not option.flags
+        made.append(
+            Positional(
+                [f"{name}{_BY_POSITION}" if option.flags else name],
+                told=option.help,
+                metavar=option.metavar if needed else f"[{option.metavar}]",
+                type=Words(option),
+                required=needed,
+                default=None if option.flags else option.default,
+            )
+        )
+    if option.flags:
+        made.append(click.Option([*option.flags, name], help=_help(option), **_settings(option)))
+    return made
 
 
-def packages(options: argparse.Namespace) -> tuple[str, ...]:
-    """The packages that were asked for, under their own names.
+def _settings(option: Option) -> dict[str, Any]:
+    if option.metavar is None:
+        return {"is_flag": True}
+    settings = {"type": Words(option), "metavar": option.metavar, "default": option.default}
+    if option.repeated:
+        settings |= {"multiple": True, "callback": _joined}
+    if option.bare is not None:
+        settings |= {"is_flag": False, "flag_value": option.bare, "metavar": f"[{option.metavar}]"}
+    return settings
+
+
+def _joined(_ctx: click.Context, _param: click.Parameter, given: Any) -> tuple[Any, ...]:
+    """The values of an option that was given several times, each once."""
+    values = [value for words in given for value in words]
+    flat = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    return tuple(dict.fromkeys(flat))
+
+
+def _help(option: Option) -> str:
+    told = [
+        *(["may be repeated, or several with commas"] if option.repeated else []),
+        *([f"default: {option.shown}"] if option.shown else []),
+        *([", ".join(option.names)] if option.names and option.bare is None else []),
+    ]
+    return option.help + (f" ({'; '.join(told)})" if told else "")
+
+
+def settle_positions(ctx: click.Context, options: Mapping[str, Option]) -> None:
+    """Take what was given by its position for the option that it may stand for.
+
+    Args:
+        ctx: Where the words are.
+        options: The options of the command, by the names of their values.
 
     Raises:
-        UnknownName: One of them does not exist.
+        click.UsageError: It was given both ways, or not at all where it must be.
     """
-    return tuple(dict.fromkeys(package_named(name).name for name in options.package))
+    for name, option in options.items():
+        if f"{name}{_BY_POSITION}" in ctx.params:
+            word = ctx.params.pop(f"{name}{_BY_POSITION}")
+            if word is not None and ctx.params[name] not in (None, option.default, word):
+                told = f"{option.metavar} is given twice: {word} and {ctx.params[name]}"
+                raise click.UsageError(told, ctx)
+            ctx.params[name] = ctx.params[name] if word is None else word
+        if option.required and ctx.params[name] is None:
+            named = option.metavar if option.position else option.flags[0]
+            raise click.UsageError(f"{named} is missing: {option.help}", ctx)
 
 
-def splits(options: argparse.Namespace) -> tuple[Split, ...]:
-    """The splits that were asked for.
+def check_needs(ctx: click.Context, options: Mapping[str, Option]) -> None:
+    """See that what was given goes with what it needs.
+
+    Args:
+        ctx: Where the words are.
+        options: The options of the command, by the names of their values.
 
     Raises:
-        UnknownName: One of them does not exist.
+        click.UsageError: It does not.
     """
-    return tuple(dict.fromkeys(split_named(name) for name in options.split))
+    given = [name for name in options if ctx.params[name] != _settled_default(options[name])]
+    flags = {flag for name in given for flag in options[name].flags}
+    for name in given:
+        option = options[name]
+        if option.needs and not flags.intersection(option.needs):
+            needed = " or ".join(option.needs)
+            told = f"{option.flags[0]} goes with {needed}, which is not given; add {needed}"
+            raise click.UsageError(f"{told}, or leave {option.flags[0]} out", ctx)
 
 
-def count(text: str) -> int:
-    """Read a whole number above zero."""
-    if not (text.isdecimal() and len(text) < _LONGEST and int(text)):
-        raise argparse.ArgumentTypeError(f"{text[:_LONGEST]!r} is not a whole number above zero")
-    return int(text)
-
-
-def size(text: str) -> int:
-    """Read a size in bytes, such as 500MB (decimal) or 1GiB (binary)."""
-    try:
-        return parse_size(text)
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+def _settled_default(option: Option) -> Any:
+    if option.metavar is None:
+        return False
+    return () if option.repeated else option.default

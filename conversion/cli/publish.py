@@ -2,85 +2,94 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conversion.cli.console import ConsoleReporter, make_console
-from conversion.cli.parameters import Commands, add_command, add_quiet
+from bioscan5m_hf.errors import UsageError
+from conversion.cli.command import command
+from conversion.cli.parameters import DRY_RUN, FOLDER, switch
+from conversion.pipeline.option import Option
 from conversion.sizes import readable_size
 
 if TYPE_CHECKING:
+    from conversion.cli.console import Terminal
     from conversion.upload.publish import Comparison
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = add_command(
-        commands,
-        "publish",
-        _run,
-        "put a dataset folder on the Hub",
-        [
-            "bioscan5m publish bioscan-5m user/bioscan-5m --dry-run",
-            "bioscan5m publish bioscan-5m user/bioscan-5m --private",
-        ],
-    )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the dataset folder")
-    parser.add_argument(
-        "repository", metavar="REPO_ID", help="the dataset repository, as user/name"
-    )
-    parser.add_argument(
-        "--private", action="store_true", help="others may not see it, if it is made now"
-    )
-    target = parser.add_mutually_exclusive_group()
-    target.add_argument(
-        "--revision", default="main", metavar="BRANCH", help="the branch (default: main)"
-    )
-    target.add_argument(
-        "--create-pr", action="store_true", help="open a pull request instead of writing to main"
-    )
-    foreign = parser.add_mutually_exclusive_group()
-    foreign.add_argument(
-        "--keep-foreign",
-        dest="foreign",
-        action="store_const",
-        const="keep",
-        default="refuse",
-        help="publish into a repository that holds other files, and leave them there",
-    )
-    foreign.add_argument(
-        "--delete-foreign",
-        dest="foreign",
-        action="store_const",
-        const="delete",
-        help="delete what the folder does not have",
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="only say what would be sent and removed"
-    )
-    add_quiet(parser)
-
-
-def _run(options: argparse.Namespace) -> int:
+@command(
+    "publish",
+    [
+        "bioscan5m publish bioscan-5m user/bioscan-5m --dry-run",
+        "bioscan5m publish bioscan-5m user/bioscan-5m --private",
+    ],
+    {
+        "folder": FOLDER,
+        "repository": Option(
+            (), "the dataset repository, as user/name", "REPO_ID", position=True, required=True
+        ),
+        "private": switch("--private", "others may not see it, if it is made now"),
+        "revision": Option(("--revision",), "the branch", "BRANCH", shown="main"),
+        "create_pr": switch("--create-pr", "open a pull request instead of writing to main"),
+        "keep_foreign": switch(
+            "--keep-foreign",
+            "publish into a repository that holds other files, and leave them there",
+        ),
+        "delete_foreign": switch("--delete-foreign", "delete what the folder does not have"),
+        "dry_run": DRY_RUN,
+    },
+    json=True,
+    token=True,
+)
+def run(
+    terminal: Terminal,
+    *,
+    folder: Path,
+    repository: str,
+    private: bool,
+    revision: str | None,
+    create_pr: bool,
+    keep_foreign: bool,
+    delete_foreign: bool,
+    dry_run: bool,
+) -> int:
     """Publish a dataset folder, or say what that would do."""
     from conversion.upload.publish import PublishOptions, plan_publication, publish
 
+    if keep_foreign and delete_foreign:
+        raise UsageError("--keep-foreign and --delete-foreign contradict each other", fix="say one")
+    if create_pr and revision:
+        raise UsageError("a pull request is always opened against main", fix="leave --revision out")
     asked = PublishOptions(
-        folder=options.folder,
-        repository=options.repository,
-        private=options.private,
-        revision=options.revision,
-        create_pr=options.create_pr,
-        foreign=options.foreign,
+        folder=folder,
+        repository=repository,
+        private=private,
+        revision=revision or "main",
+        create_pr=create_pr,
+        foreign="delete" if delete_foreign else "keep" if keep_foreign else "refuse",
     )
-    console = make_console()
-    if options.dry_run:
-        for line in _planned(plan_publication(asked)):
-            console.print(line)
+    if dry_run:
+        found = plan_publication(asked)
+        terminal.document(
+            {
+                "made": found.commit is None,
+                "send": [{"path": file.path, "bytes": file.bytes} for file in found.missing],
+                "remove": list(found.stale),
+                "leave": list(found.foreign),
+            }
+        )
+        terminal.show(*_planned(found))
         return 0
-    done = publish(asked, ConsoleReporter(quiet=options.quiet).say)
-    console.print(
+    done = publish(asked, terminal.say)
+    terminal.document(
+        {
+            "url": done.url,
+            "files": done.files,
+            "sent": done.sent,
+            "removed": list(done.removed),
+            "left": list(done.kept),
+        }
+    )
+    terminal.show(
         f"{done.url}: {done.files:,} files, all as the manifest says; "
         f"{done.sent:,} put there now, {len(done.removed):,} removed, "
         f"{len(done.kept):,} others left alone"

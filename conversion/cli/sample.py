@@ -2,105 +2,124 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.configurations import package_names
-from conversion.cli.console import ConsoleReporter, make_console, make_table
-from conversion.cli.parameters import (
-    Commands,
-    add_command,
-    add_packages,
-    add_quiet,
-    add_workers,
-    count,
-    packages,
-)
+from conversion.cli.command import command
+from conversion.cli.parameters import PACKAGES, WORKERS, read_path, switch
+from conversion.pipeline.option import Option, read_count, read_one_of
 from conversion.sizes import readable_size
-from conversion.synthetic import SampleOptions, write_sample
+
+if TYPE_CHECKING:
+    from conversion.cli.console import Terminal
+
+_LAYOUTS = ("groups", "full", "parts", "folder")
+_NAMES = ("hub", "seed")
+_METADATA = ("csv", "jsonld", "zip")
 
 
-def add(commands: Commands[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = add_command(
-        commands,
-        "sample",
-        _run,
-        "write a synthetic release in upstream's layout",
-        [
-            "bioscan5m sample RELEASE -n 2000",
-            "bioscan5m sample RELEASE -n 100000 --package cropped_256",
-        ],
-    )
-    parser.add_argument("release", type=Path, metavar="RELEASE", help="the folder to write")
-    parser.add_argument(
-        "-n", dest="specimens", type=count, default=2000, metavar="N", help="specimens (2000)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another release (0)")
-    add_packages(parser)
-    parser.add_argument(
-        "--layout",
-        choices=("groups", "full", "parts", "folder"),
-        default="groups",
-        help="a zip for each group of splits (default), one zip, numbered parts, or plain files",
-    )
-    parser.add_argument(
-        "--names",
-        choices=("hub", "seed"),
-        default="hub",
-        help="the names of the zips: BIOSCAN_5M_… as on the Hub (the default), or BIOSCAN_…",
-    )
-    parser.add_argument(
-        "--metadata",
-        action="append",
-        default=[],
-        choices=("csv", "jsonld", "zip"),
-        help="a form of the metadata, may be repeated (default: csv and jsonld)",
-    )
-    parser.add_argument(
-        "--distinct",
-        type=count,
-        metavar="N",
-        help="how many different photographs are drawn at most, the others reuse them (3000)",
-    )
-    parser.add_argument(
-        "--tiny", action="store_true", help="images of a few hundred bytes, for tests of scale"
-    )
-    add_workers(parser)
-    add_quiet(parser)
+def _read_seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(
+            f"{text[:20]!r} is not a whole number", fix="write one such as 7"
+        ) from None
 
 
-def _run(options: argparse.Namespace) -> int:
+@command(
+    "sample",
+    [
+        "bioscan5m sample RELEASE -n 2000",
+        "bioscan5m sample RELEASE -n 100000 --package cropped_256",
+    ],
+    {
+        "release": Option(
+            (), "the folder to write", "RELEASE", read_path, position=True, required=True
+        ),
+        "specimens": Option(
+            ("--specimens", "-n"), "how many specimens", "N", read_count, default=2000, shown="2000"
+        ),
+        "seed": Option(
+            ("--seed",), "another seed, another release", "N", _read_seed, default=0, shown="0"
+        ),
+        "packages": replace(PACKAGES, shown="all"),
+        "layout": Option(
+            ("--layout",),
+            "a zip for each group of splits, one zip, numbered parts, or plain files",
+            "NAME",
+            read_one_of("layout", *_LAYOUTS),
+            names=_LAYOUTS,
+            default="groups",
+            shown="groups",
+        ),
+        "names": Option(
+            ("--names",),
+            "the names of the zips: BIOSCAN_5M_… as on the Hub, or BIOSCAN_…",
+            "NAME",
+            read_one_of("naming", *_NAMES),
+            names=_NAMES,
+            default="hub",
+            shown="hub",
+        ),
+        "metadata": Option(
+            ("--metadata",),
+            "a form of the metadata",
+            "NAME",
+            read_one_of("form of the metadata", *_METADATA),
+            names=_METADATA,
+            shown="csv and jsonld",
+            repeated=True,
+        ),
+        "distinct": Option(
+            ("--distinct",),
+            "how many different photographs are drawn at most; the others reuse them",
+            "N",
+            read_count,
+            shown="3000",
+        ),
+        "tiny": switch("--tiny", "images of a few hundred bytes, for tests of scale"),
+        "workers": WORKERS,
+    },
+)
+def run(
+    terminal: Terminal,
+    *,
+    release: Path,
+    packages: tuple[str, ...],
+    metadata: tuple[Any, ...],
+    workers: int | None,
+    **settings: Any,
+) -> int:
     """Write a synthetic release."""
-    reporter = ConsoleReporter(quiet=options.quiet)
+    from conversion.cli.console import make_table
+    from conversion.synthetic import SampleOptions, write_sample
+
     done = 0
 
     def advance(specimens: int) -> None:
         nonlocal done
         done += specimens
-        reporter.reached(done)
+        terminal.reached(done)
 
-    wanted = packages(options)
-    sample = SampleOptions(
-        root=options.release,
-        specimens=options.specimens,
-        seed=options.seed,
-        packages=wanted or tuple(package_names()),
-        layout=options.layout,
-        names=options.names,
-        metadata=tuple(options.metadata) or ("csv", "jsonld"),
-        workers=options.workers,
-        tiny=options.tiny,
-        distinct=options.distinct,
+    asked = SampleOptions(
+        root=release,
+        packages=packages or tuple(package_names()),
+        metadata=metadata or ("csv", "jsonld"),
+        workers=workers or processors(),
+        **settings,
     )
-    reporter.begin(options.specimens, 0, "sampling")
-    try:
-        summary = write_sample(sample, advance)
-    finally:
-        reporter.end()
+    terminal.begin(asked.specimens, 0, "sampling")
+    summary = write_sample(asked, advance)
+    terminal.end()
     rows = [(split, f"{count:,}") for split, count in summary.specimens.items()]
-    console = make_console()
-    console.print(make_table(str(options.release), ("split", "specimens"), rows, right=1))
     images = ", ".join(f"{count:,} {package}" for package, count in summary.images.items())
-    console.print(f"{summary.files} files, {readable_size(summary.size)}; images: {images}")
+    terminal.show(
+        make_table(str(release), ("split", "specimens"), rows, right=1),
+        f"{summary.files} files, {readable_size(summary.size)}; images: {images}",
+    )
     return 0

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import email.utils
-import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +12,9 @@ from typing import Final, TypeVar
 import httpx2
 
 from bioscan5m_hf.errors import DownloadFailed
+from bioscan5m_hf.storage.http import range_of, status_of
+from bioscan5m_hf.storage.retry import PASSING_STATUSES, Patience, persist, seconds_asked
 from conversion.download.partial import Expected, Partial
-
-_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 Result = TypeVar("Result")
 
@@ -40,24 +36,7 @@ class RemoteFile:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a server is given.
-
-    Attributes:
-        attempts: How often in a row a transfer may fail without one byte of progress.
-        pause: Seconds before the second attempt; doubled before each further one.
-        longest: The longest pause in seconds, also where the server asks for one.
-        timeout: Seconds without an answer, or without a byte, that count as a failure.
-    """
-
-    attempts: int = 6
-    pause: float = 1.0
-    longest: float = 600.0
-    timeout: float = 60.0
-
-
-DEFAULT_PATIENCE: Final = Patience()
+DEFAULT_PATIENCE: Final = Patience(attempts=6, pause=1.0, longest=600.0)
 
 
 class Stopped(Exception):
@@ -227,11 +206,13 @@ class Transfers:
                 "GET", remote.url, headers=dict(remote.headers) | headers
             ) as response:
                 status = response.status_code
-                if status == 416 or status in _PASSING:
-                    raise _PassingFailure(_status(response), _retry_after(response))
+                if status == 416 or status in PASSING_STATUSES:
+                    raise _PassingFailure(
+                        status_of(response), seconds_asked(response.headers.get("Retry-After"))
+                    )
                 if status not in (200, 206):
                     raise DownloadFailed(
-                        f"the server answers {_status(response)}",
+                        f"the server answers {status_of(response)}",
                         where=remote.url,
                         fix=_FIXES.get(status, "try again later, or another mirror with --from"),
                     )
@@ -245,27 +226,30 @@ class Transfers:
         self, remote: RemoteFile, attempt: Callable[[], Result], reached: Callable[[], bool]
     ) -> Result:
         """Try until it is done, or has failed too often without progress."""
-        failures = 0
-        while True:
+
+        def checked() -> Result:
             self._check_stop()
-            try:
-                return attempt()
-            except _PassingFailure as failure:
-                failures = 1 if reached() else failures + 1
-                if failures >= self._patience.attempts:
-                    raise DownloadFailed(
-                        f"failed {failures} times in a row, at last: {failure.told}",
-                        where=remote.url,
-                        fix="run the same command again to go on where it stopped",
-                    ) from failure
-                wait = max(failure.wait, self._patience.pause * 2 ** (failures - 1))
-                if failure.wait > self._patience.longest:
-                    raise DownloadFailed(
-                        f"the server asks to wait {failure.wait:,.0f} seconds ({failure.told})",
-                        where=remote.url,
-                        fix="run the same command again after that time",
-                    ) from failure
-                self._stop.wait(min(wait, self._patience.longest))
+            return attempt()
+
+        def passing(error: Exception) -> float | None:
+            return error.wait if isinstance(error, _PassingFailure) else None
+
+        try:
+            return persist(
+                checked, passing, self._patience, progressed=reached, sleep=self._stop.wait
+            )
+        except _PassingFailure as failure:
+            if failure.wait > self._patience.longest:
+                raise DownloadFailed(
+                    f"the server asks to wait {failure.wait:,.0f} seconds ({failure.told})",
+                    where=remote.url,
+                    fix="run the same command again after that time",
+                ) from failure
+            raise DownloadFailed(
+                f"failed {self._patience.attempts} times in a row, at last: {failure.told}",
+                where=remote.url,
+                fix="run the same command again to go on where it stopped",
+            ) from failure
 
     @staticmethod
     def _begin_anew(partial: Partial, on_bytes: OnBytes) -> None:
@@ -285,28 +269,13 @@ _FIXES: Final = {
 }
 
 
-def _status(response: httpx2.Response) -> str:
-    return f"{response.status_code} {response.reason_phrase}".strip()
-
-
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() else None
 
 
 def _range_of(response: httpx2.Response) -> tuple[int, int | None]:
     """From which byte on a partial answer goes, and the length of the whole file."""
-    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    if match is None or match[1] is None:
+    first, total = range_of(response)
+    if first is None:
         raise _PassingFailure("a part came, and the server does not tell which")
-    return int(match[1]), _number(match[2])
-
-
-def _retry_after(response: httpx2.Response) -> float:
-    """How many seconds the server asks to wait; it gives them as a number or as a date."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isdecimal():
-        return float(text)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return 0.0
+    return first, total

@@ -25,6 +25,11 @@ class Pool(Protocol):
         """How many shards may be under way at a time; it may change while they are."""
         ...
 
+    @property
+    def workers(self) -> int:
+        """How many shards are made at the same moment."""
+        ...
+
     def submit(self, task: ShardTask) -> Future[ShardResult]:
         """Start one task.
 

@@ -103,6 +103,11 @@ class ClusterPool:
         """How many shards are made at a time: what was asked for, or the threads there are now."""
         return self._options.shards or self._threads
 
+    @property
+    def workers(self) -> int:
+        """The same: no shard waits for another on a worker."""
+        return max(1, self.size)
+
     def submit(self, task: ShardTask) -> Future[ShardResult]:
         """Start one task."""
         staged = replace(

@@ -7,12 +7,11 @@ import socket
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from bioscan5m_hf.errors import ClusterError, MissingDependency, UsageError
+from bioscan5m_hf.errors import ClusterError, MissingDependency
 
 if TYPE_CHECKING:
     from distributed import Client
 
-_SCHEMES: Final = ("tcp", "tls")
 _CONNECT_SECONDS: Final = 5
 
 
@@ -24,7 +23,6 @@ def connect(address: str) -> Client:
 
     Raises:
         MissingDependency: ``dask.distributed`` is not installed.
-        UsageError: This is no address.
         ClusterError: No scheduler answers there within seconds.
     """
     try:
@@ -34,7 +32,6 @@ def connect(address: str) -> Client:
             "--scheduler needs dask.distributed, which is not installed",
             fix="pip install 'bioscan5m-hf[cluster]'",
         ) from error
-    address = address if "://" in address else f"tcp://{address}"
     _require_listener(address)
     try:
         kind = asyncio.run(_kind_of(address))
@@ -76,17 +73,9 @@ async def _kind_of(address: str) -> str:
 
 def _require_listener(address: str) -> None:
     """See that something listens there, without the retries of a client."""
+    parts = urlsplit(address)
     try:
-        parts = urlsplit(address)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if host is None or port is None or parts.scheme not in _SCHEMES:
-        raise UsageError(
-            f"{address!r} is no address of a scheduler", fix="name one such as tcp://host:8786"
-        )
-    try:
-        socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
+        socket.create_connection((parts.hostname, parts.port), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
         raise ClusterError(
             f"no scheduler answers ({error.strerror or error})",

@@ -27,7 +27,7 @@ class LocalPool:
     """
 
     def __init__(self, workers: int) -> None:
-        self._workers = workers
+        self.workers = workers
         self._counted = 0
         self._settling = _settling(workers)
         self._processes, self._counter = self._begin()
@@ -35,13 +35,13 @@ class LocalPool:
     @property
     def size(self) -> int:
         """How many shards may be under way: one that is made and one that is waited for, each."""
-        return 2 * self._workers
+        return 2 * self.workers
 
     def _begin(self) -> tuple[Processes, Synchronized[int]]:
         forking = may_fork()
         context = multiprocessing.get_context("fork") if forking else worker_context()
         counter: Synchronized[int] = context.Value("q", 0)
-        processes = Processes(self._workers, context, partial(_share, counter))
+        processes = Processes(self.workers, context, partial(_share, counter))
         # Workers that are not forked take a moment to begin; meanwhile the catalogue is made.
         processes.begin(meanwhile=not forking)
         return processes, counter
@@ -84,7 +84,7 @@ class LocalPool:
         self._processes.kill()
         # What was written before is still good.
         self._settling.shutdown()
-        self._settling = _settling(self._workers)
+        self._settling = _settling(self.workers)
         self._counted += self._counter.value
         self._processes, self._counter = self._begin()
 

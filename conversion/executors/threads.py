@@ -18,7 +18,7 @@ class ThreadPool:
     """
 
     def __init__(self, size: int) -> None:
-        self.size = size
+        self.size = self.workers = size
         self._executor = ThreadPoolExecutor(size, thread_name_prefix="bioscan5m-shard")
         self._images = 0
         self._lock = threading.Lock()

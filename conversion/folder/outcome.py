@@ -93,7 +93,7 @@ class Wanted(Protocol):
         ...
 
     @property
-    def workers(self) -> int:
+    def threads(self) -> int:
         """How many shards are read at a time."""
         ...
 
@@ -153,7 +153,7 @@ def compare_with(
         return is_elsewhere(shard.path, Written(shard.bytes, shard.xxh3))
 
     shards = [shard for _, _, files in held for shard in files.shards]
-    with ThreadPoolExecutor(wanted.workers) as pool:
+    with ThreadPoolExecutor(wanted.threads) as pool:
         intact = dict(
             zip(
                 shards,

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from bioscan5m_hf.schema.columns import IMAGE_COLUMN, IMAGE_TYPE
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN, image_type
 from conversion.files.atomic import AtomicFile, Unseen, Whole, Written
 
 Images = Sequence[bytes | bytearray]
@@ -115,7 +115,7 @@ def image_array(images: Images, processids: pa.Array) -> pa.StructArray:
     joined = pa.py_buffer(b"".join(images))
     data = pa.Array.from_buffers(pa.binary(), len(images), [None, pa.py_buffer(offsets), joined])
     paths = pa.compute.binary_join_element_wise(processids, ".jpg", "")
-    return pa.StructArray.from_arrays([data, paths], fields=list(IMAGE_TYPE))
+    return pa.StructArray.from_arrays([data, paths], fields=list(image_type()))
 
 
 def with_images(rows: pa.RecordBatch, images: Images, schema: pa.Schema) -> pa.RecordBatch:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bioscan5m_hf.folder import format_named
-from bioscan5m_hf.manifest import SUFFIXES
+from bioscan5m_hf.manifest import SUFFIXES, format_named
 from conversion.formats.arrow import ArrowWriter
 from conversion.formats.base import ShardWriter
 from conversion.formats.parquet import ParquetWriter

@@ -12,7 +12,7 @@ from conversion.catalogue.sources import Choice, select
 from conversion.derive.recipe import recipe_for, target_name, versions
 
 if TYPE_CHECKING:
-    from conversion.pipeline.convert import ConvertOptions
+    from conversion.pipeline.options import ConvertOptions
 
 
 def covered_by(choices: Iterable[Choice]) -> set[tuple[str, str]]:
@@ -36,9 +36,7 @@ def choose(options: ConvertOptions, release: Release) -> list[Choice]:
         ReleaseNotFound: What a package is made of is not there.
         MissingDependency: Something is to be derived, and a library for it is not installed.
     """
-    if not options.derive:
-        if options.short_side or options.derive_from:
-            raise UsageError("a size or a source is given for deriving", fix="add --derive")
+    if options.derive is None:
         wanted = options.packages or tuple(release.packages)
         return [select(release, package, options.splits) for package in wanted]
     if not options.packages:
@@ -47,7 +45,7 @@ def choose(options: ConvertOptions, release: Release) -> list[Choice]:
     targets = dict.fromkeys(target_name(name, options.short_side) for name in options.packages)
     bbox = isinstance(release.bbox, Path)
     recipes = [
-        recipe_for(name, release.packages, bbox=bbox, source=options.derive_from)
+        recipe_for(name, release.packages, bbox=bbox, source=options.derive or None)
         for name in targets
     ]
     return [select(release, recipe.package, options.splits, recipe) for recipe in recipes]

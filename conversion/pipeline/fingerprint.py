@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from xxhash import xxh3_128
 
@@ -27,10 +27,11 @@ from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location, RemotePath
 from conversion.catalogue.sources import Choice
 from conversion.derive.recipe import versions
+from conversion.pipeline.options import fingerprinted
 from conversion.planning.packages import libraries
 
 if TYPE_CHECKING:
-    from conversion.pipeline.convert import ConvertOptions
+    from conversion.pipeline.options import ConvertOptions
 
 # So much fits into the processor's cache.
 _BLOCK_BYTES: Final = 512 << 10
@@ -76,11 +77,14 @@ def _parts(
     choices: Sequence[Choice],
     given_up: threading.Event,
 ) -> Iterator[bytes]:
-    settings: list[Any] = [options.format, options.shard_bytes, options.record, options.name]
-    settings += [options.subset] if options.subset else []
-    deciding = libraries() | (versions() if options.derive else {})
+    deciding = libraries() | (versions() if options.derive is not None else {})
     yield repr(
-        [version("bioscan5m-hf"), FORMAT_VERSION, *sorted(deciding.items()), *settings]
+        [
+            version("bioscan5m-hf"),
+            FORMAT_VERSION,
+            *sorted(deciding.items()),
+            *fingerprinted(options),
+        ]
     ).encode()
     yield metadata.label.encode()
     yield (_of_zip if metadata.member else _of_bytes)(metadata.path, given_up)

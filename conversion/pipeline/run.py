@@ -24,7 +24,6 @@ from conversion.catalogue.reconcile import require_fit, take_as_subset
 from conversion.catalogue.rows import SortedRows
 from conversion.catalogue.sources import Choice
 from conversion.executors.base import Pool
-from conversion.executors.opening import open_cluster
 from conversion.executors.retry import run_shards
 from conversion.files.atomic import Written, require_apart, sync_folder
 from conversion.folder.loss import Pairs, refuse_loss, shards_on_disk, told_shards
@@ -41,8 +40,10 @@ from conversion.folder.outcome import (
 from conversion.folder.state import State, open_state
 from conversion.formats.registry import metadata_writer, writer_named
 from conversion.pipeline.choices import choose, covered_by
-from conversion.pipeline.convert import ConvertOptions, OpenedRelease, Reporter
+from conversion.pipeline.convert import OpenedRelease, Reporter
 from conversion.pipeline.fingerprint import fingerprint
+from conversion.pipeline.opening import open_cluster
+from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.result import Summary
 from conversion.pipeline.up_to_date import Finished
 from conversion.planning.packages import PackagePlan, PlanOptions, plan_package
@@ -143,7 +144,7 @@ class _Conversion:
     def run(self, choices: Sequence[Choice], pool: Pool) -> Summary:
         work = self._state.work
         self._reporter.say(f"reading the metadata ({self._release.metadata.label})")
-        catalogue = Catalogue(work, threads=self._options.workers)
+        catalogue = Catalogue(work, threads=self._options.threads)
         with (
             ThreadPoolExecutor(2) as aside,
             catalogue.giving_up(),
@@ -161,7 +162,9 @@ class _Conversion:
             rows = sorting.result()
         covered = covered_by(choices)
         self._check_metadata(rows, covered)
-        plans = [plan_package(members, rows, self._plan_options()) for members in listed]
+        plans = [
+            plan_package(members, rows, self._plan_options(pool.workers)) for members in listed
+        ]
         finished = self._finished_splits(plans)
         tasks = [
             task
@@ -263,14 +266,14 @@ class _Conversion:
             require_fit(members.reconciliation, root, subset=self._options.subset)
         return members
 
-    def _plan_options(self) -> PlanOptions:
+    def _plan_options(self, workers: int) -> PlanOptions:
         return PlanOptions(
             self._options.output,
             self._state.work,
             self._options.format,
             self._options.shard_bytes,
             self._options.record,
-            self._options.hold,
+            self._options.hold(workers),
         )
 
     def _finished_splits(self, plans: Sequence[PackagePlan]) -> set[tuple[str, str]]:

@@ -31,7 +31,7 @@ from conversion.pipeline.result import Summary
 from conversion.rejects import REJECTS_NAME, Finding, read_rejects
 
 if TYPE_CHECKING:
-    from conversion.pipeline.convert import ConvertOptions
+    from conversion.pipeline.options import ConvertOptions
     from conversion.upload.sink import Sink
 
 _VERSION: Final = 1
@@ -84,7 +84,7 @@ class Finished:
         if (folder / MANIFEST_NAME).read_bytes() != before.to_json():
             return None
         files = [*_shards(before, splits), *before.extras.values()]
-        with ThreadPoolExecutor(self._options.workers) as pool:
+        with ThreadPoolExecutor(self._options.threads) as pool:
             if not all(pool.map(lambda file: self._is_in_place(file, sink), files)):
                 return None
         if sink:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from bioscan5m_hf.release.remote import list_files
 from bioscan5m_hf.storage.inside import to_write
 from bioscan5m_hf.storage.open import exists
 from bioscan5m_hf.storage.path import Location, RemotePath, location_of
+from conversion.files.temporary import temporary_folder
 from conversion.folder.manifest import ShardFile, read_manifest
 from conversion.upload.stores import fetch
 
@@ -31,8 +31,7 @@ def without_shards(root: Location) -> Iterator[Path]:
     if not isinstance(root, RemotePath):
         yield root
         return
-    with tempfile.TemporaryDirectory(prefix="bioscan5m-") as work:
-        folder = Path(work)
+    with temporary_folder() as folder:
         try:
             _fetch_present(root, MANIFEST_NAME, MANIFEST_BYTES, folder)
             for file in read_manifest(folder).extras.values():
@@ -57,9 +56,9 @@ def of_shard(folder: str, file: ShardFile) -> Iterator[Path]:
     if not isinstance(root, RemotePath):
         yield root
         return
-    with tempfile.TemporaryDirectory(prefix="bioscan5m-") as work:
-        _fetch_present(root, file.path, file.bytes, Path(work))
-        yield Path(work)
+    with temporary_folder() as work:
+        _fetch_present(root, file.path, file.bytes, work)
+        yield work
 
 
 def _fetch_present(root: RemotePath, path: str, limit: int, folder: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,14 +33,14 @@ from bioscan5m_hf.errors import (
     PublicationFailed,
     UsageError,
 )
+from bioscan5m_hf.storage.retry import Patience, persist
 from conversion.files.atomic import Written
 from conversion.upload.hub_digests import HubDigests
 from conversion.upload.hub_errors import Explainer, asked_to_wait
 
 MAIN: Final = constants.DEFAULT_REVISION
 _DATASET: Final = "dataset"
-_ATTEMPTS: Final = 3
-_FIRST_WAIT_SECONDS: Final = 1.0
+_PATIENCE: Final = Patience(attempts=3, pause=1.0)
 
 T = TypeVar("T")
 
@@ -324,14 +323,12 @@ class HubRepository:
 
     def _patiently(self, ask: Callable[[], T]) -> T:
         """Ask again while the Hub is busy; only for what may be asked twice."""
-        wait = _FIRST_WAIT_SECONDS
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with self._explainer.explained():
-                    return ask()
-            except HubUnreachable as error:
-                if attempt == _ATTEMPTS:
-                    raise
-                time.sleep(asked_to_wait(error) or wait)
-                wait *= 2
-        raise AssertionError("the last attempt returns or raises")
+
+        def attempt() -> T:
+            with self._explainer.explained():
+                return ask()
+
+        def passing(error: Exception) -> float | None:
+            return (asked_to_wait(error) or 0.0) if isinstance(error, HubUnreachable) else None
+
+        return persist(attempt, passing, _PATIENCE)

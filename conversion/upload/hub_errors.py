@@ -22,6 +22,7 @@ from bioscan5m_hf.errors import (
     PublicationFailed,
     StorageExceeded,
 )
+from bioscan5m_hf.storage.retry import seconds_asked
 
 # The base of every error of the client's HTTP library, whichever library that is.
 _HTTP_ERROR: Final[type[Exception]] = HfHubHTTPError.__bases__[0]
@@ -174,5 +175,4 @@ def asked_to_wait(error: HubUnreachable) -> float | None:
         error: What came of its answer.
     """
     refusal = _refusal(error)
-    value = refusal.response.headers.get("Retry-After", "") if refusal else ""
-    return float(value) if value.isdecimal() else None
+    return seconds_asked(refusal.response.headers.get("Retry-After")) if refusal else None

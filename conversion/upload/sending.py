@@ -26,10 +26,12 @@ from bioscan5m_hf.storage.path import RemotePath
 from conversion.card.figures.specimens import Pick, pick_specimens
 from conversion.card.readme import CARD_NAME
 from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of
+from conversion.files.temporary import temporary_folder
 from conversion.folder.loss import beyond
 from conversion.folder.manifest import Manifest, ShardFile, read_manifest
 from conversion.folder.state import STATE_FOLDER
-from conversion.pipeline.convert import ConvertOptions, Reporter, convert
+from conversion.pipeline.convert import Reporter, convert
+from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.result import Summary
 from conversion.planning.tasks import ShardTask
 from conversion.upload.copies import about_url
@@ -269,10 +271,10 @@ def convert_to_url(
     store = Store(url)
     if isinstance(options.release, RemotePath):
         _require_apart(options.release, url)
-    with tempfile.TemporaryDirectory(prefix="bioscan5m-") as made:
-        folder = Path(made) / "folder"
+    with temporary_folder() as made:
+        folder = made / "folder"
         folder.mkdir()
-        space = Scratch(folder, scratch, shards=2 * options.workers)
+        space = Scratch(folder, scratch, shards=2 * options.threads)
         try:
             with Sending(store, folder, space, reporter) as sending:
                 sending.prepare()

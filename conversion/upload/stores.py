@@ -15,8 +15,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import ExitStack
-from pathlib import Path
+from contextlib import ExitStack, suppress
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from xxhash import xxh3_128
@@ -27,7 +27,7 @@ from bioscan5m_hf.errors import (
     OutputError,
     UsageError,
 )
-from bioscan5m_hf.storage.fsspec import FsspecFile, file_system, patiently
+from bioscan5m_hf.storage.fsspec import FsspecFile, explained, file_system, patiently
 from bioscan5m_hf.storage.inside import require_inside
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location
@@ -184,12 +184,28 @@ class Store:
                 system.rm_file(f"{folder.rstrip('/')}/{path}")
             except FileNotFoundError:
                 return
+            if self._atomic:
+                return
+            # A folder that stays is no harm.
+            with suppress(OutputError), explained(self.root, "cannot be tidied", OutputError):
+                _remove_empty(system, folder.rstrip("/"), path)
 
         self._patiently("cannot be removed", self.root / path, ask)
 
     def _patiently(self, what: str, where: RemotePath, ask: Callable[[], T]) -> T:
         """Ask again where the connection breaks; everything here may be asked twice."""
         return patiently(where, what, OutputError, ask)
+
+
+def _remove_empty(system: AbstractFileSystem, folder: str, path: str) -> None:
+    """Remove the folders that led to a file, as far as there is nothing else in them."""
+    for above in PurePosixPath(path).parents:
+        name = f"{folder}/{above}"
+        system.invalidate_cache()
+        # Not every server refuses to remove a folder that is not empty.
+        if not above.name or system.ls(name, detail=False):
+            return
+        system.rmdir(name)
 
 
 def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:

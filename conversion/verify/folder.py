@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -28,6 +27,7 @@ from conversion.catalogue.members import list_members
 from conversion.catalogue.rows import SortedRows
 from conversion.catalogue.sources import select
 from conversion.executors.processes import Processes
+from conversion.files.temporary import temporary_folder
 from conversion.folder.manifest import Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.folder.state import STATE_FOLDER
 from conversion.planning.packages import PlanOptions, plan_package
@@ -84,10 +84,10 @@ def _verify(options: VerifyOptions, folder: Path) -> tuple[Manifest, list[str]]:
     findings += filter(None, (check_bytes(folder, file) for file in manifest.extras.values()))
     findings += _check_names(shard_names(options.folder), manifest)
     findings += _check_card(folder, manifest)
-    with tempfile.TemporaryDirectory(prefix="bioscan5m-") as work, _executor(options) as pool:
+    with temporary_folder() as work, _executor(options) as pool:
         sources: dict[str, ShardTask] = {}
         if options.release:
-            sources, problems = _plan_again(options, manifest, Path(work))
+            sources, problems = _plan_again(options, manifest, work)
             findings += problems
         tasks = list(_tasks(options, manifest, sources))
         findings += _check_shards(tasks, manifest, pool)

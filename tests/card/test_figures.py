@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
-
+import pytest
 from PIL import Image
 
-from conversion.card.figures.canvas import GROUND, Canvas
+from conversion.card.figures.canvas import GROUND, Canvas, fit, fit_size, font
 
 
-def test_the_four_corners_are_round_and_alike() -> None:
-    with Image.open(io.BytesIO(Canvas(301, 203, "").png())) as sheet:
-        alpha = sheet.getchannel("A")
-    for turned in (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM):
-        assert alpha.transpose(turned).tobytes() == alpha.tobytes()
-    assert [alpha.getpixel((step, step)) for step in (0, 5, 8, 100)] == [0, 0, 255, 255]
-    assert alpha.crop((22, 0, 279, 203)).getextrema() == (255, 255)
-    assert len(alpha.getcolors() or []) == 5, "smooth"
+@pytest.mark.parametrize("name", ["Ant", "Entomobryomorphoidea", "Order" * 9])
+def test_names_are_made_smaller_before_they_are_cut(name: str) -> None:
+    size = fit_size(name, 21, 205)
+    shown = fit(name, size, 205)
+    assert font(size).getlength(shown) <= 205
+    assert (shown == name) == (len(name) < 40)
+    assert (size == 21) == (len(name) < 10), size
 
 
 def test_a_stain_covers_as_much_as_its_mask() -> None:

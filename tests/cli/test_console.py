@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conversion.cli.console import ConsoleReporter, make_console, make_table, print_error
+from conversion.cli.console import Terminal, make_console, make_table, print_error
 from tests.conftest import Run
 from tests.processes import Program
 
@@ -21,7 +21,7 @@ def test_text_of_strangers_is_shown_harmless(capsys: pytest.CaptureFixture[str])
     console = make_console()
     console.print(HOSTILE)
     console.print(make_table(HOSTILE, (HOSTILE,), [(HOSTILE,)]))
-    ConsoleReporter().say(HOSTILE)
+    Terminal().say(HOSTILE)
     print_error(HOSTILE.replace("\r\t", ""))
     out, err = capsys.readouterr()
     assert out.count(HARMLESS) == 4
@@ -33,7 +33,7 @@ def test_passwords_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     make_console().print("ftp://me:secret@host/folder")
     print_error("ftp://me:secret@host/folder: is gone")
     out, err = capsys.readouterr()
-    assert out == "ftp://me:…@host/folder\n"
+    assert out == "ftp://me:***@host/folder\n"
     assert "secret" not in err
 
 

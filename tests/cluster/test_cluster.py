@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from conversion.executors.dask import ClusterOptions
-from conversion.pipeline.convert import ConvertOptions, convert
+from conversion.pipeline.convert import convert
+from conversion.pipeline.options import ConvertOptions
 from conversion.synthetic import SampleOptions, write_sample
 from tests.cluster.dask_cluster import DaskCluster, wait_until
 from tests.conftest import Run, make_once
@@ -104,9 +104,7 @@ def test_the_bytes_of_a_local_run_and_progress_within_a_shard(
     cluster: DaskCluster, source: Path, tmp_path: Path, whole: dict[str, str]
 ) -> None:
     recorder = Recorder()
-    options = ConvertOptions(
-        source, tmp_path / "out", workers=1, cluster=ClusterOptions(cluster.address)
-    )
+    options = ConvertOptions(source, tmp_path / "out", workers=1, scheduler=cluster.address)
     summary = convert(options, recorder)
     assert digests(tmp_path / "out") == whole
     assert not leftovers(tmp_path / "out")

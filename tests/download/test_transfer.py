@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import DownloadFailed, FolderInUse, ForeignFolder, OutputError
+from bioscan5m_hf.storage.retry import Patience
 from conversion.download.partial import Expected, Partial
-from conversion.download.transfer import Patience, RemoteFile, Stopped, Transfers
+from conversion.download.transfer import RemoteFile, Stopped, Transfers
 from tests.download.server import Handler, Server, cut_after, later, refuse
 
 DATA = random.Random(0).randbytes(3_000_000)
@@ -309,7 +310,8 @@ import resource, sys
 from pathlib import Path
 from bioscan5m_hf.errors import OutputError
 from conversion.download.partial import Expected
-from conversion.download.transfer import Patience, RemoteFile, Transfers
+from bioscan5m_hf.storage.retry import Patience
+from conversion.download.transfer import RemoteFile, Transfers
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))
 transfers = Transfers(Patience(), "test")

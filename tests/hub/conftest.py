@@ -14,7 +14,8 @@ import pytest
 
 from conversion.card.presentation import present
 from conversion.folder.manifest import read_manifest
-from conversion.pipeline.convert import ConvertOptions, convert
+from conversion.pipeline.convert import convert
+from conversion.pipeline.options import ConvertOptions
 from tests.conftest import make_once
 from tests.hub.stand_in import HubStandIn, serve_hub
 from tests.inline import without_processes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import given
@@ -169,6 +171,60 @@ def test_hostile_countries_do_not_break_the_card(converted: Path) -> None:
     assert [cell[1] for cell in cells] == ["1"] * len(HOSTILE)
 
 
+def test_a_hostile_reason_does_not_break_the_card(converted: Path) -> None:
+    manifest = read_manifest(converted)
+    manifest.rejects = {'")\n```\n<script>alert(1)</script> [x](http://y)\n|': 3}
+    card = readme.render(manifest, profile(stored_metadata(converted, manifest)))
+    assert "<script>" not in card
+    [row] = [line for line in card.splitlines() if "alert" in line]
+    assert re.fullmatch(r"\| [^|<>\[\]`]+ \| 3 \|", row)
+
+
+def test_the_card_tells_of_photographs_what_is_true(converted: Path) -> None:
+    manifest = read_manifest(converted)
+    specimens = sum(files.rows for files in manifest.splits["metadata"].values())
+    assert f"{specimens:,} insects and their kin, each with a photograph" in readme.render(manifest)
+    del manifest.splits["cropped_256"]["pretrain"]
+    photographed = sum(files.rows for files in manifest.splits["cropped_256"].values())
+    told = readme.render(manifest)
+    assert (
+        f"{specimens:,} insects and their kin, {photographed:,} of them with a photograph" in told
+    )
+    assert "| split | what it is for | specimens | `cropped_256` |" in told
+    del manifest.splits["cropped_256"]
+    assert "photograph," not in readme.description(manifest)
+
+
+def test_labels_are_those_of_the_vocabulary(converted: Path, tmp_path: Path) -> None:
+    """Card and notebook, run where a user runs them, label every specimen that has a family."""
+    words = pq.read_table(converted / "vocabularies.parquet").to_pylist()
+    label_of = {word["value"]: word["label"] for word in words if word["rank"] == "family"}
+    folder = tmp_path / "insects of mine"
+    shutil.copytree(converted, folder)
+    name = read_manifest(folder).name
+    cells = json.loads((folder / "quickstart.ipynb").read_text())["cells"]
+    codes = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    [card] = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    check = "\nimport json; print(json.dumps([[row['family'], row['label']] for row in {}]))".format
+    for place, code, rows in (
+        (tmp_path, card.replace(f"hf://datasets/{name}", name).replace(name, folder.name), "rows"),
+        (folder, "\n".join(codes), "labelled"),
+        (tmp_path, "\n".join(codes), "labelled"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code + check(rows)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=place,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        labelled = json.loads(done.stdout.splitlines()[-1])
+        assert len(labelled) == read_manifest(folder).splits["cropped_256"]["train"].rows > 0
+        assert all(label == label_of.get(family, -1) for family, label in labelled)
+
+
 @pytest.mark.parametrize("draw", [taxonomy, measures, sites])
 def test_pictures_of_nothing_and_of_much(draw: Callable[[Profile], bytes]) -> None:
     much = Profile(
@@ -187,11 +243,9 @@ def test_pictures_of_nothing_and_of_much(draw: Callable[[Profile], bytes]) -> No
         data = draw(found)
         assert data == draw(found)
         with Image.open(io.BytesIO(data)) as picture:
-            assert picture.mode == "RGBA"
-            corner, middle = picture.getpixel((0, 0)), picture.getpixel((8, picture.height // 2))
-            # Nothing shows at the corners, and the ground is its own, on any page.
-            assert corner[3] == 0  # type: ignore[index]
-            assert middle == (250, 250, 247, 255)
+            # The ground is its own, on any page, and has the same corners as the contact sheet.
+            for place in ((0, 0), (8, picture.height // 2)):
+                assert picture.getpixel(place) == (250, 250, 247)
 
 
 def test_the_contact_sheet_shows_each_specimen_once(converted: Path) -> None:

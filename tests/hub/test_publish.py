@@ -14,7 +14,8 @@ import pytest
 from bioscan5m_hf.manifest import MANIFEST_NAME
 from conversion.folder.manifest import read_manifest
 from conversion.folder.state import KEPT_NAME, STATE_FOLDER
-from conversion.pipeline.convert import ConvertOptions, convert
+from conversion.pipeline.convert import convert
+from conversion.pipeline.options import ConvertOptions
 from tests.conftest import Run
 from tests.hub.conftest import NAME, Client, Quiet, large_bytes, shards_of
 from tests.hub.repository import Blob, Repository

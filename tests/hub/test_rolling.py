@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conversion.folder.manifest import read_manifest
-from conversion.pipeline.convert import ConvertOptions, convert
+from conversion.pipeline.convert import convert
+from conversion.pipeline.options import ConvertOptions
 from tests.hub.conftest import NAME, Client, Quiet
 from tests.hub.stand_in import Fault, HubStandIn
 from tests.hub.test_publish import LOADING, local_digests, publish, remote_digests

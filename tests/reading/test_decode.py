@@ -18,7 +18,7 @@ from bioscan5m_hf import decode as pixels
 from bioscan5m_hf import iter_images, load_dataset
 from bioscan5m_hf.decode import decode_jpeg, target_size
 from bioscan5m_hf.errors import ImageError, MissingDependency, UnknownName, UsageError
-from bioscan5m_hf.schema.columns import IMAGE_TYPE
+from bioscan5m_hf.schema.columns import image_type
 
 
 @pytest.mark.parametrize("kind", ["zips", "parquet", "arrow", "webdataset"])
@@ -183,8 +183,8 @@ def test_only_jpeg_of_a_photograph_s_size_is_decoded(
 def test_a_path_in_a_row_is_never_opened(tmp_path: Path) -> None:
     secret = tmp_path / "secret.jpg"
     secret.write_bytes(_jpeg(20, 20))
-    cells = pa.array([{"bytes": None, "path": str(secret)}], IMAGE_TYPE)
-    table = pa.table({"image": cells}, schema=pa.schema({"image": IMAGE_TYPE}))
+    cells = pa.array([{"bytes": None, "path": str(secret)}], image_type())
+    table = pa.table({"image": cells}, schema=pa.schema({"image": image_type()}))
     rows = datasets.Dataset(table).cast_column("image", datasets.Image())
     with pytest.raises(ImageError, match="no bytes of the image"):
         list(iter_images(rows))

@@ -14,7 +14,8 @@ import pytest
 from bioscan5m_hf.errors import ArchiveError, BioscanError, ForeignFolder, OutputError, UsageError
 from bioscan5m_hf.storage.fsspec import explained, is_passing
 from bioscan5m_hf.storage.path import RemotePath
-from conversion.pipeline.convert import ConvertOptions, convert
+from conversion.pipeline.convert import convert
+from conversion.pipeline.options import ConvertOptions
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import ShardResult
 from conversion.upload.scratch import Scratch

@@ -15,7 +15,6 @@ FIRST: Final = (36, 122, 109)
 SECOND: Final = (190, 110, 28)
 # Not white: a white sheet glares on a dark page, and its edge is lost on a white one.
 GROUND: Final = (250, 250, 247)
-_RADIUS: Final = 22
 # A quarter of the time that Pillow takes by itself, for files that are a fifth larger.
 _EFFORT: Final = 1
 _QUALITY: Final = 90
@@ -36,7 +35,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 
 class Canvas:
-    """A sheet with round corners and a title.
+    """A sheet with a title.
 
     Args:
         width: Pixels.
@@ -98,27 +97,10 @@ class Canvas:
         return out.getvalue()
 
     def png(self) -> bytes:
-        """The sheet as a PNG with transparent corners."""
-        mask = Image.new("L", self.image.size, 255)
-        for number, corner in enumerate(_corners()):
-            right, lower = number % 2, number // 2
-            mask.paste(corner, ((self.width - _RADIUS) * right, (self.height - _RADIUS) * lower))
-        self.image.putalpha(mask)
+        """The sheet as a PNG."""
         out = io.BytesIO()
         self.image.save(out, "PNG", compress_level=_EFFORT)
         return out.getvalue()
-
-
-@cache
-def _corners() -> list[Image.Image]:
-    """What is seen of the corners: the upper ones and the lower ones, the left one first."""
-    # Drawn larger and made smaller, or they would be jagged.
-    size = 6 * _RADIUS
-    whole = Image.new("L", (size, size), 0)
-    ImageDraw.Draw(whole).rounded_rectangle((0, 0, size - 1, size - 1), 2 * _RADIUS, 255)
-    whole = whole.reduce(2)
-    ends = (0, 2 * _RADIUS)
-    return [whole.crop((left, top, left + _RADIUS, top + _RADIUS)) for top in ends for left in ends]
 
 
 def fit(text: str, size: int, width: float) -> str:
@@ -135,6 +117,17 @@ def fit(text: str, size: int, width: float) -> str:
     while text and letters.getlength(f"{text}…") > width:
         text = text[:-1]
     return f"{text}…"
+
+
+def fit_size(text: str, size: int, width: float) -> int:
+    """The largest height of letters, down to 12 pixels, at which a line has a width.
+
+    Args:
+        text: The line.
+        size: The height that it would have.
+        width: What it may take, in pixels.
+    """
+    return next((s for s in range(size, 12, -1) if font(s).getlength(text) <= width), 12)
 
 
 def short_count(count: int) -> str:

@@ -16,6 +16,7 @@ from conversion.card.figures.canvas import (
     Canvas,
     Color,
     fit,
+    fit_size,
     short_count,
 )
 from conversion.card.statistics import BARCODE_STEP, BARCODE_TOP, SIZE_STEPS, Profile
@@ -42,15 +43,22 @@ def taxonomy(found: Profile) -> bytes:
     if unknown := found.specimens - sum(count for _, count in orders):
         orders.append(("order not known", unknown))
     rows = max(len(orders), len(found.ranks))
-    height = _TOP + rows * _ROW + 50
+    height = _TOP + rows * _ROW + 60
     canvas = Canvas(_WIDTH, height, "Taxonomic profile", f"{found.specimens:,} specimens")
 
     canvas.text((40, 96), "Specimens of each order (logarithmic)", _LABEL, FAINT)
-    largest = math.log10(max((count for _, count in orders), default=1) + 1)
+    most = max((count for _, count in orders), default=1)
+    largest = math.log10(most + 1)
+    bottom = _TOP + len(orders) * _ROW
+    for power in range(len(str(most))):
+        across = 266 + 440 * math.log10(10**power + 1) / largest
+        canvas.line((across, _TOP - 4, across, bottom))
+        canvas.text((across, bottom + 6), short_count(10**power), 18, FAINT, "ma")
     for number, (name, count) in enumerate(orders):
         top = _TOP + number * _ROW
         known = number < len(found.orders)
-        canvas.text((250, top + 16), fit(name, _LABEL, 205), _LABEL, INK, "rm")
+        size = fit_size(name, _LABEL, 205)
+        canvas.text((250, top + 16), fit(name, size, 205), size, INK, "rm")
         right = 266 + 440 * math.log10(count + 1) / largest
         canvas.bar((266, top + 3, right, top + _ROW - 11), FIRST if known else FAINT)
         canvas.text((right + 10, top + 16), f"{count:,}", _LABEL, INK, "lm")

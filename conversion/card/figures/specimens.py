@@ -13,13 +13,13 @@ from PIL import Image
 
 from bioscan5m_hf.decode import open_jpeg
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
-from conversion.card.figures.canvas import FAINT, INK, LINE, Canvas, fit
+from conversion.card.figures.canvas import FAINT, INK, LINE, Canvas, fit, fit_size
 from conversion.shards.read import read_shard
 
 _WIDTH: Final = 1600
-_TILE: Final = 156
+_TILE: Final = 152
 _GAP: Final = 8
-_LABELS: Final = 210
+_LABELS: Final = 242
 _ACROSS: Final = 8
 _ORDERS: Final = 8
 _TOP: Final = 100
@@ -128,7 +128,8 @@ def contact_sheet(picks: Iterable[Pick], orders: Sequence[tuple[str, int]]) -> b
     canvas = Canvas(_WIDTH, height, "Specimens of the most frequent orders")
     for number, (order, count, tiles) in enumerate(rows):
         top = _TOP + number * (_TILE + _GAP)
-        canvas.text((40, top + _TILE // 2 - 30), fit(order, 24, _LABELS - 10), 24, INK)
+        size = fit_size(order, 24, _LABELS - 10)
+        canvas.text((40, top + _TILE // 2 - 30), fit(order, size, _LABELS - 10), size, INK)
         canvas.text((40, top + _TILE // 2 + 6), f"{count:,}", 20, FAINT)
         for column, tile in enumerate(tiles):
             left = 40 + _LABELS + column * (_TILE + _GAP)

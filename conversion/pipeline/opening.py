@@ -13,7 +13,7 @@ from conversion.executors.local import LocalPool
 from conversion.executors.threads import ThreadPool
 
 if TYPE_CHECKING:
-    from conversion.pipeline.convert import ConvertOptions
+    from conversion.pipeline.options import ConvertOptions
 
 
 def open_pool(options: ConvertOptions) -> Pool | None:
@@ -27,10 +27,10 @@ def open_pool(options: ConvertOptions) -> Pool | None:
     """
     if is_in_memory(options.release):
         # Other processes would not see what lies in the memory of this one.
-        return ThreadPool(options.workers)
+        return ThreadPool(options.threads)
     if options.cluster is not None:
         return None
-    return LocalPool(options.workers)
+    return LocalPool(options.threads)
 
 
 def open_cluster(options: ConvertOptions, work: Path, say: Callable[[str], None]) -> Pool:
@@ -52,5 +52,5 @@ def open_cluster(options: ConvertOptions, work: Path, say: Callable[[str], None]
 
     assert options.cluster is not None
     deciding = {"bioscan5m-hf": version("bioscan5m-hf")} | libraries()
-    deciding |= versions() if options.derive else {}
+    deciding |= versions() if options.derive is not None else {}
     return ClusterPool(options.cluster, work, options.release, deciding, say)

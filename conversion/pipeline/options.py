@@ -1,0 +1,368 @@
+"""The one declaration of what ``convert`` may be asked.
+
+Each field says how people ask for it, how its value is read, and whether it changes the files that
+are made. The command line, the fingerprint of a finished conversion and the table of the
+documentation are derived from it.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, get_type_hints
+from urllib.parse import urlsplit
+
+from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.manifest import SUFFIXES, format_named
+from bioscan5m_hf.processors import processors
+from bioscan5m_hf.schema.columns import SPLITS, Split
+from bioscan5m_hf.schema.configurations import package_names
+from bioscan5m_hf.schema.split_expressions import GROUPS
+from bioscan5m_hf.storage.path import Location, RemotePath, location_of
+from conversion.pipeline.option import Option, read_count, read_one_of, read_package, read_splits
+from conversion.sizes import parse_size
+
+if TYPE_CHECKING:
+    from conversion.executors.dask import ClusterOptions
+
+DEFAULT_SHARD_BYTES: Final = 500_000_000
+_SCHEMES: Final = ("tcp", "tls")
+_HANDLING: Final = ("stop", "record")
+
+
+def _read_handling(word: str) -> bool:
+    return read_one_of("way to handle a flaw", *_HANDLING)(word) == "record"
+
+
+def _read_source(word: str) -> str:
+    return read_package(word) if word else ""
+
+
+def _read_scheduler(word: str) -> str:
+    address = word if "://" in word else f"tcp://{word}"
+    try:
+        parts = urlsplit(address)
+        fits = bool(parts.hostname and parts.port and parts.scheme in _SCHEMES)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise UsageError(
+            f"{word!r} is no address of a scheduler", fix="name one such as tcp://host:8786"
+        )
+    return address
+
+
+class Effect(enum.Enum):
+    """What an option does to the files of a dataset folder."""
+
+    NONE = "the same files"
+    """Such as how many processes make them."""
+
+    CHOICE = "other inputs"
+    """It says what is read and made; the fingerprint has the inputs that come of it."""
+
+    VALUE = "other files"
+    """The fingerprint has the value itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertOptions:
+    """What to convert, and how: each field is told by the help of its option.
+
+    Of ``packages`` and ``splits`` none stands for all that are found; of ``workers`` for as many as
+    there are processors, or threads of the cluster; ``derive`` is empty where the source is to be
+    chosen; ``name`` is also what the examples of the card load.
+    """
+
+    release: Annotated[
+        Location,
+        Option(
+            (),
+            "the folder that holds upstream's files, or its URL, such as hf://datasets/user/name, "
+            "https://host/folder or s3://bucket/folder",
+            read=location_of,
+            metavar="RELEASE",
+            position=True,
+            required=True,
+        ),
+        Effect.CHOICE,
+    ]
+    output: Annotated[
+        Path,
+        Option(
+            ("--output", "-o"),
+            "the dataset folder to write, or its URL, such as s3://bucket/bioscan-5m",
+            read=location_of,
+            metavar="DIR",
+            shown="./ and the name of the repository, with --publish",
+            position=True,
+        ),
+        Effect.NONE,
+    ]
+    workers: Annotated[
+        int | None,
+        Option(
+            ("--workers",),
+            "how many shards are made at a time",
+            read=read_count,
+            metavar="N",
+            shown="one for each processor that may be used, or thread of the cluster",
+        ),
+        Effect.NONE,
+    ] = None
+    packages: Annotated[
+        tuple[str, ...],
+        Option(
+            ("--package",),
+            "a package",
+            read=read_package,
+            metavar="NAME",
+            names=tuple(package_names()),
+            shown="all that are found",
+            repeated=True,
+        ),
+        Effect.CHOICE,
+    ] = ()
+    splits: Annotated[
+        tuple[Split, ...],
+        Option(
+            ("--split",),
+            "a split",
+            read=read_splits,
+            metavar="NAME",
+            names=(*(split.name for split in SPLITS), *GROUPS),
+            shown="all that are found",
+            repeated=True,
+        ),
+        Effect.CHOICE,
+    ] = ()
+    shard_bytes: Annotated[
+        int,
+        Option(
+            ("--shard-size",),
+            "what a shard should have at most, such as 500MB or 1GiB",
+            read=parse_size,
+            metavar="SIZE",
+            shown="500MB",
+        ),
+        Effect.VALUE,
+    ] = DEFAULT_SHARD_BYTES
+    format: Annotated[
+        str,
+        Option(
+            ("--format",),
+            "the format of the shards",
+            read=format_named,
+            metavar="NAME",
+            names=tuple(SUFFIXES.values()),
+            shown="parquet",
+        ),
+        Effect.VALUE,
+    ] = "parquet"
+    record: Annotated[
+        bool,
+        Option(
+            ("--on-error",),
+            "at a flawed image or row: stop, or leave it out and record it in rejects.parquet",
+            read=_read_handling,
+            metavar="WHAT",
+            names=_HANDLING,
+            shown="stop",
+        ),
+        Effect.VALUE,
+    ] = False
+    subset: Annotated[
+        bool,
+        Option(
+            ("--subset",),
+            "the release is a selection on purpose: leave out specimens without an image, and "
+            "pass over images without a specimen; damaged images and rows are errors still",
+        ),
+        Effect.VALUE,
+    ] = False
+    restart: Annotated[
+        bool,
+        Option(
+            ("--restart",),
+            "make anew what was made from other input or with other options",
+        ),
+        Effect.NONE,
+    ] = False
+    name: Annotated[
+        str | None,
+        Option(
+            ("--publish",),
+            "publish to this dataset repository, as user/name, when all is made",
+            metavar="REPO_ID",
+        ),
+        Effect.VALUE,
+    ] = None
+    private: Annotated[
+        bool,
+        Option(
+            ("--private",),
+            "others may not see the repository, if it is made now",
+            needs=("--publish",),
+        ),
+        Effect.NONE,
+    ] = False
+    scratch: Annotated[
+        int | None,
+        Option(
+            ("--scratch",),
+            "with --publish, or where the output is a URL: send each shard when it is made and "
+            "free it, so that no more than SIZE lies on the disk",
+            read=parse_size,
+            metavar="SIZE",
+        ),
+        Effect.NONE,
+    ] = None
+    derive: Annotated[
+        str | None,
+        Option(
+            ("--derive",),
+            "make the packages from another one of the release: cropped, original_256 and "
+            "cropped_256 (from cropped, or from original_full and the boxes, unless FROM says "
+            "which)",
+            read=_read_source,
+            metavar="FROM",
+            names=tuple(package_names()),
+            bare="",
+        ),
+        Effect.CHOICE,
+    ] = None
+    short_side: Annotated[
+        int | None,
+        Option(
+            ("--short-side",),
+            "with --package cropped or original: resize to N pixels, as the configuration "
+            "cropped_N or original_N",
+            read=read_count,
+            metavar="N",
+            needs=("--derive",),
+        ),
+        Effect.CHOICE,
+    ] = None
+    read_ahead: Annotated[
+        int | None,
+        Option(
+            ("--read-ahead",),
+            "how many bytes of a release behind a URL are held at a time, by all workers together; "
+            "with less, more is fetched twice",
+            read=parse_size,
+            metavar="SIZE",
+            shown="512MiB for each worker",
+        ),
+        Effect.NONE,
+    ] = None
+    scheduler: Annotated[
+        str | None,
+        Option(
+            ("--scheduler",),
+            "make the shards on the Dask cluster of this scheduler, such as tcp://host:8786; "
+            "release and output must lie where its workers see them",
+            metavar="ADDRESS",
+            read=_read_scheduler,
+        ),
+        Effect.NONE,
+    ] = None
+    worker_timeout: Annotated[
+        int,
+        Option(
+            ("--worker-timeout",),
+            "how long to wait for a worker of the cluster where there is none",
+            read=read_count,
+            metavar="SECONDS",
+            shown="60",
+            needs=("--scheduler",),
+        ),
+        Effect.NONE,
+    ] = 60
+
+    @property
+    def threads(self) -> int:
+        """How many processes or threads work on this machine."""
+        return self.workers if self.workers and not self.scheduler else processors()
+
+    def hold(self, workers: int) -> int:
+        """How many bytes of remote archives one worker may hold.
+
+        Args:
+            workers: How many there are.
+        """
+        from bioscan5m_hf.storage.windows import DEFAULT_HOLD
+
+        return self.read_ahead // workers if self.read_ahead else DEFAULT_HOLD
+
+    @property
+    def cluster(self) -> ClusterOptions | None:
+        """The cluster that makes the shards; none for this machine."""
+        if self.scheduler is None:
+            return None
+        from conversion.executors.dask import ClusterOptions
+
+        return ClusterOptions(self.scheduler, self.workers, self.worker_timeout)
+
+
+@functools.cache
+def _declared() -> dict[str, tuple[Option, Effect]]:
+    hints = get_type_hints(ConvertOptions, include_extras=True)
+    return {name: hint.__metadata__ for name, hint in hints.items()}
+
+
+def convert_options() -> dict[str, Option]:
+    """How people ask for each field of ``ConvertOptions``, by its name."""
+    return {name: option for name, (option, _) in _declared().items()}
+
+
+def effects() -> dict[str, Effect]:
+    """What each field of ``ConvertOptions`` does to the files, by its name."""
+    return {name: effect for name, (_, effect) in _declared().items()}
+
+
+def fingerprinted(options: ConvertOptions) -> list[tuple[str, object]]:
+    """The names and values of the fields that change the files by themselves."""
+    return [
+        (name, getattr(options, name))
+        for name, effect in effects().items()
+        if effect is Effect.VALUE
+    ]
+
+
+def check_together(given: Collection[str], output: Location | None) -> None:
+    """See that the options that were given go together.
+
+    Args:
+        given: The names of the fields that were asked for.
+        output: The output, if it was given.
+
+    Raises:
+        UsageError: They do not.
+    """
+    declared = convert_options()
+    if isinstance(output, RemotePath):
+        for name, why in _LOCAL_ONLY.items():
+            if name in given:
+                flag = declared[name].flags[0]
+                raise UsageError(
+                    f"{flag} needs an output on a disk: {why}",
+                    where=str(output),
+                    fix=f"name a folder with --output, or leave {flag} out",
+                )
+    elif "scratch" in given and "name" not in given:
+        raise UsageError(
+            "--scratch goes with --publish, or with an output that is a URL",
+            fix="say where the shards are to be sent, or leave --scratch out",
+        )
+    if output is None and "name" not in given:
+        raise UsageError("there is no folder to write", fix="name one with --output")
+
+
+_LOCAL_ONLY: Final = {
+    "name": "what is published lies in a local folder meanwhile",
+    "scheduler": "the workers of a cluster write to a file system that they share",
+}
+"""Fields that do not go with an output behind a URL, and why."""
