@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -22,6 +23,10 @@ _REPEATING: Final = [
     "chunk",
 ]
 _PAGE_BYTES: Final = 1 << 20
+# As ``datasets`` chunks; the Hub's viewer looks for the second of the keys, ``datasets`` writes the
+# first.
+_CHUNKING: Final = {"min_chunk_size": 256 << 10, "max_chunk_size": 1 << 20, "norm_level": 0}
+_CHUNKING_KEYS: Final = ("content_defined_chunking", "use_content_defined_chunking")
 
 
 class ParquetWriter(ShardWriter):
@@ -51,7 +56,7 @@ class ParquetWriter(ShardWriter):
             use_dictionary=_REPEATING,
             write_statistics=names,
             write_page_index=True,
-            use_content_defined_chunking=True,
+            use_content_defined_chunking=_CHUNKING,
             data_page_size=_PAGE_BYTES,
         )
 
@@ -61,6 +66,8 @@ class ParquetWriter(ShardWriter):
         self._writer.write_table(table, row_group_size=max(1, table.num_rows))
 
     def _finish(self) -> None:
+        told = json.dumps(_CHUNKING)
+        self._writer.add_key_value_metadata(dict.fromkeys(_CHUNKING_KEYS, told))
         self._writer.close()
 
     def _abandon(self) -> None:
