@@ -27,7 +27,7 @@ def words(
     shard: int = SHARD,
     packages: Sequence[str] = ("cropped_256",),
 ) -> list[str]:
-    options = ["--shard-size", str(shard), "--scratch", str(scratch)]
+    options = ["--shard-size", f"{shard // 1000}kB", "--scratch", f"{scratch // 1000}kB"]
     options += [word for package in packages for word in ("--package", package)]
     return ["convert", str(release), "--output", str(output), "--publish", NAME, *options]
 
@@ -123,7 +123,7 @@ def test_killed_it_goes_on(
     hub.on_object = hold
     command = words(small_release, output, 40_000_000)
     with client.start(*command) as process:
-        assert reached.wait(60)
+        assert reached.wait(600)
         process.send_signal(signal.SIGKILL)
         process.communicate()
     go_on.set()
