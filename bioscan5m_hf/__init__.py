@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bioscan5m_hf.load import load_dataset
     from bioscan5m_hf.schema.vocabularies import Vocabulary
 
+    __version__: str
+
 __all__ = ["Bioscan5M", "BioscanError", "Vocabulary", "iter_images", "labels", "load_dataset"]
 
 # datasets, pandas and pyarrow take long to import, so a name is fetched when it is first used.
@@ -36,12 +38,16 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    found: object
+    if name == "__version__":
+        found = importlib.import_module("importlib.metadata").version("bioscan5m-hf")
+    elif name in _HOMES:
+        found = getattr(importlib.import_module(_HOMES[name]), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = found
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return ["__version__", *__all__]

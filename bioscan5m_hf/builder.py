@@ -13,7 +13,7 @@ import pyarrow as pa
 from datasets.builder import Key
 from datasets.exceptions import DatasetGenerationError
 
-from bioscan5m_hf.data import Data
+from bioscan5m_hf.data import Data, check_on_error
 from bioscan5m_hf.errors import BioscanError, UnknownName, UsageError
 from bioscan5m_hf.identity import digest_of
 from bioscan5m_hf.opening import open_data
@@ -145,7 +145,8 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         if data is None and options.get("data_dir"):
             self._given_data = open_data(
                 options["data_dir"],
-                options=_storage(options),
+                options=options.get("storage_options"),
+                token=options.get("token"),
                 cache_dir=options.get("cache_dir"),
             )
         if options.get("config_name") is not None:
@@ -265,7 +266,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     def _load_vocabularies(self) -> None:
         for rank in self._ranks():
             if rank not in self._vocabularies:
-                self._vocabularies[rank] = self.data.vocabulary(rank)
+                self._vocabularies[rank] = self.data.vocabulary(rank, self.config.on_error)
 
     def _generate_shards(self, pieces: list[Piece]) -> Iterator[str]:
         yield from map(str, pieces)
@@ -388,16 +389,8 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
 
 
 def _check_options(config: Bioscan5MConfig) -> None:
-    if config.on_error not in ("stop", "skip"):
-        raise UnknownName.of("on_error", str(config.on_error), ("stop", "skip"))
+    check_on_error(config.on_error)
     length = config.max_nucleotides
     if length is not None and (not isinstance(length, int) or length < 1):
         raise UsageError(f"max_nucleotides={length!r} is not a positive whole number")
     Filter.of(config.where)
-
-
-def _storage(options: dict[str, Any]) -> dict[str, Any]:
-    storage = dict(options.get("storage_options") or {})
-    if options.get("token") is not None and str(options["data_dir"]).startswith("hf://"):
-        storage["token"] = options["token"]
-    return storage

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bioscan5m_hf.errors import MetadataError
+from bioscan5m_hf.errors import MetadataError, UnknownName
 from bioscan5m_hf.folder import DatasetFolder
 from bioscan5m_hf.identity import digest_of, identity_of
 from bioscan5m_hf.readers.pieces import Piece, shard_piece
@@ -27,6 +27,16 @@ from bioscan5m_hf.schema.vocabularies import (
 )
 from bioscan5m_hf.storage.open import exists, read_whole
 from bioscan5m_hf.storage.path import Location
+
+
+def check_on_error(on_error: str) -> None:
+    """See that ``on_error=`` is one of its values.
+
+    Raises:
+        UnknownName: It is not.
+    """
+    if on_error not in ("stop", "skip"):
+        raise UnknownName.of("on_error", str(on_error), ("stop", "skip"))
 
 
 class Data(Protocol):
@@ -56,8 +66,8 @@ class Data(Protocol):
         """The files of a split, if they can be mapped into memory as they are."""
         ...
 
-    def vocabulary(self, rank: str) -> Vocabulary:
-        """The distinct values of a rank over all records."""
+    def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
+        """The distinct values of a rank over all records that are served."""
         ...
 
     def digest(self, configuration: Configuration, split: Split) -> str:
@@ -109,13 +119,14 @@ class StoredData:
         paths = [root / shard.path for shard in self.folder.shards_of(configuration, split)]
         return paths if all(path.suffix == ".arrow" for path in paths) else None
 
-    def vocabulary(self, rank: str) -> Vocabulary:
+    def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
         """The distinct values of a rank, from the file of vocabularies where there is one.
 
         Raises:
             UnknownName: There is no such rank.
             MetadataError: They can neither be read nor be counted.
         """
+        del on_error
         check_rank(rank)
         if exists(self.folder.vocabularies):
             data = read_whole(self.folder.vocabularies, VOCABULARIES_BYTES)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+from bioscan5m_hf.data import check_on_error
 from bioscan5m_hf.opening import open_data
 from bioscan5m_hf.schema.vocabularies import Vocabulary, check_rank
 
@@ -15,8 +16,10 @@ def labels(
     rank: str,
     *,
     revision: str | None = None,
+    token: str | bool | None = None,
     storage_options: Mapping[str, Any] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
+    on_error: Literal["stop", "skip"] = "stop",
 ) -> Vocabulary:
     """The distinct values of a rank over all records, whatever their split, in sorted order.
 
@@ -31,13 +34,19 @@ def labels(
         rank: ``phylum``, ``class``, ``order``, ``family``, ``subfamily``, ``genus``, ``species``
             or ``dna_bin``.
         revision: A branch, tag or commit of a repository.
-        storage_options: What a remote file system is opened with, such as a token.
+        token: A token of the Hub; by default the one that was signed in with.
+        storage_options: What a remote file system is opened with.
         cache_dir: Where the vocabularies of a raw release are kept once they are counted.
+        on_error: What to do where a record of a raw release does not fit the schema: ``"stop"``,
+            or ``"skip"`` it and warn.
 
     Raises:
         UnknownName: There is no such rank.
         ReleaseNotFound: There is no data there.
     """
     check_rank(rank)
-    data = open_data(path, revision=revision, options=storage_options, cache_dir=cache_dir)
-    return data.vocabulary(rank)
+    check_on_error(on_error)
+    data = open_data(
+        path, revision=revision, options=storage_options, token=token, cache_dir=cache_dir
+    )
+    return data.vocabulary(rank, on_error)

@@ -4,43 +4,50 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
-from bioscan5m_hf.errors import UnknownName, UsageError
-from bioscan5m_hf.schema.columns import Split
+from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, Configuration, configuration_named
 from bioscan5m_hf.schema.split_expressions import Term, parse_split
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+    from datasets import (
+        Dataset,
+        DatasetDict,
+        DownloadConfig,
+        DownloadMode,
+        Features,
+        IterableDataset,
+        IterableDatasetDict,
+        VerificationMode,
+    )
 
     from bioscan5m_hf.data import Data
+    from bioscan5m_hf.readers.filters import Where
 
-OURS: Final = (
-    "columns",
-    "where",
-    "class_labels",
-    "max_nucleotides",
-    "unique_barcodes",
-    "on_error",
-)
-"""Options that ``datasets.load_dataset`` does not have."""
 
-THEIRS: Final = (
-    "data_dir",
-    "cache_dir",
-    "features",
-    "download_config",
-    "download_mode",
-    "verification_mode",
-    "keep_in_memory",
-    "save_infos",
-    "revision",
-    "token",
-    "num_proc",
-    "storage_options",
-)
-"""Options of ``datasets.load_dataset`` that mean the same here."""
+class Options(TypedDict, total=False):
+    """The options of ``load_dataset``; the values that they have by default stand there."""
+
+    columns: Sequence[str] | None
+    where: Where | None
+    class_labels: Sequence[str] | None
+    max_nucleotides: int | None
+    unique_barcodes: bool
+    on_error: Literal["stop", "skip"]
+    data_dir: str | None
+    cache_dir: str | os.PathLike[str] | None
+    features: Features | None
+    download_config: DownloadConfig | None
+    download_mode: DownloadMode | str | None
+    verification_mode: VerificationMode | str | None
+    keep_in_memory: bool | None
+    save_infos: bool
+    revision: str | None
+    token: str | bool | None
+    num_proc: int | None
+    storage_options: Mapping[str, Any] | None
 
 
 @overload
@@ -49,7 +56,7 @@ def load_dataset(
     name: str | None = ...,
     split: None = ...,
     streaming: Literal[False] = ...,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> DatasetDict: ...
 
 
@@ -60,7 +67,7 @@ def load_dataset(
     split: None = ...,
     *,
     streaming: Literal[True],
-    **options: Any,
+    **options: Unpack[Options],
 ) -> IterableDatasetDict: ...
 
 
@@ -71,7 +78,7 @@ def load_dataset(
     *,
     split: str,
     streaming: Literal[False] = ...,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Dataset: ...
 
 
@@ -82,7 +89,7 @@ def load_dataset(
     *,
     split: str,
     streaming: Literal[True],
-    **options: Any,
+    **options: Unpack[Options],
 ) -> IterableDataset: ...
 
 
@@ -92,7 +99,7 @@ def load_dataset(
     name: str | None = ...,
     split: str | Sequence[str] | None = ...,
     streaming: bool = ...,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Any: ...
 
 
@@ -101,7 +108,25 @@ def load_dataset(
     name: str | None = DEFAULT_PACKAGE,
     split: str | Sequence[str] | None = None,
     streaming: bool = False,
-    **options: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    where: Where | None = None,
+    class_labels: Sequence[str] | None = None,
+    max_nucleotides: int | None = None,
+    unique_barcodes: bool = False,
+    on_error: Literal["stop", "skip"] = "stop",
+    data_dir: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    features: Features | None = None,
+    download_config: DownloadConfig | None = None,
+    download_mode: DownloadMode | str | None = None,
+    verification_mode: VerificationMode | str | None = None,
+    keep_in_memory: bool | None = None,
+    save_infos: bool = False,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    num_proc: int | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Any:
     """Load BIOSCAN-5M, converted or raw, local or remote, prepared or streamed.
 
@@ -112,7 +137,8 @@ def load_dataset(
     Args:
         path: A dataset folder of any format, the folder of a raw release, a repository of the Hub
             of either kind, or the URL of either. ``"bioscan-5m"`` is a folder of that name here,
-            else what the environment variable ``BIOSCAN5M_PATH`` names.
+            else what the environment variable ``BIOSCAN5M_PATH`` names. What was prepared from a
+            repository or URL before, or lies in the Hub's cache, is loaded without a network too.
         name: The configuration: ``original_full`` (or ``original``), ``cropped``,
             ``original_256``, ``cropped_256``, each also with ``_pretrain``, ``_train`` and
             ``_eval``; another size that the folder has, such as ``cropped_128``; or ``metadata``,
@@ -123,32 +149,72 @@ def load_dataset(
             test_unseen), ``all``. Without streaming also slices such as ``train[:10%]``. A list
             gives a list. By default every split, as a dictionary.
         streaming: Read while iterating, and write nothing.
-        **options: Those of ``datasets.load_dataset`` (``cache_dir``, ``num_proc``, ``revision``,
-            ``token``, ``storage_options``, …), and:
-
-            ``columns``: the columns that are wanted.
-            ``where``: the rows that are wanted, as Parquet filters or as a ``pyarrow`` expression.
-            ``class_labels``: ranks whose columns become ``ClassLabel``, -1 where there is none.
-            ``max_nucleotides``: cut barcodes there; they are whole by default.
-            ``unique_barcodes``: one specimen for each barcode, after cutting and after stripping
-            N at the end, among all rows that are loaded; the first in order of md5(processid).
-            ``on_error``: ``"stop"`` (the default) or ``"skip"`` where a raw release lacks an
-            image or has a flawed one.
+        columns: The columns that are wanted; all by default.
+        where: The rows that are wanted, as Parquet filters or as a ``pyarrow`` expression; all by
+            default.
+        class_labels: Ranks whose columns become ``ClassLabel``, -1 where there is none.
+        max_nucleotides: Cut barcodes there; they are whole by default.
+        unique_barcodes: Keep one specimen for each barcode, after cutting and after stripping N
+            at the end, among all rows that are loaded; the first in order of md5(processid).
+        on_error: What to do where a raw release lacks an image or has a flawed one: ``"stop"``,
+            or ``"skip"`` it and warn.
+        data_dir: A folder below ``path``.
+        cache_dir: Where prepared data are kept; the cache of ``datasets`` by default.
+        features: The features that the columns are cast to.
+        download_config: Its ``token`` and ``storage_options`` are used.
+        download_mode: ``"force_redownload"`` prepares again what was prepared before.
+        verification_mode: As ``datasets.load_dataset`` takes it.
+        keep_in_memory: Read into memory what is prepared, rather than map it.
+        save_infos: Check all that can be checked while preparing.
+        revision: A branch, tag or commit of a repository of the Hub.
+        token: A token of the Hub; by default the one that was signed in with.
+        num_proc: How many processes prepare the data; one by default.
+        storage_options: What a remote file system is opened with.
 
     Returns:
         What ``datasets.load_dataset`` returns: a ``Dataset`` or, streaming, an
         ``IterableDataset``; a dictionary of them where no split is named.
 
     Raises:
-        UnknownName: A configuration, split, column, rank or option that does not exist; the
-            message lists those that do.
+        UnknownName: A configuration, split, column or rank that does not exist; the message lists
+            those that do.
         ReleaseNotFound: There is no data there.
         DataError: The data are damaged.
+        OutputError: The cache cannot be written to.
     """
-    _check_options(options)
-    data = _open(path, options)
-    configuration = configuration_named(name or DEFAULT_PACKAGE, data.packages)
-    loader = _Loader(data, configuration, streaming, options)
+    from bioscan5m_hf.opening import open_data
+
+    data = open_data(
+        path if data_dir is None else f"{os.fspath(path).rstrip('/')}/{data_dir}",
+        revision=revision,
+        options={
+            **(getattr(download_config, "storage_options", None) or {}),
+            **(storage_options or {}),
+        },
+        token=getattr(download_config, "token", None) if token is None else token,
+        cache_dir=cache_dir,
+    )
+    loader = _Loader(
+        data,
+        configuration_named(name or DEFAULT_PACKAGE, data.packages),
+        streaming,
+        rows={
+            "columns": columns,
+            "where": where,
+            "class_labels": class_labels,
+            "max_nucleotides": max_nucleotides,
+            "unique_barcodes": unique_barcodes,
+            "on_error": on_error,
+        },
+        prepare={
+            "download_mode": download_mode,
+            "verification_mode": "all_checks" if save_infos else verification_mode,
+            "num_proc": num_proc,
+        },
+        cache_dir=cache_dir,
+        in_memory=bool(keep_in_memory),
+        features=features,
+    )
     if split is None:
         return loader.dictionary()
     if isinstance(split, list | tuple):
@@ -156,67 +222,42 @@ def load_dataset(
     return loader.one(str(split))
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
-    if "data_files" in options:
-        raise UsageError(
-            "data_files= is not an option here", fix="name splits, or use where= and columns="
-        )
-    for name in options:
-        if name not in OURS and name not in THEIRS:
-            raise UnknownName.of("option", name, (*OURS, *THEIRS))
-
-
-def _open(path: str | os.PathLike[str], options: Mapping[str, Any]) -> Data:
-    from bioscan5m_hf.opening import open_data
-
-    below = options.get("data_dir")
-    where = os.fspath(path) if below is None else f"{os.fspath(path).rstrip('/')}/{below}"
-    return open_data(
-        where,
-        revision=options.get("revision"),
-        options=storage_options(where, options),
-        cache_dir=options.get("cache_dir"),
-    )
-
-
-def storage_options(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a remote file system is opened with.
-
-    Args:
-        path: What is opened.
-        options: Those of ``load_dataset``.
-    """
-    given = options.get("download_config")
-    storage = dict(getattr(given, "storage_options", None) or {})
-    storage |= options.get("storage_options") or {}
-    token = options.get("token", getattr(given, "token", None))
-    # It is the Hub's, and no other server is told it. What is no URL may name a repository.
-    is_hub = "://" not in path or path.startswith("hf://")
-    return {**storage, "token": token} if is_hub and token is not None else storage
-
-
+@dataclass(frozen=True, slots=True)
 class _Loader:
-    """Loads splits of one configuration, each prepared in a cache of its own."""
+    """Loads splits of one configuration, each prepared in a cache of its own.
 
-    def __init__(
-        self, data: Data, configuration: Configuration, streaming: bool, options: Mapping[str, Any]
-    ) -> None:
-        self._data = data
-        self._configuration = configuration
-        self._streaming = streaming
-        self._options = options
-        self._available = data.splits(configuration)
+    Attributes:
+        data: The data.
+        configuration: The configuration.
+        streaming: Whether rows are read while iterating.
+        rows: The options that decide which rows come out, and how.
+        prepare: How they are prepared.
+        cache_dir: Where prepared data are kept.
+        in_memory: Whether they are read into memory.
+        features: What the columns are cast to.
+    """
+
+    data: Data
+    configuration: Configuration
+    streaming: bool
+    rows: Mapping[str, Any]
+    prepare: Mapping[str, Any]
+    cache_dir: str | os.PathLike[str] | None
+    in_memory: bool
+    features: Features | None
 
     def dictionary(self) -> DatasetDict | IterableDatasetDict:
         import datasets
 
-        made = {s.published: self._load([Term(s)], s.published) for s in self._available}
-        kind = datasets.IterableDatasetDict if self._streaming else datasets.DatasetDict
+        available = self.data.splits(self.configuration)
+        made = {s.published: self._load([Term(s)], s.published) for s in available}
+        kind = datasets.IterableDatasetDict if self.streaming else datasets.DatasetDict
         return kind(made)
 
     def one(self, expression: str) -> Dataset | IterableDataset:
-        terms = parse_split(expression, self._configuration, self._available)
-        if self._streaming and any(term.slice for term in terms):
+        available = self.data.splits(self.configuration)
+        terms = parse_split(expression, self.configuration, available)
+        if self.streaming and any(term.slice for term in terms):
             raise UsageError(
                 f"the split {expression!r} has a slice, which streaming cannot serve",
                 fix="name whole splits and use .take() and .skip(), or load without streaming",
@@ -231,39 +272,26 @@ class _Loader:
         made = parts[0]
         if len(parts) > 1:
             made = datasets.concatenate_datasets(parts, split=datasets.NamedSplit(name))
-        features = self._options.get("features")
-        return made if features is None else made.cast(features)
+        return made if self.features is None else made.cast(self.features)
 
     def _part(self, term: Term, terms: Sequence[Term]) -> Dataset | IterableDataset:
         from bioscan5m_hf.builder import Bioscan5M
 
-        builder = Bioscan5M(data=self._data, **self._builder_options(term.split, terms))
         split = term.split.published
-        if self._streaming:
+        among = {each.split.published for each in terms} if self.rows["unique_barcodes"] else ()
+        builder = Bioscan5M(
+            data=self.data,
+            config_name=self.configuration.name,
+            cache_dir=self.cache_dir,
+            splits=[split],
+            among=sorted(among) if len(among) > 1 else None,
+            **self.rows,
+        )
+        if self.streaming:
             return builder.as_streaming_dataset(split=split)
-        options = self._options
-        if not options.get("keep_in_memory"):
+        if not self.in_memory:
             mapped = builder.as_mapped_dataset(split + term.slice)
             if mapped is not None:
                 return mapped
-        builder.download_and_prepare(
-            download_mode=options.get("download_mode"),
-            verification_mode="all_checks"
-            if options.get("save_infos")
-            else options.get("verification_mode"),
-            num_proc=options.get("num_proc"),
-        )
-        return builder.as_dataset(
-            split=split + term.slice, in_memory=bool(options.get("keep_in_memory"))
-        )
-
-    def _builder_options(self, split: Split, terms: Sequence[Term]) -> dict[str, Any]:
-        ours = {name: self._options[name] for name in OURS if self._options.get(name) is not None}
-        among = [term.split for term in terms] if ours.get("unique_barcodes") else [split]
-        return {
-            "config_name": self._configuration.name,
-            "cache_dir": self._options.get("cache_dir"),
-            "splits": [split.published],
-            "among": sorted(each.published for each in among) if len(among) > 1 else None,
-            **ours,
-        }
+        builder.download_and_prepare(**self.prepare)
+        return builder.as_dataset(split=split + term.slice, in_memory=self.in_memory)

@@ -91,6 +91,7 @@ def open_data(
     *,
     revision: str | None = None,
     options: Mapping[str, Any] | None = None,
+    token: str | bool | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Data:
     """Open a dataset folder or a raw release.
@@ -99,12 +100,15 @@ def open_data(
         path: See ``resolve``.
         revision: A branch, tag or commit of a repository.
         options: What a remote file system wants to be opened with.
+        token: A token of the Hub; no other server is told of it.
         cache_dir: Where the index of a raw release is kept.
 
     Raises:
         ReleaseNotFound: There is neither.
     """
     root = resolve(path, revision=revision, options=options)
+    if token is not None and isinstance(root, RemotePath) and root.scheme == "hf":
+        root = location_of(root.url, {**dict(root.options), "token": token})
     if isinstance(root, Path) and root.is_file():
         return _raw(find_release(root), cache_dir)
     folder = open_folder(root)

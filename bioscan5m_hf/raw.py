@@ -112,7 +112,7 @@ class RawData:
         del configuration, split
         return None
 
-    def vocabulary(self, rank: str) -> Vocabulary:
+    def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
         """The distinct values of a rank, counted once and kept in the cache.
 
         Raises:
@@ -120,7 +120,7 @@ class RawData:
             MetadataError: The metadata are flawed.
         """
         check_rank(rank)
-        index = self._index(skip=False)
+        index = self._index(skip=on_error == "skip")
         return from_parquet(
             read_whole(index.vocabularies, VOCABULARIES_BYTES), rank, str(index.vocabularies)
         )
