@@ -56,8 +56,9 @@ def image_reader(piece: Piece) -> ImageReader:
     if isinstance(piece, ParquetPiece):
         return _ParquetImages(piece.path)
     if isinstance(piece, ArrowPiece):
-        local = isinstance(piece.path, Path)
-        return _MappedImages(piece.path) if local else _RemoteArrowImages(piece.path)
+        if isinstance(piece.path, Path):
+            return _MappedImages(piece.path)
+        return _RemoteArrowImages(piece.path)
     if isinstance(piece, TarPiece):
         return _TarImages(piece.path)
     assert isinstance(piece, RawPiece), "there are no other pieces"

@@ -43,7 +43,7 @@ class _Specimens:
     rows: Numbers
 
 
-class BIOSCAN5M(torch.utils.data.Dataset):  # type: ignore[misc]
+class BIOSCAN5M(torch.utils.data.Dataset[Any]):
     """BIOSCAN-5M as a map-style dataset; one changed import moves a script of bioscan-dataset over.
 
         from bioscan5m_hf.torch import BIOSCAN5M
@@ -224,7 +224,7 @@ class BIOSCAN5M(torch.utils.data.Dataset):  # type: ignore[misc]
             for rank in RANKS:
                 codes = self.items.indices(table[rank], rank)
                 categories = self.items.vocabulary(rank).names
-                frame[rank] = pd.Categorical.from_codes(codes, categories)
+                frame[rank] = pd.Categorical.from_codes(codes, pd.Index(categories, dtype=object))
                 frame[rank + INDEX] = codes
             for name in ("country", "province_state"):
                 frame[name] = frame[name].astype("category")

@@ -28,6 +28,10 @@ def _listed(names: str | Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
+def _targets(names: str | Iterable[str]) -> tuple[str, ...]:
+    return tuple("dna_bin" if name == "uri" else name for name in _listed(names))
+
+
 @dataclass
 class Items:
     """What an item is made of; the arguments of ``BIOSCAN5M`` that say so.
@@ -38,8 +42,8 @@ class Items:
     """
 
     data: Data
-    modality: Sequence[str]
-    target_type: Sequence[str]
+    modality: Iterable[str]
+    target_type: Iterable[str]
     target_format: str
     output_format: str
     max_nucleotides: int | None
@@ -50,15 +54,15 @@ class Items:
     _vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.modality = _listed(self.modality)
-        self.target_type = tuple("dna_bin" if t == "uri" else t for t in _listed(self.target_type))
+        self.modality = names = _listed(self.modality)
+        self.target_type = targets = _targets(self.target_type)
         if self.output_format == "dictionary":
             self.output_format = "dict"
         known = [IMAGE_COLUMN, *BARCODE_NAMES, *column_names(), IMAGE_PATH]
         known += [rank + INDEX for rank in RANKS]
         checks: list[tuple[str, Iterable[str], Sequence[str]]] = [
-            ("modality", self.modality, list(dict.fromkeys(known))),
-            ("target", self.target_type, RANKS),
+            ("modality", names, list(dict.fromkeys(known))),
+            ("target", targets, RANKS),
             ("target_format", [self.target_format], ("index", "text")),
             ("output_format", [self.output_format], ("tuple", "dict")),
         ]
@@ -66,7 +70,7 @@ class Items:
             for name in given:
                 if name not in valid:
                     raise UnknownName.of(kind, str(name), valid)
-        if not self.target_type and self.target_transform is not None:
+        if not targets and self.target_transform is not None:
             raise UsageError("target_transform is given and target_type is empty")
         length = self.max_nucleotides
         if length is not None and (not isinstance(length, int) or length < 1):

@@ -19,7 +19,7 @@ from bioscan5m_hf.torch.dataset import BIOSCAN5M
 _BATCH: Final = 64
 
 
-class BIOSCAN5MStream(torch.utils.data.IterableDataset):  # type: ignore[misc]
+class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
     """Items in the order of the files, dealt out by shard among ranks and their workers.
 
     Each specimen goes to one worker of one rank. Where there are fewer shards than workers of all

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ class _VisionDataset:
 
 
 @pytest.fixture(scope="session")
-def theirs() -> Iterator[Any]:
+def theirs() -> Any:
     """The module of ``bioscan-dataset``, with the little of torchvision that it imports."""
     spec = importlib.util.find_spec("bioscan_dataset")
     if spec is None or not spec.submodule_search_locations:
@@ -58,7 +57,7 @@ def theirs() -> Iterator[Any]:
                 del sys.modules[name]
             else:
                 sys.modules[name] = module_before
-    yield module
+    return module
 
 
 @pytest.fixture(scope="session")
