@@ -53,7 +53,8 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
 
     It differs from the class of that name in bioscan-dataset on purpose in this: rows are in the
     order of md5(processid) within each split; images are RGB, turned as Exif says; missing text is
-    an empty string and not NaN, so that ``default_collate`` takes it; nothing is downloaded; errors
+    an empty string and not NaN, so that ``default_collate`` takes it; a place called "NA" keeps its
+    name; nothing is downloaded; errors
     are a ``BioscanError``. Of a dataset folder, ``reduce_repeated_barcodes`` keeps another specimen
     of each barcode, see there.
 
