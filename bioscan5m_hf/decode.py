@@ -104,8 +104,8 @@ def iter_images(
     """
     if batch_size < 1 or (threads is not None and threads < 1) or (size is not None and size < 1):
         raise UsageError("batch_size, threads and size are positive numbers")
-    finish = _finisher(output)
-    rows = _undecoded(ds)
+    finish = finisher(output)
+    rows = without_decoding(ds).with_format("arrow")
     return _batches(rows, batch_size, threads or processors(), size, finish)
 
 
@@ -159,7 +159,12 @@ def _encoded(column: pa.ChunkedArray) -> list[_Encoded]:
     return found
 
 
-def _undecoded(ds: Any) -> Any:
+def without_decoding(ds: Any) -> Any:
+    """The same dataset, whose images are their bytes.
+
+    Raises:
+        UsageError: There is no column of images.
+    """
     import datasets
 
     found = (ds.features or {}).get(IMAGE_COLUMN)
@@ -168,10 +173,19 @@ def _undecoded(ds: Any) -> Any:
             f"the dataset has no column {IMAGE_COLUMN!r} of images",
             fix="load a configuration other than metadata, with its images",
         )
-    return ds.cast_column(IMAGE_COLUMN, datasets.Image(decode=False)).with_format("arrow")
+    return ds.cast_column(IMAGE_COLUMN, datasets.Image(decode=False))
 
 
-def _finisher(output: str) -> Callable[[Pixels], Any]:
+def finisher(output: str) -> Callable[[Pixels], Any]:
+    """What makes of decoded pixels the form in which they are wanted.
+
+    Args:
+        output: One of ``OUTPUTS``.
+
+    Raises:
+        UnknownName: There is no such output.
+        MissingDependency: Torch is asked for and not installed.
+    """
     if output == "numpy":
         return lambda pixels: pixels
     if output == "pil":

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import ReleaseNotFound
 from bioscan5m_hf.identity import digest_of, file_identity
@@ -19,7 +23,7 @@ from bioscan5m_hf.readers.pieces import Piece
 from bioscan5m_hf.readers.raw import RawPiece
 from bioscan5m_hf.release.find import Release, Selection
 from bioscan5m_hf.release.image_index import source_labels
-from bioscan5m_hf.schema.columns import Split
+from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import Configuration
 from bioscan5m_hf.schema.vocabularies import (
     VOCABULARIES_BYTES,
@@ -124,6 +128,20 @@ class RawData:
         return from_parquet(
             read_whole(index.vocabularies, VOCABULARIES_BYTES), rank, str(index.vocabularies)
         )
+
+    def records(self, columns: Sequence[str]) -> pa.Table:
+        """Some columns of the records of all splits, in the order of the metadata file.
+
+        Args:
+            columns: Upstream's names.
+        """
+        index = self._index(skip=False)
+        tables = [
+            pq.read_table(index.table(split), columns=[*columns, "row"])
+            for split in SPLITS
+            if index.rows[split.name]
+        ]
+        return pa.concat_tables(tables).sort_by("row").select(list(columns))
 
     def digest(self, configuration: Configuration, split: Split) -> str:
         """What tells the content of one split from another content."""

@@ -64,6 +64,7 @@ class ImagePages:
         self._rows = rows
         self._column = column
         self._indexes: list[bytes] | None = None
+        self._located: dict[int, list[Page]] = {}
 
     @classmethod
     def of(cls, source: Source, metadata: Any) -> Self | None:
@@ -110,8 +111,15 @@ class ImagePages:
         Raises:
             ArchiveError: The file cannot be read.
         """
+        images = self.views(group, rows)
+        return None if images is None else _array(images)
+
+    def views(self, group: int, rows: Numbers) -> list[memoryview] | None:
+        """As ``read``, but each image where it lies in what was read of the file."""
         try:
-            return _array(self._images(self._pages(group), rows))
+            if group not in self._located:
+                self._located[group] = self._pages(group)
+            return self._images(self._located[group], rows)
         except (ThriftError, KeyError, TypeError, IndexError, ValueError, struct.error):
             return None
 

@@ -71,7 +71,7 @@ class ParquetPiece:
         Of the images of a row group only the pages with a wanted row are read, unless they are
         compressed or have no page index.
         """
-        with open_location(self.path) as source, _opened_parquet(self.path, source) as file:
+        with open_location(self.path) as source, opened_parquet(self.path, source) as file:
             pages = None
             if choice.image and choice.deciding:
                 pages = ImagePages.of(source, file.metadata)
@@ -84,7 +84,7 @@ class ParquetPiece:
 
     def divide(self) -> list[Piece]:
         """One piece for each row group."""
-        with open_location(self.path) as source, _opened_parquet(self.path, source) as file:
+        with open_location(self.path) as source, opened_parquet(self.path, source) as file:
             return [ParquetPiece(self.path, (group,)) for group in self._numbers(file)]
 
 
@@ -127,7 +127,7 @@ class TarPiece:
         """The rows that are wanted; images of others are passed over."""
         with open_location(self.path) as file:
             source: Source = file if isinstance(self.path, Path) else ReadAhead(file)
-            samples = _samples(source, str(self.path))
+            samples = tar_samples(source, str(self.path))
             for rows, images in iter(lambda: _take(samples, _TAR_BATCH), ([], [])):
                 table = _table_of(rows, str(self.path))
                 read = functools.partial(_read_samples, source, table, images)
@@ -186,7 +186,12 @@ def _beside(table: pa.Table, other: pa.Table) -> pa.Table:
 # ------------------------------------------------------------------------------------ opening
 
 
-def _opened_parquet(path: Location, source: Source) -> pq.ParquetFile:
+def opened_parquet(path: Location, source: Source) -> pq.ParquetFile:
+    """Open a Parquet file, mapped into memory where it is local.
+
+    Raises:
+        ArchiveError: It cannot be read.
+    """
     try:
         if isinstance(path, Path):
             return pq.ParquetFile(path, memory_map=True)
@@ -296,7 +301,7 @@ def _check_size(entry: tarfile.TarInfo) -> None:
         raise ValueError(f"{entry.name!r:.100} has {entry.size:,} bytes, the limit is {limit:,}")
 
 
-def _samples(source: Source, where: str) -> Iterator[_Sample]:
+def tar_samples(source: Source, where: str) -> Iterator[_Sample]:
     """The metadata of each specimen, and where in the tar its image lies."""
     key: str | None = None
     row: dict[str, Any] | None = None

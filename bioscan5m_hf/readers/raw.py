@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -83,6 +83,25 @@ class RawPiece:
     def divide(self) -> list[Piece]:
         """A row group stays whole."""
         return [self]
+
+    def places(self) -> pa.Table:
+        """Where the image of each row lies."""
+        with pq.ParquetFile(self.plan, memory_map=True) as file:
+            names = ["processid", *LOCATION_COLUMNS]
+            return file.read_row_group(self.group, columns=names, use_threads=False)
+
+    def images(self, places: pa.Table) -> list[bytes | memoryview]:
+        """Read the images of some rows.
+
+        Args:
+            places: Their rows of what ``places`` gave.
+
+        Raises:
+            ImageError: One is flawed.
+        """
+        strict = replace(self, skip=False)
+        parts = [images for _, images in strict._with_images(places)]
+        return [image["bytes"] for images in parts for image in images]
 
     def _with_images(self, table: pa.Table) -> Iterator[tuple[pa.Table, list[dict[str, Any]]]]:
         places = table.select(["processid", *LOCATION_COLUMNS]).to_pylist()

@@ -1,0 +1,104 @@
+"""Decode images for training, alone or as the transform of a dataset of ``datasets``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bioscan5m_hf.decode import OUTPUTS, decode_jpeg, finisher, without_decoding
+from bioscan5m_hf.errors import ImageError, UnknownName, UsageError
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """Decodes one image after the other.
+
+    Attributes:
+        size: The pixels that the shorter side shall have; by default images keep their size.
+        center_crop: Keep of each image the ``size`` x ``size`` pixels in its middle, so that
+            images can be stacked.
+        output: ``"pil"``: RGB images of Pillow. ``"numpy"``: arrays of uint8, height x width x 3.
+            ``"torch"``: tensors of uint8, 3 x height x width.
+
+    Raises:
+        UnknownName: There is no such output.
+        UsageError: The size is not positive, or is missing where images are to be cropped.
+    """
+
+    size: int | None = None
+    center_crop: bool = False
+    output: str = "pil"
+
+    def __post_init__(self) -> None:
+        if self.output not in OUTPUTS:
+            raise UnknownName.of("output", self.output, OUTPUTS)
+        if self.size is not None and self.size < 1:
+            raise UsageError(f"size={self.size!r} is not a positive number")
+        if self.center_crop and self.size is None:
+            raise UsageError("center_crop=True needs a size", fix="give size=224, for example")
+
+    def __call__(self, data: bytes | memoryview, name: str = "an image") -> Any:
+        """Decode one image.
+
+        Args:
+            data: Its bytes.
+            name: How messages name it.
+
+        Raises:
+            ImageError: It cannot be decoded.
+        """
+        pixels = decode_jpeg(data, self.size, name)
+        if self.center_crop:
+            assert self.size is not None, "checked when the decoder was made"
+            top = (pixels.shape[0] - self.size) // 2
+            left = (pixels.shape[1] - self.size) // 2
+            pixels = pixels[top : top + self.size, left : left + self.size]
+            if self.output == "pil":
+                pixels = np.ascontiguousarray(pixels)
+        return finisher(self.output)(pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Transform:
+    decoder: Decoder
+
+    def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        made = {
+            name: ["" if value is None else value for value in values]
+            for name, values in batch.items()
+        }
+        if IMAGE_COLUMN in batch:
+            made[IMAGE_COLUMN] = [self._decode(image) for image in batch[IMAGE_COLUMN]]
+        return made
+
+    def _decode(self, image: dict[str, Any] | None) -> Any:
+        name = (image or {}).get("path") or "an image"
+        if image is None or image["bytes"] is None:
+            raise ImageError("there are no bytes of the image", where=name)
+        return self.decoder(image["bytes"], name)
+
+
+def with_decoder(
+    ds: Any, size: int | None = None, center_crop: bool = False, output: str = "torch"
+) -> Any:
+    """Let a dataset of ``datasets`` decode with this decoder, a batch at a time.
+
+        train = with_decoder(load_dataset("bioscan-5m", split="train"), 224, center_crop=True)
+
+    Missing values become empty strings, which ``default_collate`` takes. Select the columns that
+    are wanted before, with ``columns=`` or ``select_columns``.
+
+    Args:
+        ds: A map-style dataset with a column ``image``.
+        size: See ``Decoder``.
+        center_crop: See ``Decoder``.
+        output: See ``Decoder``.
+
+    Raises:
+        UsageError: There is no column of images, or an option is out of range.
+    """
+    decoder = Decoder(size, center_crop, output)
+    return without_decoding(ds).with_transform(_Transform(decoder))

@@ -1,0 +1,173 @@
+"""Make items of rows: what a dataset gives, in the order and under the names of bioscan-dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.types as pat
+
+from bioscan5m_hf.data import Data
+from bioscan5m_hf.errors import UnknownName, UsageError
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN, RANKS, column_names
+from bioscan5m_hf.schema.vocabularies import MISSING, Vocabulary
+from bioscan5m_hf.torch.decoder import Decoder
+
+BARCODE: Final = "dna_barcode"
+BARCODE_NAMES: Final = ("dna", BARCODE, "barcode")
+IMAGE_PATH: Final = "image_path"
+INDEX: Final = "_index"
+_PATH_COLUMNS: Final = ("split", "chunk", "processid")
+
+Transform = Callable[[Any], Any] | None
+
+
+def _listed(names: str | Iterable[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _targets(names: str | Iterable[str]) -> tuple[str, ...]:
+    return tuple("dna_bin" if name == "uri" else name for name in _listed(names))
+
+
+@dataclass
+class Items:
+    """What an item is made of; the arguments of ``BIOSCAN5M`` that say so.
+
+    Raises:
+        UnknownName: There is no such modality, target or format.
+        UsageError: There is a transform of targets and no target.
+    """
+
+    data: Data
+    modality: Iterable[str]
+    target_type: Iterable[str]
+    target_format: str
+    output_format: str
+    max_nucleotides: int | None
+    transform: Transform
+    dna_transform: Transform
+    target_transform: Transform
+    decoder: Decoder
+    _vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.modality = names = _listed(self.modality)
+        self.target_type = targets = _targets(self.target_type)
+        if self.output_format == "dictionary":
+            self.output_format = "dict"
+        known = [IMAGE_COLUMN, *BARCODE_NAMES, *column_names(), IMAGE_PATH]
+        known += [rank + INDEX for rank in RANKS]
+        checks: list[tuple[str, Iterable[str], Sequence[str]]] = [
+            ("modality", names, list(dict.fromkeys(known))),
+            ("target", targets, RANKS),
+            ("target_format", [self.target_format], ("index", "text")),
+            ("output_format", [self.output_format], ("tuple", "dict")),
+        ]
+        for kind, given, valid in checks:
+            for name in given:
+                if name not in valid:
+                    raise UnknownName.of(kind, str(name), valid)
+        if not targets and self.target_transform is not None:
+            raise UsageError("target_transform is given and target_type is empty")
+        length = self.max_nucleotides
+        if length is not None and (not isinstance(length, int) or length < 1):
+            raise UsageError(f"max_nucleotides={length!r} is not a positive whole number")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers read the vocabularies themselves, which is faster than sending them.
+        return {**self.__dict__, "_vocabularies": {}}
+
+    @property
+    def image(self) -> bool:
+        """Whether images are wanted."""
+        return IMAGE_COLUMN in self.modality
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that items are made of, images aside, in the order of the schema."""
+        names: set[str] = {"processid", *self.target_type}
+        for name in self.modality:
+            if name in BARCODE_NAMES:
+                names.add(BARCODE)
+            elif name == IMAGE_PATH:
+                names.update(_PATH_COLUMNS)
+            else:
+                names.add(name.removesuffix(INDEX))
+        return tuple(name for name in column_names() if name in names)
+
+    def vocabulary(self, rank: str) -> Vocabulary:
+        """The vocabulary of a rank, which is read when it is first asked for."""
+        if rank not in self._vocabularies:
+            self._vocabularies[rank] = self.data.vocabulary(rank)
+        return self._vocabularies[rank]
+
+    def make(self, table: pa.Table, images: Sequence[bytes | memoryview]) -> list[Any]:
+        """Make the items of some rows.
+
+        Args:
+            table: With the columns of ``columns``.
+            images: The bytes of the image of each row; empty where none are wanted.
+        """
+        named = [(name, self._modality(name, table, images)) for name in self.modality]
+        text = {rank: plain(table[rank]) for rank in self.target_type}
+        if self.target_format == "index":
+            targets = [self.indices(table[rank], rank) for rank in self.target_type]
+        else:
+            targets = list(text.values())
+        if self.output_format == "dict":
+            for rank, values in text.items():
+                named += [(rank, values), (rank + INDEX, self.indices(table[rank], rank))]
+        named.append(("target", self._targets(targets, table.num_rows)))
+        rows = zip(*(values for _, values in named), strict=True)
+        if self.output_format == "tuple":
+            return list(rows)
+        names = [name for name, _ in named]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def _targets(self, targets: list[list[Any]], count: int) -> list[Any]:
+        if not targets:
+            return [None] * count
+        made = targets[0] if len(targets) == 1 else list(zip(*targets, strict=True))
+        return [self.target_transform(each) for each in made] if self.target_transform else made
+
+    def _modality(
+        self, name: str, table: pa.Table, images: Sequence[bytes | memoryview]
+    ) -> list[Any]:
+        if name == IMAGE_COLUMN:
+            ids = table["processid"].to_pylist()
+            made = [self.decoder(image, f"{i}.jpg") for image, i in zip(images, ids, strict=True)]
+            return [self.transform(image) for image in made] if self.transform else made
+        if name in BARCODE_NAMES:
+            barcodes = [text[: self.max_nucleotides] for text in plain(table[BARCODE])]
+            return list(map(self.dna_transform, barcodes)) if self.dna_transform else barcodes
+        if name == IMAGE_PATH:
+            return image_paths(table)
+        if name.endswith(INDEX):
+            rank = name.removesuffix(INDEX)
+            return self.indices(table[rank], rank)
+        return plain(table[name])
+
+    def indices(self, values: pa.ChunkedArray, rank: str) -> list[int]:
+        """The numbers of labels, -1 for one that is missing."""
+        vocabulary = self.vocabulary(rank)
+        found = [vocabulary.index(value) for value in values.to_pylist()]
+        return [MISSING if index is None else index for index in found]
+
+
+def plain(values: pa.ChunkedArray) -> list[Any]:
+    """Values without ``None``: missing text is empty, a missing number is not a number."""
+    if pat.is_string(values.type) or pat.is_large_string(values.type):
+        return ["" if value is None else value for value in values.to_pylist()]
+    return [float("nan") if value is None else float(value) for value in values.to_pylist()]
+
+
+def image_paths(table: pa.Table) -> list[str]:
+    """Where upstream puts the image of each row in an unpacked release."""
+    rows = zip(*(plain(table[name]) for name in _PATH_COLUMNS), strict=True)
+    return [
+        "/".join(filter(None, (split, chunk, f"{processid}.jpg")))
+        for split, chunk, processid in rows
+    ]

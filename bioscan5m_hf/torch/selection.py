@@ -1,0 +1,134 @@
+"""Find the data that a dataset for PyTorch is made of: configuration, splits, unique barcodes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from bioscan5m_hf.data import Data
+from bioscan5m_hf.errors import ReleaseNotFound, UsageError
+from bioscan5m_hf.opening import open_data
+from bioscan5m_hf.raw import RawData
+from bioscan5m_hf.readers.query import PROCESSID, Choice
+from bioscan5m_hf.schema.columns import SPLITS, Split
+from bioscan5m_hf.schema.configurations import METADATA, Configuration, configuration_named
+from bioscan5m_hf.schema.order import Keys, keys_of
+from bioscan5m_hf.schema.split_expressions import ALL, parse_split
+
+_FOLDER: Final = "bioscan5m"
+_BARCODE: Final = "dna_barcode"
+
+
+def open_root(root: str | os.PathLike[str], options: Mapping[str, Any], *, download: bool) -> Data:
+    """Open what ``root`` names; the folder that bioscan-dataset keeps in it will do.
+
+    Args:
+        root: As ``load_dataset`` takes it, or the ``root`` of bioscan-dataset.
+        options: ``revision``, ``options`` (of the storage) and ``cache_dir``.
+        download: Whether to say how to download a release that is not there.
+
+    Raises:
+        ReleaseNotFound: There is no data.
+    """
+    text = os.path.expanduser(os.fspath(root))  # noqa: PTH111 - it may be a URL
+    if (Path(text) / _FOLDER).is_dir():
+        text = str(Path(text) / _FOLDER)
+    try:
+        return open_data(text, **options)
+    except ReleaseNotFound as error:
+        if not download:
+            raise
+        raise ReleaseNotFound(
+            f"{error.found}; a script does not start a download of many gigabytes by itself",
+            where=error.where,
+            fix=f"get the release first with: bioscan5m download {text}",
+        ) from error
+
+
+def choose(
+    data: Data, package: str, expression: str | None, *, image: bool
+) -> tuple[Configuration, list[Split]]:
+    """The configuration and the splits that are wanted, each split once, in upstream's order.
+
+    Args:
+        data: The data.
+        package: The package of the images.
+        expression: Such as ``"seen"`` or ``"pretrain+train"``; ``None`` for all.
+        image: Whether images are wanted; else the metadata will do.
+
+    Raises:
+        UnknownName: There is no such package or split.
+        ReleaseNotFound: There is no data of it.
+    """
+    configuration = configuration_named(package, data.packages)
+    if not image:
+        plain = configuration_named(METADATA)
+        try:
+            data.splits(plain)
+        except ReleaseNotFound:
+            # The same columns stand beside the images.
+            plain = configuration
+        configuration = plain
+    available = data.splits(configuration)
+    wanted: set[str] = set()
+    for part in (ALL if expression is None else expression).split("+"):
+        terms = parse_split(part, configuration, available)
+        if any(term.slice for term in terms):
+            raise UsageError(
+                f"the split {part!r} has a slice", fix="use torch.utils.data.Subset for a part"
+            )
+        wanted.update(term.split.name for term in terms)
+    return configuration, [split for split in SPLITS if split.name in wanted]
+
+
+def first_of_each_barcode(data: Data, max_nucleotides: int | None) -> Keys:
+    """One specimen for each barcode among the records of all splits.
+
+    Of a raw release it is the one that bioscan-dataset keeps, which shuffles the rows of the csv
+    with the seed 0 and keeps the first. A dataset folder does not know the order of the csv: there
+    it is the first in the order of md5(processid). Records without a barcode count as one barcode.
+
+    Args:
+        data: The data.
+        max_nucleotides: Where barcodes are cut before they are compared, if they are.
+
+    Returns:
+        The sorted keys of the specimens, see ``keys_of``.
+    """
+    table = _records(data)
+    keys = keys_of(table[PROCESSID].to_pylist())
+    if isinstance(data, RawData):
+        order = pd.Series(np.arange(len(keys))).sample(frac=1, random_state=0).to_numpy()
+    else:
+        order = np.argsort(keys)
+    digests = b"".join(_digest(text, max_nucleotides) for text in table[_BARCODE].to_pylist())
+    halves = np.frombuffer(digests, np.uint64).reshape(-1, 2)[order]
+    frame = pd.DataFrame({"high": halves[:, 0], "low": halves[:, 1]})
+    kept = ~frame.duplicated().to_numpy()
+    return np.sort(keys[order[kept]])
+
+
+def _digest(barcode: str | None, length: int | None) -> bytes:
+    text = "missing" if barcode is None else barcode[:length].rstrip("N")
+    return hashlib.md5(text.encode(), usedforsecurity=False).digest()
+
+
+def _records(data: Data) -> pa.Table:
+    names = (PROCESSID, _BARCODE)
+    if isinstance(data, RawData):
+        return data.records(names)
+    configuration = configuration_named(METADATA)
+    tables = [
+        table
+        for split in data.splits(configuration)
+        for piece in data.pieces(configuration, split)
+        for table in piece.read(Choice(names))
+    ]
+    return pa.concat_tables(tables)

@@ -1,0 +1,150 @@
+"""``BIOSCAN5MStream``: the streaming twin of ``BIOSCAN5M``, for data that are too far away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import torch.distributed
+import torch.utils.data
+
+from bioscan5m_hf.errors import ImageError, UsageError
+from bioscan5m_hf.readers.pieces import Piece
+from bioscan5m_hf.readers.query import PROCESSID, Choice, Numbers
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN
+from bioscan5m_hf.torch.dataset import BIOSCAN5M
+
+_BATCH: Final = 64
+
+
+class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
+    """Items in the order of the files, dealt out by shard among ranks and their workers.
+
+    Each specimen goes to one worker of one rank. Where there are fewer shards than workers of all
+    ranks, their row groups are dealt out; ranks may get different numbers of items. ``state_dict``
+    and ``load_state_dict`` continue behind the last item, also in torchdata's
+    ``StatefulDataLoader``, with as many ranks and workers as before.
+
+    Args:
+        root: See ``BIOSCAN5M``.
+        shuffle: Take the shards in another order in each epoch, and the rows of each part that is
+            read at once too.
+        seed: What the order depends on, beside the epoch.
+        rank: The number of this process; that of ``torch.distributed`` by default, else 0.
+        world_size: How many processes there are; likewise.
+        **options: Those of ``BIOSCAN5M``.
+
+    Raises:
+        UsageError: The rank is not among the processes.
+    """
+
+    def __init__(
+        self,
+        root: Any,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        rank: int | None = None,
+        world_size: int | None = None,
+        **options: Any,
+    ) -> None:
+        self._source = BIOSCAN5M(root, **options)
+        spread = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if rank is None:
+            rank = torch.distributed.get_rank() if spread else 0
+        if world_size is None:
+            world_size = torch.distributed.get_world_size() if spread else 1
+        if not 0 <= rank < world_size:
+            raise UsageError(f"rank {rank} is not one of {world_size} processes")
+        self._rank, self._world_size = rank, world_size
+        self._shuffle, self._seed = shuffle, seed
+        self._epoch = 0
+        self._units_done = 0
+        self._items_done = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of an epoch, and start it from its beginning.
+
+        Args:
+            epoch: Its number.
+        """
+        self._epoch, self._units_done, self._items_done = epoch, 0, 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Where this dataset, or its copy in a worker, is."""
+        return {
+            "epoch": self._epoch,
+            "units": self._units_done,
+            "items": self._items_done,
+            "consumers": self._consumer()[1],
+        }
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue where a state was taken.
+
+        Raises:
+            UsageError: It was taken with another number of ranks and workers.
+        """
+        if state["consumers"] != self._consumer()[1]:
+            raise UsageError(
+                f"the state is one of {state['consumers']} workers, and there are "
+                f"{self._consumer()[1]}",
+                fix="continue with as many ranks and workers as before",
+            )
+        self._epoch = state["epoch"]
+        self._units_done, self._items_done = state["units"], state["items"]
+
+    def _consumer(self) -> tuple[int, int]:
+        """Which of all workers of all ranks this is, and how many there are."""
+        worker = torch.utils.data.get_worker_info()
+        count, number = (worker.num_workers, worker.id) if worker else (1, 0)
+        return self._rank * count + number, self._world_size * count
+
+    def __iter__(self) -> Iterator[Any]:
+        number, count = self._consumer()
+        units = self._units(count)
+        order = np.arange(len(units))
+        if self._shuffle:
+            order = np.random.default_rng((self._seed, self._epoch)).permutation(order)
+        for unit in order[number::count].tolist()[self._units_done :]:
+            skipped = self._items_done
+            for item in self._items(units[unit], unit, skipped):
+                self._items_done += 1
+                yield item
+            self._units_done, self._items_done = self._units_done + 1, 0
+        self._units_done = 0
+
+    def _units(self, consumers: int) -> list[Piece]:
+        source = self._source
+        pieces = [
+            piece
+            for split in source.splits
+            for piece in source.items.data.pieces(source.configuration, split)
+        ]
+        if len(pieces) < consumers:
+            pieces = [part for piece in pieces for part in piece.divide()]
+        return pieces
+
+    def _items(self, piece: Piece, number: int, skipped: int) -> Iterator[Any]:
+        items = self._source.items
+        columns = ((IMAGE_COLUMN,) if items.image else ()) + items.columns
+        rng = np.random.default_rng((self._seed, self._epoch, number))
+        for table in piece.read(Choice(columns, keep=self._source.kept)):
+            rows: Numbers = np.arange(table.num_rows)
+            if self._shuffle:
+                rows = rng.permutation(rows)
+            begin, skipped = min(skipped, len(rows)), max(0, skipped - len(rows))
+            for start in range(begin, len(rows), _BATCH):
+                part = table.take(pa.array(rows[start : start + _BATCH]))
+                yield from items.make(part, self._images(part))
+
+    def _images(self, table: pa.Table) -> list[bytes]:
+        if not self._source.items.image:
+            return []
+        images = [image or {} for image in table[IMAGE_COLUMN].to_pylist()]
+        for image, processid in zip(images, table[PROCESSID].to_pylist(), strict=True):
+            if image.get("bytes") is None:
+                raise ImageError("there are no bytes of the image", where=processid)
+        return [image["bytes"] for image in images]
