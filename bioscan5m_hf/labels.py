@@ -11,7 +11,7 @@ from bioscan5m_hf.opening import open_data
 from bioscan5m_hf.schema.vocabularies import Vocabulary, check_rank
 
 
-def labels(
+def labels(  # noqa: PLR0913
     path: str | os.PathLike[str],
     rank: str,
     *,

@@ -103,7 +103,7 @@ def load_dataset(
 ) -> Any: ...
 
 
-def load_dataset(
+def load_dataset(  # noqa: PLR0913
     path: str | os.PathLike[str] = "bioscan-5m",
     name: str | None = DEFAULT_PACKAGE,
     split: str | Sequence[str] | None = None,

@@ -31,7 +31,8 @@ from bioscan5m_hf.readers.raw import RawPiece
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from bioscan5m_hf.storage.inside import require_regular
 from bioscan5m_hf.storage.local import Source
-from bioscan5m_hf.storage.open import Location, open_location
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.path import Location
 
 Encoded = bytes | memoryview
 

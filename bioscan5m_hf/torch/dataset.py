@@ -283,9 +283,10 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
     def _column(self, column: str | None) -> str:
         if column is not None:
             return column
-        if len(self.items.target_type) != 1:
+        targets = tuple(self.items.target_type)
+        if len(targets) != 1:
             raise UsageError("there is not a single target", fix="name the rank with column=")
-        return self.items.target_type[0]
+        return targets[0]
 
 
 def _wide(table: pa.Table) -> pa.Table:
