@@ -24,8 +24,8 @@ def read_location(word: str) -> Any:
 
 
 def read_path(word: str) -> Path:
-    """A path; the shell leaves ``~`` alone behind ``=``."""
-    return Path(word).expanduser()
+    """A path, absolute from here on; the shell leaves ``~`` alone behind ``=``."""
+    return Path(word).expanduser().absolute()
 
 
 RELEASE: Final = replace(convert_options()["release"], read=read_location)
