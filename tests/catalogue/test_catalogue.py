@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import resource
 import signal
 from collections.abc import Iterator
@@ -119,9 +118,8 @@ def test_an_interruption_ends_what_runs_in_other_threads(
     made = Catalogue(tmp_path, threads=2)
     made.load_metadata(read_metadata(metadata, lambda _: None))
     made.settle_rows(metadata.label, lambda _: None)
-    with pytest.raises(KeyboardInterrupt), made.giving_up():  # noqa: PT012
-        os.kill(os.getpid(), signal.SIGINT)
-        signal.pause()
+    with pytest.raises(KeyboardInterrupt), made.giving_up():
+        raise KeyboardInterrupt
     with pytest.raises(CancelledError):
         made.sorted_rows()
     with pytest.raises(CancelledError):
