@@ -13,10 +13,7 @@ import pyarrow as pa
 from datasets.builder import Key
 from datasets.exceptions import DatasetGenerationError
 
-from bioscan5m_hf.data import Data, check_on_error
 from bioscan5m_hf.errors import BioscanError, UnknownName, UsageError
-from bioscan5m_hf.identity import digest_of
-from bioscan5m_hf.opening import open_data
 from bioscan5m_hf.readers.barcodes import BARCODE, cut, unique_keys
 from bioscan5m_hf.readers.filters import Filter, Where, canonical_where
 from bioscan5m_hf.readers.mapped import link_all, map_shards
@@ -32,6 +29,9 @@ from bioscan5m_hf.schema.configurations import (
 )
 from bioscan5m_hf.schema.split_expressions import parse_split
 from bioscan5m_hf.schema.vocabularies import Vocabulary
+from bioscan5m_hf.sources.base import Data, check_on_error
+from bioscan5m_hf.sources.resolve import open_data
+from bioscan5m_hf.storage.identity import digest_of
 from bioscan5m_hf.storage.path import RemotePath
 from bioscan5m_hf.storage.prefetch import ahead
 

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from bioscan5m_hf.data import check_on_error
-from bioscan5m_hf.opening import open_data
 from bioscan5m_hf.schema.vocabularies import Vocabulary, check_rank
+from bioscan5m_hf.sources.base import check_on_error
+from bioscan5m_hf.sources.resolve import open_data
 
 
 def labels(  # noqa: PLR0913

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
         VerificationMode,
     )
 
-    from bioscan5m_hf.data import Data
     from bioscan5m_hf.readers.filters import Where
+    from bioscan5m_hf.sources.base import Data
 
 
 class Options(TypedDict, total=False):
@@ -182,7 +182,7 @@ def load_dataset(  # noqa: PLR0913
         DataError: The data are damaged.
         OutputError: The cache cannot be written to.
     """
-    from bioscan5m_hf.opening import open_data
+    from bioscan5m_hf.sources.resolve import open_data
 
     data = open_data(
         path if data_dir is None else f"{os.fspath(path).rstrip('/')}/{data_dir}",

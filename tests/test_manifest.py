@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bioscan5m_hf.errors import ForeignFolder, MetadataError
-from bioscan5m_hf.folder import open_folder
-from bioscan5m_hf.manifest import MANIFEST_BYTES, MANIFEST_NAME, parse_manifest
+from bioscan5m_hf.sources.dataset_folder import open_folder
+from bioscan5m_hf.sources.manifest import MANIFEST_BYTES, MANIFEST_NAME, parse_manifest
 from conversion.derive.recipe import Recipe
 from conversion.folder.manifest import (
     DerivedRecord,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import BioscanError, ForeignFolder
-from bioscan5m_hf.manifest import MANIFEST_NAME
+from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from conversion.files.atomic import digest_of
 from conversion.folder.manifest import read_manifest
 from conversion.synthetic import SampleOptions, write_sample

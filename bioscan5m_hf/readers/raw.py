@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import ArchiveError, ImageError
-from bioscan5m_hf.raw_index import LOCATION_COLUMNS
 from bioscan5m_hf.readers.pieces import Piece
 from bioscan5m_hf.readers.query import Choice
 from bioscan5m_hf.release.layout import member_name
@@ -26,6 +25,7 @@ from bioscan5m_hf.release.zip_member import (
     read_member,
 )
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, image_type
+from bioscan5m_hf.sources.raw_index import LOCATION_COLUMNS
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location, RemotePath

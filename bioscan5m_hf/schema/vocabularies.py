@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import MetadataError, UnknownName
 from bioscan5m_hf.schema.columns import RANKS, SPLITS
-from bioscan5m_hf.tally import Counts, Tally
+from bioscan5m_hf.schema.tally import Counts, Tally
 
 VOCABULARIES_NAME: Final = "vocabularies.parquet"
 """The file of a dataset folder that holds them: one row group for each rank."""

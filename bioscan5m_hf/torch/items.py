@@ -9,10 +9,10 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.types as pat
 
-from bioscan5m_hf.data import Data
 from bioscan5m_hf.errors import UnknownName, UsageError
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, RANKS, column_names
 from bioscan5m_hf.schema.vocabularies import MISSING, Vocabulary
+from bioscan5m_hf.sources.base import Data
 from bioscan5m_hf.torch.decoder import Decoder
 
 BARCODE: Final = "dna_barcode"

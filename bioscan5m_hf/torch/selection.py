@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bioscan5m_hf.data import Data
 from bioscan5m_hf.errors import ReleaseNotFound, UsageError
-from bioscan5m_hf.opening import open_data
-from bioscan5m_hf.raw import RawData
 from bioscan5m_hf.readers.query import PROCESSID, Choice
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, configuration_named
 from bioscan5m_hf.schema.order import Keys, keys_of
 from bioscan5m_hf.schema.split_expressions import ALL, parse_split
+from bioscan5m_hf.sources.base import Data
+from bioscan5m_hf.sources.raw_release import RawData
+from bioscan5m_hf.sources.resolve import open_data
 
 _FOLDER: Final = "bioscan5m"
 _BARCODE: Final = "dna_barcode"

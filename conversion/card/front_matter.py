@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import yaml
 
-from bioscan5m_hf.identity import digest_of
 from bioscan5m_hf.schema.columns import COLUMNS
 from bioscan5m_hf.schema.configurations import (
     DEFAULT_PACKAGE,
@@ -17,6 +16,7 @@ from bioscan5m_hf.schema.configurations import (
     in_order,
     package_names,
 )
+from bioscan5m_hf.storage.identity import digest_of
 from conversion.folder.manifest import Manifest, SplitFiles
 from conversion.formats.registry import metadata_writer, writer_named
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import VerificationFailed
-from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from bioscan5m_hf.storage.inside import read_small, remove, to_write
 from conversion.card import readme
 from conversion.card.croissant import CROISSANT_NAME, render_croissant

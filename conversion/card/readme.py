@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.schema.columns import COLUMNS, SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, described
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
+from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from conversion.card.front_matter import (
     UPSTREAM,
     available,

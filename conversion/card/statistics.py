@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from bioscan5m_hf.schema.columns import RANKS
 from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.schema.tally import Tally
 from bioscan5m_hf.schema.vocabularies import Vocabulary, VocabularyCounter
-from bioscan5m_hf.tally import Tally
 from conversion.folder.manifest import Manifest
 from conversion.shards.read import read_shard
 

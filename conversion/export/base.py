@@ -10,12 +10,12 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from bioscan5m_hf.data import Data
 from bioscan5m_hf.readers.filters import Filter
 from bioscan5m_hf.readers.query import Choice, choose_columns
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import Configuration
 from bioscan5m_hf.schema.vocabularies import Vocabulary
+from bioscan5m_hf.sources.base import Data
 
 Progress = Callable[[int], None]
 """Told how many specimens were written since the beginning."""

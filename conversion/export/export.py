@@ -19,7 +19,7 @@ from conversion.export.imagefolder import ImageFolder
 from conversion.files.atomic import output_error, partial_path, sync_folder
 
 if TYPE_CHECKING:
-    from bioscan5m_hf.data import Data
+    from bioscan5m_hf.sources.base import Data
 
 TARGETS: Final[dict[str, type[Target]]] = {
     target.name: target for target in (Fasta, BarcodeBert, ImageFolder, Clibd)

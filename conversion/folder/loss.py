@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import ChangedInput
-from bioscan5m_hf.manifest import SHARD_PATH
 from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.sources.manifest import SHARD_PATH
 from bioscan5m_hf.storage.inside import real_folders
 from conversion.sizes import readable_size
 

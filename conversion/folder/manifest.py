@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from bioscan5m_hf.errors import ForeignFolder
-from bioscan5m_hf.manifest import (
+from bioscan5m_hf.release.layout import archive_at, image_folders
+from bioscan5m_hf.schema.columns import SPLITS
+from bioscan5m_hf.schema.configurations import METADATA, in_order
+from bioscan5m_hf.sources.manifest import (
     FORMAT_VERSION,
     MANIFEST_BYTES,
     MANIFEST_NAME,
     parse_manifest,
 )
-from bioscan5m_hf.release.layout import archive_at, image_folders
-from bioscan5m_hf.schema.columns import SPLITS
-from bioscan5m_hf.schema.configurations import METADATA, in_order
 from bioscan5m_hf.storage.inside import read_small
 from conversion.derive.recipe import Recipe
 

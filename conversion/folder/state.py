@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bioscan5m_hf.errors import FolderInUse, ForeignFolder
-from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
+from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from bioscan5m_hf.storage.inside import (
     open_own,
     read_small,

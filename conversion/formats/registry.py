@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bioscan5m_hf.manifest import SUFFIXES, format_named
+from bioscan5m_hf.sources.manifest import SUFFIXES, format_named
 from conversion.formats.arrow import ArrowWriter
 from conversion.formats.base import ShardWriter
 from conversion.formats.parquet import ParquetWriter

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Final
 from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import BioscanError
-from bioscan5m_hf.manifest import FORMAT_VERSION
 from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.zip_directory import find_directory
+from bioscan5m_hf.sources.manifest import FORMAT_VERSION
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location, RemotePath

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Final, get_type_hints
 from urllib.parse import urlsplit
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.manifest import SUFFIXES, format_named
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import package_names
 from bioscan5m_hf.schema.split_expressions import GROUPS
+from bioscan5m_hf.sources.manifest import SUFFIXES, format_named
 from bioscan5m_hf.storage.path import Location, RemotePath, location_of
 from conversion.pipeline.option import Option, read_count, read_one_of, read_package, read_splits
 from conversion.sizes import parse_size

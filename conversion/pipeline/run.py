@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
-from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from bioscan5m_hf.storage.inside import to_write
 from conversion.catalogue.catalogue import Catalogue, ListedImages
 from conversion.catalogue.inspection import splits_without_images, told_as_absent

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bioscan5m_hf.errors import OutputError
-from bioscan5m_hf.manifest import MANIFEST_NAME
 from bioscan5m_hf.schema.columns import split_named
 from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from conversion.files.atomic import Written, write_whole
 from conversion.folder.manifest import Manifest, ShardFile
 from conversion.folder.outcome import Outcome

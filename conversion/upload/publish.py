@@ -22,7 +22,7 @@ from bioscan5m_hf.errors import (
     UsageError,
     VerificationFailed,
 )
-from bioscan5m_hf.manifest import MANIFEST_BYTES, MANIFEST_NAME, SHARD_PATH
+from bioscan5m_hf.sources.manifest import MANIFEST_BYTES, MANIFEST_NAME, SHARD_PATH
 from bioscan5m_hf.storage.inside import length_of_own
 from conversion.card.presentation import present
 from conversion.files.atomic import Written, digest_of

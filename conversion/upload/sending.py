@@ -21,7 +21,7 @@ from bioscan5m_hf.errors import (
     OutputError,
     VerificationFailed,
 )
-from bioscan5m_hf.manifest import MANIFEST_NAME, SHARD_PATH
+from bioscan5m_hf.sources.manifest import MANIFEST_NAME, SHARD_PATH
 from bioscan5m_hf.storage.path import RemotePath
 from conversion.card.figures.specimens import Pick, pick_specimens
 from conversion.card.readme import CARD_NAME

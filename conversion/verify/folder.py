@@ -13,11 +13,11 @@ import numpy as np
 import yaml
 
 from bioscan5m_hf.errors import VerificationFailed
-from bioscan5m_hf.manifest import MANIFEST_BYTES, MANIFEST_NAME
 from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import Split, split_named
 from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.sources.manifest import MANIFEST_BYTES, MANIFEST_NAME
 from bioscan5m_hf.storage.inside import read_small
 from bioscan5m_hf.storage.path import Location, is_in_memory
 from conversion.card import readme

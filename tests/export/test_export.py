@@ -13,7 +13,7 @@ from PIL import Image
 
 from bioscan5m_hf import labels, load_dataset
 from bioscan5m_hf.errors import OutputError, UnknownName
-from bioscan5m_hf.opening import open_data
+from bioscan5m_hf.sources.resolve import open_data
 from conversion.export.base import ExportOptions, ExportResult, Specimens, Target
 from conversion.export.clibd import GROUPS, PUBLISHED_WIDTH
 from conversion.export.export import TARGETS, export

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bioscan5m_hf.manifest import MANIFEST_NAME
+from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from conversion.folder.manifest import read_manifest
 from conversion.folder.state import KEPT_NAME, STATE_FOLDER
 from conversion.pipeline.convert import convert

@@ -10,7 +10,7 @@ import fsspec
 import pytest
 
 from bioscan5m_hf.errors import ForeignFolder, OutputError
-from bioscan5m_hf.manifest import MANIFEST_BYTES, MANIFEST_NAME
+from bioscan5m_hf.sources.manifest import MANIFEST_BYTES, MANIFEST_NAME
 from bioscan5m_hf.storage.path import RemotePath
 from conversion.folder.manifest import ShardFile
 from conversion.upload.copies import of_shard, without_shards

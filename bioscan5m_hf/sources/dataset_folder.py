@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from bioscan5m_hf.errors import DataError, MetadataError, ReleaseNotFound
-from bioscan5m_hf.manifest import (
+from bioscan5m_hf.schema.columns import Split
+from bioscan5m_hf.schema.configurations import METADATA, Configuration
+from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
+from bioscan5m_hf.sources.manifest import (
     MANIFEST_BYTES,
     MANIFEST_NAME,
     SHARD_PATH,
     SUFFIXES,
     parse_manifest,
 )
-from bioscan5m_hf.schema.columns import Split
-from bioscan5m_hf.schema.configurations import METADATA, Configuration
-from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
 from bioscan5m_hf.storage.open import exists, read_whole
 from bioscan5m_hf.storage.path import Location
 

@@ -10,15 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import ReleaseNotFound
-from bioscan5m_hf.identity import digest_of, file_identity
-from bioscan5m_hf.raw_index import (
-    MetadataIndex,
-    Plan,
-    index_metadata,
-    plan_images,
-    plan_metadata,
-    selection_identity,
-)
 from bioscan5m_hf.readers.pieces import Piece
 from bioscan5m_hf.readers.raw import RawPiece
 from bioscan5m_hf.release.find import Release, Selection
@@ -31,6 +22,15 @@ from bioscan5m_hf.schema.vocabularies import (
     check_rank,
     from_parquet,
 )
+from bioscan5m_hf.sources.raw_index import (
+    MetadataIndex,
+    Plan,
+    index_metadata,
+    plan_images,
+    plan_metadata,
+    selection_identity,
+)
+from bioscan5m_hf.storage.identity import digest_of, file_identity
 from bioscan5m_hf.storage.open import read_whole
 from bioscan5m_hf.storage.path import Location, RemotePath
 

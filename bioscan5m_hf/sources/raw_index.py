@@ -18,15 +18,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import MetadataError, MismatchError
-from bioscan5m_hf.identity import digest_of, file_identity, identity_of
-from bioscan5m_hf.raw_cache import database_in, made_once
-from bioscan5m_hf.regrouped import regrouped
 from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import IMAGE_SCHEMA, Stray, read_images, source_labels
 from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.metadata.read import ROW_SCHEMA, BadRow, read_metadata
 from bioscan5m_hf.schema.columns import SPLITS, Split, column_names
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, VocabularyCounter, to_parquet
+from bioscan5m_hf.sources.cache import database_in, made_once
+from bioscan5m_hf.sources.regrouped import regrouped
+from bioscan5m_hf.storage.identity import digest_of, file_identity, identity_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

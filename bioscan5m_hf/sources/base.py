@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 from bioscan5m_hf.errors import MetadataError, UnknownName
-from bioscan5m_hf.folder import DatasetFolder
-from bioscan5m_hf.identity import digest_of, identity_of
 from bioscan5m_hf.readers.pieces import Piece, shard_piece
 from bioscan5m_hf.readers.query import Choice
 from bioscan5m_hf.schema.columns import RANKS, Split
@@ -25,6 +23,8 @@ from bioscan5m_hf.schema.vocabularies import (
     check_rank,
     from_parquet,
 )
+from bioscan5m_hf.sources.dataset_folder import DatasetFolder
+from bioscan5m_hf.storage.identity import digest_of, identity_of
 from bioscan5m_hf.storage.open import exists, read_whole
 from bioscan5m_hf.storage.path import Location
 

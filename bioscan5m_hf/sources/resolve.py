@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from bioscan5m_hf.data import Data, StoredData
 from bioscan5m_hf.errors import ReleaseNotFound
-from bioscan5m_hf.folder import folder_of, open_folder
-from bioscan5m_hf.raw import RawData
 from bioscan5m_hf.release.find import Release, find_release, gather
 from bioscan5m_hf.release.layout import archive_at
 from bioscan5m_hf.release.remote import list_files, probe_release
+from bioscan5m_hf.sources.base import Data, StoredData
+from bioscan5m_hf.sources.dataset_folder import folder_of, open_folder
+from bioscan5m_hf.sources.raw_release import RawData
 from bioscan5m_hf.storage.path import Location, RemotePath, location_of
 
 NAME: Final = "bioscan-5m"
