@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import ReleaseNotFound
 from bioscan5m_hf.readers.pieces import Piece
-from bioscan5m_hf.readers.raw import RawPiece
 from bioscan5m_hf.release.find import Release, Selection
 from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.schema.columns import SPLITS, Split
@@ -30,6 +29,7 @@ from bioscan5m_hf.sources.raw_index import (
     plan_metadata,
     selection_identity,
 )
+from bioscan5m_hf.sources.raw_piece import RawPiece
 from bioscan5m_hf.storage.identity import digest_of, file_identity
 from bioscan5m_hf.storage.open import read_whole
 from bioscan5m_hf.storage.path import Location, RemotePath

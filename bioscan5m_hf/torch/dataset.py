@@ -15,11 +15,11 @@ import torch.utils.data
 
 from bioscan5m_hf.decode import HAVE_OPENCV
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.readers.images import ImageReader, image_reader, read_images
 from bioscan5m_hf.readers.pieces import Piece
 from bioscan5m_hf.readers.query import PROCESSID, Choice, Numbers
 from bioscan5m_hf.schema.columns import RANKS, column_names
 from bioscan5m_hf.schema.order import Keys, keys_of
+from bioscan5m_hf.sources.images import ImageReader, image_reader, read_images
 from bioscan5m_hf.torch.decoder import Decoder
 from bioscan5m_hf.torch.items import BARCODE, IMAGE_PATH, INDEX, Items, Transform, image_paths
 from bioscan5m_hf.torch.selection import choose, first_of_each_barcode, open_root

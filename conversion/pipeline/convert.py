@@ -2,63 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-import pyarrow as pa
-
-from bioscan5m_hf.release.find import Release
 from bioscan5m_hf.release.metadata.read import BadRow, read_metadata
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.storage.prefetch import Ahead
+from conversion.pipeline.opened import OpenedRelease
 from conversion.pipeline.opening import open_pool
 from conversion.pipeline.options import ConvertOptions
+from conversion.pipeline.reporter import Reporter
 
 if TYPE_CHECKING:
     from conversion.pipeline.result import Summary
-    from conversion.upload.sink import Sink
+    from conversion.pipeline.sink import Sink
 
 # Blocks of 4 MB: what is parsed while the rest of a conversion gets ready.
 _METADATA_AHEAD: Final = 24
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedRelease:
-    """A release whose metadata are being read.
-
-    Attributes:
-        release: Its files.
-        batches: What ``read_metadata`` yields.
-        bad_rows: The records that were left out until now.
-        notes: What is to be said of the metadata until now, as sentences.
-    """
-
-    release: Release
-    batches: Iterator[pa.RecordBatch]
-    bad_rows: list[BadRow]
-    notes: list[str]
-
-
-class Reporter(Protocol):
-    """Told how a conversion goes."""
-
-    def say(self, text: str) -> None:
-        """Something that the user should know."""
-        ...
-
-    def begin(self, images: int, done: int) -> None:
-        """So many images are going to be converted, of which some are done."""
-        ...
-
-    def reached(self, images: int) -> None:
-        """So many of those that were not done are done now."""
-        ...
-
-    def end(self) -> None:
-        """All are done."""
-        ...
 
 
 def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = None) -> Summary:

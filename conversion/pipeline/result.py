@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from conversion.folder.manifest import Manifest
-from conversion.folder.outcome import Outcome
+from conversion.pipeline.outcome import Outcome
 from conversion.rejects import Finding
 
 

@@ -28,7 +28,14 @@ from conversion.executors.retry import run_shards
 from conversion.files.atomic import Written, require_apart, sync_folder
 from conversion.folder.loss import Pairs, refuse_loss, shards_on_disk, told_shards
 from conversion.folder.manifest import Manifest, read_manifest
-from conversion.folder.outcome import (
+from conversion.folder.state import State, open_state
+from conversion.formats.registry import metadata_writer, writer_named
+from conversion.pipeline.choices import choose, covered_by
+from conversion.pipeline.fingerprint import fingerprint
+from conversion.pipeline.opened import OpenedRelease
+from conversion.pipeline.opening import open_cluster
+from conversion.pipeline.options import ConvertOptions
+from conversion.pipeline.outcome import (
     Folder,
     Outcome,
     compare_with,
@@ -37,21 +44,15 @@ from conversion.folder.outcome import (
     settle,
     without,
 )
-from conversion.folder.state import State, open_state
-from conversion.formats.registry import metadata_writer, writer_named
-from conversion.pipeline.choices import choose, covered_by
-from conversion.pipeline.convert import OpenedRelease, Reporter
-from conversion.pipeline.fingerprint import fingerprint
-from conversion.pipeline.opening import open_cluster
-from conversion.pipeline.options import ConvertOptions
+from conversion.pipeline.reporter import Reporter
 from conversion.pipeline.result import Summary
+from conversion.pipeline.sink import Sink
 from conversion.pipeline.up_to_date import Finished
 from conversion.planning.packages import PackagePlan, PlanOptions, plan_package
 from conversion.planning.tasks import ShardTask
 from conversion.rejects import bad_row_finding
 from conversion.shards.build import ShardResult
 from conversion.shards.metadata import MetadataPlan, MetadataShard, StoredMetadata
-from conversion.upload.sink import Sink
 
 _SHOWN: Final = 5
 

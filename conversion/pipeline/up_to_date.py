@@ -25,14 +25,14 @@ from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from conversion.files.atomic import Written, write_whole
 from conversion.folder.manifest import Manifest, ShardFile
-from conversion.folder.outcome import Outcome
 from conversion.folder.state import State
+from conversion.pipeline.outcome import Outcome
 from conversion.pipeline.result import Summary
 from conversion.rejects import REJECTS_NAME, Finding, read_rejects
 
 if TYPE_CHECKING:
     from conversion.pipeline.options import ConvertOptions
-    from conversion.upload.sink import Sink
+    from conversion.pipeline.sink import Sink
 
 _VERSION: Final = 1
 _KEPT_RUNS: Final = 64

@@ -27,8 +27,8 @@ from bioscan5m_hf.readers.pieces import (
     tar_samples,
 )
 from bioscan5m_hf.readers.query import Numbers
-from bioscan5m_hf.readers.raw import RawPiece
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
+from bioscan5m_hf.sources.raw_piece import RawPiece
 from bioscan5m_hf.storage.inside import require_regular
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location

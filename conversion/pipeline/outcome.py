@@ -22,11 +22,11 @@ from conversion.folder.loss import beyond, shards_on_disk
 from conversion.folder.manifest import DerivedRecord, Manifest, ShardFile, SourceRecord, SplitFiles
 from conversion.folder.state import IsElsewhere
 from conversion.formats.registry import writer_named
+from conversion.pipeline.vocabularies import write_vocabularies
 from conversion.planning.packages import PackagePlan, libraries
 from conversion.rejects import REJECTS_NAME, Finding, read_rejects, write_rejects
 from conversion.shards.build import ShardResult
 from conversion.shards.metadata import StoredMetadata
-from conversion.vocabularies import write_vocabularies
 
 if TYPE_CHECKING:
     from conversion.card.figures.specimens import Pick

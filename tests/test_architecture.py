@@ -1,0 +1,129 @@
+"""The house stands: imports point downwards, close no circle, and every room says what it is."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("bioscan5m_hf", "conversion")
+LONGEST = 420
+# From the ground up: a room imports from its own floor and from those below.
+FLOORS = (
+    {"errors", "processors"},
+    {"schema", "storage"},
+    {"release"},
+    {"catalogue"},
+    {"readers"},
+    {"sources"},
+    {"decode", "labels", "builder", "load"},
+    {"torch", "__init__"},
+)
+
+
+def modules(root: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for package in PACKAGES:
+        for path in (root / package).rglob("*.py"):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(root: Path) -> dict[str, set[str]]:
+    """What each module imports, lazily and for types alone included."""
+    known = modules(root)
+    found: dict[str, set[str]] = {}
+    for name, path in known.items():
+        targets: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                targets |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: a relative import"
+                targets |= {f"{node.module}.{alias.name}" for alias in node.names}
+        found[name] = {home for t in targets if (home := _home(t, known))} - {name}
+    return found
+
+
+def _home(target: str, known: dict[str, Path]) -> str | None:
+    while target and target not in known:
+        target = target.rpartition(".")[0]
+    return target or None
+
+
+def circles(graph: dict[str, set[str]]) -> set[str]:
+    """The modules that reach themselves; packages themselves left out."""
+    left = {name: {t for t in targets if t in graph} for name, targets in graph.items()}
+    for package in PACKAGES:
+        left.pop(package, None)
+    while ends := [name for name, targets in left.items() if not targets & left.keys()]:
+        for name in ends:
+            del left[name]
+    return set(left)
+
+
+def upwards(graph: dict[str, set[str]]) -> list[str]:
+    """Imports that point from a floor to one above it, or from the data to the converter."""
+    floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+    def level(name: str) -> int:
+        parts = name.split(".")
+        return floor[parts[1] if len(parts) > 1 else "__init__"]
+
+    return sorted(
+        f"{name} -> {target}"
+        for name, targets in graph.items()
+        if name.startswith("bioscan5m_hf")
+        for target in targets - {"bioscan5m_hf"}
+        if target.startswith("conversion") or level(target) > level(name)
+    )
+
+
+def test_no_import_points_upwards() -> None:
+    assert upwards(imports(ROOT)) == []
+
+
+def test_no_import_closes_a_circle() -> None:
+    assert circles(imports(ROOT)) == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "found"),
+    [
+        ("bioscan5m_hf/storage/path.py", "from conversion import demo", "upwards"),
+        ("bioscan5m_hf/schema/columns.py", "from bioscan5m_hf import load", "upwards"),
+        ("conversion/rejects.py", "from conversion.pipeline import run", "circle"),
+    ],
+)
+def test_an_arrow_that_is_drawn_wrongly_is_found(
+    module: str, line: str, found: str, tmp_path: Path
+) -> None:
+    for name, path in modules(ROOT).items():
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+        assert name
+    with (tmp_path / module).open("a") as file:
+        file.write(f"\ndef _wrong() -> None:\n    {line}\n")
+    graph = imports(tmp_path)
+    assert upwards(graph) if found == "upwards" else circles(graph)
+
+
+def test_every_room_says_what_it_is() -> None:
+    for name, path in modules(ROOT).items():
+        told = ast.get_docstring(ast.parse(path.read_text("utf-8")))
+        assert told, f"{name} has no docstring"
+        if path.name == "__init__.py" and name not in PACKAGES:
+            assert len(told) > 60, f"{name} does not say what lives there"
+
+
+def test_no_module_outgrows_its_room() -> None:
+    long = {
+        name: length
+        for name, path in modules(ROOT).items()
+        if (length := len(path.read_text("utf-8").splitlines())) > LONGEST
+    }
+    assert long == {}
