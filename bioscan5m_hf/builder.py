@@ -154,7 +154,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
             if options["config_name"] not in self.builder_configs:
                 # Sizes that only one folder has: datasets makes the configuration where none is.
                 self.BUILDER_CONFIGS = []  # type: ignore[misc]
-        if self._given_data is not None:
+        if self._given_data is not None and options.get("hash") is None:
             options["hash"] = self._identity(options)
         super().__init__(*args, **options)
 
@@ -165,6 +165,11 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         named = [*(options.get("splits") or ()), *(options.get("among") or ())]
         splits = self._named(named or None, configuration)
         told = [f"{split.name} {self.data.digest(configuration, split)}" for split in splits]
+        ranks = options.get("class_labels") or ()
+        for rank in () if isinstance(ranks, str) else ranks:
+            # What is prepared holds the numbers of labels, whose names lie beside the shards.
+            if rank in RANKS:
+                told.append(digest_of(rank, *self.data.vocabulary(rank).names))
         return digest_of(*told)
 
     # ------------------------------------------------------------------------- what is served

@@ -11,7 +11,7 @@ from bioscan5m_hf.sources.base import check_on_error
 from bioscan5m_hf.sources.resolve import open_data
 
 
-def labels(  # noqa: PLR0913
+def labels(  # noqa: PLR0913 - a data loader has many options
     path: str | os.PathLike[str],
     rank: str,
     *,

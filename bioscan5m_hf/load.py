@@ -285,6 +285,8 @@ class _Loader:
             cache_dir=self.cache_dir,
             splits=[split],
             among=sorted(among) if len(among) > 1 else None,
+            # Nothing is kept of what is streamed.
+            hash="streamed" if self.streaming else None,
             **self.rows,
         )
         if self.streaming:
