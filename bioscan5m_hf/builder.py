@@ -165,11 +165,13 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         named = [*(options.get("splits") or ()), *(options.get("among") or ())]
         splits = self._named(named or None, configuration)
         told = [f"{split.name} {self.data.digest(configuration, split)}" for split in splits]
-        ranks = options.get("class_labels") or ()
-        for rank in () if isinstance(ranks, str) else ranks:
-            # What is prepared holds the numbers of labels, whose names lie beside the shards.
-            if rank in RANKS:
-                told.append(digest_of(rank, *self.data.vocabulary(rank).names))
+        # What is prepared holds the numbers of labels, whose names lie beside the shards.
+        labelled = set(RANKS).intersection(options.get("class_labels") or ())
+        on_error = options.get("on_error") or "stop"
+        told += [
+            digest_of(rank, *self.data.vocabulary(rank, on_error).names)
+            for rank in sorted(labelled)
+        ]
         return digest_of(*told)
 
     # ------------------------------------------------------------------------- what is served
