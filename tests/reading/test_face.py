@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import inspect
+import pydoc
 import subprocess
 import sys
+from inspect import Parameter
+
+import datasets
+import pytest
 
 import bioscan5m_hf
+from bioscan5m_hf.load import Options, load_dataset
 
 
 def test_the_exported_names() -> None:
@@ -36,7 +43,35 @@ def test_importing_costs_little() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_help_shows_the_options() -> None:
-    text = inspect.getdoc(bioscan5m_hf.load_dataset) or ""
-    for option in ("where", "columns", "class_labels", "max_nucleotides", "unique_barcodes"):
-        assert f"``{option}``" in text
+def test_nothing_but_public_names_is_shown() -> None:
+    assert sorted(dir(bioscan5m_hf)) == sorted([*bioscan5m_hf.__all__, "__version__"])
+    assert bioscan5m_hf.__version__ == importlib.metadata.version("bioscan5m-hf")
+    text = pydoc.plain(pydoc.render_doc(bioscan5m_hf))
+    for name in bioscan5m_hf.__all__:
+        assert name in text
+    for private in ("TYPE_CHECKING", "_HOMES", "importlib"):
+        assert private not in text
+
+
+def test_every_option_is_declared_once_and_documented() -> None:
+    parameters = inspect.signature(load_dataset).parameters
+    kinds = {parameter.kind for parameter in parameters.values()}
+    assert kinds == {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
+    named = [n for n, found in parameters.items() if found.kind is Parameter.KEYWORD_ONLY]
+    assert list(parameters)[:4] == ["path", "name", "split", "streaming"]
+    # What editors complete and type checkers check, the overloads, is the same.
+    assert list(Options.__annotations__) == named
+    for name, value in Options.__annotations__.items():
+        assert parameters[name].annotation == getattr(value, "__forward_arg__", value)
+    text = inspect.getdoc(load_dataset) or ""
+    for name in parameters:
+        assert f"\n    {name}: " in text
+
+
+def test_each_option_of_datasets_has_its_name() -> None:
+    theirs = set(inspect.signature(datasets.load_dataset).parameters)
+    ours = set(inspect.signature(load_dataset).parameters)
+    # A split is named, never its files.
+    assert theirs - ours == {"data_files", "config_kwargs"}
+    with pytest.raises(TypeError, match="clolumns"):
+        load_dataset("nowhere", clolumns=["species"])  # type: ignore[call-overload]
