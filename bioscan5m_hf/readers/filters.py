@@ -103,6 +103,8 @@ def canonical_where(where: Where | None) -> str | None:
     if isinstance(where, pc.Expression):
         # Its text leaves out what is long.
         return pickle.dumps(where, protocol=4).hex()
+    # It says what is wrong with a condition.
+    Filter.of(where)
     groups = [sorted({_told(condition) for condition in group}) for group in _alternatives(where)]
     return repr(sorted(groups))
 
