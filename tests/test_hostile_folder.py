@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from bioscan5m_hf.storage.retry import Patience
 from conversion.cli.main import main
 from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import Run, make_once
@@ -186,7 +187,7 @@ def test_nothing_outside_changes(
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("HF_TOKEN", "hf_x")
-    monkeypatch.setattr("conversion.upload.hub._FIRST_WAIT_SECONDS", 0)
+    monkeypatch.setattr("conversion.upload.hub._PATIENCE", Patience(attempts=1, pause=0))
     folder = home.parent / "folder"
     before = everything(home)
     choose = random.Random(19)

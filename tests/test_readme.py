@@ -55,4 +55,4 @@ def test_the_table_lists_every_configuration() -> None:
 def test_every_command_shown_exists(call: Run) -> None:
     known = call("--help").stdout
     for name in re.findall(r"^bioscan5m ([a-z]+)", README, re.MULTILINE):
-        assert f"    {name} " in known
+        assert f"  {name} " in known

@@ -68,17 +68,21 @@ def test_wrong_names_of_other_things(forms: Path, tmp_path: Path) -> None:
         ({"name": "croped_256"}, "did you mean 'cropped_256'"),
         ({"columns": ["specis"]}, "did you mean 'species'"),
         ({"class_labels": ["genius"]}, "did you mean 'genus'"),
-        ({"colums": ["species"]}, "did you mean 'columns'"),
         ({"on_error": "ignore"}, "stop, skip"),
         ({"columns": []}, "empty"),
         ({"columns": "species"}, "wants a list"),
         ({"class_labels": "species"}, "wants a list"),
         ({"max_nucleotides": 0}, "positive"),
-        ({"data_files": "x"}, "name splits"),
         ({"split": "train[:10%]", "streaming": True}, "slice"),
     ):
         with pytest.raises(UsageError, match=told):
             load_dataset(forms / "parquet", cache_dir=tmp_path, **options)
+
+
+@pytest.mark.parametrize("option", ["colums", "data_files"])
+def test_an_option_that_there_is_not(option: str, forms: Path) -> None:
+    with pytest.raises(TypeError, match=option):
+        load_dataset(forms / "parquet", **{option: ["species"]})  # type: ignore[call-overload]
 
 
 def test_lists_and_slices_of_splits(forms: Path, tmp_path: Path) -> None:
