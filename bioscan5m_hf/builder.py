@@ -115,10 +115,9 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         builder = Bioscan5M(config_name="cropped_256_eval", data_dir="release/")
         builder.as_streaming_dataset(split="validation")
 
-    Args:
-        data_dir: The folder, as a path or URL.
-        config_name: A configuration; ``cropped_256`` by default.
-        **options: Those of ``Bioscan5MConfig``, and those of every builder.
+    Give ``data_dir``, the folder as a path or URL, and perhaps ``config_name``, a configuration
+    (``cropped_256`` by default). Other options are those of ``Bioscan5MConfig``, and those of
+    every builder.
 
     Raises:
         UnknownName: A column, rank or option value that does not exist.

@@ -56,7 +56,17 @@ def place(release: Path, shared: Path, call: Run) -> Path:
     return make_once(shared / "place", make)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+# webdataset leaves its files to the collector.
+LEAVES_FILES = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.stem, marks=[LEAVES_FILES] if page.stem == "clients" else [])
+        for page in PAGES
+    ],
+)
 def test_the_blocks_of_a_page_run(
     page: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
