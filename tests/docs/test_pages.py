@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from tests.conftest import Run, make_once
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(
-    r"(?:^<!-- skip: (?P<reason>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
+    r"(?:^<!-- (?P<mark>skip|needs): (?P<reason>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 LANGUAGES = {"sh", "python"}
@@ -35,10 +36,18 @@ class Block:
     reason: str | None
 
 
+def _reason(match: re.Match[str]) -> str | None:
+    """Why a block is not run; none where it is."""
+    if match["mark"] == "needs":
+        return None if importlib.util.find_spec(match["reason"]) else f"{match['reason']} is absent"
+    reason: str | None = match["reason"]
+    return reason
+
+
 def blocks(page: Path) -> list[Block]:
     text = page.read_text("utf-8")
     return [
-        Block(text[: m.start()].count("\n") + 1, m["language"], m["code"], m["reason"])
+        Block(text[: m.start()].count("\n") + 1, m["language"], m["code"], _reason(m))
         for m in BLOCK.finditer(text)
         if m["language"] not in NOT_CODE
     ]
