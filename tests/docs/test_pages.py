@@ -19,7 +19,8 @@ from tests.conftest import Run, make_once
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(
-    r"(?:^<!-- (?P<mark>skip|needs): (?P<reason>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
+    r"(?:^<!-- (?P<mark>skip|needs): (?P<reason>[^\n]*) -->\n)?"
+    r"^```(?P<language>\w*)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 LANGUAGES = {"sh", "python"}
