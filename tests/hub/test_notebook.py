@@ -31,4 +31,4 @@ def test_every_cell_runs(client: Client, converted: Path) -> None:
     assert len(pictures) == 3
     assert "224, 224, 3) [" in told
     cells = json.loads(notebook.read_text())["cells"]
-    assert f"NAME = '{NAME}'\n" in cells[1]["source"]
+    assert f"REPOSITORY = '{NAME}'\n" in cells[1]["source"]
