@@ -87,8 +87,8 @@ def test_any_value_of_another_kind_is_refused(place: tuple[Any, ...], other: Any
     for step in way:
         held = held[step]
     before, held[last] = held[last], other
-    # An empty list or object is right where there may be none.
-    if type(other) is type(before) and not other:
+    # An empty list or object is right where there may be none, and a flag may be either.
+    if type(other) is type(before) and (not other or isinstance(before, bool)):
         return
     if place[-1] in {"short_side", "filter"} and other is None:
         return
