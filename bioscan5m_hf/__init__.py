@@ -5,8 +5,8 @@
     ds = load_dataset("bioscan-5m", "cropped_256", split="train", streaming=True)
 
 ``load_dataset`` loads a dataset folder or a raw release, local or remote. ``Bioscan5M`` is the
-builder behind it. ``labels`` gives the vocabulary of a rank. ``iter_images`` decodes fast. Every
-error is a ``BioscanError``.
+builder behind it. ``get`` gives single specimens by their processids, ``labels`` the vocabulary of
+a rank. ``iter_images`` decodes fast. Every error is a ``BioscanError``.
 """
 
 from __future__ import annotations
@@ -18,19 +18,29 @@ if TYPE_CHECKING:
     from bioscan5m_hf.builder import Bioscan5M
     from bioscan5m_hf.decode import iter_images
     from bioscan5m_hf.errors import BioscanError
+    from bioscan5m_hf.get import get
     from bioscan5m_hf.labels import labels
     from bioscan5m_hf.load import load_dataset
     from bioscan5m_hf.schema.vocabularies import Vocabulary
 
     __version__: str
 
-__all__ = ["Bioscan5M", "BioscanError", "Vocabulary", "iter_images", "labels", "load_dataset"]
+__all__ = [
+    "Bioscan5M",
+    "BioscanError",
+    "Vocabulary",
+    "get",
+    "iter_images",
+    "labels",
+    "load_dataset",
+]
 
 # datasets, pandas and pyarrow take long to import, so a name is fetched when it is first used.
 _HOMES = {
     "Bioscan5M": "bioscan5m_hf.builder",
     "BioscanError": "bioscan5m_hf.errors",
     "Vocabulary": "bioscan5m_hf.schema.vocabularies",
+    "get": "bioscan5m_hf.get",
     "iter_images": "bioscan5m_hf.decode",
     "labels": "bioscan5m_hf.labels",
     "load_dataset": "bioscan5m_hf.load",

@@ -124,7 +124,17 @@ class ReleaseNotFound(DataError):
 
 
 class ArchiveError(DataError):
-    """An archive that is damaged, encrypted or not a zip."""
+    """An archive or a shard that is damaged or encrypted, or no such file at all."""
+
+    @classmethod
+    def unreadable(cls, where: object, error: Exception) -> Self:
+        """Build the error for a file that the library of its format cannot read.
+
+        Args:
+            where: The file.
+            error: What the library says.
+        """
+        return cls(f"cannot be read ({error})", where=str(where), fix="get it again")
 
 
 class MetadataError(DataError):

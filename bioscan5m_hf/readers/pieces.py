@@ -10,24 +10,20 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
-import reprlib
-import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioscan5m_hf.errors import ArchiveError, DataError
+from bioscan5m_hf.errors import ArchiveError
 from bioscan5m_hf.readers.arrow_stream import StoredBatch, read_batch, read_schema, stored_batches
 from bioscan5m_hf.readers.parquet_pages import ImagePages
-from bioscan5m_hf.readers.query import Choice, Numbers
-from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES
-from bioscan5m_hf.schema.columns import IMAGE_COLUMN, arrow_schema, image_type
+from bioscan5m_hf.readers.query import Choice, Numbers, taken
+from bioscan5m_hf.readers.tar import Sample, read_samples, table_of, tar_samples
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN, image_type
 from bioscan5m_hf.storage.inside import require_regular
 from bioscan5m_hf.storage.local import Source, SourceStream
 from bioscan5m_hf.storage.open import open_location
@@ -76,7 +72,7 @@ class ParquetPiece:
             if choice.image and choice.deciding:
                 pages = ImagePages.of(source, file.metadata)
             for group in self._numbers(file):
-                read = functools.partial(_read_group, self.path, file, pages, group)
+                read = functools.partial(read_group, self.path, file, pages, group)
                 yield from _read_parts(choice, read)
 
     def _numbers(self, file: pq.ParquetFile) -> tuple[int, ...]:
@@ -102,13 +98,13 @@ class ArrowPiece:
 
     def read(self, choice: Choice) -> Iterator[pa.Table]:
         """The rows that are wanted; of a batch without any, only what decides is read."""
-        for number, read in enumerate(_arrow_batches(self.path)):
+        for number, read in enumerate(arrow_batches(self.path)):
             if self.batches is None or number in self.batches:
                 yield from _read_parts(choice, read)
 
     def divide(self) -> list[Piece]:
         """One piece for each record batch."""
-        count = sum(1 for _ in _arrow_batches(self.path))
+        count = sum(1 for _ in arrow_batches(self.path))
         numbers = range(count) if self.batches is None else self.batches
         return [ArrowPiece(self.path, (number,)) for number in numbers]
 
@@ -129,8 +125,8 @@ class TarPiece:
             source: Source = file if isinstance(self.path, Path) else ReadAhead(file)
             samples = tar_samples(source, str(self.path))
             for rows, images in iter(lambda: _take(samples, _TAR_BATCH), ([], [])):
-                table = _table_of(rows, str(self.path))
-                read = functools.partial(_read_samples, source, table, images)
+                table = table_of(rows, str(self.path))
+                read = functools.partial(read_samples, source, table, images)
                 yield from _read_parts(choice, read)
 
     def divide(self) -> list[Piece]:
@@ -154,6 +150,11 @@ def shard_piece(path: Location) -> Piece:
     return _KINDS[PurePosixPath(str(path)).suffix](path)
 
 
+def _take(samples: Iterator[Sample], count: int) -> tuple[list[Any], list[Any]]:
+    taken = list(itertools.islice(samples, count))
+    return [row for row, _ in taken], [extent for _, extent in taken]
+
+
 def _read_parts(choice: Choice, read: _Read) -> Iterator[pa.Table]:
     """Read what decides, then the rest of the rows that are wanted."""
     deciding = choice.deciding
@@ -165,16 +166,10 @@ def _read_parts(choice: Choice, read: _Read) -> Iterator[pa.Table]:
     if not len(chosen):
         return
     missing = [name for name in choice.columns if name not in deciding]
-    table = _taken(first, chosen)
+    table = taken(first, chosen)
     if missing:
         table = _beside(table, read(missing, chosen))
     yield table.select(list(choice.columns))
-
-
-def _taken(table: pa.Table, chosen: Numbers | None) -> pa.Table:
-    if chosen is None or len(chosen) == table.num_rows:
-        return table
-    return table.take(pa.array(chosen))
 
 
 def _beside(table: pa.Table, other: pa.Table) -> pa.Table:
@@ -197,10 +192,10 @@ def opened_parquet(path: Location, source: Source) -> pq.ParquetFile:
             return pq.ParquetFile(path, memory_map=True)
         return pq.ParquetFile(pa.PythonFile(SourceStream(source), mode="r"), pre_buffer=True)
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
+        raise ArchiveError.unreadable(path, error) from error
 
 
-def _read_group(
+def read_group(
     path: Location,
     file: pq.ParquetFile,
     pages: ImagePages | None,
@@ -208,12 +203,14 @@ def _read_group(
     names: Sequence[str],
     chosen: Numbers | None,
 ) -> pa.Table:
+    """Some columns of a row group, of all rows or of some; images by their pages, if given."""
+
     def read(names: Sequence[str]) -> pa.Table:
         try:
             table = file.read_row_group(group, columns=list(names), use_threads=False)
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, error) from error
-        return _taken(table, chosen)
+            raise ArchiveError.unreadable(path, error) from error
+        return taken(table, chosen)
 
     if pages is None or chosen is None or IMAGE_COLUMN not in names:
         return read(names)
@@ -227,7 +224,7 @@ def _read_group(
     return table.set_column(table.column_names.index(IMAGE_COLUMN), IMAGE_COLUMN, image)
 
 
-def _arrow_batches(path: Location) -> Iterator[_Read]:
+def arrow_batches(path: Location) -> Iterator[_Read]:
     """A reader of columns for each record batch; a mapped file is read where it is looked at."""
     if isinstance(path, Path):
         try:
@@ -238,7 +235,7 @@ def _arrow_batches(path: Location) -> Iterator[_Read]:
                 for batch in reader:
                     yield functools.partial(_look_up, pa.Table.from_batches([batch]))
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, error) from error
+            raise ArchiveError.unreadable(path, error) from error
         return
     with open_location(path) as source:
         schema = read_schema(source)
@@ -247,7 +244,7 @@ def _arrow_batches(path: Location) -> Iterator[_Read]:
 
 
 def _look_up(table: pa.Table, names: Sequence[str], chosen: Numbers | None) -> pa.Table:
-    return _taken(table.select(list(names)), chosen)
+    return taken(table.select(list(names)), chosen)
 
 
 def _fetch(
@@ -257,135 +254,4 @@ def _fetch(
     names: Sequence[str],
     chosen: Numbers | None,
 ) -> pa.Table:
-    return _taken(pa.Table.from_batches([read_batch(source, schema, stored, list(names))]), chosen)
-
-
-def _damaged(path: Location | str, error: Exception) -> ArchiveError:
-    return ArchiveError(f"cannot be read ({error})", where=str(path), fix="get it again")
-
-
-# ----------------------------------------------------------------------------------- WebDataset
-
-_Extent = tuple[int, int]
-_Sample = tuple[dict[str, Any], _Extent | None]
-
-_END_OF_TAR: Final = tarfile.EOFHeaderError  # type: ignore[attr-defined]
-# A record has some 3 kB.
-_LONGEST_RECORD: Final = 8 << 20
-
-
-class _TarEntry(tarfile.TarInfo):
-    """A member of a tar; a damaged one does not end the tar silently, as ``tarfile`` has it."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Read a header.
-
-        Raises:
-            EOFHeaderError: It is the mark of the end.
-            ValueError: It is no header, or its member is larger than any may be.
-        """
-        try:
-            entry = super().frombuf(buf, encoding, errors)
-        except _END_OF_TAR:
-            raise
-        except tarfile.HeaderError as error:
-            raise ValueError(f"{error}, where a member or the end should be") from error
-        _check_size(entry)
-        return entry
-
-
-def _check_size(entry: tarfile.TarInfo) -> None:
-    limit = _LONGEST_RECORD if entry.name.endswith(".json") else MAX_IMAGE_BYTES
-    if not 0 <= entry.size <= limit:
-        raise ValueError(f"{entry.name!r:.100} has {entry.size:,} bytes, the limit is {limit:,}")
-
-
-def tar_samples(source: Source, where: str) -> Iterator[_Sample]:
-    """The metadata of each specimen, and where in the tar its image lies."""
-    key: str | None = None
-    row: dict[str, Any] | None = None
-    extent: _Extent | None = None
-    try:
-        with tarfile.open(fileobj=SourceStream(source), mode="r:", tarinfo=_TarEntry) as tar:
-            for entry in tar:
-                # Else it remembers every member.
-                tar.members = []  # type: ignore[attr-defined]
-                # An extended header may have given it another size.
-                _check_size(entry)
-                if entry.offset_data + entry.size > source.size:
-                    raise ValueError(f"it ends within {entry.name!r:.100}")
-                stem, _, suffix = entry.name.partition(".")
-                if stem != key:
-                    if key is not None:
-                        yield _whole(key, row, where), extent
-                    key, row, extent = stem, None, None
-                if suffix == "json":
-                    row = _record(source.read_at(entry.offset_data, entry.size), entry.name)
-                elif suffix == "jpg":
-                    extent = (entry.offset_data, entry.size)
-    except (tarfile.TarError, ValueError) as error:
-        raise _damaged(where, error) from error
-    if key is not None:
-        yield _whole(key, row, where), extent
-
-
-def _record(data: bytes, name: str) -> dict[str, Any]:
-    try:
-        record = json.loads(data)
-    except RecursionError:
-        raise ValueError(f"{name!r:.100} is nested too deep") from None
-    if not isinstance(record, dict):
-        raise ValueError(f"{name!r:.100} is not a record but {reprlib.repr(record)}")
-    return record
-
-
-def _whole(key: str, row: dict[str, Any] | None, where: str) -> dict[str, Any]:
-    if row is None:
-        raise DataError(f"{key}.json is not beside {key}.jpg", where=where, fix="get it again")
-    return row
-
-
-def _table_of(rows: list[dict[str, Any]], where: str) -> pa.Table:
-    schema = arrow_schema(image=False)
-    try:
-        return pa.Table.from_pylist(rows, schema=schema)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        # Arrow does not say which: a record alone does.
-        if len(rows) == 1:
-            told = str(error).partition("\n")[0]
-            name = str(rows[0].get("processid"))
-            raise DataError(
-                f"the record of {name!r:.60} does not fit the schema ({told:.160})",
-                where=where,
-                fix="get it again",
-            ) from error
-    return pa.concat_tables(_table_of([row], where) for row in rows)
-
-
-def _take(samples: Iterator[_Sample], count: int) -> tuple[list[Any], list[Any]]:
-    taken = list(itertools.islice(samples, count))
-    return [row for row, _ in taken], [extent for _, extent in taken]
-
-
-def _read_samples(
-    source: Source,
-    metadata: pa.Table,
-    extents: Sequence[_Extent | None],
-    names: Sequence[str],
-    chosen: Numbers | None,
-) -> pa.Table:
-    numbers = np.arange(metadata.num_rows) if chosen is None else chosen
-    metadata = _taken(metadata, chosen)
-    table = metadata.select([name for name in names if name != IMAGE_COLUMN])
-    if IMAGE_COLUMN not in names:
-        return table
-    images = []
-    for number, processid in zip(numbers.tolist(), metadata["processid"].to_pylist(), strict=True):
-        extent = extents[number]
-        if extent is None:
-            raise DataError(
-                f"{processid}.jpg is not there", where=source.location, fix="get it again"
-            )
-        images.append({"bytes": source.read_at(*extent), "path": f"{processid}.jpg"})
-    return table.append_column(IMAGE_COLUMN, pa.array(images, image_type()))
+    return taken(pa.Table.from_batches([read_batch(source, schema, stored, list(names))]), chosen)

@@ -92,3 +92,10 @@ def choose_columns(columns: Sequence[str] | None, *, image: bool) -> tuple[str, 
     if not wanted:
         raise UsageError("columns= is empty", fix="name a column, or leave it out for all")
     return tuple(name for name in known if name in wanted)
+
+
+def taken(table: pa.Table, chosen: Numbers | None) -> pa.Table:
+    """Some rows of a table, whose numbers rise; all where none are named."""
+    if chosen is None or len(chosen) == table.num_rows:
+        return table
+    return table.take(pa.array(chosen))

@@ -18,15 +18,9 @@ import pyarrow.parquet as pq
 from bioscan5m_hf.errors import ArchiveError, DataError, ImageError
 from bioscan5m_hf.readers.arrow_stream import read_batch, read_schema, stored_batches
 from bioscan5m_hf.readers.parquet_pages import ImagePages
-from bioscan5m_hf.readers.pieces import (
-    ArrowPiece,
-    ParquetPiece,
-    Piece,
-    TarPiece,
-    opened_parquet,
-    tar_samples,
-)
+from bioscan5m_hf.readers.pieces import ArrowPiece, ParquetPiece, Piece, TarPiece, opened_parquet
 from bioscan5m_hf.readers.query import Numbers
+from bioscan5m_hf.readers.tar import tar_samples
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from bioscan5m_hf.sources.raw_piece import RawPiece
 from bioscan5m_hf.storage.inside import require_regular

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,6 +29,7 @@ from bioscan5m_hf.sources.raw_index import LOCATION_COLUMNS
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location, RemotePath
+from bioscan5m_hf.storage.prefetch import HeldPart
 
 # The first row waits for a whole stretch, so it is no longer than the network makes worth while.
 _STRETCH_BYTES: Final = 4 << 20
@@ -139,7 +140,7 @@ class RawPiece:
             return None
         source = self._source(stretch.place, opened, stack)
         assert source is not None, "a stretch that is fetched at once lies in an archive"
-        return _Held(source, stretch.place["offset"], stretch.stop)
+        return HeldPart(source, stretch.place["offset"], stretch.stop)
 
     def _image(self, place: dict[str, Any], source: Source | None) -> bytes | bytearray | None:
         try:
@@ -245,31 +246,3 @@ def _lies_close(first: dict[str, Any], before: dict[str, Any], place: dict[str, 
 
 def _end(place: dict[str, Any]) -> int:
     return int(place["offset"] + _HEADER_BYTES + place["compressed"])
-
-
-class _Held:
-    """A stretch of a remote archive, fetched with one request when it is first needed."""
-
-    def __init__(self, source: Source, start: int, stop: int) -> None:
-        self.location = source.location
-        self.size = source.size
-        self._source = source
-        self._start = start
-        self._data = source.read_at(start, stop - start)
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Read from what is held; what lies beyond is fetched."""
-        begin = offset - self._start
-        stop = min(begin + length, self.size - self._start)
-        if begin >= 0 and stop <= len(self._data):
-            return self._data[begin:stop]
-        return self._source.read_at(offset, length)
-
-    def close(self) -> None:
-        """The archive is closed by whoever opened it."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()

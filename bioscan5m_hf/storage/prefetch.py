@@ -99,6 +99,40 @@ def ahead(items: Iterator[T], depth: int = _DEPTH) -> Generator[T]:
         yield from reader
 
 
+class HeldPart:
+    """A source of which one part is fetched with one request; what lies beyond is read as needed.
+
+    Args:
+        source: What is read; it is closed by whoever opened it.
+        start: Where the part starts, in bytes.
+        stop: Where it ends.
+    """
+
+    def __init__(self, source: Source, start: int, stop: int) -> None:
+        self.location = source.location
+        self.size = source.size
+        self._source = source
+        self._start = start
+        self._data = source.read_at(start, stop - start)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Read from what is held; what lies beyond is fetched."""
+        begin = offset - self._start
+        stop = min(begin + length, self.size - self._start)
+        if begin >= 0 and stop <= len(self._data):
+            return self._data[begin:stop]
+        return self._source.read_at(offset, length)
+
+    def close(self) -> None:
+        """The source stays open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
 class ReadAhead:
     """A source that reads on while it is read in order, ever more at a time.
 

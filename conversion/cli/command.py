@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "verify": "prove a dataset folder against its manifest",
     "card": "write card, pictures and notebook of a dataset folder anew",
     "publish": "put a dataset folder on the Hub",
+    "show": "show one specimen, its metadata and its photograph",
     "export": "write specimens as FASTA, csv, image folders or HDF5",
     "sample": "write a synthetic release in upstream's layout",
     "demo": "sample, convert, verify and load, all in one",

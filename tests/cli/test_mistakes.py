@@ -38,6 +38,7 @@ USAGE = [
     ("verify", "DIR is missing", "the dataset folder"),
     ("download", "RELEASE is missing", "the folder to put it in"),
     ("publish dataset", "REPO_ID is missing", "as user/name"),
+    ("show dataset", "PROCESSID is missing", "the specimen"),
     ("export dataset out.fasta", "--to is missing", "fasta, barcodebert"),
     ("convert release --output", "--output", "needs a value"),
     ("convert release out more words", "'more words'", "quote a name that has spaces"),
@@ -92,6 +93,8 @@ DATA = [
     ("publish release user/name", "release", "make one with: bioscan5m convert"),
     ("verify dataset --release missing", "missing", "give the folder"),
     ("export missing out.fasta --to fasta", "missing", ""),
+    ("show missing GMGMB061-20", "missing", ""),
+    ("show release GMGMB061-20 --image table.csv", "table.csv", "choose another --image"),
     ("inspect release --findings full", "full", ""),
 ]
 

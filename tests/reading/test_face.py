@@ -21,6 +21,7 @@ def test_the_exported_names() -> None:
         "Bioscan5M",
         "BioscanError",
         "Vocabulary",
+        "get",
         "iter_images",
         "labels",
         "load_dataset",

@@ -28,7 +28,8 @@ def _ids(items: Any) -> list[str]:
 @pytest.mark.parametrize("kind", ["zips", "parquet", "arrow", "webdataset"])
 def test_the_same_items(kind: str, forms: Path, tmp_path: Path) -> None:
     options = {**OPTIONS, "cache_dir": tmp_path}
-    wanted = {item[1]: item for item in BIOSCAN5M(forms / kind, **options)}
+    every = BIOSCAN5M(forms / kind, **options)
+    wanted = {item[1]: item for item in map(every.__getitem__, range(len(every)))}
     found = list(BIOSCAN5MStream(forms / kind, **options))
     assert len(found) == len(wanted)
     for image, processid, species in found:
