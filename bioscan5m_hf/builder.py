@@ -15,9 +15,9 @@ from datasets.exceptions import DatasetGenerationError
 
 from bioscan5m_hf.errors import BioscanError, UnknownName, UsageError
 from bioscan5m_hf.readers.barcodes import BARCODE, cut, unique_keys
+from bioscan5m_hf.readers.base import Piece
 from bioscan5m_hf.readers.filters import Filter, Where, canonical_where
 from bioscan5m_hf.readers.mapped import link_all, map_shards
-from bioscan5m_hf.readers.pieces import Piece
 from bioscan5m_hf.readers.query import Choice, choose_columns
 from bioscan5m_hf.schema.columns import RANKS, Split, features, split_named
 from bioscan5m_hf.schema.configurations import (
@@ -349,7 +349,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
             Arrow shards or their values have to be changed.
         """
         name, bracket, rest = split.partition("[")
-        paths = self.data.arrow_files(self.configuration, split_named(name))
+        paths = self.data.mappable_files(self.configuration, split_named(name))
         if paths is None or self.config.max_nucleotides is not None:
             return None
         self._split_generators(None)

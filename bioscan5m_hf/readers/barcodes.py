@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioscan5m_hf.readers.base import Piece
 from bioscan5m_hf.readers.filters import Filter
-from bioscan5m_hf.readers.pieces import Piece
 from bioscan5m_hf.readers.query import PROCESSID, Choice
 from bioscan5m_hf.schema.order import Keys, keys_of
 

@@ -13,7 +13,8 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from bioscan5m_hf.readers.blocks import Blocks, open_blocks
+from bioscan5m_hf.readers.base import Blocks
+from bioscan5m_hf.readers.formats import open_shard
 from bioscan5m_hf.schema.order import Keys, keys_of
 from bioscan5m_hf.storage.path import Location
 
@@ -60,7 +61,7 @@ class SplitLookup:
     def blocks(self, shard: int) -> Blocks:
         """The blocks of a shard, which is opened when it is first asked for."""
         if shard not in self._blocks:
-            self._blocks[shard] = open_blocks(self._paths[shard], self._stack)
+            self._blocks[shard] = open_shard(self._paths[shard]).open_blocks(self._stack)
         return self._blocks[shard]
 
     def find(self, processid: str) -> Place | None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from bioscan5m_hf.errors import MetadataError, UnknownName
-from bioscan5m_hf.readers.pieces import Piece, shard_piece
+from bioscan5m_hf.readers.base import Piece
+from bioscan5m_hf.readers.formats import SUFFIXES, open_shard, reader_class
 from bioscan5m_hf.readers.query import Choice
 from bioscan5m_hf.schema.columns import RANKS, Split
 from bioscan5m_hf.schema.configurations import (
@@ -62,7 +63,7 @@ class Data(Protocol):
         """The pieces of one split, in order."""
         ...
 
-    def arrow_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
+    def mappable_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
         """The files of a split, if they can be mapped into memory as they are."""
         ...
 
@@ -109,15 +110,16 @@ class StoredData:
         """One piece for each shard; what was flawed was settled when they were made."""
         del on_error
         shards = self.folder.shards_of(configuration, split)
-        return [shard_piece(self.root / shard.path) for shard in shards]
+        return [open_shard(self.root / shard.path) for shard in shards]
 
-    def arrow_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
-        """The shards of a split, if they are local and of Arrow's format."""
+    def mappable_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
+        """The shards of a split, if they are local and of a format that can be mapped."""
         root = self.root
         if not isinstance(root, Path):
             return None
         paths = [root / shard.path for shard in self.folder.shards_of(configuration, split)]
-        return paths if all(path.suffix == ".arrow" for path in paths) else None
+        maps = all(reader_class(SUFFIXES[path.suffix]).maps for path in paths)
+        return paths if maps else None
 
     def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
         """The distinct values of a rank, from the file of vocabularies where there is one.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bioscan5m_hf.errors import DataError, MetadataError, ReleaseNotFound
+from bioscan5m_hf.readers.formats import SUFFIXES
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA, Configuration
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
@@ -14,7 +15,6 @@ from bioscan5m_hf.sources.manifest import (
     MANIFEST_BYTES,
     MANIFEST_NAME,
     SHARD_PATH,
-    SUFFIXES,
     parse_manifest,
 )
 from bioscan5m_hf.storage.open import exists, read_whole
@@ -42,7 +42,7 @@ class DatasetFolder:
 
     Attributes:
         root: Where it is.
-        format: ``parquet``, ``arrow`` or ``webdataset``.
+        format: The name of its format.
         shards: For each package (and ``metadata``) and each published split, its shards in order.
     """
 
@@ -150,7 +150,7 @@ def folder_of(root: Location, paths: Iterable[str]) -> DatasetFolder | None:
     if not found:
         return None
     # The metadata beside tar shards are Parquet.
-    formats = {SUFFIXES[suffix] for name, suffix in suffixes if name != METADATA}
+    formats = {SUFFIXES[suffix].name for name, suffix in suffixes if name != METADATA}
     if len(formats) > 1:
         raise DataError(
             f"holds shards of several formats ({', '.join(sorted(formats))})", where=str(root)

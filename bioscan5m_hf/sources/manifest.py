@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from bioscan5m_hf.errors import UnknownName
+from bioscan5m_hf.readers.formats import FORMATS, SUFFIXES
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
 from bioscan5m_hf.storage.inside import require_inside
@@ -20,9 +20,6 @@ MANIFEST_NAME: Final = "manifest.json"
 FORMAT_VERSION: Final = 2
 MANIFEST_BYTES: Final = 32 << 20
 """How long a manifest may be: it lists a hundred thousand shards in half of that."""
-
-SUFFIXES: Final[dict[str, str]] = {".parquet": "parquet", ".arrow": "arrow", ".tar": "webdataset"}
-"""The formats of shards, by what the names of their files end with."""
 
 SHARD_PATH: Final = re.compile(
     rf"(?P<configuration>{PACKAGE_PATTERN}|{METADATA})/"
@@ -36,17 +33,6 @@ _LARGEST: Final = 2**63 - 1
 
 Check = Callable[[Any, str], None]
 """Raises ``ValueError`` where a value is not what it should be; told where it stands."""
-
-
-def format_named(name: str) -> str:
-    """See that there is a format of shards of this name, and give it back.
-
-    Raises:
-        UnknownName: There is none; the message lists them.
-    """
-    if name not in SUFFIXES.values():
-        raise UnknownName.of("format", name, SUFFIXES.values())
-    return name
 
 
 def parse_manifest(text: bytes) -> dict[str, Any]:
@@ -213,7 +199,7 @@ _MANIFEST: Final = _record(
     {
         "format_version": _count,
         "version": _LINE,
-        "format": _text("|".join(SUFFIXES.values()), f"one of {', '.join(SUFFIXES.values())}"),
+        "format": _text("|".join(FORMATS), f"one of {', '.join(FORMATS)}"),
         "name": _NAME,
         "libraries": _map(_LINE, _LINE),
         "configurations": _map(_CONFIGURATION, _map(_SPLIT, _FILES)),

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import ArchiveError, ImageError
-from bioscan5m_hf.readers.pieces import Piece
-from bioscan5m_hf.readers.query import Choice
+from bioscan5m_hf.readers.base import Encoded, ImageReader, Piece
+from bioscan5m_hf.readers.query import Choice, Numbers
 from bioscan5m_hf.release.layout import member_name
 from bioscan5m_hf.release.zip_member import (
     Flaw,
@@ -85,13 +85,17 @@ class RawPiece:
         """A row group stays whole."""
         return [self]
 
+    def open_images(self) -> ImageReader:
+        """Images of single rows, proved by their checksums."""
+        return _Images(self)
+
     def places(self) -> pa.Table:
         """Where the image of each row lies."""
         with pq.ParquetFile(self.plan, memory_map=True) as file:
             names = ["processid", *LOCATION_COLUMNS]
             return file.read_row_group(self.group, columns=names, use_threads=False)
 
-    def images(self, places: pa.Table) -> list[bytes | memoryview]:
+    def images(self, places: pa.Table) -> list[Encoded]:
         """Read the images of some rows.
 
         Args:
@@ -175,6 +179,15 @@ class RawPiece:
                 Flaw.UNREADABLE, f"it has {len(data):,} bytes and had {place['size']:,} before"
             )
         return data
+
+
+class _Images:
+    def __init__(self, piece: RawPiece) -> None:
+        self._piece = piece
+        self._places = piece.places()
+
+    def read(self, rows: Numbers) -> list[Encoded]:
+        return self._piece.images(self._places.take(pa.array(rows)))
 
 
 def _name(place: dict[str, Any]) -> str:

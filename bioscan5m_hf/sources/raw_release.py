@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import ReleaseNotFound
-from bioscan5m_hf.readers.pieces import Piece
+from bioscan5m_hf.readers.base import Piece
 from bioscan5m_hf.release.find import Release, Selection
 from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.schema.columns import SPLITS, Split
@@ -111,7 +111,7 @@ class RawData:
     def _index(self, *, skip: bool) -> MetadataIndex:
         return index_metadata(self.release.metadata, self.cache, skip=skip)
 
-    def arrow_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
+    def mappable_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
         """A raw release has no file that can be mapped."""
         del configuration, split
         return None

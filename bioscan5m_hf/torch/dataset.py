@@ -15,11 +15,11 @@ import torch.utils.data
 
 from bioscan5m_hf.decode import HAVE_OPENCV
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.readers.pieces import Piece
+from bioscan5m_hf.readers.base import ImageReader, Piece
+from bioscan5m_hf.readers.images import read_images
 from bioscan5m_hf.readers.query import PROCESSID, Choice, Numbers
 from bioscan5m_hf.schema.columns import RANKS, column_names
 from bioscan5m_hf.schema.order import Keys, keys_of
-from bioscan5m_hf.sources.images import ImageReader, image_reader, read_images
 from bioscan5m_hf.torch.decoder import Decoder
 from bioscan5m_hf.torch.items import BARCODE, IMAGE_PATH, INDEX, Items, Transform, image_paths
 from bioscan5m_hf.torch.selection import choose, first_of_each_barcode, open_root
@@ -178,7 +178,7 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
         assert self._pieces is not None, "they were found with the rows"
         for number in np.unique(pieces).tolist():
             if number not in self._readers:
-                self._readers[number] = image_reader(self._pieces[number])
+                self._readers[number] = self._pieces[number].open_images()
         return self._readers
 
     def _held(self) -> _Specimens:

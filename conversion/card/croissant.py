@@ -8,21 +8,19 @@ described.
 from __future__ import annotations
 
 import json
+from pathlib import PurePosixPath
 from typing import Any, Final
 
+from bioscan5m_hf.readers.formats import SUFFIXES
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, SPLITS, Kind
 from bioscan5m_hf.schema.configurations import METADATA
 from conversion.card import readme
 from conversion.card.front_matter import TAGS, pattern
 from conversion.folder.manifest import Manifest, SplitFiles
+from conversion.formats.base import ShardWriter
+from conversion.formats.registry import writer_named
 
 CROISSANT_NAME: Final = "croissant.json"
-_PARQUET: Final = "application/x-parquet"
-_ENCODINGS: Final = {
-    ".parquet": _PARQUET,
-    ".arrow": "application/vnd.apache.arrow.file",
-    ".tar": "application/x-tar",
-}
 _TYPES: Final = {
     Kind.STRING: "sc:Text",
     Kind.FLOAT: "sc:Float",
@@ -105,15 +103,14 @@ def render_croissant(manifest: Manifest) -> bytes:
         "recordSet": [
             _record_set(name, split, files)
             for name, split, files in parts
-            if _encoding(files) == _PARQUET
+            if _writer(files).croissant
         ],
     }
     return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _encoding(files: SplitFiles) -> str:
-    path = files.shards[0].path
-    return _ENCODINGS[path[path.rindex(".") :]]
+def _writer(files: SplitFiles) -> type[ShardWriter]:
+    return writer_named(SUFFIXES[PurePosixPath(files.shards[0].path).suffix].name)
 
 
 def _file_set(configuration: str, split: str, files: SplitFiles) -> dict[str, Any]:
@@ -122,7 +119,7 @@ def _file_set(configuration: str, split: str, files: SplitFiles) -> dict[str, An
         "@id": f"files/{configuration}/{split}",
         "name": f"{configuration}-{split}",
         "description": f"{len(files.shards):,} shards of {files.rows:,} specimens",
-        "encodingFormat": _encoding(files),
+        "encodingFormat": _writer(files).media_type,
         "includes": pattern(files),
     }
 

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import yaml
 
-from bioscan5m_hf.schema.columns import COLUMNS
 from bioscan5m_hf.schema.configurations import (
     DEFAULT_PACKAGE,
     METADATA,
@@ -138,22 +137,10 @@ def _content(splits: Mapping[str, SplitFiles]) -> str:
 
 
 def _declared_features(manifest: Manifest) -> dict[str, Any]:
-    """The features, where the files do not carry them.
-
-    The types of JSON are guessed from the first five samples otherwise, and a column that is null
-    in all of them cannot hold text later (huggingface/datasets#7549).
-    """
-    if manifest.format != "webdataset":
+    """The features, where the files do not carry them."""
+    features = writer_named(manifest.format).declared_features()
+    if not features:
         return {}
-    features = [
-        {"name": "jpg", "dtype": "image"},
-        {
-            "name": "json",
-            "struct": [{"name": column.name, "dtype": column.kind.value} for column in COLUMNS],
-        },
-        {"name": "__key__", "dtype": "string"},
-        {"name": "__url__", "dtype": "string"},
-    ]
     return {
         "dataset_info": [
             {"config_name": configuration.name, "features": features}

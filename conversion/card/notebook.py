@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
 from conversion.card import readme
 from conversion.card.front_matter import shown_split
 from conversion.card.statistics import Profile
 from conversion.folder.manifest import Manifest
+from conversion.formats.registry import writer_named
 
 NOTEBOOK_NAME: Final = "quickstart.ipynb"
 
@@ -46,18 +46,18 @@ def render_notebook(manifest: Manifest, found: Profile) -> bytes | None:
         return None
     configuration, split = shown
     order = found.orders[0][0] if found.orders else "Diptera"
-    tar = manifest.format == "webdataset"
-    record = 'row["json"]' if tar else "row"
+    writer = writer_named(manifest.format)
+    record = writer.record_code
     by_order = f'filters=[("order", "==", {order!r})])'
     names = _Names(
         dataset=manifest.name,
         configuration=configuration,
         split=split,
         order=order,
-        image='row["jpg"]' if tar else f'row["{IMAGE_COLUMN}"]',
+        image=f'row["{writer.image_column}"]',
         record=record,
         filtered=f"load_dataset(NAME, CONFIGURATION, split=SPLIT, streaming=True, {by_order}"
-        if manifest.format == "parquet"
+        if writer.filters
         else f'rows.filter(lambda row: {record}["order"] == {order!r})',
         map=bool(found.sites),
     )

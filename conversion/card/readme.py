@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from bioscan5m_hf.readers.formats import format_named
 from bioscan5m_hf.schema.columns import COLUMNS, SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, described
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
@@ -16,11 +17,11 @@ from conversion.card.front_matter import (
     default_configuration,
     files_url,
     front_matter_text,
-    serves_metadata,
     shown_split,
 )
 from conversion.card.statistics import Profile
 from conversion.folder.manifest import Manifest
+from conversion.formats.registry import writer_named
 from conversion.rejects import REJECTS_NAME
 
 CARD_NAME: Final = "README.md"
@@ -64,7 +65,6 @@ nothing is filled in here.
 
 **Personal data**: there are none. `sampleid` names a specimen, not a person.
 """
-_FORMAT_NAMES: Final = {"parquet": "Parquet", "arrow": "Arrow", "webdataset": "WebDataset"}
 
 
 def render(manifest: Manifest, found: Profile | None = None) -> str:
@@ -123,7 +123,7 @@ def description(manifest: Manifest) -> str:
     )
     return (
         f"{held}, as far as they are known: the BIOSCAN-5M release, as\n"
-        f"{_FORMAT_NAMES[manifest.format]} shards that load and stream.{bytes_kept}\n"
+        f"{format_named(manifest.format).title} shards that load and stream.{bytes_kept}\n"
         "Rows stand in the order of md5(processid), which is a fixed random order."
     )
 
@@ -177,7 +177,8 @@ def _loading(manifest: Manifest) -> str:
         return ""
     name, split = shown
     call = f'load_dataset("{manifest.name}", "{name}", split="{split}"'
-    record = 'row["json"]' if manifest.format == "webdataset" else "row"
+    writer = writer_named(manifest.format)
+    record = writer.record_code
     lines = [
         "from datasets import load_dataset",
         "",
@@ -186,7 +187,7 @@ def _loading(manifest: Manifest) -> str:
         "# nothing downloaded but the rows that are looked at",
         f"rows = {call}, streaming=True)",
     ]
-    if manifest.format == "parquet":
+    if writer.filters:
         lines += [
             "# only the rows that are wanted",
             f'flies = {call}, filters=[("order", "==", "Diptera")])',
@@ -205,15 +206,8 @@ def _loading(manifest: Manifest) -> str:
     text = f"## Loading\n\n```python\n{example}\n```\n"
     if "/" not in manifest.name:
         text += f"\n`{manifest.name}` is the path of this folder, or its repository's name.\n"
-    if manifest.format != "parquet":
-        text += "\nThe Hub's Dataset Viewer shows Parquet only, so it does not show these shards.\n"
-    if not serves_metadata(manifest):
-        text += (
-            "\nA sample is the image `jpg` and the record `json`, which has the columns below.\n"
-            "The metadata of all specimens, without images, lie beside the shards as Parquet:\n"
-            f"`{METADATA}/*.parquet`, for pandas, DuckDB or Polars. How many samples a shard has\n"
-            "stands in `sizes.json` in the folder of each configuration.\n"
-        )
+    if writer.note:
+        text += f"\n{writer.note}"
     return text
 
 
@@ -272,7 +266,7 @@ def _counts(manifest: Manifest, configuration: str = METADATA) -> dict[str, int]
 
 
 def _columns(manifest: Manifest) -> str:
-    image = "jpg" if manifest.format == "webdataset" else "image"
+    image = writer_named(manifest.format).image_column
     rows = [(f"`{image}`", "image", "the photograph")] if manifest.packages else []
     rows += [(f"`{c.name}`", c.kind.value, c.meaning) for c in COLUMNS]
     note = "\nAn empty value of upstream is null; `NA`, `None` and `nan` are text there and here.\n"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
 
+from bioscan5m_hf.readers.formats import FORMATS, Format
 from bioscan5m_hf.schema.columns import arrow_schema
 from conversion.catalogue.canonical import canonical
 from conversion.formats.base import Images, ShardWriter, with_images
@@ -23,15 +25,23 @@ class ArrowWriter(ShardWriter):
     batch, since nothing is copied.
     """
 
-    suffix: ClassVar[str] = ".arrow"
+    form: ClassVar[Format] = FORMATS["arrow"]
     row_bytes: ClassVar[int] = 1_000
     block_rows: ClassVar[int] = 8000
     block_bytes: ClassVar[int] = 32 << 20
+    media_type: ClassVar[str] = "application/vnd.apache.arrow.file"
 
     def __init__(self, path: Path, *, image: bool) -> None:
         super().__init__(path, image=image)
         self._schema = arrow_schema(image=image)
         self._writer = pa.ipc.new_stream(self._file, self._schema)
+
+    @staticmethod
+    def read_back(path: Path, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Look at a shard, a record batch at a time."""
+        del schema, batch_rows
+        with pa.memory_map(str(path)) as source:
+            yield from pa.ipc.open_stream(source)
 
     def _write(self, rows: pa.RecordBatch, images: Images | None) -> None:
         columns = [canonical(column) for column in rows.columns]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
+from bioscan5m_hf.readers.formats import Format
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, image_type
 from conversion.files.atomic import AtomicFile, Unseen, Whole, Written
 
@@ -24,23 +25,39 @@ class ShardWriter(Whole):
         image: Whether the shard has images.
 
     Attributes:
-        suffix: What the names of its files end with.
+        form: The format, for the names that it goes by.
         row_bytes: What a specimen takes in a shard beside the bytes of its image; upstream's rows
             have some 1,000 bytes of text.
         block_rows: How many specimens a block should have at most.
         block_bytes: How many bytes of images a block should have at most.
         metadata_writer: What writes the metadata in a folder of this format, where the format
             itself cannot.
+        ending: What names of folders and repositories of the format end with, if not its own name.
+        media_type: Its media type, for Croissant.
+        croissant: Whether Croissant's own reader reads it.
+        filters: Whether ``datasets`` takes ``filters=`` for it.
+        record_code: The columns of a row as ``datasets`` reads it, in Python.
+        image_column: The name of the image in such a row.
+        note: What the card says of the format below its examples.
     """
 
-    suffix: ClassVar[str]
+    form: ClassVar[Format]
     row_bytes: ClassVar[int]
     block_rows: ClassVar[int] = 1000
     block_bytes: ClassVar[int] = 6 << 20
     metadata_writer: ClassVar[type[ShardWriter] | None] = None
+    ending: ClassVar[str | None] = None
+    media_type: ClassVar[str]
+    croissant: ClassVar[bool] = False
+    filters: ClassVar[bool] = False
+    record_code: ClassVar[str] = "row"
+    image_column: ClassVar[str] = IMAGE_COLUMN
+    note: ClassVar[str] = (
+        "The Hub's Dataset Viewer shows Parquet only, so it does not show these shards.\n"
+    )
 
     def __init__(self, path: Path, *, image: bool) -> None:
-        self.image = image
+        del image
         self.rows = 0
         self._file = AtomicFile(path)
 
@@ -56,6 +73,25 @@ class ShardWriter(Whole):
         """
         del shards
         return {}
+
+    @classmethod
+    def declared_features(cls) -> list[dict[str, Any]]:
+        """The features as the card declares them, where the files do not carry them."""
+        return []
+
+    @staticmethod
+    @abstractmethod
+    def read_back(path: Path, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Read a shard strictly as it was written, for proving it.
+
+        Args:
+            path: The file.
+            schema: The columns that are wanted; there may be others beside them.
+            batch_rows: How many rows a batch has at most, where the file does not settle that.
+
+        Raises:
+            ArrowException, KeyError, ValueError: The file is not a shard of the format.
+        """
 
     def write(self, rows: pa.RecordBatch, images: Images | None = None) -> None:
         """Append one block of specimens: a row group, or a record batch.

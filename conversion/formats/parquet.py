@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bioscan5m_hf.readers.formats import FORMATS, Format
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, RANKS, arrow_schema
 from conversion.formats.base import Images, ShardWriter, with_images
 
@@ -39,8 +41,12 @@ class ParquetWriter(ShardWriter):
     metadata, so ``datasets`` knows the image column without a card.
     """
 
-    suffix: ClassVar[str] = ".parquet"
+    form: ClassVar[Format] = FORMATS["parquet"]
     row_bytes: ClassVar[int] = 320
+    media_type: ClassVar[str] = "application/x-parquet"
+    croissant: ClassVar[bool] = True
+    filters: ClassVar[bool] = True
+    note: ClassVar[str] = ""
 
     def __init__(self, path: Path, *, image: bool) -> None:
         super().__init__(path, image=image)
@@ -59,6 +65,12 @@ class ParquetWriter(ShardWriter):
             use_content_defined_chunking=_CHUNKING,
             data_page_size=_PAGE_BYTES,
         )
+
+    @staticmethod
+    def read_back(path: Path, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Read a shard in batches of rows."""
+        with pq.ParquetFile(path) as file:
+            yield from file.iter_batches(batch_size=batch_rows, columns=schema.names)
 
     def _write(self, rows: pa.RecordBatch, images: Images | None) -> None:
         block = rows if images is None else with_images(rows, images, self._schema)

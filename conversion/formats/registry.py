@@ -1,18 +1,14 @@
-"""The formats that a dataset folder can have, one writer each."""
+"""The writer of each format of ``bioscan5m_hf.readers.formats``, imported when it is asked for."""
 
 from __future__ import annotations
 
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
-from bioscan5m_hf.sources.manifest import SUFFIXES, format_named
-from conversion.formats.arrow import ArrowWriter
-from conversion.formats.base import ShardWriter
-from conversion.formats.parquet import ParquetWriter
-from conversion.formats.webdataset import WebDatasetWriter
+from bioscan5m_hf.readers.formats import format_named
 
-FORMATS: Final[dict[str, type[ShardWriter]]] = {
-    SUFFIXES[writer.suffix]: writer for writer in (ParquetWriter, ArrowWriter, WebDatasetWriter)
-}
+if TYPE_CHECKING:
+    from conversion.formats.base import ShardWriter
 
 
 def writer_named(name: str) -> type[ShardWriter]:
@@ -21,7 +17,9 @@ def writer_named(name: str) -> type[ShardWriter]:
     Raises:
         UnknownName: There is no such format; the message lists them.
     """
-    return FORMATS[format_named(name)]
+    form = format_named(name)
+    module = import_module(f"conversion.formats.{form.name}")
+    return cast("type[ShardWriter]", getattr(module, f"{form.title}Writer"))
 
 
 def metadata_writer(name: str) -> type[ShardWriter]:

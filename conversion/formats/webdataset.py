@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioscan5m_hf.readers.formats import FORMATS, Format
+from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN
+from bioscan5m_hf.schema.configurations import METADATA
 from conversion.formats.base import Images, ShardWriter
 from conversion.formats.json_rows import json_rows
 from conversion.formats.parquet import ParquetWriter
@@ -36,12 +39,23 @@ class WebDatasetWriter(ShardWriter):
     cost a kilobyte each, and a shard depends on nothing but its specimens.
     """
 
-    suffix: ClassVar[str] = ".tar"
+    form: ClassVar[Format] = FORMATS["webdataset"]
     row_bytes: ClassVar[int] = 3_300
     # A reader sees nothing of a block here; JSON is written with less work for many rows at once.
     block_rows: ClassVar[int] = 4000
     block_bytes: ClassVar[int] = 16 << 20
     metadata_writer: ClassVar[type[ShardWriter] | None] = ParquetWriter
+    ending: ClassVar[str | None] = "wds"
+    media_type: ClassVar[str] = "application/x-tar"
+    record_code: ClassVar[str] = 'row["json"]'
+    image_column: ClassVar[str] = "jpg"
+    note: ClassVar[str] = (
+        f"{ShardWriter.note}\n"
+        "A sample is the image `jpg` and the record `json`, which has the columns below.\n"
+        "The metadata of all specimens, without images, lie beside the shards as Parquet:\n"
+        f"`{METADATA}/*.parquet`, for pandas, DuckDB or Polars. How many samples a shard has\n"
+        "stands in `sizes.json` in the folder of each configuration.\n"
+    )
 
     def __init__(self, path: Path, *, image: bool) -> None:
         assert image, "a tar shard always has images"
@@ -55,6 +69,39 @@ class WebDatasetWriter(ShardWriter):
         OpenCLIP and others look it up in the folder of the shards, by the name of each.
         """
         return {"sizes.json": (json.dumps(dict(shards), indent=1) + "\n").encode()}
+
+    @classmethod
+    def declared_features(cls) -> list[dict[str, Any]]:
+        """The features of a sample.
+
+        The types of JSON are guessed from the first five samples otherwise, and a column that is
+        null in all of them cannot hold text later (huggingface/datasets#7549).
+        """
+        columns = [{"name": column.name, "dtype": column.kind.value} for column in COLUMNS]
+        return [
+            {"name": "jpg", "dtype": "image"},
+            {"name": "json", "struct": columns},
+            {"name": "__key__", "dtype": "string"},
+            {"name": "__url__", "dtype": "string"},
+        ]
+
+    @staticmethod
+    def read_back(path: Path, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Read a shard whose members are exactly those that are written here, in their order."""
+        rows: list[dict[str, Any]] = []
+        members = _members(path)
+        for (name, image), (other, text) in zip(members, members, strict=True):
+            row = json.loads(text)
+            processid = row["processid"]
+            if (name, other) != (f"{processid}.jpg", f"{processid}.json"):
+                raise ValueError(f"the members {name} and {other} do not belong together")
+            row[IMAGE_COLUMN] = {"bytes": image, "path": name}
+            rows.append({column: row[column] for column in schema.names})
+            if len(rows) == batch_rows:
+                yield pa.RecordBatch.from_pylist(rows, schema)
+                rows = []
+        if rows:
+            yield pa.RecordBatch.from_pylist(rows, schema)
 
     def _write(self, rows: pa.RecordBatch, images: Images | None) -> None:
         assert images is not None
@@ -90,6 +137,20 @@ class WebDatasetWriter(ShardWriter):
 
     def _abandon(self) -> None:
         """There is nothing that has to be given back."""
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The members of a plain USTAR archive of regular files."""
+    with path.open("rb") as file:
+        while (header := file.read(_BLOCK)) != bytes(_BLOCK):
+            if len(header) < _BLOCK or header[257:263] != b"ustar\0":
+                raise ValueError(f"no tar header at byte {file.tell() - len(header):,}")
+            size = int(header[124:135], 8)
+            data = file.read(size)
+            file.seek(-size % _BLOCK, 1)
+            if len(data) < size:
+                raise ValueError("it ends within a member")
+            yield header[:100].rstrip(b"\0").decode(), data
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.processors import processors
+from bioscan5m_hf.readers.formats import FORMATS, format_named
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import package_names
 from bioscan5m_hf.schema.split_expressions import GROUPS
-from bioscan5m_hf.sources.manifest import SUFFIXES, format_named
 from bioscan5m_hf.storage.path import Location, RemotePath, location_of
 from conversion.pipeline.option import Option, read_count, read_one_of, read_package, read_splits
 from conversion.sizes import parse_size
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 DEFAULT_SHARD_BYTES: Final = 500_000_000
 _SCHEMES: Final = ("tcp", "tls")
 _HANDLING: Final = ("stop", "record")
+
+
+def _read_format(name: str) -> str:
+    return format_named(name).name
 
 
 def _read_handling(word: str) -> bool:
@@ -155,9 +159,9 @@ class ConvertOptions:
         Option(
             ("--format",),
             "the format of the shards",
-            read=format_named,
+            read=_read_format,
             metavar="NAME",
-            names=tuple(SUFFIXES.values()),
+            names=tuple(FORMATS),
             shown="parquet",
         ),
         Effect.VALUE,

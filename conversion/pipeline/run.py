@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
+from bioscan5m_hf.readers.formats import format_named
 from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
@@ -113,7 +114,7 @@ def _read_before(options: ConvertOptions, covered: Pairs) -> Manifest | None:
         (options.output / MANIFEST_NAME).unlink()
         return None
     if before.format != options.format:
-        ending = {"webdataset": "wds"}.get(options.format, options.format)
+        ending = writer_named(options.format).ending or options.format
         raise ChangedInput(
             f"this folder holds {before.format} shards, and a folder holds one format",
             where=str(options.output),
@@ -319,7 +320,7 @@ class _Conversion:
         self, plan: PackagePlan, results: Sequence[ShardResult], finished: set[tuple[str, str]]
     ) -> Outcome:
         held = self._before.splits.get(plan.package, {}) if self._before else {}
-        suffix = writer_named(self._options.format).suffix
+        suffix = format_named(self._options.format).suffix
         return settle(
             plan,
             [result for result in results if result.shard.configuration == plan.package],

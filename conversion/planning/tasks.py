@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bioscan5m_hf.readers.formats import format_named
 from bioscan5m_hf.storage.inside import to_write
 from bioscan5m_hf.storage.windows import DEFAULT_HOLD
 from conversion.derive.recipe import Recipe
-from conversion.formats.registry import writer_named
 from conversion.planning.shards import Shard
 
 
@@ -47,7 +47,7 @@ class ShardTask:
     @property
     def path(self) -> Path:
         """The final name of the shard."""
-        return Path(self.folder) / self.shard.name(writer_named(self.format).suffix)
+        return Path(self.folder) / self.shard.name(format_named(self.format).suffix)
 
     def final_path(self) -> Path:
         """The final name of the shard, for writing to it.
@@ -55,4 +55,4 @@ class ShardTask:
         Raises:
             ForeignFolder: It leads out of the folder.
         """
-        return to_write(Path(self.folder), self.shard.name(writer_named(self.format).suffix))
+        return to_write(Path(self.folder), self.shard.name(format_named(self.format).suffix))

@@ -95,7 +95,7 @@ def write_metadata(plan: MetadataPlan, stopped: threading.Event | None = None) -
     written: list[MetadataShard] = []
     rows = RowReader(plan.rows.path)
     for shard in plan.shards():
-        path = plan.folder / shard.name(plan.writer.suffix)
+        path = plan.folder / shard.name(plan.writer.form.suffix)
         with plan.writer(path, image=False) as file:
             for start in range(shard.start, shard.stop, BLOCK_ROWS):
                 if stopped and stopped.is_set():

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bioscan5m_hf.errors import BioscanError
+from bioscan5m_hf.readers.formats import SUFFIXES
 from bioscan5m_hf.release.remote import list_files
-from bioscan5m_hf.sources.manifest import MANIFEST_BYTES, MANIFEST_NAME, SUFFIXES
+from bioscan5m_hf.sources.manifest import MANIFEST_BYTES, MANIFEST_NAME
 from bioscan5m_hf.storage.inside import to_write
 from bioscan5m_hf.storage.open import exists
 from bioscan5m_hf.storage.path import Location, RemotePath, location_of

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.readers.formats import format_named
 from bioscan5m_hf.storage.inside import read_small, to_write
 from conversion.card.figures.specimens import Pick, pick_specimens
 from conversion.card.front_matter import shown_package
 from conversion.files.atomic import write_whole
 from conversion.folder.state import STATE_FOLDER
-from conversion.formats.registry import writer_named
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import ShardResult
 from conversion.sizes import readable_size
@@ -99,7 +99,7 @@ class Scratch:
             Its path in the folder.
         """
         assert result.written is not None
-        path = result.shard.name(writer_named(task.format).suffix)
+        path = result.shard.name(format_named(task.format).suffix)
         if result.shard.index == 0 and result.shard.configuration == self._shown:
             name = self.picks_file(path).relative_to(self._folder).as_posix()
             write_whole(to_write(self._folder, name), _packed(pick_specimens(task.path)))

@@ -90,7 +90,7 @@ def test_the_profile_is_what_plain_python_counts(form: str, tmp_path: Path) -> N
     shards = []
     # More blocks than wait to be merged, in shards of which one is empty.
     for number, part in enumerate([rows[:1_500], [], rows[1_500:]]):
-        shards.append(tmp_path / f"{number}{writer.suffix}")
+        shards.append(tmp_path / f"{number}{writer.form.suffix}")
         with writer(shards[-1], image=False) as file:
             for start in range(0, len(part), 50):
                 block = pa.RecordBatch.from_pylist(part[start : start + 50], schema)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import DataError
-from bioscan5m_hf.readers.pieces import TarPiece
 from bioscan5m_hf.readers.query import Choice
+from bioscan5m_hf.readers.webdataset import WebDatasetReader
 from tests.rows import plain
 
 RECORDS = [{**plain(n), "coord-lat": 1.5} for n in range(3)]
@@ -39,7 +39,7 @@ def pack(record: bytes | None = None, pax: dict[str, str] | None = None) -> byte
 
 def read(path: Path, data: bytes) -> list[str]:
     path.write_bytes(data)
-    tables = TarPiece(path).read(Choice(("processid", "image")))
+    tables = WebDatasetReader(path).read(Choice(("processid", "image")))
     return [name for table in tables for name in table["processid"].to_pylist()]
 
 

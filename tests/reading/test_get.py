@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,9 @@ class _Listed:
         self.edges = np.cumsum([0, *(max(1, len(block)) for block in blocks)])
         self.asked: list[int] = []
 
+    def open_blocks(self, _stack: ExitStack) -> _Listed:
+        return self
+
     def names(self, block: int) -> list[str]:
         self.asked.append(block)
         return self._blocks[block]
@@ -142,7 +146,7 @@ def test_any_division_into_shards_and_blocks(seed: int, monkeypatch: pytest.Monk
             blocks.append(left[:count])
             left = left[count:]
         shards.append(_Listed(blocks))
-    monkeypatch.setattr(lookup, "open_blocks", lambda path, _: shards[int(str(path))])
+    monkeypatch.setattr(lookup, "open_shard", lambda path: shards[int(str(path))])
     rows = [rng.choice([1, int(shard.edges[-1])]) for shard in shards]
     with SplitLookup([Path(str(number)) for number in range(len(shards))], rows) as found:
         for name in names:

@@ -1,0 +1,269 @@
+"""Read Arrow shards: mapped into memory where they are local, a record batch at a time elsewhere.
+
+Arrow is the format of local disks. Over a network a record batch is fetched whole, its images
+included, whatever columns are wanted.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Final
+
+import numpy as np
+import pyarrow as pa
+
+from bioscan5m_hf.errors import ArchiveError
+from bioscan5m_hf.readers.base import (
+    Blocks,
+    Encoded,
+    ImageReader,
+    Piece,
+    ShardReader,
+    by_block,
+    encoded_images,
+    read_wanted,
+)
+from bioscan5m_hf.readers.query import PROCESSID, Choice, Numbers, taken
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN
+from bioscan5m_hf.storage.inside import require_regular
+from bioscan5m_hf.storage.local import Source
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.path import Location
+
+_PREFIX: Final = struct.Struct("<Ii")
+_CONTINUATION: Final = 0xFFFFFFFF
+_RECORD_BATCH: Final = 3
+# A description is small; one read gets prefix and description at once.
+_FIRST_READ: Final = 16 << 10
+
+
+class ArrowReader(ShardReader):
+    """An Arrow shard, or some record batches of it."""
+
+    __slots__ = ()
+    maps: ClassVar[bool] = True
+
+    def read(self, choice: Choice) -> Iterator[pa.Table]:
+        """The rows that are wanted; of a local batch without any, only what decides is read."""
+        if isinstance(self.path, Path):
+            for number, batch in enumerate(_mapped_batches(self.path)):
+                if self.blocks is None or number in self.blocks:
+                    yield from read_wanted(choice, functools.partial(_columns, batch))
+            return
+        with open_location(self.path) as source:
+            stream = _Stream(source)
+            for number, stored in enumerate(stream.batches()):
+                if self.blocks is None or number in self.blocks:
+                    yield from read_wanted(choice, functools.partial(_columns, stream.read(stored)))
+
+    def divide(self) -> list[Piece]:
+        """One piece for each record batch."""
+        return [ArrowReader(self.path, (number,)) for number in self._numbers()]
+
+    def _numbers(self) -> Sequence[int]:
+        if self.blocks is not None:
+            return self.blocks
+        if isinstance(self.path, Path):
+            return range(sum(1 for _ in _mapped_batches(self.path)))
+        with open_location(self.path) as source:
+            return range(sum(1 for _ in _Stream(source).batches()))
+
+    def open_blocks(self, stack: ExitStack) -> Blocks:
+        """Open the shard, whose blocks are its record batches."""
+        return _Blocks(self.path, stack)
+
+    def open_images(self) -> ImageReader:
+        """Open the shard; over a network the record batches of wanted images are fetched."""
+        if isinstance(self.path, Path):
+            return _MappedImages(self.path)
+        return _FetchedImages(self.path)
+
+
+def _mapped_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        with (
+            pa.memory_map(str(require_regular(path))) as file,
+            pa.ipc.open_stream(file) as reader,
+        ):
+            yield from reader
+    except (pa.ArrowException, OSError) as error:
+        raise ArchiveError.unreadable(path, error) from error
+
+
+def _columns(batch: pa.RecordBatch, names: Sequence[str], chosen: Numbers | None) -> pa.Table:
+    return taken(pa.Table.from_batches([batch]).select(list(names)), chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A record batch in a stream: where its message begins and ends, and how many rows it has."""
+
+    begin: int
+    end: int
+    rows: int
+
+
+class _Stream:
+    """A stream over a network, whose messages are found by their descriptions.
+
+    The layout is Arrow's "Encapsulated message format": a prefix, a description (the table
+    ``Message`` of Message.fbs), and the buffers that it describes.
+
+    Args:
+        source: The stream.
+
+    Raises:
+        ArchiveError: It is not an Arrow stream.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        head = self._head(0)
+        if head is None:
+            raise self._damaged()
+        try:
+            self._schema = pa.ipc.read_schema(pa.py_buffer(head))
+        except pa.ArrowException as error:
+            raise self._damaged() from error
+        self._first = len(head)
+
+    def batches(self) -> Iterator[_Stored]:
+        """Where the record batches lie; their descriptions are read and nothing else.
+
+        Raises:
+            ArchiveError: The stream breaks off.
+        """
+        position = self._first
+        while (head := self._head(position)) is not None:
+            try:
+                body, rows = _describe(head[_PREFIX.size :])
+            except (struct.error, ValueError) as error:
+                raise self._damaged() from error
+            end = position + len(head) + body
+            if body < 0 or end > self._source.size:
+                raise self._damaged()
+            yield _Stored(position, end, rows)
+            position = end
+
+    def read(self, stored: _Stored) -> pa.RecordBatch:
+        """Fetch a record batch.
+
+        Raises:
+            ArchiveError: It is damaged.
+        """
+        data = pa.py_buffer(self._source.read_at(stored.begin, stored.end - stored.begin))
+        try:
+            return pa.ipc.read_record_batch(pa.ipc.read_message(data), self._schema)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged() from error
+
+    def _head(self, position: int) -> bytes | None:
+        """The prefix and description of the message at a position; none at the end."""
+        data = self._source.read_at(position, _FIRST_READ)
+        if not data:
+            return None
+        if len(data) < _PREFIX.size:
+            raise self._damaged()
+        mark, length = _PREFIX.unpack_from(data)
+        if mark != _CONTINUATION or length < 0:
+            raise self._damaged()
+        if length == 0:
+            return None
+        total = _PREFIX.size + length
+        if len(data) < total:
+            data = self._source.read_at(position, total)
+        if len(data) < total:
+            raise self._damaged()
+        return data[:total]
+
+    def _damaged(self) -> ArchiveError:
+        return ArchiveError(
+            "is not a whole Arrow stream", where=self._source.location, fix="get it again"
+        )
+
+
+def _describe(message: bytes) -> tuple[int, int]:
+    """How long the body of a record batch is, and how many rows it has.
+
+    Raises:
+        ValueError: The message is no record batch.
+        struct.error: It breaks off.
+    """
+    (table,) = struct.unpack_from("<I", message)
+    kind, header, length = (_field(message, table, number) for number in (1, 2, 3))
+    if kind is None or header is None or message[kind] != _RECORD_BATCH:
+        raise ValueError("the message is no record batch")
+    rows = _field(message, header + struct.unpack_from("<I", message, header)[0], 0)
+    return _integer(message, length), _integer(message, rows)
+
+
+def _field(message: bytes, table: int, number: int) -> int | None:
+    """Where a field of a table stands, by the rules of FlatBuffers; ``None`` for its default."""
+    fields = table - struct.unpack_from("<i", message, table)[0]
+    place = 4 + 2 * number
+    if place >= struct.unpack_from("<H", message, fields)[0]:
+        return None
+    (offset,) = struct.unpack_from("<H", message, fields + place)
+    return table + int(offset) if offset else None
+
+
+def _integer(message: bytes, place: int | None) -> int:
+    return 0 if place is None else int(struct.unpack_from("<q", message, place)[0])
+
+
+class _Blocks:
+    def __init__(self, path: Location, stack: ExitStack) -> None:
+        if isinstance(path, Path):
+            batches = list(_mapped_batches(path))
+            self._read: Callable[[int], pa.RecordBatch] = batches.__getitem__
+            rows = [batch.num_rows for batch in batches]
+        else:
+            stream = _Stream(stack.enter_context(open_location(path)))
+            stored = list(stream.batches())
+            # The rows that are wanted mostly lie in the batch whose processids were read last.
+            self._read = functools.lru_cache(1)(lambda block: stream.read(stored[block]))
+            rows = [batch.rows for batch in stored]
+        self.edges = np.cumsum([0, *rows])
+
+    def names(self, block: int) -> list[str]:
+        names: list[str] = self._read(block).column(PROCESSID).to_pylist()
+        return names
+
+    def read(self, block: int, rows: Numbers, columns: Sequence[str]) -> pa.Table:
+        return _columns(self._read(block), columns, rows)
+
+
+class _MappedImages:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._columns = [batch.column(IMAGE_COLUMN) for batch in _mapped_batches(path)]
+        except KeyError as error:
+            raise ArchiveError.unreadable(path, error) from error
+        self._starts = np.cumsum([0, *map(len, self._columns)])
+
+    def read(self, rows: Numbers) -> list[Encoded]:
+        found: list[Encoded] = []
+        for batch, chosen in by_block(self._starts, rows):
+            found += encoded_images(self._columns[batch], chosen, self._path)
+        return found
+
+
+class _FetchedImages:
+    def __init__(self, path: Location) -> None:
+        self._path = path
+        self._stream = _Stream(open_location(path))
+        self._batches = list(self._stream.batches())
+        self._starts = np.cumsum([0, *(batch.rows for batch in self._batches)])
+
+    def read(self, rows: Numbers) -> list[Encoded]:
+        found: list[Encoded] = []
+        for number, chosen in by_block(self._starts, rows):
+            batch = self._stream.read(self._batches[number])
+            found += encoded_images(batch.column(IMAGE_COLUMN), chosen, self._path)
+        return found

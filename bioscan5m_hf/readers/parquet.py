@@ -1,0 +1,161 @@
+"""Read Parquet shards: of the images only the pages that hold a wanted row."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bioscan5m_hf.errors import ArchiveError
+from bioscan5m_hf.readers.base import (
+    Blocks,
+    Encoded,
+    ImageReader,
+    Piece,
+    ShardReader,
+    by_block,
+    encoded_images,
+    read_wanted,
+)
+from bioscan5m_hf.readers.images import open_mapped
+from bioscan5m_hf.readers.parquet_pages import ImagePages
+from bioscan5m_hf.readers.query import PROCESSID, Choice, Numbers, taken
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN, image_type
+from bioscan5m_hf.storage.local import Source, SourceStream
+from bioscan5m_hf.storage.open import open_location
+from bioscan5m_hf.storage.path import Location
+from bioscan5m_hf.storage.prefetch import HeldPart
+
+# The footer of a shard takes about a thousandth of it, and the page index as much again.
+_TAIL_SHARE: Final = 1000
+_TAIL_BYTES: Final = (32 << 10, 512 << 10)
+
+
+class ParquetReader(ShardReader):
+    """A Parquet shard, or some row groups of it."""
+
+    __slots__ = ()
+
+    def read(self, choice: Choice) -> Iterator[pa.Table]:
+        """The rows that are wanted; of a row group without any, only what decides is read.
+
+        Of the images of a row group only the pages with a wanted row are read, unless they are
+        compressed or have no page index.
+        """
+        with open_location(self.path) as source, _opened(self.path, source) as file:
+            pages = None
+            if choice.image and choice.deciding:
+                pages = ImagePages.of(source, file.metadata)
+            for group in self._groups(file):
+                read = functools.partial(_read_group, self.path, file, pages, group)
+                yield from read_wanted(choice, read)
+
+    def _groups(self, file: pq.ParquetFile) -> tuple[int, ...]:
+        return tuple(range(file.num_row_groups)) if self.blocks is None else self.blocks
+
+    def divide(self) -> list[Piece]:
+        """One piece for each row group."""
+        with open_location(self.path) as source, _opened(self.path, source) as file:
+            return [ParquetReader(self.path, (group,)) for group in self._groups(file)]
+
+    def open_blocks(self, stack: ExitStack) -> Blocks:
+        """Open the shard, whose blocks are its row groups."""
+        return _Blocks(self.path, stack.enter_context(open_location(self.path)), stack)
+
+    def open_images(self) -> ImageReader:
+        """Open the shard; images come from the pages that hold them, or from whole row groups."""
+        return _Images(self.path)
+
+
+def _opened(path: Location, source: Source) -> pq.ParquetFile:
+    """Open a file, mapped into memory where it is local."""
+    try:
+        if isinstance(path, Path):
+            return pq.ParquetFile(path, memory_map=True)
+        return pq.ParquetFile(pa.PythonFile(SourceStream(source), mode="r"), pre_buffer=True)
+    except (pa.ArrowException, OSError) as error:
+        raise ArchiveError.unreadable(path, error) from error
+
+
+def _read_columns(
+    path: Location, file: pq.ParquetFile, group: int, names: Sequence[str]
+) -> pa.Table:
+    try:
+        return file.read_row_group(group, columns=list(names), use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise ArchiveError.unreadable(path, error) from error
+
+
+def _read_group(
+    path: Location,
+    file: pq.ParquetFile,
+    pages: ImagePages | None,
+    group: int,
+    names: Sequence[str],
+    chosen: Numbers | None,
+) -> pa.Table:
+    data = None
+    if pages is not None and chosen is not None and IMAGE_COLUMN in names:
+        data = pages.read(group, chosen)
+    if data is None:
+        return taken(_read_columns(path, file, group, names), chosen)
+    others = [name for name in names if name != IMAGE_COLUMN]
+    table = taken(_read_columns(path, file, group, [f"{IMAGE_COLUMN}.path", *others]), chosen)
+    parts = [data, table[IMAGE_COLUMN].combine_chunks().field("path")]
+    image = pa.StructArray.from_arrays(parts, names=[field.name for field in image_type()])
+    return table.set_column(table.column_names.index(IMAGE_COLUMN), IMAGE_COLUMN, image)
+
+
+class _Blocks:
+    """The row groups of a Parquet shard."""
+
+    def __init__(self, path: Location, source: Source, stack: ExitStack) -> None:
+        self._path = path
+        self._source = source
+        if not isinstance(path, Path):
+            shortest, longest = _TAIL_BYTES
+            tail = min(max(source.size // _TAIL_SHARE, shortest), longest)
+            self._source = HeldPart(source, max(0, source.size - tail), source.size)
+        self._file = stack.enter_context(_opened(path, self._source))
+        metadata = self._file.metadata
+        counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+        self.edges = np.cumsum([0, *counts])
+        self._pages = ImagePages.of(self._source, metadata)
+
+    def names(self, block: int) -> list[str]:
+        """The processids of a row group, a column of some kilobytes."""
+        table = _read_group(self._path, self._file, None, block, [PROCESSID], None)
+        names: list[str] = table[PROCESSID].to_pylist()
+        return names
+
+    def read(self, block: int, rows: Numbers, columns: Sequence[str]) -> pa.Table:
+        """Some rows of a row group; of images the pages that hold them."""
+        return _read_group(self._path, self._file, self._pages, block, columns, rows)
+
+
+class _Images:
+    def __init__(self, path: Location) -> None:
+        self._path = path
+        source = open_mapped(path)
+        self._file = _opened(path, source)
+        metadata = self._file.metadata
+        counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+        self._starts = np.cumsum([0, *counts])
+        self._pages = ImagePages.of(source, metadata)
+
+    def read(self, rows: Numbers) -> list[Encoded]:
+        found: list[Encoded] = []
+        for group, chosen in by_block(self._starts, rows):
+            images = self._pages.views(group, chosen) if self._pages else None
+            found += images or self._whole(group, chosen)
+        return found
+
+    def _whole(self, group: int, rows: Numbers) -> list[Encoded]:
+        table = _read_columns(self._path, self._file, group, [IMAGE_COLUMN])
+        return encoded_images(table[IMAGE_COLUMN].combine_chunks(), rows, self._path)
