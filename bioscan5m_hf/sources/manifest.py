@@ -195,6 +195,14 @@ _RECIPE: Final = _record(
     }
 )
 _DERIVED: Final = _record({"recipe": _RECIPE, "libraries": _map(_LINE, _list(_LINE))})
+_SELECTION: Final = _record(
+    {},
+    {
+        "where": _text(r"[^\x00-\x1f\x7f-\x9f]{1,100000}", "a condition"),
+        "per_taxon": _text(r"[a-z_]{1,20}:[1-9][0-9]{0,9}:[1-9][0-9]{0,9}", "numbers of a rank"),
+        "sample": _count,
+    },
+)
 _MANIFEST: Final = _record(
     {
         "format_version": _count,
@@ -208,5 +216,5 @@ _MANIFEST: Final = _record(
         "source": _map(_CONFIGURATION, _map(_LINE, _SOURCE)),
         "digest": _text(r"[0-9a-f]{64}", "a digest"),
     },
-    {"derived": _map(_PACKAGE, _DERIVED)},
+    {"derived": _map(_PACKAGE, _DERIVED), "selection": _SELECTION},
 )

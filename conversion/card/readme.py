@@ -84,6 +84,7 @@ def render(manifest: Manifest, found: Profile | None = None) -> str:
         _picture(manifest, SHEET, "Specimens of the most frequent orders, side by side"),
         _loading(manifest),
         _configurations(manifest),
+        _selection(manifest),
         _derived(manifest),
         _splits(manifest),
         _columns(manifest),
@@ -125,7 +126,12 @@ def description(manifest: Manifest) -> str:
         f"{held}, as far as they are known: the BIOSCAN-5M release, as\n"
         f"{format_named(manifest.format).title} shards that load and stream.{bytes_kept}\n"
         "Rows stand in the order of md5(processid), which is a fixed random order."
+        f"{_selected(manifest)}"
     )
+
+
+def _selected(manifest: Manifest) -> str:
+    return "\nThey are a selection from the release (see Selection)." if manifest.selection else ""
 
 
 def _photographed(manifest: Manifest, split: str) -> int:
@@ -169,6 +175,16 @@ def _derived(manifest: Manifest) -> str:
         "another package of upstream's.\n\n"
     )
     return text + _table(("configuration", "how", "with"), rows)
+
+
+def _selection(manifest: Manifest) -> str:
+    if not manifest.selection:
+        return ""
+    return (
+        "## Selection\n\nThese are not all specimens of the release, but "
+        f"{escaped(manifest.selection.told)}.\nAll numbers on this page, and the numbers of "
+        "labels, are those of the selection.\n"
+    )
 
 
 def _loading(manifest: Manifest) -> str:

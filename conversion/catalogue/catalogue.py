@@ -18,14 +18,16 @@ import numpy as np
 import pyarrow as pa
 
 from bioscan5m_hf.catalogue.images import Images, sort_images
+from bioscan5m_hf.catalogue.keys import Keys
 from bioscan5m_hf.catalogue.runs import SortedRuns
 from bioscan5m_hf.catalogue.specimens import Specimens, name_specimens, single_rows, sort_rows
-from bioscan5m_hf.errors import MetadataError
+from bioscan5m_hf.errors import MetadataError, UsageError
 from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import Stray, read_images
 from bioscan5m_hf.release.metadata.read import ROW, ROW_SCHEMA, BadRow, OnBadRow
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from conversion.catalogue.rows import SortedRows, settle_order
+from conversion.catalogue.selection import SpecimenSelection
 
 _KEY_SCHEMA: Final = pa.schema([ROW_SCHEMA.field(name) for name in ("processid", "split", ROW)])
 
@@ -60,6 +62,7 @@ class Catalogue:
         self._stopped = threading.Event()
         self._rows: SortedRuns | None = None
         self._specimens: Specimens | None = None
+        self._left_out: Keys = np.empty(0, np.uint64)
 
     @property
     def specimens(self) -> Specimens:
@@ -112,6 +115,37 @@ class Catalogue:
                 )
             on_bad_row(BadRow(each.row, each.processid, each.split, "duplicate", detail))
         self._specimens = name_specimens(rows)
+
+    def select(self, selection: SpecimenSelection) -> None:
+        """Leave out the specimens that are not wanted, and their images.
+
+        Args:
+            selection: Which are wanted.
+
+        Raises:
+            UsageError: None is.
+        """
+        rows = self.specimens.rows
+        chosen = selection.choose(rows)
+        if not chosen.any():
+            raise UsageError(
+                f"none of {len(rows):,} specimens is chosen ({selection.told})",
+                fix="see the names in the metadata, or choose fewer conditions",
+            )
+        self._left_out = rows.keys[~chosen]
+        self._specimens = name_specimens(rows.choose(chosen))
+
+    def of_selected(self, images: Images) -> Images:
+        """Images without those of specimens that are not wanted; others are orphans still.
+
+        Args:
+            images: The images of a package.
+        """
+        if not len(self._left_out):
+            return images
+        keys = images.rows.keys
+        unwanted = np.isin(keys, self._left_out) & ~np.isin(keys, self.specimens.rows.keys)
+        return images.choose(~unwanted)
 
     def split_counts(self) -> list[tuple[Split, int]]:
         """How many specimens each split has."""

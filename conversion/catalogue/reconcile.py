@@ -97,7 +97,7 @@ def reconcile(
     """
     labels = source_labels(selection)
     specimens = catalogue.specimens
-    images, conflicts = single_images(listed.images, specimens)
+    images, conflicts = single_images(catalogue.of_selected(listed.images), specimens)
     located = locate(images, specimens)
     counts = _count(located, specimens, splits)
     findings = [_conflict_finding(conflict, labels) for conflict in conflicts]

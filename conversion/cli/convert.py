@@ -11,7 +11,8 @@ from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, METADATA
 from bioscan5m_hf.storage.path import Location, RemotePath
 from conversion.cli.command import command
 from conversion.cli.parameters import RELEASE, read_location
-from conversion.pipeline.options import ConvertOptions, check_together, convert_options
+from conversion.pipeline.options import ConvertOptions, convert_options
+from conversion.pipeline.together import check_together
 from conversion.sizes import readable_size
 
 if TYPE_CHECKING:

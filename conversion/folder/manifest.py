@@ -20,6 +20,7 @@ from bioscan5m_hf.sources.manifest import (
     parse_manifest,
 )
 from bioscan5m_hf.storage.inside import read_small
+from conversion.catalogue.selection import SpecimenSelection
 from conversion.derive.recipe import Recipe
 
 DEFAULT_NAME: Final = "bioscan-5m"
@@ -113,6 +114,7 @@ class Manifest:
         sources: For each configuration and published split, what it was made from.
         name: What examples call it: the repository that it was published to, as ``user/name``.
         derived: For each package that was made from another, how.
+        selection: Which specimens of the release the folder is about.
     """
 
     format: str
@@ -124,6 +126,7 @@ class Manifest:
     sources: dict[str, dict[str, SourceRecord]] = field(default_factory=dict)
     name: str = DEFAULT_NAME
     derived: dict[str, DerivedRecord] = field(default_factory=dict)
+    selection: SpecimenSelection = field(default_factory=SpecimenSelection)
 
     @property
     def packages(self) -> list[str]:
@@ -166,6 +169,8 @@ class Manifest:
                 name: {"recipe": record.recipe.to_json(), "libraries": record.libraries}
                 for name, record in derived.items()
             }
+        if self.selection:
+            data["selection"] = self.selection.to_json()
         # A digest of the rest, so that a change anywhere in this file is noticed too.
         data["digest"] = hashlib.sha256(_text(data)).hexdigest()
         return _text(data)
@@ -203,6 +208,7 @@ class Manifest:
                 )
                 for name, value in data.get("derived", {}).items()
             },
+            selection=SpecimenSelection.from_json(data.get("selection", {})),
         )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from bioscan5m_hf.errors import UnknownName, UsageError
-from bioscan5m_hf.schema.columns import SPLITS, Split, split_named
+from bioscan5m_hf.schema.columns import RANKS, SPLITS, Split, split_named
 from bioscan5m_hf.schema.configurations import package_named
 from bioscan5m_hf.schema.split_expressions import GROUPS
 
@@ -104,3 +104,52 @@ def read_one_of(kind: str, *words: str) -> Callable[[str], str]:
         return text
 
     return read
+
+
+def read_where(text: str) -> str:
+    """A condition on the columns, which can be read.
+
+    Raises:
+        UsageError: It cannot be read, or a column does not exist.
+    """
+    # Not at the top: Arrow takes long to import, and few ask.
+    from bioscan5m_hf.readers.filters import Filter
+    from bioscan5m_hf.readers.where_text import parse_where
+
+    Filter.of(parse_where(text))
+    return text.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class PerTaxon:
+    """How many specimens of each taxon are wanted.
+
+    Attributes:
+        rank: The rank of the taxa.
+        least: A taxon with fewer has none.
+        most: Of a taxon with more, so many.
+    """
+
+    rank: str
+    least: int
+    most: int
+
+    def __str__(self) -> str:
+        return f"{self.rank}:{self.least}:{self.most}"
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read ``RANK:LEAST:MOST``, such as ``family:10:50``.
+
+        Raises:
+            UnknownName: There is no such rank.
+            UsageError: It is something else.
+        """
+        parts = text.split(":")
+        if len(parts) != 3:
+            raise UsageError(
+                f"{text!r:.60} is not of the form RANK:LEAST:MOST", fix="write family:10:50"
+            )
+        if parts[0] not in RANKS:
+            raise UnknownName.of("rank", parts[0], RANKS)
+        return cls(parts[0], read_count(parts[1]), read_count(parts[2]))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, get_type_hints
@@ -21,11 +20,20 @@ from bioscan5m_hf.readers.formats import FORMATS, format_named
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import package_names
 from bioscan5m_hf.schema.split_expressions import GROUPS
-from bioscan5m_hf.storage.path import Location, RemotePath, location_of
-from conversion.pipeline.option import Option, read_count, read_one_of, read_package, read_splits
+from bioscan5m_hf.storage.path import Location, location_of
+from conversion.pipeline.option import (
+    Option,
+    PerTaxon,
+    read_count,
+    read_one_of,
+    read_package,
+    read_splits,
+    read_where,
+)
 from conversion.sizes import parse_size
 
 if TYPE_CHECKING:
+    from conversion.catalogue.selection import SpecimenSelection
     from conversion.executors.dask import ClusterOptions
 
 DEFAULT_SHARD_BYTES: Final = 500_000_000
@@ -187,6 +195,38 @@ class ConvertOptions:
         ),
         Effect.VALUE,
     ] = False
+    where: Annotated[
+        str | None,
+        Option(
+            ("--where",),
+            "only specimens that fit, such as 'family in (Cecidomyiidae, Sciaridae)'",
+            read=read_where,
+            metavar="CONDITION",
+        ),
+        Effect.VALUE,
+    ] = None
+    per_taxon: Annotated[
+        PerTaxon | None,
+        Option(
+            ("--per-taxon",),
+            "only taxa with at least LEAST specimens, and of each the first MOST by "
+            "md5(processid), such as family:10:50",
+            read=PerTaxon.read,
+            metavar="RANK:LEAST:MOST",
+        ),
+        Effect.VALUE,
+    ] = None
+    sample: Annotated[
+        int | None,
+        Option(
+            ("--sample",),
+            "only N specimens: from each split in proportion to its size, the first by "
+            "md5(processid)",
+            read=read_count,
+            metavar="N",
+        ),
+        Effect.VALUE,
+    ] = None
     restart: Annotated[
         bool,
         Option(
@@ -291,6 +331,13 @@ class ConvertOptions:
         """How many processes or threads work on this machine."""
         return self.workers if self.workers and not self.scheduler else processors()
 
+    @property
+    def selection(self) -> SpecimenSelection:
+        """Which specimens are wanted."""
+        from conversion.catalogue.selection import SpecimenSelection
+
+        return SpecimenSelection(self.where, self.per_taxon, self.sample)
+
     def hold(self, workers: int) -> int:
         """How many bytes of remote archives one worker may hold.
 
@@ -334,39 +381,3 @@ def fingerprinted(options: ConvertOptions) -> list[tuple[str, object]]:
         for name, effect in effects().items()
         if effect is Effect.VALUE
     ]
-
-
-def check_together(given: Collection[str], output: Location | None) -> None:
-    """See that the options that were given go together.
-
-    Args:
-        given: The names of the fields that were asked for.
-        output: The output, if it was given.
-
-    Raises:
-        UsageError: They do not.
-    """
-    declared = convert_options()
-    if isinstance(output, RemotePath):
-        for name, why in _LOCAL_ONLY.items():
-            if name in given:
-                flag = declared[name].flags[0]
-                raise UsageError(
-                    f"{flag} needs an output on a disk: {why}",
-                    where=str(output),
-                    fix=f"name a folder with --output, or leave {flag} out",
-                )
-    elif "scratch" in given and "name" not in given:
-        raise UsageError(
-            "--scratch goes with --publish, or with an output that is a URL",
-            fix="say where the shards are to be sent, or leave --scratch out",
-        )
-    if output is None and "name" not in given:
-        raise UsageError("there is no folder to write", fix="name one with --output")
-
-
-_LOCAL_ONLY: Final = {
-    "name": "what is published lies in a local folder meanwhile",
-    "scheduler": "the workers of a cluster write to a file system that they share",
-}
-"""Fields that do not go with an output behind a URL, and why."""

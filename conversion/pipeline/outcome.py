@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from bioscan5m_hf.errors import ChangedInput
 from bioscan5m_hf.release.image_index import source_labels
-from bioscan5m_hf.schema.columns import split_named
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.storage.inside import link_on_the_way, remove
-from conversion.catalogue.sources import Choice
+from conversion.catalogue.selection import SpecimenSelection
 from conversion.derive.recipe import versions
 from conversion.files.atomic import Written, digest_of, write_whole
 from conversion.folder.loss import beyond, shards_on_disk
 from conversion.folder.manifest import DerivedRecord, Manifest, ShardFile, SourceRecord, SplitFiles
-from conversion.folder.state import IsElsewhere
 from conversion.formats.registry import writer_named
+from conversion.pipeline.comparison import ALL_SPLITS, published
 from conversion.pipeline.vocabularies import write_vocabularies
 from conversion.planning.packages import PackagePlan, libraries
 from conversion.rejects import REJECTS_NAME, Finding, read_rejects, write_rejects
@@ -31,8 +28,6 @@ from conversion.shards.metadata import StoredMetadata
 if TYPE_CHECKING:
     from conversion.card.figures.specimens import Pick
     from conversion.card.presentation import Drawn
-
-ALL_SPLITS = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,160 +47,11 @@ class Outcome:
     findings: tuple[Finding, ...]
 
 
-def refuse_mixing(before: Manifest | None, choices: Sequence[Choice], folder: Path) -> None:
-    """Stop where derived images and upstream's own, or two recipes, would share a configuration.
-
-    Args:
-        before: What the folder holds, if it holds anything.
-        choices: What is going to be made.
-        folder: The dataset folder, for the message.
-
-    Raises:
-        ChangedInput: They would.
-    """
-    if before is None:
-        return
-    for choice in choices:
-        package = choice.package
-        record = before.derived.get(package)
-        if package not in before.splits or choice.recipe == (record and record.recipe):
-            continue
-        held = record.recipe.told if record else "upstream's own"
-        wanted = choice.recipe.told if choice.recipe else "upstream's own"
-        raise ChangedInput(
-            f"{package} in this folder is {held}, and would be mixed with what is {wanted}",
-            where=str(folder),
-            fix="choose another --output",
-        )
-
-
-class Wanted(Protocol):
-    """The options that decide what a folder holds."""
-
-    @property
-    def shard_bytes(self) -> int:
-        """The size that a shard should have at most."""
-        ...
-
-    @property
-    def record(self) -> bool:
-        """Whether what is flawed may be left out."""
-        ...
-
-    @property
-    def threads(self) -> int:
-        """How many shards are read at a time."""
-        ...
-
-    @property
-    def output(self) -> Path:
-        """The dataset folder."""
-        ...
-
-
-def metadata_changes(before: Manifest, content: str) -> list[str]:
-    """Whether the metadata are other than those a folder was made from, as phrases.
-
-    Args:
-        before: What the folder holds.
-        content: The digest of the metadata now.
-    """
-    record = before.sources.get(METADATA, {}).get(ALL_SPLITS)
-    return [] if record is None or record.digest == content else ["the metadata are others"]
-
-
-def compare_with(
-    before: Manifest, plans: Sequence[PackagePlan], wanted: Wanted, is_elsewhere: IsElsewhere
-) -> tuple[set[tuple[str, str]], dict[tuple[str, str], str]]:
-    """Which splits a folder holds already, and which it holds made from something else.
-
-    Args:
-        before: What the folder holds.
-        plans: What is planned.
-        wanted: The options.
-        is_elsewhere: Whether a shard that is not here is kept elsewhere.
-
-    Returns:
-        Pairs of configuration and published split that need not be made again, and those that
-        differ, with a phrase about the difference.
-    """
-    held: list[tuple[str, str, SplitFiles]] = []
-    changes: dict[tuple[str, str], str] = {}
-    for plan in plans:
-        for split, digest in plan.inputs.items():
-            files = before.splits.get(plan.package, {}).get(split)
-            if files is None:
-                continue
-            name = f"{plan.package}/{split}"
-            # Another size of shards makes other shards, and so another digest of what goes in.
-            if files.shard_bytes != wanted.shard_bytes:
-                changes[plan.package, split] = (
-                    f"{name} has shards of {files.shard_bytes:,} bytes, not {wanted.shard_bytes:,}"
-                )
-            elif before.sources[plan.package][split].digest != digest:
-                changes[plan.package, split] = f"{name} has other images"
-            elif wanted.record or files.rejected == _planned_losses(plan)[split]:
-                held.append((plan.package, split, files))
-
-    def is_intact(shard: ShardFile) -> bool:
-        if (wanted.output / shard.path).exists():
-            return _is_intact(wanted.output, shard)
-        return is_elsewhere(shard.path, Written(shard.bytes, shard.xxh3))
-
-    shards = [shard for _, _, files in held for shard in files.shards]
-    with ThreadPoolExecutor(wanted.threads) as pool:
-        intact = dict(
-            zip(
-                shards,
-                pool.map(is_intact, shards),
-                strict=True,
-            )
-        )
-    finished = {
-        (package, split)
-        for package, split, files in held
-        if all(intact[shard] for shard in files.shards)
-    }
-    return finished, changes
-
-
-def _planned_losses(plan: PackagePlan) -> Counter[str | None]:
-    """How many specimens of each published split are left out before any image is read."""
-    findings = plan.members.reconciliation.findings
-    return Counter(_published(finding) for finding in findings if finding.costs_specimen)
-
-
-def _is_intact(folder: Path, shard: ShardFile) -> bool:
-    path = folder / shard.path
-    try:
-        # Its length tells most damage without reading it.
-        return path.stat().st_size == shard.bytes and digest_of(path).xxh3 == shard.xxh3
-    except OSError:
-        return False
-
-
 def _digest_of(path: Path) -> Written | None:
     try:
         return digest_of(path)
     except OSError:
         return None
-
-
-def without(before: Manifest, dropped: Iterable[tuple[str, str]]) -> Manifest:
-    """The manifest without some splits, which are going to be made anew.
-
-    Args:
-        before: What the folder holds.
-        dropped: Pairs of configuration and published split.
-    """
-    gone = set(dropped)
-    kept = replace(before, extras={}, rejects=dict(before.rejects))
-    kept.splits = {
-        name: {split: files for split, files in splits.items() if (name, split) not in gone}
-        for name, splits in before.splits.items()
-    }
-    kept.splits = {name: splits for name, splits in kept.splits.items() if splits}
-    return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +64,7 @@ class Folder:
         shard_bytes: The size that a shard of this run should have at most.
         before: What it held before, which stays.
         name: What examples call it; by default what they did before.
+        selection: Which specimens of the release it is about.
         picks: Gives the specimens of the contact sheet, from the paths of some shards.
     """
 
@@ -226,6 +73,7 @@ class Folder:
     shard_bytes: int
     before: Manifest | None
     name: str | None = None
+    selection: SpecimenSelection = field(default_factory=SpecimenSelection)
     picks: Callable[[Sequence[str]], Sequence[Pick]] | None = None
 
     def finish(
@@ -253,6 +101,7 @@ class Folder:
             manifest.splits |= self.before.splits
             manifest.sources |= self.before.sources
             manifest.derived |= self.before.derived
+        manifest.selection = self.selection
         manifest.name = self.name or manifest.name
         for outcome in outcomes:
             name = outcome.package
@@ -287,7 +136,7 @@ class Folder:
         rejects += [
             (package, finding)
             for package, finding in (read_rejects(path) if self.before else [])
-            if package is not None and (package, _published(finding)) not in redone
+            if package is not None and (package, published(finding)) not in redone
         ]
         rejects += [(o.package, finding) for o in outcomes for finding in o.findings]
         manifest.rejects = dict(Counter(finding.reason for _, finding in rejects))
@@ -349,10 +198,10 @@ def settle(
     findings = [
         finding
         for finding in plan.members.reconciliation.findings
-        if finding.split is None or _published(finding) not in finished
+        if finding.split is None or published(finding) not in finished
     ]
     findings += [reject for result in results for reject in result.rejects]
-    lost = Counter(_published(finding) for finding in findings if finding.costs_specimen)
+    lost = Counter(published(finding) for finding in findings if finding.costs_specimen)
     splits: dict[str, SplitFiles] = {}
     for count in plan.members.counts:
         split = count.split.published
@@ -377,10 +226,6 @@ def settle(
         splits[split] = SplitFiles(rows, image_bytes, lost[split], shard_bytes, shards)
     made_splits = tuple(split for split in splits if split not in finished)
     return Outcome(plan.package, splits, made_splits, tuple(findings))
-
-
-def _published(finding: Finding) -> str | None:
-    return None if finding.split is None else split_named(finding.split).published
 
 
 def _reject_order(reject: tuple[str | None, Finding]) -> tuple[str, ...]:

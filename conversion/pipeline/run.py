@@ -32,19 +32,12 @@ from conversion.folder.manifest import Manifest, read_manifest
 from conversion.folder.state import State, open_state
 from conversion.formats.registry import metadata_writer, writer_named
 from conversion.pipeline.choices import choose, covered_by
+from conversion.pipeline.comparison import compare_with, metadata_changes, refuse_mixing, without
 from conversion.pipeline.fingerprint import fingerprint
 from conversion.pipeline.opened import OpenedRelease
 from conversion.pipeline.opening import open_cluster
 from conversion.pipeline.options import ConvertOptions
-from conversion.pipeline.outcome import (
-    Folder,
-    Outcome,
-    compare_with,
-    metadata_changes,
-    refuse_mixing,
-    settle,
-    without,
-)
+from conversion.pipeline.outcome import Folder, Outcome, settle
 from conversion.pipeline.reporter import Reporter
 from conversion.pipeline.result import Summary
 from conversion.pipeline.sink import Sink
@@ -220,6 +213,11 @@ class _Conversion:
             self._reporter.say(note)
         keep = self._opened.bad_rows.append if self._options.record else None
         catalogue.settle_rows(label, keep)
+        if selection := self._options.selection:
+            every = len(catalogue.specimens.names)
+            catalogue.select(selection)
+            chosen = len(catalogue.specimens.names)
+            self._reporter.say(f"{chosen:,} of {every:,} specimens: {selection.told}")
         counts = catalogue.split_counts()
         if not any(count for _, count in counts):
             raise MetadataError("has no rows that could be used", where=label)
@@ -239,12 +237,16 @@ class _Conversion:
         return MetadataPlan(rows, tuple(counts), self._state.work, writer, self._metadata_limit())
 
     def _check_metadata(self, rows: SortedRows, covered: Pairs) -> None:
-        if self._before and (changes := metadata_changes(self._before, rows.content)):
+        if self._before and (changes := self._metadata_changes(rows)):
             self._refuse_changes("what this folder holds", changes)
             held = {file.path: file.bytes for file in self._before.files()}
             refuse_loss(held, covered, self._options.output)
             (self._options.output / MANIFEST_NAME).unlink()
             self._before = None
+
+    def _metadata_changes(self, rows: SortedRows) -> list[str]:
+        assert self._before is not None, "there is nothing to compare with"
+        return metadata_changes(self._before, rows.content, self._options.selection)
 
     def _metadata_limit(self) -> int:
         """A folder that has the metadata already keeps its division into shards."""
@@ -276,6 +278,7 @@ class _Conversion:
             self._options.shard_bytes,
             self._options.record,
             self._options.hold(workers),
+            self._options.selection.told,
         )
 
     def _finished_splits(self, plans: Sequence[PackagePlan]) -> set[tuple[str, str]]:
@@ -340,6 +343,7 @@ class _Conversion:
             options.shard_bytes,
             self._before,
             options.name,
+            options.selection,
             self._sink.picks if self._sink else None,
         )
 

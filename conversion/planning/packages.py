@@ -15,6 +15,7 @@ from bioscan5m_hf.sources.manifest import FORMAT_VERSION
 from bioscan5m_hf.storage.windows import DEFAULT_HOLD
 from conversion.catalogue.members import MemberList
 from conversion.catalogue.rows import SortedRows
+from conversion.catalogue.selection import EVERY
 from conversion.derive.recipe import Recipe, versions
 from conversion.formats.registry import writer_named
 from conversion.planning.shards import Shard, plan_shards
@@ -32,6 +33,7 @@ class PlanOptions:
         shard_bytes: The size that a shard should have at most.
         record: Whether flawed images are recorded instead of being errors.
         hold: How many bytes of remote archives a task may hold at a time.
+        selection: Which specimens of the release these are, in words.
     """
 
     output: Path
@@ -40,6 +42,7 @@ class PlanOptions:
     shard_bytes: int
     record: bool
     hold: int = DEFAULT_HOLD
+    selection: str = EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ def _made_from(
     return (
         *((("the recipe", recipe.told),) if recipe else ()),
         ("input", digest),
+        ("the selection", options.selection),
         ("the format", options.format),
         ("the format version", str(FORMAT_VERSION)),
         ("the shard size", f"{options.shard_bytes:,} bytes"),

@@ -226,6 +226,8 @@ def _plan_again(
     # What cannot be taken was recorded when the folder was made, and is left out again.
     catalogue.load_metadata(read_metadata(release.metadata, lambda _: None))
     catalogue.settle_rows(release.metadata.label, lambda _: None)
+    if manifest.selection:
+        catalogue.select(manifest.selection)
     rows = catalogue.sorted_rows()
     findings += _compare_metadata(manifest, rows, catalogue.split_counts())
     for package in manifest.packages:

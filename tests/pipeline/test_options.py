@@ -18,6 +18,7 @@ from bioscan5m_hf.schema.columns import split_named
 from conversion.cli.convert import run as convert_command
 from conversion.pipeline.choices import choose
 from conversion.pipeline.fingerprint import fingerprint
+from conversion.pipeline.option import PerTaxon
 from conversion.pipeline.options import ConvertOptions, Effect, convert_options, effects
 from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import make_once
@@ -35,6 +36,9 @@ OTHERS: dict[str, tuple[Mapping[str, Any], Any]] = {
     "format": ({}, "arrow"),
     "record": ({}, True),
     "subset": ({}, True),
+    "where": ({}, "order = Diptera"),
+    "per_taxon": ({"per_taxon": PerTaxon("family", 1, 2)}, PerTaxon("family", 1, 3)),
+    "sample": ({"sample": 8}, 9),
     "restart": ({}, True),
     "name": ({}, "user/name"),
     "private": ({"name": "user/name"}, True),

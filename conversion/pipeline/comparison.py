@@ -1,0 +1,183 @@
+"""Compare what a dataset folder holds with what is planned: what stays, and what is different."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Protocol
+
+from bioscan5m_hf.errors import ChangedInput
+from bioscan5m_hf.schema.columns import split_named
+from bioscan5m_hf.schema.configurations import METADATA
+from conversion.catalogue.selection import SpecimenSelection
+from conversion.catalogue.sources import Choice
+from conversion.files.atomic import Written, digest_of
+from conversion.folder.manifest import Manifest, ShardFile, SplitFiles
+from conversion.folder.state import IsElsewhere
+from conversion.planning.packages import PackagePlan
+from conversion.rejects import Finding
+
+ALL_SPLITS: Final = "all"
+"""What the record of the metadata's source stands under: they are of all splits."""
+
+
+def refuse_mixing(before: Manifest | None, choices: Sequence[Choice], folder: Path) -> None:
+    """Stop where derived images and upstream's own, or two recipes, would share a configuration.
+
+    Args:
+        before: What the folder holds, if it holds anything.
+        choices: What is going to be made.
+        folder: The dataset folder, for the message.
+
+    Raises:
+        ChangedInput: They would.
+    """
+    if before is None:
+        return
+    for choice in choices:
+        package = choice.package
+        record = before.derived.get(package)
+        if package not in before.splits or choice.recipe == (record and record.recipe):
+            continue
+        held = record.recipe.told if record else "upstream's own"
+        wanted = choice.recipe.told if choice.recipe else "upstream's own"
+        raise ChangedInput(
+            f"{package} in this folder is {held}, and would be mixed with what is {wanted}",
+            where=str(folder),
+            fix="choose another --output",
+        )
+
+
+class Wanted(Protocol):
+    """The options that decide what a folder holds."""
+
+    @property
+    def shard_bytes(self) -> int:
+        """The size that a shard should have at most."""
+        ...
+
+    @property
+    def record(self) -> bool:
+        """Whether what is flawed may be left out."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """How many shards are read at a time."""
+        ...
+
+    @property
+    def output(self) -> Path:
+        """The dataset folder."""
+        ...
+
+
+def metadata_changes(before: Manifest, content: str, selection: SpecimenSelection) -> list[str]:
+    """Whether the metadata are other than those a folder was made from, as phrases.
+
+    Args:
+        before: What the folder holds.
+        content: The digest of the metadata now.
+        selection: Which specimens they are.
+    """
+    record = before.sources.get(METADATA, {}).get(ALL_SPLITS)
+    if record is None or record.digest == content:
+        return []
+    if before.selection != selection:
+        return [f"the specimens were {before.selection.told}, and are {selection.told}"]
+    return ["the metadata are others"]
+
+
+def compare_with(
+    before: Manifest, plans: Sequence[PackagePlan], wanted: Wanted, is_elsewhere: IsElsewhere
+) -> tuple[set[tuple[str, str]], dict[tuple[str, str], str]]:
+    """Which splits a folder holds already, and which it holds made from something else.
+
+    Args:
+        before: What the folder holds.
+        plans: What is planned.
+        wanted: The options.
+        is_elsewhere: Whether a shard that is not here is kept elsewhere.
+
+    Returns:
+        Pairs of configuration and published split that need not be made again, and those that
+        differ, with a phrase about the difference.
+    """
+    held: list[tuple[str, str, SplitFiles]] = []
+    changes: dict[tuple[str, str], str] = {}
+    for plan in plans:
+        for split, digest in plan.inputs.items():
+            files = before.splits.get(plan.package, {}).get(split)
+            if files is None:
+                continue
+            name = f"{plan.package}/{split}"
+            # Another size of shards makes other shards, and so another digest of what goes in.
+            if files.shard_bytes != wanted.shard_bytes:
+                changes[plan.package, split] = (
+                    f"{name} has shards of {files.shard_bytes:,} bytes, not {wanted.shard_bytes:,}"
+                )
+            elif before.sources[plan.package][split].digest != digest:
+                changes[plan.package, split] = f"{name} has other images"
+            elif wanted.record or files.rejected == _planned_losses(plan)[split]:
+                held.append((plan.package, split, files))
+
+    def is_intact(shard: ShardFile) -> bool:
+        if (wanted.output / shard.path).exists():
+            return _is_intact(wanted.output, shard)
+        return is_elsewhere(shard.path, Written(shard.bytes, shard.xxh3))
+
+    shards = [shard for _, _, files in held for shard in files.shards]
+    with ThreadPoolExecutor(wanted.threads) as pool:
+        intact = dict(
+            zip(
+                shards,
+                pool.map(is_intact, shards),
+                strict=True,
+            )
+        )
+    finished = {
+        (package, split)
+        for package, split, files in held
+        if all(intact[shard] for shard in files.shards)
+    }
+    return finished, changes
+
+
+def _planned_losses(plan: PackagePlan) -> Counter[str | None]:
+    """How many specimens of each published split are left out before any image is read."""
+    findings = plan.members.reconciliation.findings
+    return Counter(published(finding) for finding in findings if finding.costs_specimen)
+
+
+def _is_intact(folder: Path, shard: ShardFile) -> bool:
+    path = folder / shard.path
+    try:
+        # Its length tells most damage without reading it.
+        return path.stat().st_size == shard.bytes and digest_of(path).xxh3 == shard.xxh3
+    except OSError:
+        return False
+
+
+def without(before: Manifest, dropped: Iterable[tuple[str, str]]) -> Manifest:
+    """The manifest without some splits, which are going to be made anew.
+
+    Args:
+        before: What the folder holds.
+        dropped: Pairs of configuration and published split.
+    """
+    gone = set(dropped)
+    kept = replace(before, extras={}, rejects=dict(before.rejects))
+    kept.splits = {
+        name: {split: files for split, files in splits.items() if (name, split) not in gone}
+        for name, splits in before.splits.items()
+    }
+    kept.splits = {name: splits for name, splits in kept.splits.items() if splits}
+    return kept
+
+
+def published(finding: Finding) -> str | None:
+    """The published name of the split of a finding, if it is of one."""
+    return None if finding.split is None else split_named(finding.split).published

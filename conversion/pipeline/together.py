@@ -1,0 +1,46 @@
+"""See that the options of a conversion that were given go together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.storage.path import Location, RemotePath
+from conversion.pipeline.options import convert_options
+
+
+def check_together(given: Collection[str], output: Location | None) -> None:
+    """See that the options that were given go together.
+
+    Args:
+        given: The names of the fields that were asked for.
+        output: The output, if it was given.
+
+    Raises:
+        UsageError: They do not.
+    """
+    declared = convert_options()
+    if isinstance(output, RemotePath):
+        for name, why in _LOCAL_ONLY.items():
+            if name in given:
+                flag = declared[name].flags[0]
+                raise UsageError(
+                    f"{flag} needs an output on a disk: {why}",
+                    where=str(output),
+                    fix=f"name a folder with --output, or leave {flag} out",
+                )
+    elif "scratch" in given and "name" not in given:
+        raise UsageError(
+            "--scratch goes with --publish, or with an output that is a URL",
+            fix="say where the shards are to be sent, or leave --scratch out",
+        )
+    if output is None and "name" not in given:
+        raise UsageError("there is no folder to write", fix="name one with --output")
+
+
+_LOCAL_ONLY: Final = {
+    "name": "what is published lies in a local folder meanwhile",
+    "scheduler": "the workers of a cluster write to a file system that they share",
+}
+"""Fields that do not go with an output behind a URL, and why."""
