@@ -7,8 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import OutputError
@@ -20,7 +23,6 @@ from conversion.files.atomic import (
     remove_partials,
     write_whole,
 )
-from conversion.files.work_file import LargeFile
 
 
 def everything(folder: Path) -> list[str]:
@@ -138,13 +140,13 @@ def test_what_is_interrupted_while_it_appears_leaves_nothing(
 def test_what_is_interrupted_while_it_is_made_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Interrupted(LargeFile):
-        def __init__(self, path: Path) -> None:
-            super().__init__(path)
-            self.close()
-            raise KeyboardInterrupt
+    opened = Path.open
 
-    monkeypatch.setattr("conversion.files.atomic.LargeFile", Interrupted)
+    def interrupted(path: Path, *given: Any, **named: Any) -> None:
+        opened(path, *given, **named).close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "open", interrupted)
     with pytest.raises(KeyboardInterrupt):
         AtomicFile(tmp_path / "a")
     assert everything(tmp_path) == []
@@ -224,3 +226,15 @@ def test_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="Permission denied"):
         write_whole(tmp_path / "a", b"x")
     tmp_path.chmod(0o700)
+
+
+@given(lengths=st.lists(st.integers(0, 3 << 20), max_size=8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_lengths(lengths: list[int], tmp_path: Path) -> None:
+    parts = [os.urandom(length) for length in lengths]
+    with AtomicFile(tmp_path / "a") as file:
+        for part in parts:
+            assert file.write(part) == len(part)
+        written = file.commit()
+    assert (tmp_path / "a").read_bytes() == b"".join(parts)
+    assert written == digest_of(tmp_path / "a")
