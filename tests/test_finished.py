@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 import zipfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bioscan5m_hf.errors import BioscanError, ChangedInput
-from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import split_named
 from conversion.card.figures.specimens import Pick
 from conversion.files.atomic import Written
 from conversion.folder.manifest import SplitFiles
 from conversion.folder.stamps import Stamp
 from conversion.pipeline.convert import convert
-from conversion.pipeline.fingerprint import fingerprint
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.result import Summary
 from conversion.planning.tasks import ShardTask
@@ -89,12 +85,6 @@ def held(summary: Summary) -> dict[str, dict[str, SplitFiles]]:
 def test_the_second_run_reads_nothing_and_shows_the_same(options: ConvertOptions) -> None:
     _, first = go(options)
     made = digests(options.output)
-    # What the zips hold beside their directories is not read again.
-    assert isinstance(options.release, Path)
-    [archive, *_] = sorted(options.release.rglob("*cropped_256*train.zip"))
-    data = bytearray(archive.read_bytes())
-    data[5000] ^= 1
-    archive.write_bytes(data)
     for _ in range(2):
         there, again = go(options)
         assert there
@@ -102,6 +92,17 @@ def test_the_second_run_reads_nothing_and_shows_the_same(options: ConvertOptions
         assert (again.manifest, again.strays) == (first.manifest, first.strays)
     assert digests(options.output) == made
     assert not leftovers(options.output)
+
+
+def test_an_input_that_was_touched_is_read_again_and_is_the_same(options: ConvertOptions) -> None:
+    go(options)
+    assert isinstance(options.release, Path)
+    for path in options.release.rglob("*"):
+        path.touch()
+    there, again = go(options)
+    assert not there
+    assert again.made == 0
+    assert go(options)[0]
 
 
 def change_a_value(release: Path) -> None:
@@ -358,15 +359,3 @@ def test_the_command_says_so_and_shows_its_table(tmp_path: Path, run: Run) -> No
     assert again.stdout.partition(" shards made")[0] == (
         first.stdout.partition(" shards made")[0].removesuffix("2") + "0"
     )
-
-
-def test_a_fingerprint_that_nobody_wants_any_more_is_given_up(
-    small_release: Path, tmp_path: Path
-) -> None:
-    metadata = locate_release(small_release).metadata
-    options = ConvertOptions(small_release, tmp_path / "made", 1)
-    given_up = threading.Event()
-    assert fingerprint(options, metadata, [], given_up)
-    given_up.set()
-    with pytest.raises(CancelledError):
-        fingerprint(options, metadata, [], given_up)

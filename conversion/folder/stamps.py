@@ -1,4 +1,4 @@
-"""By what a file is known to be unchanged without reading it, as ``git`` knows it of its own.
+"""Recognise unchanged files by size, times and inode, without reading them, as ``git`` does.
 
 The kernel sets the time of the last change of a file whenever its bytes, its name or its times are
 changed, and no program can set it back. So a file with the same stamp holds the same bytes, with

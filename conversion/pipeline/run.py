@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -33,7 +31,6 @@ from conversion.folder.state import State, open_state
 from conversion.formats.registry import metadata_writer, writer_named
 from conversion.pipeline.choices import choose, covered_by
 from conversion.pipeline.comparison import compare_with, metadata_changes, refuse_mixing, without
-from conversion.pipeline.fingerprint import fingerprint
 from conversion.pipeline.opened import OpenedRelease
 from conversion.pipeline.opening import open_cluster
 from conversion.pipeline.options import ConvertOptions
@@ -41,7 +38,7 @@ from conversion.pipeline.outcome import Folder, Outcome, settle
 from conversion.pipeline.reporter import Reporter
 from conversion.pipeline.result import Summary
 from conversion.pipeline.sink import Sink
-from conversion.pipeline.up_to_date import Finished
+from conversion.pipeline.up_to_date import Finished, fingerprint
 from conversion.planning.packages import PackagePlan, PlanOptions, plan_package
 from conversion.planning.tasks import ShardTask
 from conversion.rejects import bad_row_finding
@@ -79,19 +76,14 @@ def run(
     with open_state(options.output, reporter.say) as state:
         before = _read_before(options, covered_by(choices))
         refuse_mixing(before, choices, options.output)
-        # Read beside the metadata; only a folder that may be finished has to wait for it.
-        given_up = threading.Event()
-        with ThreadPoolExecutor(1) as aside, ExitStack() as leaving:
-            leaving.callback(given_up.set)
-            told = aside.submit(fingerprint, options, release.metadata, choices, given_up)
-            finished = Finished(options, told, state)
-            if before and (summary := finished.recall(before, sink)):
-                reporter.say("everything is there already, made from the same files")
-                return summary
-            conversion = _Conversion(options, opened, state, reporter, before, sink)
-            # Whoever opened the workers ends them too, but the folder may not be left before.
-            with workers or open_cluster(options, state.work, reporter.say) as pool:
-                return finished.remember(conversion.run(choices, pool))
+        finished = Finished(options, fingerprint(options, release.metadata, choices), state)
+        if before and (summary := finished.recall(before, sink)):
+            reporter.say("everything is there already, made from the same files")
+            return summary
+        conversion = _Conversion(options, opened, state, reporter, before, sink)
+        # Whoever opened the workers ends them too, but the folder may not be left before.
+        with workers or open_cluster(options, state.work, reporter.say) as pool:
+            return finished.remember(conversion.run(choices, pool))
 
 
 def _read_before(options: ConvertOptions, covered: Pairs) -> Manifest | None:

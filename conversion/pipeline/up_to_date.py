@@ -1,11 +1,10 @@
-"""To see at once that a conversion has nothing left to do.
+"""Recognise a finished conversion by the stamps of the files that went in and came out.
 
 The ordinary way of finding that out reads all metadata, lists every image and reads every shard for
-its digest: at full size minutes to an hour. Here a finished conversion leaves a note of what went
-in (``fingerprint``), what came out (digests of the manifest's entries), and the stamps of the files
-(``stamps``, which tells what is trusted). The note lies in the user's cache, not in the dataset
-folder, whose files depend on neither time nor place; without a note, or where anything differs from
-it, the conversion goes the ordinary way.
+its digest: at full size minutes to an hour. A finished conversion leaves a note of its options, its
+inputs and its outputs (``Stamps`` tells what is trusted). The note lies in the user's cache, not in
+the dataset folder, whose files depend on neither time nor place. Without a note, or where anything
+differs from it, the conversion goes the ordinary way.
 """
 
 from __future__ import annotations
@@ -14,31 +13,88 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.release.image_index import source_labels
+from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.schema.columns import split_named
 from bioscan5m_hf.schema.configurations import METADATA
-from bioscan5m_hf.sources.manifest import MANIFEST_NAME
+from bioscan5m_hf.sources.manifest import FORMAT_VERSION, MANIFEST_NAME
+from bioscan5m_hf.storage.path import Location, RemotePath
+from conversion.catalogue.sources import Choice
+from conversion.derive.recipe import versions
 from conversion.files.atomic import Written, write_whole
 from conversion.folder.manifest import Manifest, ShardFile
+from conversion.folder.stamps import Stamp
 from conversion.folder.state import State
+from conversion.pipeline.options import fingerprinted
 from conversion.pipeline.outcome import Outcome
 from conversion.pipeline.result import Summary
+from conversion.planning.packages import libraries
 from conversion.rejects import REJECTS_NAME, Finding, read_rejects
 
 if TYPE_CHECKING:
     from conversion.pipeline.options import ConvertOptions
     from conversion.pipeline.sink import Sink
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _KEPT_RUNS: Final = 64
 
 Splits = Mapping[str, Sequence[str]]
 """Packages, each with published splits."""
+
+
+def fingerprint(
+    options: ConvertOptions, metadata: MetadataFile, choices: Sequence[Choice]
+) -> str | None:
+    """A digest of everything that decides what a dataset folder holds after a conversion.
+
+    Args:
+        options: What to convert, and how.
+        metadata: The metadata of the release.
+        choices: What each package is made of.
+
+    Returns:
+        The digest in hex. None where an input cannot be looked at, which is for the conversion to
+        say, or lies behind a URL, where what a server says of a file is no proof.
+    """
+    libraries_used = libraries() | (versions() if options.derive is not None else {})
+    told: list[object] = [version("bioscan5m-hf"), FORMAT_VERSION, sorted(libraries_used.items())]
+    told += fingerprinted(options)
+    inputs: list[Location] = [metadata.path]
+    for choice in choices:
+        splits = [split.name for split in choice.splits]
+        told += [choice.package, splits, choice.recipe, source_labels(choice.selection)]
+        inputs += [archive.path for archive in choice.selection.archives]
+        inputs += [folder.path for folder in choice.selection.folders]
+        if choice.recipe and choice.recipe.crop and choice.bbox:
+            inputs.append(choice.bbox)
+    digest = hashlib.sha256(repr(told).encode())
+    try:
+        for path in inputs:
+            if isinstance(path, RemotePath):
+                return None
+            for line in _stamped(path):
+                digest.update(line)
+    except OSError:
+        return None
+    return digest.hexdigest()
+
+
+def _stamped(path: Path) -> Iterator[bytes]:
+    """The path and stamp of a file, or of each file in a folder."""
+    if not path.is_dir():
+        yield os.fsencode(path) + f" {Stamp.of(path)}\n".encode()
+        return
+    with os.scandir(path) as entries:
+        listed = sorted(entries, key=lambda entry: entry.name)
+    for entry in listed:
+        yield from _stamped(Path(entry))
 
 
 class Finished:
@@ -46,13 +102,11 @@ class Finished:
 
     Args:
         options: What is asked for now.
-        fingerprint: Gives what decides the outcome of that; none where it cannot be told.
+        fingerprint: What decides the outcome of that, see ``fingerprint``.
         state: The hidden folder of the conversion, which the caller holds.
     """
 
-    def __init__(
-        self, options: ConvertOptions, fingerprint: Future[str | None], state: State
-    ) -> None:
+    def __init__(self, options: ConvertOptions, fingerprint: str | None, state: State) -> None:
         self._options = options
         self._fingerprint = fingerprint
         self._state = state
@@ -74,7 +128,7 @@ class Finished:
         Returns:
             Its summary, with no shard made; none where the conversion has to be gone through.
         """
-        run = self._runs.get(self._fingerprint.result() or "")
+        run = self._runs.get(self._fingerprint or "")
         if run is None or self._options.restart or self._state.receipts():
             return None
         folder = self._options.output
@@ -101,10 +155,10 @@ class Finished:
         Args:
             summary: What came of it; given back.
         """
-        if fingerprint := self._fingerprint.result():
+        if self._fingerprint:
             splits = {outcome.package: list(outcome.splits) for outcome in summary.outcomes}
-            self._runs.pop(fingerprint, None)
-            self._runs[fingerprint] = {
+            self._runs.pop(self._fingerprint, None)
+            self._runs[self._fingerprint] = {
                 "splits": splits,
                 "content": _content(summary.manifest, splits),
                 "strays": summary.strays,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import partial
@@ -17,9 +16,9 @@ from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import split_named
 from conversion.cli.convert import run as convert_command
 from conversion.pipeline.choices import choose
-from conversion.pipeline.fingerprint import fingerprint
 from conversion.pipeline.option import PerTaxon
 from conversion.pipeline.options import ConvertOptions, Effect, convert_options, effects
+from conversion.pipeline.up_to_date import fingerprint
 from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import make_once
 
@@ -66,7 +65,7 @@ def releases(shared: Path) -> dict[str, Path]:
 
 def told(options: ConvertOptions) -> str | None:
     release = locate_release(options.release)
-    return fingerprint(options, release.metadata, choose(options, release), threading.Event())
+    return fingerprint(options, release.metadata, choose(options, release))
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(ConvertOptions)])
