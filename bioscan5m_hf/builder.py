@@ -19,6 +19,7 @@ from bioscan5m_hf.readers.base import Piece
 from bioscan5m_hf.readers.filters import Filter, Where, canonical_where
 from bioscan5m_hf.readers.mapped import link_all, map_shards
 from bioscan5m_hf.readers.query import Choice, choose_columns
+from bioscan5m_hf.schema import upstream
 from bioscan5m_hf.schema.columns import RANKS, Split, features, split_named
 from bioscan5m_hf.schema.configurations import (
     DEFAULT_PACKAGE,
@@ -245,8 +246,9 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         }
         return datasets.DatasetInfo(
             description="BIOSCAN-5M: insects with photograph, DNA barcode and taxonomy",
-            license="cc-by-3.0",
-            homepage="https://biodiversitygenomics.net/5M-insects/",
+            license=upstream.LICENCE,
+            homepage=upstream.HOMEPAGE,
+            citation=upstream.CITATION,
             features=datasets.Features(chosen),
         )
 

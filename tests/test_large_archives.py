@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from bioscan5m_hf.release.layout import METADATA_STEM
 from bioscan5m_hf.release.zip_directory import read_directory
 from bioscan5m_hf.schema.columns import column_names
+from bioscan5m_hf.schema.upstream import METADATA_STEM
 from bioscan5m_hf.storage.local import LocalFile
 from tests.conftest import Run
 from tests.rows import chunk

@@ -7,8 +7,8 @@ import pytest
 
 from bioscan5m_hf.errors import ArchiveError, MetadataError, ReleaseNotFound
 from bioscan5m_hf.release.find import find_release
-from bioscan5m_hf.release.layout import METADATA_STEM
 from bioscan5m_hf.schema.columns import SPLITS, split_named
+from bioscan5m_hf.schema.upstream import METADATA_STEM
 
 
 def lay_out(root: Path, *names: str) -> Path:

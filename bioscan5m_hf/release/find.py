@@ -16,7 +16,6 @@ from typing import Final
 
 from bioscan5m_hf.errors import ArchiveError, MetadataError, ReleaseNotFound
 from bioscan5m_hf.release.layout import (
-    METADATA_STEM,
     Archive,
     ImageFolder,
     MetadataFile,
@@ -30,6 +29,7 @@ from bioscan5m_hf.release.layout import (
 )
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import package_names
+from bioscan5m_hf.schema.upstream import METADATA_STEM
 from bioscan5m_hf.storage.local import SourceStream
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location

@@ -18,9 +18,6 @@ from bioscan5m_hf.storage.path import Location
 
 Form = Literal["csv", "jsonld"]
 
-METADATA_STEM: Final = "BIOSCAN_5M_Insect_Dataset_metadata"
-BBOX_NAME: Final = "BIOSCAN_5M_Insect_bbox.tsv"
-
 _STEMS: Final = sorted((stem for package in PACKAGES for stem in package.stems), key=len)[::-1]
 _GROUPS: Final = "|".join(dict.fromkeys((*PARTITIONS, *(split.name for split in SPLITS))))
 _UPSTREAM: Final = re.compile(

@@ -8,8 +8,8 @@ from typing import Final
 
 from bioscan5m_hf.errors import ReleaseNotFound
 from bioscan5m_hf.release.find import DEPTH, Release, find_release, gather
-from bioscan5m_hf.release.layout import BBOX_NAME, METADATA_STEM
 from bioscan5m_hf.schema.configurations import PACKAGES, PARTITIONS
+from bioscan5m_hf.schema.upstream import BBOX_NAME, METADATA_STEM, METADATA_ZIP, PREFIXES
 from bioscan5m_hf.storage.fsspec import file_system, patiently
 from bioscan5m_hf.storage.inside import require_inside
 from bioscan5m_hf.storage.open import exists
@@ -112,15 +112,15 @@ def probe_release(root: RemotePath) -> list[RemotePath]:
     metadata = (
         f"{METADATA_STEM}.csv",
         f"{METADATA_STEM}.jsonld",
-        "BIOSCAN_5M_Insect_Dataset_metadata_MultiTypes.zip",
-        "BIOSCAN_5M_Insect_Dataset_metadata.zip",
+        METADATA_ZIP,
+        f"{METADATA_STEM}.zip",
     )
     return found + [root / name for name in (*metadata, BBOX_NAME) if exists(root / name)]
 
 
 def _stems() -> Iterator[str]:
     stems = [stem for package in PACKAGES for stem in package.stems]
-    for prefix, stem in itertools.product(("BIOSCAN_5M_", "BIOSCAN_"), stems):
+    for prefix, stem in itertools.product(PREFIXES, stems):
         yield f"{prefix}{stem}"
 
 

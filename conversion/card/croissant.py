@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from bioscan5m_hf.readers.formats import SUFFIXES
+from bioscan5m_hf.schema import upstream
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, SPLITS, Kind
 from bioscan5m_hf.schema.configurations import METADATA
 from conversion.card import readme
@@ -86,17 +87,17 @@ def render_croissant(manifest: Manifest) -> bytes:
     data = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
-        "name": "BIOSCAN-5M",
+        "name": upstream.NAME,
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "description": readme.description(manifest),
-        "license": "https://creativecommons.org/licenses/by/3.0/",
+        "license": upstream.LICENCE_URL,
         "url": f"https://huggingface.co/datasets/{manifest.name}"
         if "/" in manifest.name
-        else "https://biodiversitygenomics.net/projects/5m-insects/",
+        else upstream.HOMEPAGE,
         "version": "1.0.0",
-        "datePublished": "2024-06-18",
-        "citeAs": readme.CITATION,
-        "creator": {"@type": "sc:Organization", "name": readme.HOLDER},
+        "datePublished": upstream.PUBLISHED,
+        "citeAs": upstream.CITATION,
+        "creator": {"@type": "sc:Organization", "name": upstream.HOLDER},
         "keywords": list(TAGS),
         "isAccessibleForFree": True,
         "distribution": [_file_set(name, split, files) for name, split, files in parts],

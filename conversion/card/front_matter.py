@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import yaml
 
+from bioscan5m_hf.schema import upstream
 from bioscan5m_hf.schema.configurations import (
     DEFAULT_PACKAGE,
     METADATA,
@@ -19,7 +20,6 @@ from bioscan5m_hf.storage.identity import digest_of
 from conversion.folder.manifest import Manifest, SplitFiles
 from conversion.formats.registry import metadata_writer, writer_named
 
-UPSTREAM: Final = "bioscan-ml/BIOSCAN-5M"
 TAGS: Final = (
     "biology",
     "biodiversity",
@@ -102,11 +102,11 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
     counts = (sum(files.rows for files in splits.values()) for _, splits in listed)
     specimens = max(counts, default=0)
     return {
-        "pretty_name": "BIOSCAN-5M",
-        "license": "cc-by-3.0",
+        "pretty_name": upstream.NAME,
+        "license": upstream.LICENCE,
         "language": ["en"],
         "annotations_creators": ["expert-generated", "machine-generated"],
-        "source_datasets": [UPSTREAM],
+        "source_datasets": [upstream.REPOSITORY],
         "task_categories": ["image-classification", "zero-shot-image-classification"],
         "task_ids": ["multi-class-image-classification"],
         "tags": list(TAGS),

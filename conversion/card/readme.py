@@ -9,10 +9,19 @@ from typing import Final
 from bioscan5m_hf.readers.formats import format_named
 from bioscan5m_hf.schema.columns import COLUMNS, SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, described
+from bioscan5m_hf.schema.upstream import (
+    CITATION,
+    HOLDER,
+    HOMEPAGE,
+    LICENCE_NAME,
+    LICENCE_URL,
+    NAME,
+    PAPER,
+    REPOSITORY,
+)
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
 from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from conversion.card.front_matter import (
-    UPSTREAM,
     available,
     default_configuration,
     files_url,
@@ -32,25 +41,11 @@ MEASURES: Final = "assets/measures.png"
 SITES: Final = "assets/sites.png"
 PICTURES: Final = (SHEET, TAXONOMY, MEASURES, SITES)
 
-HOLDER: Final = "CBG Photography Group, Centre for Biodiversity Genomics"
-CITATION: Final = """\
-@inproceedings{gharaee2024bioscan5m,
-  title     = {{BIOSCAN-5M}: A Multimodal Dataset for Insect Biodiversity},
-  author    = {Gharaee, Zahra and Lowe, Scott C. and Gong, ZeMing and Millan Arias, Pablo and
-               Pellegrino, Nicholas and Wang, Austin T. and Haurum, Joakim Bruslund and
-               Zarubiieva, Iuliia and Kari, Lila and Steinke, Dirk and Taylor, Graham W. and
-               Fieguth, Paul and Chang, Angel X.},
-  booktitle = {Advances in Neural Information Processing Systems (NeurIPS),
-               Datasets and Benchmarks Track},
-  year      = {2024},
-  note      = {arXiv:2406.12723}
-}"""
-
 _LINKS: Final = f"""\
-[Paper](https://arxiv.org/abs/2406.12723) ·
-[upstream's dataset](https://huggingface.co/datasets/{UPSTREAM}) ·
-[upstream's code](https://github.com/{UPSTREAM}) ·
-[homepage](https://biodiversitygenomics.net/projects/5m-insects/) ·
+[Paper]({PAPER}) ·
+[upstream's dataset](https://huggingface.co/datasets/{REPOSITORY}) ·
+[upstream's code](https://github.com/{REPOSITORY}) ·
+[homepage]({HOMEPAGE}) ·
 converted with bioscan5m-hf
 """
 _SOURCE: Final = """\
@@ -78,7 +73,7 @@ def render(manifest: Manifest, found: Profile | None = None) -> str:
         The text of README.md; the same folder gives the same text.
     """
     parts = [
-        f"{front_matter_text(manifest)}\n# BIOSCAN-5M\n",
+        f"{front_matter_text(manifest)}\n# {NAME}\n",
         f"{description(manifest)}\n",
         _LINKS,
         _picture(manifest, SHEET, "Specimens of the most frequent orders, side by side"),
@@ -355,7 +350,7 @@ def _rights() -> str:
 ## Licence and citation
 
 Images and metadata are licensed under
-[Creative Commons Attribution 3.0](https://creativecommons.org/licenses/by/3.0/) (CC BY 3.0).
+[{LICENCE_NAME}]({LICENCE_URL}) (CC BY 3.0).
 Copyright holder: {HOLDER}, 2021.
 Who uses or passes them on must name the copyright holder and the licence, and say what was
 changed. Here nothing was changed but the packaging: the bytes of the images and the values of the

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE
+from bioscan5m_hf.schema.upstream import MIRRORS, mirror_named
 from conversion.cli.command import command
 from conversion.cli.parameters import DRY_RUN, PACKAGES, SPLITS, WORKERS, read_path
-from conversion.download.sources import MIRRORS, mirror_named
 from conversion.pipeline.option import Option
 from conversion.sizes import readable_size
 
 if TYPE_CHECKING:
+    from bioscan5m_hf.schema.upstream import Mirror
     from conversion.cli.console import Terminal
-    from conversion.download.sources import Mirror
 
 _VARIABLES = [f"{m.variable} for {m.location}" for m in MIRRORS if m.variable]
 

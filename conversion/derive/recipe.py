@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bioscan5m_hf.errors import MissingDependency, ReleaseNotFound, UsageError
 from bioscan5m_hf.schema.configurations import package_named, resized_name, resized_parts
+from bioscan5m_hf.schema.upstream import BBOX_NAME
 
 # Upstream's own quality for the resized packages (UPSTREAM: standard tables at quality 75).
 RESIZED_QUALITY: Final = 75
@@ -134,7 +135,7 @@ def recipe_for(
     if crop and not bbox:
         raise ReleaseNotFound(
             f"{package} needs the bounding boxes, and the release has none",
-            fix="put BIOSCAN_5M_Insect_bbox.tsv beside the images",
+            fix=f"put {BBOX_NAME} beside the images",
         )
     return Recipe(
         package,

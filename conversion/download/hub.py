@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 import httpx2
 
 from bioscan5m_hf.errors import DownloadFailed, ReleaseNotFound
+from bioscan5m_hf.schema.upstream import PublishedFile
 from conversion.download.partial import Expected
-from conversion.download.sources import PublishedFile
 from conversion.download.transfer import RemoteFile
 
 

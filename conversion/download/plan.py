@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bioscan5m_hf.errors import ReleaseNotFound, UsageError
-from bioscan5m_hf.release.layout import BBOX_NAME
 from bioscan5m_hf.schema.columns import SPLITS, Split
-from conversion.download.sources import FILES, METADATA_ZIP, MIRRORS, Mirror, PublishedFile
+from bioscan5m_hf.schema.upstream import (
+    BBOX_NAME,
+    FILES,
+    METADATA_ZIP,
+    MIRRORS,
+    Mirror,
+    PublishedFile,
+)
 
 
 def plan_download(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import PARTITIONS, Package
+from bioscan5m_hf.schema.upstream import PREFIXES
 from conversion.files.atomic import AtomicFile
 from conversion.synthetic.images import BodyStore, deflated_jpeg, whole_jpeg
 from conversion.synthetic.options import Layout, Names
@@ -19,7 +20,7 @@ from conversion.synthetic.zip_writer import ZipWriter
 
 TREE: Final = "bioscan5m/"
 
-_PREFIXES: Final[dict[Names, str]] = {"hub": "BIOSCAN_5M_", "seed": "BIOSCAN_"}
+_PREFIXES: Final[dict[Names, str]] = dict(zip(("hub", "seed"), PREFIXES, strict=True))
 _LARGEST_PART: Final = 38_000_000_000  # bytes; upstream keeps its parts under 40 GB
 _FEWEST_PARTS: Final = 2
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import OutputError
-from bioscan5m_hf.release.layout import METADATA_STEM
 from bioscan5m_hf.schema.columns import column_names
+from bioscan5m_hf.schema.upstream import BBOX_NAME, METADATA_STEM, METADATA_ZIP
 from conversion.derive.bbox import BBOX_COLUMNS
 from conversion.derive.geometry import Box
 from conversion.executors.processes import Processes
@@ -22,9 +22,6 @@ from conversion.synthetic.options import SampleOptions, SampleSummary
 from conversion.synthetic.population import Population, populate, split_counts
 from conversion.synthetic.rows import RowsTask, Texts, write_rows
 from conversion.synthetic.zip_writer import DATE
-
-BBOX_NAME: Final = "BIOSCAN_5M_Insect_bbox.tsv"
-ZIP_NAME: Final = f"{METADATA_STEM}_MultiTypes.zip"
 
 _PHOTOGRAPHS_PER_TASK: Final = 4
 _TINY_PER_TASK: Final = 256
@@ -187,7 +184,7 @@ def _write_metadata(
                 ):
                     shutil.copyfileobj(source, target, 1 << 20)
     in_tree = options.layout == "folder"
-    places = {"bbox": BBOX_NAME, "zip": ZIP_NAME} | (inside if in_tree else names)
+    places = {"bbox": BBOX_NAME, "zip": METADATA_ZIP} | (inside if in_tree else names)
     for kind in dict.fromkeys(("bbox", *options.metadata)):
         place = options.root / places[kind]
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bioscan5m_hf.release.layout import METADATA_STEM
+from bioscan5m_hf.schema.upstream import METADATA_STEM
 
 WORKERS = 2
 _QUIET_SECONDS = 2.0

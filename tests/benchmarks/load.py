@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bioscan5m_hf import load_dataset
-from bioscan5m_hf.release.layout import METADATA_STEM
+from bioscan5m_hf.schema.upstream import METADATA_STEM
 from conversion.cli.main import main as command_line
 from conversion.synthetic import SampleOptions, write_sample
 

@@ -14,6 +14,7 @@ import pytest
 
 from bioscan5m_hf.errors import OutputError
 from bioscan5m_hf.schema.columns import split_named
+from bioscan5m_hf.schema.upstream import FILES, METADATA_ZIP, PublishedFile, mirror_named
 from bioscan5m_hf.storage.retry import Patience
 from conversion.download.download import (
     PARTS_FOLDER,
@@ -22,7 +23,6 @@ from conversion.download.download import (
     download,
 )
 from conversion.download.progress import DownloadReporter
-from conversion.download.sources import FILES, METADATA_ZIP, PublishedFile, mirror_named
 from tests.download.server import COMMIT, REPOSITORY, Handler, Server, cut_after, refuse
 
 EVAL = "BIOSCAN_5M_cropped_256_eval.zip"

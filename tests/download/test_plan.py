@@ -5,8 +5,8 @@ import pytest
 from bioscan5m_hf.errors import ReleaseNotFound, UnknownName, UsageError
 from bioscan5m_hf.release.find import find_release
 from bioscan5m_hf.schema.columns import split_named
+from bioscan5m_hf.schema.upstream import FILES, METADATA_ZIP, MIRRORS, mirror_named
 from conversion.download.plan import plan_download
-from conversion.download.sources import FILES, METADATA_ZIP, MIRRORS, mirror_named
 
 METADATA = "BIOSCAN_5M_Insect_Dataset_metadata_MultiTypes.zip"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bioscan5m_hf.release.layout import METADATA_STEM as STEM
+from bioscan5m_hf.schema.upstream import BBOX_NAME
+from bioscan5m_hf.schema.upstream import METADATA_STEM as STEM
 from conversion.synthetic import SampleOptions, write_sample
-from conversion.synthetic.release import BBOX_NAME
 
 Rows = list[dict[str, str]]
 

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from bioscan5m_hf.errors import OutputError, UnknownName, UsageError
-from bioscan5m_hf.release.layout import METADATA_STEM as STEM
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import PARTITIONS, package_names, splits_of
+from bioscan5m_hf.schema.upstream import BBOX_NAME, METADATA_ZIP
+from bioscan5m_hf.schema.upstream import METADATA_STEM as STEM
 from conversion.synthetic import SampleOptions, write_sample
-from conversion.synthetic.release import BBOX_NAME, ZIP_NAME
 
 Rows = list[dict[str, str]]
 
@@ -172,7 +172,7 @@ def test_the_folder_holds_what_the_zips_hold(tmp_path: Path) -> None:
 def test_metadata_in_the_zip_alone(tmp_path: Path) -> None:
     root = tmp_path / "release"
     write_sample(_tiny(root, packages=(), metadata=("zip",)))
-    assert {path.name for path in root.iterdir()} == {ZIP_NAME, BBOX_NAME}
+    assert {path.name for path in root.iterdir()} == {METADATA_ZIP, BBOX_NAME}
 
 
 def test_few_photographs_serve_many_specimens(tmp_path: Path) -> None:

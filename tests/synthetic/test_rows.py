@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from bioscan5m_hf.release.layout import METADATA_STEM as STEM
 from bioscan5m_hf.schema.columns import RANKS, SPLITS, column_names, split_named
+from bioscan5m_hf.schema.upstream import METADATA_STEM as STEM
+from bioscan5m_hf.schema.upstream import METADATA_ZIP
 from conversion.derive.bbox import BBOX_COLUMNS
 from conversion.synthetic.places import AWKWARD_PLACES
-from conversion.synthetic.release import ZIP_NAME
 
 Rows = list[dict[str, str]]
 
@@ -130,7 +130,7 @@ def test_jsonld_is_what_json_would_write(tiny: Path, rows: Rows) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "jsonld"])
 def test_the_zip_holds_the_same_files(tiny: Path, kind: str) -> None:
-    with zipfile.ZipFile(tiny / ZIP_NAME) as archive:
+    with zipfile.ZipFile(tiny / METADATA_ZIP) as archive:
         assert archive.testzip() is None
         member = archive.read(f"bioscan5m/metadata/{kind}/{STEM}.{kind}")
     assert member == (tiny / f"{STEM}.{kind}").read_bytes()

@@ -1,8 +1,9 @@
-"""Where upstream publishes what: the one table of files and mirrors.
+"""What upstream publishes: names, licence, citation, and which files lie on which mirror.
 
-A new mirror is one entry of ``MIRRORS``; a new file is one entry of ``FILES``. Lengths and MD5
-digests are those that upstream has published; where there are none, the mirror is asked for the
-length, and the Hub for its SHA-256.
+Every literal of the BIOSCAN-5M release stands here; its columns are declared in ``columns``, its
+packages and splits in ``configurations``. A new mirror is one entry of ``MIRRORS``; a new file is
+one entry of ``FILES``. Lengths and MD5 digests are those that upstream has published; where there
+are none, the mirror is asked for the length, and the Hub for its SHA-256.
 """
 
 from __future__ import annotations
@@ -12,7 +13,36 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from bioscan5m_hf.errors import UnknownName
-from bioscan5m_hf.release.layout import BBOX_NAME, METADATA_STEM
+
+NAME: Final = "BIOSCAN-5M"
+REPOSITORY: Final = "bioscan-ml/BIOSCAN-5M"
+"""Its name on the Hub, and on GitHub."""
+HOMEPAGE: Final = "https://biodiversitygenomics.net/projects/5m-insects/"
+PAPER: Final = "https://arxiv.org/abs/2406.12723"
+PUBLISHED: Final = "2024-06-18"
+
+LICENCE: Final = "cc-by-3.0"
+LICENCE_NAME: Final = "Creative Commons Attribution 3.0"
+LICENCE_URL: Final = "https://creativecommons.org/licenses/by/3.0/"
+HOLDER: Final = "CBG Photography Group, Centre for Biodiversity Genomics"
+CITATION: Final = """\
+@inproceedings{gharaee2024bioscan5m,
+  title     = {{BIOSCAN-5M}: A Multimodal Dataset for Insect Biodiversity},
+  author    = {Gharaee, Zahra and Lowe, Scott C. and Gong, ZeMing and Millan Arias, Pablo and
+               Pellegrino, Nicholas and Wang, Austin T. and Haurum, Joakim Bruslund and
+               Zarubiieva, Iuliia and Kari, Lila and Steinke, Dirk and Taylor, Graham W. and
+               Fieguth, Paul and Chang, Angel X.},
+  booktitle = {Advances in Neural Information Processing Systems (NeurIPS),
+               Datasets and Benchmarks Track},
+  year      = {2024},
+  note      = {arXiv:2406.12723}
+}"""
+
+PREFIXES: Final = ("BIOSCAN_5M_", "BIOSCAN_")
+"""What the names of archives begin with: those on the Hub, and older ones."""
+METADATA_STEM: Final = "BIOSCAN_5M_Insect_Dataset_metadata"
+METADATA_ZIP: Final = f"{METADATA_STEM}_MultiTypes.zip"
+BBOX_NAME: Final = "BIOSCAN_5M_Insect_bbox.tsv"
 
 Transport = Literal["https", "hub", "by hand"]
 
@@ -61,8 +91,6 @@ class Mirror:
         """The location, or what the environment puts in its place."""
         return (os.environ.get(self.variable) if self.variable else None) or self.location
 
-
-METADATA_ZIP: Final = f"{METADATA_STEM}_MultiTypes.zip"
 
 FILES: Final[dict[str, PublishedFile]] = {
     file.name: file
@@ -118,7 +146,7 @@ _RESIZED: Final = tuple(
 )
 
 MIRRORS: Final[tuple[Mirror, ...]] = (
-    Mirror("hub", "hub", "bioscan-ml/BIOSCAN-5M", None, (METADATA_ZIP, *_RESIZED)),
+    Mirror("hub", "hub", REPOSITORY, None, (METADATA_ZIP, *_RESIZED)),
     Mirror(
         "zenodo",
         "https",
