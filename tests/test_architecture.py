@@ -95,7 +95,7 @@ def test_no_import_closes_a_circle() -> None:
     [
         ("bioscan5m_hf/storage/path.py", "from conversion import demo", "upwards"),
         ("bioscan5m_hf/schema/columns.py", "from bioscan5m_hf import load", "upwards"),
-        ("conversion/rejects.py", "from conversion.pipeline import run", "circle"),
+        ("conversion/rejects.py", "from conversion.pipeline import steps", "circle"),
     ],
 )
 def test_an_arrow_that_is_drawn_wrongly_is_found(

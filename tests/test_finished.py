@@ -19,7 +19,7 @@ from conversion.folder.manifest import SplitFiles
 from conversion.folder.stamps import Stamp
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
-from conversion.pipeline.result import Summary
+from conversion.pipeline.outcome import Summary
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import ShardResult
 from conversion.synthetic import SampleOptions, write_sample

@@ -12,7 +12,7 @@ from bioscan5m_hf.errors import OutputError, VerificationFailed
 from conversion.files.atomic import Written, digest_of
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
-from conversion.pipeline.result import Summary
+from conversion.pipeline.outcome import Summary
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import ShardResult
 from conversion.upload.scratch import Scratch

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import MetadataError, UnknownName
 from bioscan5m_hf.schema.columns import RANKS, SPLITS
-from bioscan5m_hf.schema.tally import Counts, Tally
+from bioscan5m_hf.schema.value_counts import Counts, ValueCounts
 
 VOCABULARIES_NAME: Final = "vocabularies.parquet"
 """The file of a dataset folder that holds them: one row group for each rank."""
@@ -110,7 +110,7 @@ class VocabularyCounter:
     """Counts the values of every rank while the records go by."""
 
     def __init__(self) -> None:
-        self._tallies: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
+        self._tallies: defaultdict[tuple[str, str], ValueCounts] = defaultdict(ValueCounts)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count some records.

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from bioscan5m_hf.schema.columns import RANKS
 from bioscan5m_hf.schema.configurations import METADATA
-from bioscan5m_hf.schema.tally import Tally
+from bioscan5m_hf.schema.value_counts import ValueCounts
 from bioscan5m_hf.schema.vocabularies import Vocabulary, VocabularyCounter
 from conversion.folder.manifest import Manifest
 from conversion.shards.read import read_shard
@@ -106,7 +106,7 @@ class ProfileCounter:
 
     def __init__(self) -> None:
         self._vocabularies = VocabularyCounter()
-        self._countries = Tally()
+        self._countries = ValueCounts()
         self._specimens = 0
         self._barcodes: list[npt.NDArray[np.int64]] = []
         self._lengths: Counter[int] = Counter()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from conversion.cli.console import Terminal
     from conversion.folder.manifest import Manifest
-    from conversion.pipeline.result import Summary
+    from conversion.pipeline.outcome import Summary
 
 
 @command(

@@ -1,4 +1,4 @@
-"""What is made beside the shards, which leave processors idle: the metadata and the pictures."""
+"""Build the metadata configuration and the figures in a thread while shards are being made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from conversion.planning.tasks import ShardTask
 from conversion.shards.metadata import MetadataPlan, StoredMetadata, write_metadata
 
 
-class Beside:
+class BackgroundWork:
     """Work in a thread, which is given up where the context ends.
 
     Args:

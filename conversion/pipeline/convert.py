@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from bioscan5m_hf.release.metadata.read import BadRow, read_metadata
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.storage.prefetch import Ahead
-from conversion.pipeline.opened import OpenedRelease
-from conversion.pipeline.opening import open_pool
+from conversion.pipeline.inputs import OpenedRelease
+from conversion.pipeline.interfaces import Reporter
 from conversion.pipeline.options import ConvertOptions
-from conversion.pipeline.reporter import Reporter
+from conversion.pipeline.workers import open_pool
 
 if TYPE_CHECKING:
-    from conversion.pipeline.result import Summary
-    from conversion.pipeline.sink import Sink
+    from conversion.pipeline.interfaces import Sink
+    from conversion.pipeline.outcome import Summary
 
 # Blocks of 4 MB: what is parsed while the rest of a conversion gets ready.
 _METADATA_AHEAD: Final = 24
@@ -43,7 +43,7 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
         closing(Ahead(batches, start=_METADATA_AHEAD)) as reading,
     ):
         # Not at the top: it takes as long to import as hundreds of megabytes of metadata to read.
-        from conversion.pipeline.run import run
+        from conversion.pipeline.steps import run
 
         opened = OpenedRelease(release, reading, bad_rows, notes)
         return run(options, opened, reporter, workers, sink)

@@ -344,7 +344,7 @@ class ConvertOptions:
         Args:
             workers: How many there are.
         """
-        from bioscan5m_hf.storage.windows import DEFAULT_HOLD
+        from bioscan5m_hf.storage.ranges import DEFAULT_HOLD
 
         return self.read_ahead // workers if self.read_ahead else DEFAULT_HOLD
 

@@ -1,4 +1,4 @@
-"""What a dataset folder holds after a run: its manifest, its card, its record of rejects."""
+"""The outcome of a conversion, and the files that record it: manifest, card, rejects."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from conversion.derive.recipe import versions
 from conversion.files.atomic import Written, digest_of, write_whole
 from conversion.folder.loss import beyond, shards_on_disk
 from conversion.folder.manifest import DerivedRecord, Manifest, ShardFile, SourceRecord, SplitFiles
+from conversion.folder.vocabularies import write_vocabularies
 from conversion.formats.registry import writer_named
 from conversion.pipeline.comparison import ALL_SPLITS, published
-from conversion.pipeline.vocabularies import write_vocabularies
 from conversion.planning.packages import PackagePlan, libraries
 from conversion.rejects import REJECTS_NAME, Finding, read_rejects, write_rejects
 from conversion.shards.build import ShardResult
@@ -45,6 +45,25 @@ class Outcome:
     splits: dict[str, SplitFiles]
     made: tuple[str, ...]
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What came of a conversion.
+
+    Attributes:
+        manifest: What the dataset folder holds now.
+        made: How many shards this run made; the others were there already.
+        outcomes: What came of each package.
+        bad_rows: Rows of the metadata that were left out.
+        strays: Files in the archives that are not images.
+    """
+
+    manifest: Manifest
+    made: int
+    outcomes: tuple[Outcome, ...]
+    bad_rows: tuple[Finding, ...]
+    strays: int
 
 
 def _digest_of(path: Path) -> Written | None:

@@ -33,14 +33,13 @@ from conversion.folder.manifest import Manifest, ShardFile
 from conversion.folder.stamps import Stamp
 from conversion.folder.state import State
 from conversion.pipeline.options import fingerprinted
-from conversion.pipeline.outcome import Outcome
-from conversion.pipeline.result import Summary
+from conversion.pipeline.outcome import Outcome, Summary
 from conversion.planning.packages import libraries
 from conversion.rejects import REJECTS_NAME, Finding, read_rejects
 
 if TYPE_CHECKING:
+    from conversion.pipeline.interfaces import Sink
     from conversion.pipeline.options import ConvertOptions
-    from conversion.pipeline.sink import Sink
 
 _VERSION: Final = 2
 _KEPT_RUNS: Final = 64

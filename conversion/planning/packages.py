@@ -12,7 +12,7 @@ import pyarrow as pa
 from bioscan5m_hf.release.image_index import source_labels, source_paths
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.sources.manifest import FORMAT_VERSION
-from bioscan5m_hf.storage.windows import DEFAULT_HOLD
+from bioscan5m_hf.storage.ranges import DEFAULT_HOLD
 from conversion.catalogue.members import MemberList
 from conversion.catalogue.rows import SortedRows
 from conversion.catalogue.selection import EVERY

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bioscan5m_hf.readers.formats import format_named
 from bioscan5m_hf.storage.inside import to_write
-from bioscan5m_hf.storage.windows import DEFAULT_HOLD
+from bioscan5m_hf.storage.ranges import DEFAULT_HOLD
 from conversion.derive.recipe import Recipe
 from conversion.planning.shards import Shard
 

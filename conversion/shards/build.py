@@ -30,7 +30,7 @@ from bioscan5m_hf.release.zip_member import (
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.storage.local import LocalFile, Source, open_source
 from bioscan5m_hf.storage.prefetch import ahead
-from bioscan5m_hf.storage.windows import plan_window
+from bioscan5m_hf.storage.ranges import plan_window
 from conversion.catalogue.members import read_members
 from conversion.catalogue.rows import RowReader
 from conversion.files.atomic import Unseen, Written
@@ -38,7 +38,7 @@ from conversion.formats.registry import writer_named
 from conversion.planning.shards import Shard
 from conversion.planning.tasks import ShardTask
 from conversion.rejects import Finding
-from conversion.shards.foresight import AHEAD, reads_of, with_foresight
+from conversion.shards.prefetch import AHEAD, reads_of, with_prefetch
 from conversion.shards.remote_sources import RemoteSources, is_remote
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def read_blocks(task: ShardTask) -> Generator[Block]:
     make = _maker(task)
     rows = RowReader(task.rows)
     with _Sources(task) as sources:
-        for members in with_foresight(_blocks(task), sources.expect):
+        for members in with_prefetch(_blocks(task), sources.expect):
             positions = members["position"].to_numpy()
             held = rows.take(positions)
             kept: list[int] = []

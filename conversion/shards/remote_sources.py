@@ -11,8 +11,8 @@ import pyarrow as pa
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import RemotePath, location_of
-from bioscan5m_hf.storage.windows import Windows
-from conversion.shards.foresight import reads_of
+from bioscan5m_hf.storage.ranges import Windows
+from conversion.shards.prefetch import reads_of
 
 
 def is_remote(path: str) -> bool:

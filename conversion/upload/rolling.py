@@ -19,11 +19,11 @@ from bioscan5m_hf.errors import ForeignFolder, HubUnreachable, VerificationFaile
 from bioscan5m_hf.release.remote import locate_release
 from conversion.files.atomic import Written
 from conversion.folder.manifest import read_manifest
-from conversion.pipeline.choices import choose, covered_by
 from conversion.pipeline.convert import convert
+from conversion.pipeline.inputs import choose, covered_by
+from conversion.pipeline.interfaces import Reporter
 from conversion.pipeline.options import ConvertOptions
-from conversion.pipeline.reporter import Reporter
-from conversion.pipeline.result import Summary
+from conversion.pipeline.outcome import Summary
 from conversion.planning.tasks import ShardTask
 from conversion.upload.hub import HubRepository, LocalFile, RemoteFile
 from conversion.upload.hub_digests import HubDigests

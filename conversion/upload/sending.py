@@ -31,9 +31,9 @@ from conversion.folder.loss import beyond
 from conversion.folder.manifest import Manifest, ShardFile, read_manifest
 from conversion.folder.state import STATE_FOLDER
 from conversion.pipeline.convert import convert
+from conversion.pipeline.interfaces import Reporter
 from conversion.pipeline.options import ConvertOptions
-from conversion.pipeline.reporter import Reporter
-from conversion.pipeline.result import Summary
+from conversion.pipeline.outcome import Summary
 from conversion.planning.tasks import ShardTask
 from conversion.upload.copies import about_url
 from conversion.upload.scratch import PICKS_FOLDER, Scratch

@@ -15,7 +15,7 @@ from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import split_named
 from conversion.cli.convert import run as convert_command
-from conversion.pipeline.choices import choose
+from conversion.pipeline.inputs import choose
 from conversion.pipeline.option import PerTaxon
 from conversion.pipeline.options import ConvertOptions, Effect, convert_options, effects
 from conversion.pipeline.up_to_date import fingerprint

@@ -149,7 +149,7 @@ def test_other_values_are_told_as_different(small_release: Path, tmp_path: Path,
 def test_an_interrupted_selection_is_told_too(
     small_release: Path, tmp_path: Path, call: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from conversion.pipeline import run
+    from conversion.pipeline import steps
 
     output = tmp_path / "out"
     words = ("convert", small_release, output, "--package", "cropped_256", "--shard-size", "100kB")
@@ -158,7 +158,7 @@ def test_an_interrupted_selection_is_told_too(
         raise UsageError("stopped here")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run._Conversion, "_settle", fail)
+        patch.setattr(steps._Conversion, "_settle", fail)
         call(*words, "--sample", "30", status=2)
     told = call(*words, "--sample", "40", status=1).stderr
     assert "the selection was 30 of them" in told

@@ -1,4 +1,4 @@
-"""Where finished shards go that do not stay in the dataset folder."""
+"""What a conversion talks to: who is told how it goes, and who takes finished shards away."""
 
 from __future__ import annotations
 
@@ -11,6 +11,26 @@ from conversion.shards.build import ShardResult
 
 if TYPE_CHECKING:
     from conversion.card.figures.specimens import Pick
+
+
+class Reporter(Protocol):
+    """Told how a conversion goes."""
+
+    def say(self, text: str) -> None:
+        """Something that the user should know."""
+        ...
+
+    def begin(self, images: int, done: int) -> None:
+        """So many images are going to be converted, of which some are done."""
+        ...
+
+    def reached(self, images: int) -> None:
+        """So many of those that were not done are done now."""
+        ...
+
+    def end(self) -> None:
+        """All are done."""
+        ...
 
 
 class Sink(Protocol):

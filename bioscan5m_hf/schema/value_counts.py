@@ -14,7 +14,7 @@ Counts = np.ndarray[tuple[int], np.dtype[np.int64]]
 _WAITING: Final = 64
 
 
-class Tally:
+class ValueCounts:
     """How often each text of a column occurs."""
 
     def __init__(self) -> None:

@@ -29,16 +29,13 @@ from conversion.folder.loss import Pairs, refuse_loss, shards_on_disk, told_shar
 from conversion.folder.manifest import Manifest, read_manifest
 from conversion.folder.state import State, open_state
 from conversion.formats.registry import metadata_writer, writer_named
-from conversion.pipeline.choices import choose, covered_by
 from conversion.pipeline.comparison import compare_with, metadata_changes, refuse_mixing, without
-from conversion.pipeline.opened import OpenedRelease
-from conversion.pipeline.opening import open_cluster
+from conversion.pipeline.inputs import OpenedRelease, choose, covered_by
+from conversion.pipeline.interfaces import Reporter, Sink
 from conversion.pipeline.options import ConvertOptions
-from conversion.pipeline.outcome import Folder, Outcome, settle
-from conversion.pipeline.reporter import Reporter
-from conversion.pipeline.result import Summary
-from conversion.pipeline.sink import Sink
+from conversion.pipeline.outcome import Folder, Outcome, Summary, settle
 from conversion.pipeline.up_to_date import Finished, fingerprint
+from conversion.pipeline.workers import open_cluster
 from conversion.planning.packages import PackagePlan, PlanOptions, plan_package
 from conversion.planning.tasks import ShardTask
 from conversion.rejects import bad_row_finding
@@ -168,12 +165,12 @@ class _Conversion:
         found = in_file_order(self._opened.bad_rows)
         bad_rows = tuple(bad_row_finding(bad, label) for bad in found)
         # Not at the top: a tenth of a second, in which others do not wait for it.
-        from conversion.pipeline.background import Beside
+        from conversion.pipeline.background import BackgroundWork
 
-        with Beside(self._metadata_plan(rows, counts), tasks) as beside:
-            results, made = self._make(tasks, pool, beside.look_at)
+        with BackgroundWork(self._metadata_plan(rows, counts), tasks) as background:
+            results, made = self._make(tasks, pool, background.look_at)
             outcomes = [self._settle(plan, results, finished) for plan in plans]
-            metadata, drawn = beside.stored(), beside.drawn()
+            metadata, drawn = background.stored(), background.drawn()
             placed = self._place(metadata)
             manifest = self._folder().finish(
                 outcomes,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bioscan5m_hf.errors import OutputError
-from bioscan5m_hf.storage.windows import Limits, Reads, Windows, plan_windows
+from bioscan5m_hf.storage.ranges import Limits, Reads, Windows, plan_windows
 
 SLACK = 222
 MIB = 1 << 20

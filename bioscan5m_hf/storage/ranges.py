@@ -1,4 +1,4 @@
-"""Windows of remote archives: large requests, and no more bytes held than allowed.
+"""Merge byte ranges of remote archives into large requests, with a limit on the bytes held.
 
 Consecutive specimens lie scattered within one folder of a zip. What is going to be read is
 therefore cut into windows of consecutive reads; the reads of a window, sorted by where they lie,

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES, MEMBER_SLACK
 from bioscan5m_hf.storage.local import LocalFile
-from bioscan5m_hf.storage.windows import Limits, plan_window
-from conversion.shards import foresight
-from conversion.shards.foresight import AHEAD, reads_of, with_foresight
+from bioscan5m_hf.storage.ranges import Limits, plan_window
+from conversion.shards import prefetch
+from conversion.shards.prefetch import AHEAD, reads_of, with_prefetch
 
 SCHEMA = pa.schema(
     [
@@ -49,14 +49,14 @@ def runs_of(table: pa.Table) -> list[tuple[int, int]]:
 def test_each_window_is_told_before_the_one_before_it_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(foresight, "AHEAD", Limits(window=250, request=250))
+    monkeypatch.setattr(prefetch, "AHEAD", Limits(window=250, request=250))
     blocks = [members([(number, 100)]) for number in range(7)]
     seen: list[tuple[str, list[int]]] = []
 
     def tell(table: pa.Table) -> None:
         seen.append(("told", table["offset"].to_pylist()))
 
-    read = with_foresight(iter(blocks), tell)
+    read = with_prefetch(iter(blocks), tell)
     seen.extend(("read", block["offset"].to_pylist()) for block in read)
     assert [found for word, found in seen if word == "told"] == [[0, 1, 2], [3, 4, 5], [6]]
     assert [found for word, found in seen if word == "read"] == [[n] for n in range(7)]

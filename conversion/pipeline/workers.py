@@ -1,4 +1,4 @@
-"""Choose where the shards of a conversion are made."""
+"""Start the workers that make the shards: of this machine, or of a cluster."""
 
 from __future__ import annotations
 

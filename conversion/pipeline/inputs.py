@@ -1,18 +1,39 @@
-"""What each package of a conversion is made of: upstream's own files, or those of another."""
+"""The inputs of a conversion: a release being read, and what each package is made of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.release.find import Release
+from bioscan5m_hf.release.metadata.rows import BadRow
 from conversion.catalogue.sources import Choice, select
 from conversion.derive.recipe import recipe_for, target_name, versions
 
 if TYPE_CHECKING:
     from conversion.pipeline.options import ConvertOptions
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRelease:
+    """A release whose metadata are being read.
+
+    Attributes:
+        release: Its files.
+        batches: What ``read_metadata`` yields.
+        bad_rows: The records that were left out until now.
+        notes: What is to be said of the metadata until now, as sentences.
+    """
+
+    release: Release
+    batches: Iterator[pa.RecordBatch]
+    bad_rows: list[BadRow]
+    notes: list[str]
 
 
 def covered_by(choices: Iterable[Choice]) -> set[tuple[str, str]]:

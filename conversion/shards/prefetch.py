@@ -1,4 +1,4 @@
-"""Let the system fetch what is going to be read next, so that a disk is waited for less often.
+"""Prefetch members of local zips: the system is told what is read next, and fetches it in order.
 
 Consecutive specimens lie scattered within one folder of a zip. Read one after the other, each waits
 for the disk on its own; told of some megabytes of them at once, the system fetches all in the order
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES, MEMBER_SLACK
-from bioscan5m_hf.storage.windows import Limits, Reads
+from bioscan5m_hf.storage.ranges import Limits, Reads
 
 AHEAD: Final = Limits(window=64 << 20, request=64 << 20, gap=32 << 10)
 """What a local disk is told at once, twice of which is in the system's cache; and the gap that it
@@ -25,7 +25,7 @@ reads over in less time than it takes to begin anew."""
 _FARTHEST: Final = 1 << 62
 
 
-def with_foresight(
+def with_prefetch(
     blocks: Iterator[pa.Table], tell: Callable[[pa.Table], None]
 ) -> Iterator[pa.Table]:
     """Hand out blocks of members, and tell of those that come after them.
