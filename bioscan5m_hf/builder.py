@@ -1,4 +1,4 @@
-"""The ``datasets`` builder: one for every kind of folder, so that all give the same rows."""
+"""Build a dataset of ``datasets``, prepared or streamed, the same rows for every kind of data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error that bioscan5m-hf raises on purpose, as one tree.
+"""Define every error that bioscan5m-hf raises on purpose, as one tree.
 
     BioscanError
     ├── UsageError                 the call is wrong, whatever the data

@@ -1,4 +1,4 @@
-"""``get``: single specimens by their processids, without reading the rest."""
+"""Read single specimens by their processids, without reading the rest."""
 
 from __future__ import annotations
 

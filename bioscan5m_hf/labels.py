@@ -1,4 +1,4 @@
-"""``labels``: the vocabulary of a rank, from wherever the data lie."""
+"""Give the vocabulary of a rank, wherever the data lie."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``load_dataset``: the data under the names that people use, from wherever it lies."""
+"""Load the data with ``datasets``, under the names that people use, from wherever it lies."""
 
 from __future__ import annotations
 

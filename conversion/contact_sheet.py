@@ -1,4 +1,4 @@
-"""A picture of many specimens at a glance."""
+"""Draw many specimens side by side, with a caption below each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole way on a small synthetic release: sample, convert, verify, load."""
+"""Run the whole way on a small synthetic release: sample, convert, verify, load."""
 
 from __future__ import annotations
 

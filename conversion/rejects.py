@@ -1,4 +1,4 @@
-"""What does not fit or cannot be trusted, and the file that it is recorded in."""
+"""Record what does not fit or cannot be trusted, and was left out, in ``rejects.parquet``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes in bytes as people write them: read from an option, and shown in a message."""
+"""Read sizes in bytes as people write them, and show them so."""
 
 from __future__ import annotations
 

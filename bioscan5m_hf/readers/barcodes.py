@@ -1,4 +1,4 @@
-"""Options on DNA barcodes, none of which is a default: cutting them, and one specimen for each."""
+"""Cut DNA barcodes, and choose one specimen for each; neither is done by default."""
 
 from __future__ import annotations
 

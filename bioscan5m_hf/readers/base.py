@@ -1,4 +1,4 @@
-"""What every reader of a part of a split does, and what the readers of shards have in common.
+"""Define what every reader of a part of a split does, and share what readers of shards need.
 
 Of a row that is not wanted no image is looked at: the columns that decide are read first.
 """

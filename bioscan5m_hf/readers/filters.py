@@ -1,4 +1,4 @@
-"""``where=``: which rows are wanted, in the form of Parquet filters or as an Arrow expression.
+"""Check and apply ``where=``, a condition on rows: Parquet filters or an Arrow expression.
 
 The rows are those that ``pyarrow`` gives for the same filter, but for missing values, about which
 people ask with ``None``: ``("species", "!=", None)`` means the rows that have a species, where

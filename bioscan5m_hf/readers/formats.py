@@ -1,4 +1,4 @@
-"""The formats of shards: their names, and the one class that reads each.
+"""List the formats of shards, and find the class that reads each.
 
 A format is a reader in ``bioscan5m_hf/readers/<name>.py`` and a writer in
 ``conversion/formats/<name>.py``, found by the entry here. A class is imported when it is asked for:

@@ -1,4 +1,4 @@
-"""Arrow shards as a map-style dataset without a copy: files are memory-mapped where they lie."""
+"""Map Arrow shards into memory where they lie, as a map-style dataset without a copy."""
 
 from __future__ import annotations
 

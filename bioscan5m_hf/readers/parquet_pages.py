@@ -1,4 +1,4 @@
-"""Single pages of the images of a Parquet file, by its page index.
+"""Read single pages of the images of a Parquet file, by its page index.
 
 ``pyarrow`` reads the images of a row group as a whole. Where images are stored plain and without
 compression, as the converter writes them, only the pages that hold a wanted row are read here, and

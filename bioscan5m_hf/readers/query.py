@@ -1,4 +1,4 @@
-"""Which rows and columns are wanted of a piece of data."""
+"""Describe which rows and columns are wanted: predicate and projection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The samples of a WebDataset shard: where each lies in the tar, and its record as a row."""
+"""Read the samples of a WebDataset shard: each record as a row, each image where it lies."""
 
 from __future__ import annotations
 

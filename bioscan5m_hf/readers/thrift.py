@@ -1,4 +1,4 @@
-"""Thrift's compact protocol, as far as the footer and the page headers of Parquet need it.
+"""Read Thrift's compact protocol, as far as the footer and page headers of Parquet need it.
 
 ``pyarrow`` reads both and tells neither where the page index lies nor where a page begins. Structs
 come out as dictionaries from the number of a field to its value, as parquet.thrift numbers them.

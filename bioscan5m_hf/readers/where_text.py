@@ -1,4 +1,4 @@
-"""Read a condition on rows that was written as one line of text.
+"""Parse a condition on rows that is written as one line of text.
 
     order = Diptera and family in (Cecidomyiidae, Sciaridae) and coord-lat > 60
     species is not missing or dna_bin = BOLD:ACW1968

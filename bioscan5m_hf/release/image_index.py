@@ -1,4 +1,4 @@
-"""Where images lie: the directories of zips and unpacked folders, as record batches."""
+"""List where images lie, from directories of zips and unpacked folders, as record batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fastest inflater that is installed.
+"""Choose the fastest inflater that is installed.
 
 libdeflate inflates a whole member at once, about twice as fast as zlib, and never writes more
 than the size that it is told, so a member cannot inflate without bound. The standard library

@@ -1,4 +1,4 @@
-"""The directory of a zip archive, read into columns.
+"""Read the directory of a zip archive into columns.
 
 The full release has 5,150,850 members for each package. Python's ``zipfile`` keeps an object
 for every one of them, which takes gigabytes; here the directory is read block by block into

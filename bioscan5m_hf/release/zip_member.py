@@ -1,4 +1,4 @@
-"""The bytes of one image: inflated, proved by the CRC-32, and looked at as a JPEG."""
+"""Read one image of a zip: inflate it, prove it by its CRC-32, and see that it is a JPEG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one declaration of columns, ranks and splits.
+"""Declare the columns, ranks and splits, for everything that needs them.
 
 The Arrow schema, the ``datasets`` features, the card, the command line's choices and the
 documentation are all derived from what stands here. Names, order and meaning are upstream's

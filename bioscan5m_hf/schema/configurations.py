@@ -1,4 +1,4 @@
-"""Image packages and partitions, and the configurations that they make.
+"""Declare image packages and partitions, and the configurations that they make.
 
 A *package* is one treatment of the photographs, published in archives of its own. A *partition*
 is one of the three groups of splits that upstream packs together. Every package is a

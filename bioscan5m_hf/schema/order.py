@@ -1,4 +1,4 @@
-"""The order of specimens: md5(processid), a fixed random order that upstream uses for folders."""
+"""Order specimens by md5(processid), a fixed random order that upstream uses for folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names that people use for splits: ``val``, ``seen``, ``pretrain+train``, ``train[:10%]``."""
+"""Parse the names of splits: ``val``, ``seen``, ``pretrain+train``, ``train[:10%]``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Count texts while they go by, without making a Python object of any of them."""
+"""Count the values of a text column, batch by batch, without making Python objects of them."""
 
 from __future__ import annotations
 

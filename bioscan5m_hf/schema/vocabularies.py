@@ -1,4 +1,4 @@
-"""The vocabulary of each rank: its distinct values, numbered, with how often each split has them.
+"""Number the distinct values of each rank, and count how often each split has them.
 
 Values are numbered in the order of their Unicode code points over all records, whatever their
 split; this is how the package ``bioscan-dataset`` numbers them too.

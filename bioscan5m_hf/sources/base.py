@@ -1,4 +1,4 @@
-"""The data behind a path, whatever its kind: which splits, pieces and labels there are."""
+"""Define the data behind a path, whatever its kind: which splits, pieces and labels there are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache that indexes of raw releases are kept in, and the database that makes them."""
+"""Find the cache of the indexes of raw releases, and open the database that makes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dataset folder, as the converter makes it: which shards hold which split."""
+"""Read which shards of which splits a dataset folder holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pieces of a raw release: rows of a plan, and their images out of zips or an unpacked tree."""
+"""Read rows of a raw release, and their images out of zips or an unpacked tree."""
 
 from __future__ import annotations
 

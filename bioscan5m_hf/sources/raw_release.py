@@ -1,4 +1,4 @@
-"""A raw release as data: nothing is converted, and nothing is unpacked."""
+"""Serve a raw release as data; nothing is converted, and nothing is unpacked."""
 
 from __future__ import annotations
 

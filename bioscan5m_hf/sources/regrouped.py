@@ -1,4 +1,4 @@
-"""Cut a stream of record batches anew."""
+"""Divide record batches into tables of one length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell one state of a file or folder from another: the one home of what identifies data.
+"""Identify the state of a file or folder, for whatever caches, resumes or compares.
 
 Whatever is kept in a cache is kept under an identity from here, never under a path, a name or a
 pattern: a folder may be replaced by another one of its name, and moved ones stay what they are.

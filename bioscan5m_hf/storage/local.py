@@ -1,4 +1,4 @@
-"""Random access to the bytes of one file, wherever it lies."""
+"""Read any part of one file, wherever it lies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make and read ahead of the consumer: items of an iterator in a thread, bytes of a source."""
+"""Run an iterator ahead of its consumer in a thread, and read ahead in a source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Try again what failed in passing: how often, and after how long, for every server and store."""
+"""Retry what failed in passing: how often, and after how long, for every server and store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes and sizes. Pure: numbers go in, numbers come out."""
+"""Compute boxes and sizes. Pure: numbers go in, numbers come out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a package is made from another. Pure: names in, a recipe out."""
+"""Decide how a package is made from another. Pure: names go in, a recipe comes out."""
 
 from __future__ import annotations
 

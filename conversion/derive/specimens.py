@@ -1,4 +1,4 @@
-"""What a shard does to each image where its package is made from another."""
+"""Derive the images of a shard whose package is made from another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Hub has, with length and SHA-256, by ``huggingface_hub``.
+"""Ask the Hub which files it has, with length and SHA-256.
 
 The library lists the repository, forms the addresses and knows the user's token. The bytes are
 fetched by this program's own transfer, because the library (2.4) throws a partial file away when

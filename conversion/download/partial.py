@@ -1,4 +1,4 @@
-"""A file that has come only in part, kept so that the next attempt can go on from there."""
+"""Keep a file that has come only in part, so that the next attempt can go on from there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files are wanted. Pure: packages, splits and a mirror go in, published files come out."""
+"""Plan which files are fetched. Pure: packages, splits and a mirror go in, files come out."""
 
 from __future__ import annotations
 

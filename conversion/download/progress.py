@@ -1,4 +1,4 @@
-"""What the command line shows of a download: a bar a file on a terminal, plain lines otherwise."""
+"""Show how a download goes: a bar for each file on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 

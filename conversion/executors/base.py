@@ -1,4 +1,4 @@
-"""What the run loop asks of the place where shards are made."""
+"""Define what the run loop asks of the place where shards are made."""
 
 from __future__ import annotations
 

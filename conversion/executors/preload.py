@@ -1,4 +1,4 @@
-"""What every worker needs: imported once, by the process that workers are forked from."""
+"""Import what every worker needs, once, in the process that workers are forked from."""
 
 from conversion.executors.start import spare_effort, spare_pandas
 

@@ -1,4 +1,4 @@
-"""Shards made by threads of this process, for what no other process can see: ``memory://``."""
+"""Make shards in threads of this process, for ``memory://``, which no other process can see."""
 
 from __future__ import annotations
 

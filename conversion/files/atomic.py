@@ -1,4 +1,4 @@
-"""Files that appear under their final name only when they are whole."""
+"""Write files that appear under their final name only when they are whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Temporary folders that a later run clears if theirs was killed."""
+"""Make temporary folders that a later run removes if theirs was killed."""
 
 from __future__ import annotations
 

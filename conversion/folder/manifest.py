@@ -1,4 +1,4 @@
-"""``manifest.json``: what a dataset folder holds, from what it was made, with which digests."""
+"""Read and write ``manifest.json``: what a folder holds, from what it was made, which digests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an unfinished conversion keeps in its dataset folder: a lock, and a receipt a shard."""
+"""Keep the state of an unfinished conversion: a lock, and a receipt for each shard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrow files that can be opened without reading them."""
+"""Write Arrow shards, which can be opened without reading them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every shard writer has in common."""
+"""Define what every shard writer does, and what a format says of itself."""
 
 from __future__ import annotations
 

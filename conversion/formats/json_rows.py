@@ -1,4 +1,4 @@
-"""Rows as JSON text, a column at a time: no Python object is made for a value."""
+"""Write rows as JSON text, a column at a time: no Python object is made for a value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet as the Hub wants it."""
+"""Write Parquet shards as the Hub wants them."""
 
 from __future__ import annotations
 

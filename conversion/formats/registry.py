@@ -1,4 +1,4 @@
-"""The writer of each format of ``bioscan5m_hf.readers.formats``, imported when it is asked for."""
+"""Find the writer of a format, which is imported when it is asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WebDataset shards: plain tar files, one image and one JSON file for each specimen."""
+"""Write WebDataset shards: plain tars, one image and one JSON file for each specimen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inputs of a conversion: a release being read, and what each package is made of."""
+"""Describe the inputs of a conversion: a release being read, and what each package is made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a conversion talks to: who is told how it goes, and who takes finished shards away."""
+"""Define what a conversion talks to: who is told how it goes, and who takes finished shards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How people ask for a value: its flags, its help, and how the word that they give is read."""
+"""Declare how people ask for a value: its flags, its help, and how their word for it is read."""
 
 from __future__ import annotations
 

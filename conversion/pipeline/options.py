@@ -1,4 +1,4 @@
-"""The one declaration of what ``convert`` may be asked.
+"""Declare what ``convert`` may be asked, once for everything that needs it.
 
 Each field says how people ask for it, how its value is read, and whether it changes the files that
 are made. The command line, the fingerprint of a finished conversion and the table of the

@@ -1,4 +1,4 @@
-"""The outcome of a conversion, and the files that record it: manifest, card, rejects."""
+"""Record the outcome of a conversion in its folder: manifest, card, rejects."""
 
 from __future__ import annotations
 

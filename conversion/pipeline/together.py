@@ -1,4 +1,4 @@
-"""See that the options of a conversion that were given go together."""
+"""Check that the options of a conversion that were given go together."""
 
 from __future__ import annotations
 

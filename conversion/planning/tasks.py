@@ -1,4 +1,4 @@
-"""The task of making one shard. Small values that can be pickled: any worker can do it."""
+"""Describe the task of making one shard, in small values that any worker can unpickle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read shards back, of any format, for proving them."""
+"""Read shards back, of any format, to prove them."""
 
 from __future__ import annotations
 

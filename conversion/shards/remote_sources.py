@@ -1,4 +1,4 @@
-"""The remote archives of a shard, told before what is going to be read of them."""
+"""Open the remote archives of a shard, so that their members come in large requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The build and the colours of each group of arthropods, as numbers to draw from."""
+"""Declare the build and the colours of each group of arthropods, as numbers to draw from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of a synthetic release, and the summary of what was written."""
+"""Define the options of a synthetic release, and the summary of what was written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where specimens were collected, awkward spellings included."""
+"""List where specimens were collected, awkward spellings included."""
 
 from __future__ import annotations
 

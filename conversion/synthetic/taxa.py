@@ -1,4 +1,4 @@
-"""The names of taxa: real classes, orders, families, subfamilies and genera, and epithets.
+"""List the names of taxa: real classes, orders, families, subfamilies and genera, and epithets.
 
 A species is a genus with any of the epithets, so not every binomial stands for a described species.
 """

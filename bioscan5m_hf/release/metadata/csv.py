@@ -1,4 +1,4 @@
-"""Csv metadata as columns of text; a row that does not fit is told of, by its number."""
+"""Read csv metadata as columns of text; a row that does not fit is reported by its number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON-LD metadata as columns of text; a record that does not fit is told of, by its row."""
+"""Read JSON-LD metadata as columns of text; a record that does not fit is reported by its row."""
 
 from __future__ import annotations
 

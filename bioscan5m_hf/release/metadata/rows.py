@@ -1,4 +1,4 @@
-"""What a record of upstream's metadata has to be, and what is said of one that is not."""
+"""Check a record of upstream's metadata, and say what is wrong with one that does not fit."""
 
 from __future__ import annotations
 

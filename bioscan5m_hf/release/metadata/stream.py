@@ -1,4 +1,4 @@
-"""The bytes of a metadata file, loose or in the metadata zip, and what can go wrong with them."""
+"""Stream the bytes of a metadata file, loose or in the metadata zip, and report damage."""
 
 from __future__ import annotations
 
