@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -116,9 +117,17 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         builder = Bioscan5M(config_name="cropped_256_eval", data_dir="release/")
         builder.as_streaming_dataset(split="validation")
 
-    Give ``data_dir``, the folder as a path or URL, and perhaps ``config_name``, a configuration
-    (``cropped_256`` by default). Other options are those of ``Bioscan5MConfig``, and those of
-    every builder.
+    Args:
+        config_name: A configuration, ``cropped_256`` by default.
+        data_dir: The folder, as a path or URL.
+        columns, where, class_labels, max_nucleotides, unique_barcodes, splits, among, on_error: See
+            ``Bioscan5MConfig``.
+        cache_dir: Where ``datasets`` keeps what it prepares.
+        token: The token for the Hub.
+        storage_options: What the file system of a URL wants to be opened with.
+        features: Features that the rows are cast to.
+        hash: What the cache tells these data from others by; by default a digest of their content.
+        data: The data, if they are opened already.
 
     Raises:
         UnknownName: A column, rank or option value that does not exist.
@@ -137,40 +146,74 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     ]
     DEFAULT_CONFIG_NAME = DEFAULT_PACKAGE
 
-    def __init__(self, *args: Any, data: Data | None = None, **options: Any) -> None:
+    def __init__(  # noqa: PLR0913 - each is an option of its own, and an editor completes them
+        self,
+        *,
+        config_name: str | None = None,
+        data_dir: str | None = None,
+        columns: Sequence[str] | None = None,
+        where: Where | None = None,
+        class_labels: Sequence[str] | None = None,
+        max_nucleotides: int | None = None,
+        unique_barcodes: bool = False,
+        splits: Sequence[str] | None = None,
+        among: Sequence[str] | None = None,
+        on_error: str = "stop",
+        cache_dir: str | os.PathLike[str] | None = None,
+        token: bool | str | None = None,
+        storage_options: dict[str, Any] | None = None,
+        features: datasets.Features | None = None,
+        hash: str | None = None,  # noqa: A002 - the name that datasets has for it
+        data: Data | None = None,
+    ) -> None:
+        if data is None and data_dir:
+            data = open_data(data_dir, options=storage_options, token=token, cache_dir=cache_dir)
         self._given_data = data
         self._choice: Choice | None = None
         self._vocabularies: dict[str, Vocabulary] = {}
-        options.setdefault("dataset_name", "bioscan5m")
-        if data is None and options.get("data_dir"):
-            self._given_data = open_data(
-                options["data_dir"],
-                options=options.get("storage_options"),
-                token=options.get("token"),
-                cache_dir=options.get("cache_dir"),
-            )
-        if options.get("config_name") is not None:
-            options["config_name"] = self._named_configuration(options["config_name"]).name
-            if options["config_name"] not in self.builder_configs:
+        if config_name is not None:
+            config_name = self._named_configuration(config_name).name
+            if config_name not in self.builder_configs:
                 # Sizes that only one folder has: datasets makes the configuration where none is.
                 self.BUILDER_CONFIGS = []  # type: ignore[misc]
-        if self._given_data is not None and options.get("hash") is None:
-            options["hash"] = self._identity(options)
-        super().__init__(*args, **options)
+        identity = hash
+        if data is not None and identity is None:
+            named = [*(splits or ()), *(among or ())]
+            identity = self._identity(config_name, named, class_labels or (), on_error)
+        super().__init__(
+            cache_dir=cache_dir,
+            dataset_name="bioscan5m",
+            config_name=config_name,
+            hash=identity,
+            features=features,
+            token=token,
+            data_dir=data_dir,
+            storage_options=storage_options,
+            columns=columns,
+            where=where,
+            class_labels=class_labels,
+            max_nucleotides=max_nucleotides,
+            unique_barcodes=unique_barcodes,
+            splits=splits,
+            among=among,
+            on_error=on_error,
+        )
 
-    def _identity(self, options: dict[str, Any]) -> str:
+    def _identity(
+        self,
+        config_name: str | None,
+        named: Sequence[str],
+        class_labels: Sequence[str],
+        on_error: str,
+    ) -> str:
         """The identity of the data that decide the rows: datasets names its cache by it."""
-        name = options.get("config_name") or DEFAULT_PACKAGE
-        configuration = self._named_configuration(name)
-        named = [*(options.get("splits") or ()), *(options.get("among") or ())]
+        configuration = self._named_configuration(config_name or DEFAULT_PACKAGE)
         splits = self._named(named or None, configuration)
         told = [f"{split.name} {self.data.digest(configuration, split)}" for split in splits]
         # What is prepared holds the numbers of labels, whose names lie beside the shards.
-        labelled = set(RANKS).intersection(options.get("class_labels") or ())
-        on_error = options.get("on_error") or "stop"
         told += [
             digest_of(rank, *self.data.vocabulary(rank, on_error).names)
-            for rank in sorted(labelled)
+            for rank in sorted(set(RANKS).intersection(class_labels))
         ]
         return digest_of(*told)
 
@@ -210,7 +253,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         return self._named(self.config.splits)
 
     def _named(
-        self, names: list[str] | None, configuration: Configuration | None = None
+        self, names: Sequence[str] | None, configuration: Configuration | None = None
     ) -> list[Split]:
         configuration = configuration or self.configuration
         available = self.data.splits(configuration)
@@ -305,10 +348,10 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
             columns.append(column)
         return pa.table(columns, names=schema.names).cast(schema)
 
-    def _prepare_split_single(self, *args: Any, **options: Any) -> Iterator[Any]:
+    def _prepare_split_single(self, *args: Any, **named: Any) -> Iterator[Any]:
         failure: BioscanError | None = None
         try:
-            yield from super()._prepare_split_single(*args, **options)
+            yield from super()._prepare_split_single(*args, **named)
         except DatasetGenerationError as error:
             if not isinstance(error.__cause__, BioscanError):
                 raise
@@ -389,8 +432,8 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
             labelled[rank] = datasets.ClassLabel(names=self._vocabularies[rank].names)
         return labelled
 
-    def _as_streaming_dataset_single(self, *args: Any, **options: Any) -> Any:
-        made = super()._as_streaming_dataset_single(*args, **options)
+    def _as_streaming_dataset_single(self, *args: Any, **named: Any) -> Any:
+        made = super()._as_streaming_dataset_single(*args, **named)
         if self._ranks():
             made.info.features = self._labelled_features(made.info.features)
         return made
