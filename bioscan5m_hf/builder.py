@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,10 +13,12 @@ import pyarrow as pa
 from datasets.builder import Key
 from datasets.exceptions import DatasetGenerationError
 
+from bioscan5m_hf import config
+from bioscan5m_hf.config import Bioscan5MConfig
 from bioscan5m_hf.errors import BioscanError, UnknownName, UsageError
 from bioscan5m_hf.readers.barcodes import BARCODE, cut, unique_keys
 from bioscan5m_hf.readers.base import Piece
-from bioscan5m_hf.readers.filters import Filter, Where, canonical_where
+from bioscan5m_hf.readers.filters import Filter, Where
 from bioscan5m_hf.readers.mapped import link_all, map_shards
 from bioscan5m_hf.readers.query import Choice, choose_columns
 from bioscan5m_hf.schema import upstream
@@ -31,81 +32,11 @@ from bioscan5m_hf.schema.configurations import (
 )
 from bioscan5m_hf.schema.split_expressions import parse_split
 from bioscan5m_hf.schema.vocabularies import Vocabulary
-from bioscan5m_hf.sources.base import Data, check_on_error
+from bioscan5m_hf.sources.base import Data
 from bioscan5m_hf.sources.resolve import open_data
 from bioscan5m_hf.storage.identity import digest_of
 from bioscan5m_hf.storage.path import RemotePath
 from bioscan5m_hf.storage.prefetch import ahead
-
-# Raised when the same options would give other rows than before, so that no old cache is used.
-_VERSION = datasets.Version("1.0.0")
-
-
-@dataclass(eq=False)
-class Bioscan5MConfig(datasets.BuilderConfig):  # type: ignore[misc]
-    """What can be asked of the builder beside a configuration's name.
-
-    Attributes:
-        columns: The columns that are wanted; all by default.
-        where: Which rows are wanted, as Parquet filters or as an Arrow expression.
-        class_labels: The ranks whose columns shall be ``ClassLabel``.
-        max_nucleotides: Where barcodes are cut; ``None`` leaves them whole.
-        unique_barcodes: Keep one specimen for each barcode.
-        splits: The splits to serve; all that there is data of by default.
-        among: The splits whose specimens count for ``unique_barcodes``; those that are served by
-            default.
-        on_error: What to do about a specimen whose image is missing or flawed in a raw release:
-            ``"stop"``, or ``"skip"`` it and warn.
-    """
-
-    columns: list[str] | None = None
-    where: Where | None = None
-    class_labels: list[str] | None = None
-    max_nucleotides: int | None = None
-    unique_barcodes: bool = False
-    splits: list[str] | None = None
-    among: list[str] | None = None
-    on_error: str = "stop"
-
-    def create_config_id(
-        self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None
-    ) -> str:
-        """Name the folder of the cache by everything that decides the rows.
-
-        Args:
-            config_kwargs: The options that were given.
-            custom_features: Features that were given to the builder.
-        """
-        del config_kwargs  # Where the data are does not matter; what they are stands in the hash.
-        told = self._told()
-        if custom_features is not None:
-            told["features"] = repr(custom_features.to_dict())
-        if not told:
-            return str(self.name)
-        return f"{self.name}-{digest_of(*(f'{name}={told[name]}' for name in sorted(told)))}"
-
-    def _told(self) -> dict[str, str]:
-        """The options that are not the usual ones, equal texts for equal rows."""
-        names = set(self.columns or ())
-        told = {
-            "columns": None if self.columns is None else sorted(map(str, names)),
-            "where": canonical_where(self.where),
-            "class_labels": sorted(map(str, self.class_labels or ())),
-            "max_nucleotides": self.max_nucleotides,
-            "unique_barcodes": self.unique_barcodes,
-            "splits": None if self.splits is None else sorted(self.splits),
-            "among": None if self.among is None else sorted(self.among),
-            "on_error": None if self.on_error == "stop" else self.on_error,
-        }
-        return {name: repr(value) for name, value in told.items() if value}
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (
-            isinstance(other, Bioscan5MConfig)
-            and (self.name, self._told()) == (other.name, other._told())
-        )
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
@@ -134,12 +65,12 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         ReleaseNotFound: There is no data in the folder.
     """
 
-    VERSION = _VERSION
+    VERSION = config.VERSION
     BUILDER_CONFIG_CLASS = Bioscan5MConfig
     BUILDER_CONFIGS: ClassVar[list[Bioscan5MConfig]] = [
         Bioscan5MConfig(
             name=found.name,
-            version=_VERSION,
+            version=config.VERSION,
             description=next((p.meaning for p in PACKAGES if p.name == found.package), "no images"),
         )
         for found in configurations()
@@ -279,7 +210,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     # --------------------------------------------------------------------- what datasets calls
 
     def _info(self) -> datasets.DatasetInfo:
-        _check_options(self.config)
+        self.config.check()
         declared = features(image=self.configuration.package is not None)
         ranks = self._ranks()
         # The names of the labels are put on at the end: they would stand in every file else.
@@ -437,11 +368,3 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         if self._ranks():
             made.info.features = self._labelled_features(made.info.features)
         return made
-
-
-def _check_options(config: Bioscan5MConfig) -> None:
-    check_on_error(config.on_error)
-    length = config.max_nucleotides
-    if length is not None and (not isinstance(length, int) or length < 1):
-        raise UsageError(f"max_nucleotides={length!r} is not a positive whole number")
-    Filter.of(config.where)

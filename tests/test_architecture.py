@@ -18,7 +18,7 @@ FLOORS = (
     {"catalogue"},
     {"readers"},
     {"sources"},
-    {"decode", "labels", "get", "builder", "load"},
+    {"config", "decode", "labels", "get", "builder", "load"},
     {"torch", "__init__"},
 )
 

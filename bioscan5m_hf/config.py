@@ -1,0 +1,96 @@
+"""Define the options of the builder, and the name of the cache that they decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import datasets
+
+from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.readers.filters import Filter, Where, canonical_where
+from bioscan5m_hf.sources.base import check_on_error
+from bioscan5m_hf.storage.identity import digest_of
+
+VERSION: Final = datasets.Version("1.0.0")
+"""Raised when the same options would give other rows than before, so that no old cache is used."""
+
+
+@dataclass(eq=False)
+class Bioscan5MConfig(datasets.BuilderConfig):  # type: ignore[misc]
+    """What can be asked of the builder beside a configuration's name.
+
+    Attributes:
+        columns: The columns that are wanted; all by default.
+        where: Which rows are wanted, as Parquet filters or as an Arrow expression.
+        class_labels: The ranks whose columns shall be ``ClassLabel``.
+        max_nucleotides: Where barcodes are cut; ``None`` leaves them whole.
+        unique_barcodes: Keep one specimen for each barcode.
+        splits: The splits to serve; all that there is data of by default.
+        among: The splits whose specimens count for ``unique_barcodes``; those that are served by
+            default.
+        on_error: What to do about a specimen whose image is missing or flawed in a raw release:
+            ``"stop"``, or ``"skip"`` it and warn.
+    """
+
+    columns: list[str] | None = None
+    where: Where | None = None
+    class_labels: list[str] | None = None
+    max_nucleotides: int | None = None
+    unique_barcodes: bool = False
+    splits: list[str] | None = None
+    among: list[str] | None = None
+    on_error: str = "stop"
+
+    def check(self) -> None:
+        """See that every option is one.
+
+        Raises:
+            UnknownName: An option has a value that does not exist.
+            UsageError: One is of a wrong kind.
+        """
+        check_on_error(self.on_error)
+        length = self.max_nucleotides
+        if length is not None and (not isinstance(length, int) or length < 1):
+            raise UsageError(f"max_nucleotides={length!r} is not a positive whole number")
+        Filter.of(self.where)
+
+    def create_config_id(
+        self, config_kwargs: dict[str, Any], custom_features: datasets.Features | None = None
+    ) -> str:
+        """Name the folder of the cache by everything that decides the rows.
+
+        Args:
+            config_kwargs: The options that were given.
+            custom_features: Features that were given to the builder.
+        """
+        del config_kwargs  # Where the data are does not matter; what they are stands in the hash.
+        told = self._told()
+        if custom_features is not None:
+            told["features"] = repr(custom_features.to_dict())
+        if not told:
+            return str(self.name)
+        return f"{self.name}-{digest_of(*(f'{name}={told[name]}' for name in sorted(told)))}"
+
+    def _told(self) -> dict[str, str]:
+        """The options that are not the usual ones, equal texts for equal rows."""
+        names = set(self.columns or ())
+        told = {
+            "columns": None if self.columns is None else sorted(map(str, names)),
+            "where": canonical_where(self.where),
+            "class_labels": sorted(map(str, self.class_labels or ())),
+            "max_nucleotides": self.max_nucleotides,
+            "unique_barcodes": self.unique_barcodes,
+            "splits": None if self.splits is None else sorted(self.splits),
+            "among": None if self.among is None else sorted(self.among),
+            "on_error": None if self.on_error == "stop" else self.on_error,
+        }
+        return {name: repr(value) for name, value in told.items() if value}
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, Bioscan5MConfig)
+            and (self.name, self._told()) == (other.name, other._told())
+        )
+
+    __hash__ = None  # type: ignore[assignment]
