@@ -50,6 +50,6 @@ def test_any_row_is_what_json_reads(rows: list[dict[str, object]]) -> None:
 def test_text_is_not_escaped_where_it_need_not_be() -> None:
     batch = pa.RecordBatch.from_pylist([{"name": "Ñandú 蝶"}, {"name": 'a "b" \\ \t'}])
     assert json_rows(batch).to_pylist() == [
-        '{"name": "Ñandú 蝶"}',
-        '{"name": "a \\"b\\" \\\\ \\t"}',
+        '{"name":"Ñandú 蝶"}',
+        '{"name":"a \\"b\\" \\\\ \\t"}',
     ]

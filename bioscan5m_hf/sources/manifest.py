@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from bioscan5m_hf.readers.formats import FORMATS, SUFFIXES
-from bioscan5m_hf.schema.columns import SPLITS
+from bioscan5m_hf.schema.columns import RANKS, SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
 from bioscan5m_hf.storage.inside import require_inside
 
@@ -203,6 +203,7 @@ _SELECTION: Final = _record(
         "sample": _count,
     },
 )
+_SAMPLES: Final = _record({"captions": _flag, "labels": _or_null(_text("|".join(RANKS), "a rank"))})
 _MANIFEST: Final = _record(
     {
         "format_version": _count,
@@ -216,5 +217,9 @@ _MANIFEST: Final = _record(
         "source": _map(_CONFIGURATION, _map(_LINE, _SOURCE)),
         "digest": _text(r"[0-9a-f]{64}", "a digest"),
     },
-    {"derived": _map(_PACKAGE, _DERIVED), "selection": _SELECTION},
+    {
+        "derived": _map(_PACKAGE, _DERIVED),
+        "selection": _SELECTION,
+        "samples": _map(_PACKAGE, _SAMPLES),
+    },
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
-from conversion.card import readme
+from conversion.card import making, readme
 from conversion.card.front_matter import shown_split
 from conversion.card.statistics import Profile
 from conversion.folder.manifest import Manifest
@@ -145,7 +145,7 @@ for number, row in enumerate(shown):
 grid
 """,
         ),
-        ("markdown", f"## Only one order\n\nHere {readme.escaped(names.order)}."),
+        ("markdown", f"## Only one order\n\nHere {making.escaped(names.order)}."),
         (
             "code",
             f"""

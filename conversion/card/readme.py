@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -28,6 +27,7 @@ from conversion.card.front_matter import (
     front_matter_text,
     shown_split,
 )
+from conversion.card.making import escaped, samples, selected, selection, shards
 from conversion.card.statistics import Profile
 from conversion.folder.manifest import Manifest
 from conversion.formats.registry import writer_named
@@ -79,7 +79,7 @@ def render(manifest: Manifest, found: Profile | None = None) -> str:
         _picture(manifest, SHEET, "Specimens of the most frequent orders, side by side"),
         _loading(manifest),
         _configurations(manifest),
-        _selection(manifest),
+        selection(manifest),
         _derived(manifest),
         _splits(manifest),
         _columns(manifest),
@@ -121,31 +121,14 @@ def description(manifest: Manifest) -> str:
         f"{held}, as far as they are known: the BIOSCAN-5M release, as\n"
         f"{format_named(manifest.format).title} shards that load and stream.{bytes_kept}\n"
         "Rows stand in the order of md5(processid), which is a fixed random order."
-        f"{_selected(manifest)}"
+        f"{selected(manifest)}"
     )
-
-
-def _selected(manifest: Manifest) -> str:
-    return "\nThey are a selection from the release (see Selection)." if manifest.selection else ""
 
 
 def _photographed(manifest: Manifest, split: str) -> int:
     """How many specimens of a published split have an image in some package."""
     held = (manifest.splits[package].get(split) for package in manifest.packages)
     return max((files.rows for files in held if files), default=0)
-
-
-def escaped(text: str) -> str:
-    """Text from the data, as Markdown and HTML show it, letter by letter and on one line.
-
-    Args:
-        text: Such as the name of a country.
-    """
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    # An entity is what neither Markdown nor the cells of its tables take for a sign of theirs.
-    return re.sub(r"[^\w\s,.'()/:;%°+-]", lambda found: f"&#{ord(found[0])};", line).replace(
-        "_", "&#95;"
-    )
 
 
 def _picture(manifest: Manifest, path: str, meaning: str) -> str:
@@ -170,16 +153,6 @@ def _derived(manifest: Manifest) -> str:
         "another package of upstream's.\n\n"
     )
     return text + _table(("configuration", "how", "with"), rows)
-
-
-def _selection(manifest: Manifest) -> str:
-    if not manifest.selection:
-        return ""
-    return (
-        "## Selection\n\nThese are not all specimens of the release, but "
-        f"{escaped(manifest.selection.told)}.\nAll numbers on this page, and the numbers of "
-        "labels, are those of the selection.\n"
-    )
 
 
 def _loading(manifest: Manifest) -> str:
@@ -218,7 +191,7 @@ def _loading(manifest: Manifest) -> str:
     if "/" not in manifest.name:
         text += f"\n`{manifest.name}` is the path of this folder, or its repository's name.\n"
     if writer.note:
-        text += f"\n{writer.note}"
+        text += f"\n{writer.note}{samples(manifest)}"
     return text
 
 
@@ -269,7 +242,7 @@ def _splits(manifest: Manifest) -> str:
     heads = ["specimens" if name == METADATA else f"`{name}`" for name in names]
     note = "\nUpstream's `val` is published as `validation`; the column `split` keeps `val`.\n"
     table = _table(("split", "what it is for", *heads), rows, right=len(names))
-    return "## Splits\n\n" + table + note
+    return "## Splits\n\n" + table + note + shards(manifest)
 
 
 def _counts(manifest: Manifest, configuration: str = METADATA) -> dict[str, int]:
@@ -338,9 +311,11 @@ def _files(manifest: Manifest) -> str:
     known = {
         "quickstart.ipynb": "a notebook that streams, shows, filters and labels specimens",
         "croissant.json": "the dataset in the vocabulary of Croissant",
+        "labels": "the labels of each rank as text; the number of a line, from 0, is the label",
         VOCABULARIES_NAME: "every label of each rank with its number, and how often a split has it",
     }
-    rows = [(f"[`{name}`]({name})", known[name]) for name in known if name in manifest.extras]
+    there = {part for path in manifest.extras for part in (path, path.partition("/")[0])}
+    rows = [(f"[`{name}`]({name})", known[name]) for name in known if name in there]
     rows.append((f"[`{MANIFEST_NAME}`]({MANIFEST_NAME})", "the digest of every file"))
     return "## Other files\n\n" + _table(("file", "what it is"), rows)
 

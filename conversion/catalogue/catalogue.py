@@ -25,11 +25,13 @@ from bioscan5m_hf.errors import MetadataError, UsageError
 from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import Stray, read_images
 from bioscan5m_hf.release.metadata.read import ROW, ROW_SCHEMA, BadRow, OnBadRow
-from bioscan5m_hf.schema.columns import SPLITS, Split
+from bioscan5m_hf.schema.columns import RANKS, SPLITS, Split
+from bioscan5m_hf.schema.vocabularies import Vocabulary, VocabularyCounter
 from conversion.catalogue.rows import SortedRows, settle_order
 from conversion.catalogue.selection import SpecimenSelection
 
 _KEY_SCHEMA: Final = pa.schema([ROW_SCHEMA.field(name) for name in ("processid", "split", ROW)])
+_STRETCH: Final = 1 << 14
 
 T = TypeVar("T")
 
@@ -150,6 +152,13 @@ class Catalogue:
     def split_counts(self) -> list[tuple[Split, int]]:
         """How many specimens each split has."""
         return list(zip(SPLITS, np.diff(self.specimens.edges()).tolist(), strict=True))
+
+    def vocabularies(self) -> list[Vocabulary]:
+        """The distinct values of each rank over all specimens."""
+        counter = VocabularyCounter()
+        for _, batch in self._wanted(self.specimens.rows.stretches(_STRETCH, [*RANKS, "split"])):
+            counter.add(batch)
+        return counter.vocabularies()
 
     def sorted_rows(self) -> SortedRows:
         """Settle the order in which upstream's columns of every specimen are read.

@@ -22,6 +22,7 @@ from bioscan5m_hf.sources.manifest import (
 from bioscan5m_hf.storage.inside import read_small
 from conversion.catalogue.selection import SpecimenSelection
 from conversion.derive.recipe import Recipe
+from conversion.formats.samples import SampleExtras
 
 DEFAULT_NAME: Final = "bioscan-5m"
 
@@ -115,6 +116,7 @@ class Manifest:
         name: What examples call it: the repository that it was published to, as ``user/name``.
         derived: For each package that was made from another, how.
         selection: Which specimens of the release the folder is about.
+        samples: For each package whose samples have more than image and record, what they have.
     """
 
     format: str
@@ -127,6 +129,7 @@ class Manifest:
     name: str = DEFAULT_NAME
     derived: dict[str, DerivedRecord] = field(default_factory=dict)
     selection: SpecimenSelection = field(default_factory=SpecimenSelection)
+    samples: dict[str, SampleExtras] = field(default_factory=dict)
 
     @property
     def packages(self) -> list[str]:
@@ -171,6 +174,8 @@ class Manifest:
             }
         if self.selection:
             data["selection"] = self.selection.to_json()
+        if self.samples:
+            data["samples"] = {name: each.to_json() for name, each in sorted(self.samples.items())}
         # A digest of the rest, so that a change anywhere in this file is noticed too.
         data["digest"] = hashlib.sha256(_text(data)).hexdigest()
         return _text(data)
@@ -209,6 +214,10 @@ class Manifest:
                 for name, value in data.get("derived", {}).items()
             },
             selection=SpecimenSelection.from_json(data.get("selection", {})),
+            samples={
+                name: SampleExtras.from_json(value)
+                for name, value in data.get("samples", {}).items()
+            },
         )
 
 

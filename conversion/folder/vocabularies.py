@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, Vocabulary, to_parquet
+from bioscan5m_hf.storage.inside import link_on_the_way
 from conversion.files.atomic import write_whole
 from conversion.folder.manifest import Manifest, ShardFile
+
+LABELS: Final = "labels"
+"""The folder of the labels as text: of each rank a file, whose line numbers are the labels."""
 
 
 def write_vocabularies(
     folder: Path, manifest: Manifest, vocabularies: Sequence[Vocabulary]
 ) -> None:
-    """Write the file and enter it in the manifest.
+    """Write the vocabularies as a table and as text, and enter the files in the manifest.
 
     Args:
         folder: The dataset folder.
@@ -21,10 +26,18 @@ def write_vocabularies(
         vocabularies: One for each rank.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: A file cannot be written.
     """
-    written = write_whole(folder / VOCABULARIES_NAME, to_parquet(vocabularies))
-    values = sum(map(len, vocabularies))
-    manifest.extras[VOCABULARIES_NAME] = ShardFile(
-        VOCABULARIES_NAME, values, written.bytes, written.xxh3
-    )
+    files = {VOCABULARIES_NAME: (to_parquet(vocabularies), sum(map(len, vocabularies)))}
+    for each in vocabularies:
+        # A label that has a line break stays on its line.
+        lines = "".join(f"{' '.join(name.splitlines())}\n" for name in each.names)
+        files[f"{LABELS}/{each.rank}.txt"] = lines.encode(), len(each)
+    for name, (data, values) in files.items():
+        if link_on_the_way(folder, name):
+            # What lies behind a link is left as it is.
+            continue
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        written = write_whole(path, data)
+        manifest.extras[name] = ShardFile(name, values, written.bytes, written.xxh3)

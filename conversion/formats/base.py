@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +13,23 @@ import pyarrow as pa
 from bioscan5m_hf.readers.formats import Format
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, image_type
 from conversion.files.atomic import AtomicFile, Unseen, Whole, Written
+from conversion.formats.samples import SampleExtras
 
 Images = Sequence[bytes | bytearray]
+
+
+class Shape(NamedTuple):
+    """What is told of a shard without reading it.
+
+    Attributes:
+        name: The name of its file.
+        rows: How many specimens it has.
+        bytes: Its length.
+    """
+
+    name: str
+    rows: int
+    bytes: int
 
 
 class ShardWriter(Whole):
@@ -38,6 +53,7 @@ class ShardWriter(Whole):
         filters: Whether ``datasets`` takes ``filters=`` for it.
         record_code: The columns of a row as ``datasets`` reads it, in Python.
         image_column: The name of the image in such a row.
+        samples: Whether it is a format of samples, whose records hold the numbers of labels.
         note: What the card says of the format below its examples.
     """
 
@@ -52,6 +68,7 @@ class ShardWriter(Whole):
     filters: ClassVar[bool] = False
     record_code: ClassVar[str] = "row"
     image_column: ClassVar[str] = IMAGE_COLUMN
+    samples: ClassVar[bool] = False
     note: ClassVar[str] = (
         "The Hub's Dataset Viewer shows Parquet only, so it does not show these shards.\n"
     )
@@ -61,12 +78,22 @@ class ShardWriter(Whole):
         self.rows = 0
         self._file = AtomicFile(path)
 
+    def add_to_samples(self, extras: SampleExtras, vocabularies: Path) -> None:
+        """Say what a sample has beside image and record, before the first is written.
+
+        Args:
+            extras: Its other members.
+            vocabularies: The file that tells the numbers of labels, which the record has too.
+        """
+        del extras, vocabularies
+        raise AssertionError("only a format of samples is asked for this")
+
     @classmethod
-    def companions(cls, shards: Mapping[str, int]) -> dict[str, bytes]:
+    def companions(cls, shards: Mapping[str, Sequence[Shape]]) -> dict[str, bytes]:
         """Small files that belong beside the shards of a configuration.
 
         Args:
-            shards: The file name of each shard of the configuration, and its specimens.
+            shards: For each published split its shards.
 
         Returns:
             The content of each file, by its name.

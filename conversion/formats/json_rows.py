@@ -25,20 +25,20 @@ def json_rows(rows: pa.RecordBatch) -> pa.StringArray:
 
     Returns:
         The objects, with the columns in their order; numbers are numbers, a missing value is
-        null, text is UTF-8 and not escaped where it need not be.
+        null, text is UTF-8 and not escaped where it need not be; nor is there a blank between.
     """
     pieces: list[pa.Array | str] = []
     # The fixed text since the last value, joined to what surrounds the next one.
     fixed = "{"
     for name, column in zip(rows.schema.names, rows.columns, strict=True):
-        fixed += f"{json.dumps(name)}: "
+        fixed += f"{json.dumps(name)}:"
         if column.null_count == len(column):
-            fixed += f"{_MISSING}, "
+            fixed += f"{_MISSING},"
             continue
         values, quote = _values(column)
         pieces += [fixed + quote, values]
-        fixed = f"{quote}, "
-    fixed = f"{fixed[:-2]}}}"
+        fixed = f"{quote},"
+    fixed = f"{fixed[:-1]}}}"
     if not pieces:
         return pa.array([fixed] * rows.num_rows, pa.string())
     return pc.binary_join_element_wise(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 from bioscan5m_hf.readers.formats import FORMATS, Format
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN
 from bioscan5m_hf.schema.configurations import METADATA
-from conversion.formats.base import Images, ShardWriter
+from conversion.formats.base import Images, Shape, ShardWriter
 from conversion.formats.json_rows import json_rows
 from conversion.formats.parquet import ParquetWriter
+from conversion.formats.samples import LABEL, PLAIN, SampleExtras, captions, with_labels
 
 _BLOCK: Final = 512
 _RECORD: Final = 10_240
@@ -28,12 +29,15 @@ _MTIME: Final = 1_704_067_200
 _NAME_BYTES: Final = 100
 _SIZE: Final = slice(124, 135)
 _CHECKSUM: Final = slice(148, 154)
-_ENDINGS: Final = (".jpg", ".json")
+_IMAGE: Final = ".jpg"
 _WHOLE: Final = np.dtype((np.void, _BLOCK))
 
 
 class WebDatasetWriter(ShardWriter):
     """``<processid>.jpg`` and ``<processid>.json`` for each specimen, in plain USTAR.
+
+    Where it is asked for, ``<processid>.txt`` is a caption and ``<processid>.cls`` a number. The
+    record has the number of each label behind upstream's columns.
 
     Headers hold integers only (POSIX.1-1988 ustar), so no member needs a PAX record, which would
     cost a kilobyte each, and a shard depends on nothing but its specimens.
@@ -49,9 +53,11 @@ class WebDatasetWriter(ShardWriter):
     media_type: ClassVar[str] = "application/x-tar"
     record_code: ClassVar[str] = 'row["json"]'
     image_column: ClassVar[str] = "jpg"
+    samples: ClassVar[bool] = True
     note: ClassVar[str] = (
         f"{ShardWriter.note}\n"
-        "A sample is the image `jpg` and the record `json`, which has the columns below.\n"
+        "A sample is the image `jpg` and the record `json`, which has the columns below, and the\n"
+        "number of each label, such as `species_label`, which is -1 where it is not known.\n"
         "The metadata of all specimens, without images, lie beside the shards as Parquet:\n"
         f"`{METADATA}/*.parquet`, for pandas, DuckDB or Polars. How many samples a shard has\n"
         "stands in `sizes.json` in the folder of each configuration.\n"
@@ -60,15 +66,29 @@ class WebDatasetWriter(ShardWriter):
     def __init__(self, path: Path, *, image: bool) -> None:
         assert image, "a tar shard always has images"
         super().__init__(path, image=image)
+        self._extras = PLAIN
+        self._vocabularies: Path | None = None
         self._memory = np.empty((0, _BLOCK), np.uint8)
 
-    @classmethod
-    def companions(cls, shards: Mapping[str, int]) -> dict[str, bytes]:
-        """``sizes.json``, from which training code learns how many samples a shard has.
+    def add_to_samples(self, extras: SampleExtras, vocabularies: Path) -> None:
+        """Say what a sample has beside image and record, before the first is written."""
+        self._extras, self._vocabularies = extras, vocabularies
 
-        OpenCLIP and others look it up in the folder of the shards, by the name of each.
+    @classmethod
+    def companions(cls, shards: Mapping[str, Sequence[Shape]]) -> dict[str, bytes]:
+        """What training code looks up in the folder of the shards, which is not to be counted.
+
+        ``sizes.json`` (OpenCLIP): the samples of each shard. ``_info.json`` (timm): the shards of
+        each split. ``wids-<split>.json`` (the random access of webdataset): likewise, with lengths,
+        and relative to the file.
         """
-        return {"sizes.json": (json.dumps(dict(shards), indent=1) + "\n").encode()}
+        every = [shape for found in shards.values() for shape in found]
+        told = {
+            "sizes.json": {shape.name: shape.rows for shape in every},
+            "_info.json": {"splits": {name: _info(name, found) for name, found in shards.items()}},
+            **{f"wids-{name}.json": _index(found) for name, found in shards.items()},
+        }
+        return {name: (json.dumps(each, indent=1) + "\n").encode() for name, each in told.items()}
 
     @classmethod
     def declared_features(cls) -> list[dict[str, Any]]:
@@ -89,13 +109,14 @@ class WebDatasetWriter(ShardWriter):
     def read_back(path: Path, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read a shard whose members are exactly those that are written here, in their order."""
         rows: list[dict[str, Any]] = []
-        members = _members(path)
-        for (name, image), (other, text) in zip(members, members, strict=True):
-            row = json.loads(text)
-            processid = row["processid"]
-            if (name, other) != (f"{processid}.jpg", f"{processid}.json"):
-                raise ValueError(f"the members {name} and {other} do not belong together")
-            row[IMAGE_COLUMN] = {"bytes": image, "path": name}
+        for stem, members in itertools.groupby(_members(path), lambda m: m[0].partition(".")[0]):
+            names, contents = zip(*members, strict=True)
+            row = json.loads(contents[1])
+            known = (f"{stem}.txt", f"{stem}.cls")
+            there = tuple(name for name in known if name in names)
+            if names != (f"{stem}.jpg", f"{stem}.json", *there) or row["processid"] != stem:
+                raise ValueError(f"the members {', '.join(names)} do not belong together")
+            row[IMAGE_COLUMN] = {"bytes": contents[0], "path": names[0]}
             rows.append({column: row[column] for column in schema.names})
             if len(rows) == batch_rows:
                 yield pa.RecordBatch.from_pylist(rows, schema)
@@ -105,23 +126,38 @@ class WebDatasetWriter(ShardWriter):
 
     def _write(self, rows: pa.RecordBatch, images: Images | None) -> None:
         assert images is not None
-        texts = json_rows(rows)
-        ends = _ends(texts)
-        plan = _plan(images, ends)
+        texts = self._texts(rows)
+        sizes = np.empty((len(images), 1 + len(texts)), np.int64)
+        sizes[:, 0] = [len(image) for image in images]
+        ends = [_ends(each) for each in texts.values()]
+        for number, bounds in enumerate(ends, 1):
+            sizes[:, number] = np.diff(bounds)
+        plan = _plan(sizes.reshape(-1))
         blocks = self._room(plan.blocks)
         # The last block of each member first: what its data leave of it is filled with zeros.
         blocks[plan.last] = 0
-        headers = _headers(rows.column("processid"), plan.sizes)
+        headers = _headers(rows.column("processid"), (_IMAGE, *texts), plan.sizes)
         # Each as one value: NumPy would copy byte by byte.
         blocks.view(_WHOLE)[plan.headers] = headers.view(_WHOLE)
         view = blocks.reshape(-1).data
-        starts = ((plan.headers + 1) * _BLOCK).tolist()
-        for start, image in zip(starts[::2], images, strict=True):
+        starts = ((plan.headers + 1) * _BLOCK).reshape(sizes.shape).T.tolist()
+        for start, image in zip(starts[0], images, strict=True):
             view[start : start + len(image)] = image
-        data = memoryview(texts.buffers()[2]).cast("B")
-        for start, (first, end) in zip(starts[1::2], itertools.pairwise(ends), strict=True):
-            view[start : start + end - first] = data[first:end]
+        for places, bounds, each in zip(starts[1:], ends, texts.values(), strict=True):
+            data = memoryview(each.buffers()[2]).cast("B")
+            for start, (first, end) in zip(places, itertools.pairwise(bounds), strict=True):
+                view[start : start + end - first] = data[first:end]
         self._file.write(view)
+
+    def _texts(self, rows: pa.RecordBatch) -> dict[str, pa.StringArray]:
+        """The members of each sample that are text, by their endings."""
+        labelled = with_labels(rows, self._vocabularies) if self._vocabularies else rows
+        texts = {".json": json_rows(labelled)}
+        if self._extras.captions:
+            texts[".txt"] = captions(rows)
+        if rank := self._extras.labels:
+            texts[".cls"] = labelled[rank + LABEL].cast(pa.string())
+        return texts
 
     def _room(self, blocks: int) -> npt.NDArray[np.uint8]:
         """Memory for so many blocks, the same at each call: what it holds is overwritten."""
@@ -137,6 +173,22 @@ class WebDatasetWriter(ShardWriter):
 
     def _abandon(self) -> None:
         """There is nothing that has to be given back."""
+
+
+def _info(split: str, shards: Sequence[Shape]) -> dict[str, Any]:
+    return {
+        "name": split,
+        "num_samples": sum(shape.rows for shape in shards),
+        "filenames": [shape.name for shape in shards],
+        "shard_lengths": [shape.rows for shape in shards],
+    }
+
+
+def _index(shards: Sequence[Shape]) -> dict[str, Any]:
+    listed = [
+        {"url": shape.name, "nsamples": shape.rows, "filesize": shape.bytes} for shape in shards
+    ]
+    return {"__kind__": "wids-shard-index-v1", "wids_version": 1, "shardlist": listed}
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -155,7 +207,7 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where the members of some specimens lie, image and JSON of each in turn.
+    """Where the members of some specimens lie, those of each in turn.
 
     Attributes:
         sizes: How many bytes each has.
@@ -170,10 +222,7 @@ class _Plan:
     blocks: int
 
 
-def _plan(images: Images, ends: list[int]) -> _Plan:
-    sizes = np.empty(2 * len(images), np.int64)
-    sizes[::2] = [len(image) for image in images]
-    sizes[1::2] = np.diff(ends)
+def _plan(sizes: npt.NDArray[np.int64]) -> _Plan:
     after = np.cumsum(1 + -(-sizes // _BLOCK))
     headers = np.concatenate([[0], after[:-1]])
     return _Plan(sizes, headers, after - 1, int(after[-1]))
@@ -186,20 +235,22 @@ def _ends(texts: pa.StringArray) -> list[int]:
     return ends
 
 
-def _headers(processids: pa.StringArray, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+def _headers(
+    processids: pa.StringArray, endings: Sequence[str], sizes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint8]:
     """The header block of each member, made column by column: there are millions."""
-    longest = pc.max(pc.binary_length(processids)).as_py() + max(map(len, _ENDINGS))
+    longest = pc.max(pc.binary_length(processids)).as_py() + max(map(len, endings))
     assert longest <= _NAME_BYTES
     names = [
         np.array(
             pc.binary_join_element_wise(processids, end, "").cast(pa.binary()).to_pylist(),
             f"S{longest}",
         )
-        for end in _ENDINGS
+        for end in endings
     ]
     headers = np.tile(np.frombuffer(_TEMPLATE, np.uint8), (len(sizes), 1))
     for which, found in enumerate(names):
-        headers[which::2, :longest] = found.view(np.uint8).reshape(-1, longest)
+        headers[which :: len(endings), :longest] = found.view(np.uint8).reshape(-1, longest)
     headers[:, _SIZE] = _octal(sizes, 11)
     # Name and size are what differs; the template knows the sum of the rest.
     varying = np.concatenate([headers[:, :longest], headers[:, _SIZE]], axis=1)

@@ -17,6 +17,7 @@ from conversion.catalogue.sources import Choice
 from conversion.files.atomic import Written, digest_of
 from conversion.folder.manifest import Manifest, ShardFile, SplitFiles
 from conversion.folder.state import IsElsewhere
+from conversion.formats.samples import PLAIN, SampleExtras
 from conversion.planning.packages import PackagePlan
 from conversion.rejects import Finding
 
@@ -24,12 +25,15 @@ ALL_SPLITS: Final = "all"
 """What the record of the metadata's source stands under: they are of all splits."""
 
 
-def refuse_mixing(before: Manifest | None, choices: Sequence[Choice], folder: Path) -> None:
-    """Stop where derived images and upstream's own, or two recipes, would share a configuration.
+def refuse_mixing(
+    before: Manifest | None, choices: Sequence[Choice], extras: SampleExtras, folder: Path
+) -> None:
+    """Stop where images or samples that were made in two ways would share a configuration.
 
     Args:
         before: What the folder holds, if it holds anything.
         choices: What is going to be made.
+        extras: What its samples have beside image and record.
         folder: The dataset folder, for the message.
 
     Raises:
@@ -40,10 +44,16 @@ def refuse_mixing(before: Manifest | None, choices: Sequence[Choice], folder: Pa
     for choice in choices:
         package = choice.package
         record = before.derived.get(package)
-        if package not in before.splits or choice.recipe == (record and record.recipe):
+        members = before.samples.get(package, PLAIN)
+        if package not in before.splits:
             continue
-        held = record.recipe.told if record else "upstream's own"
-        wanted = choice.recipe.told if choice.recipe else "upstream's own"
+        if choice.recipe != (record and record.recipe):
+            held = record.recipe.told if record else "upstream's own"
+            wanted = choice.recipe.told if choice.recipe else "upstream's own"
+        elif members != extras:
+            held, wanted = f"samples with {members.told}", f"samples with {extras.told}"
+        else:
+            continue
         raise ChangedInput(
             f"{package} in this folder is {held}, and would be mixed with what is {wanted}",
             where=str(folder),
@@ -120,7 +130,12 @@ def compare_with(
                     f"{name} has shards of {files.shard_bytes:,} bytes, not {wanted.shard_bytes:,}"
                 )
             elif before.sources[plan.package][split].digest != digest:
-                changes[plan.package, split] = f"{name} has other images"
+                count = sum(task.shard.split == split for task in plan.tasks)
+                changes[plan.package, split] = (
+                    f"{name} has other images"
+                    if count == len(files.shards)
+                    else f"{name} has {len(files.shards):,} shards, not {count:,}"
+                )
             elif wanted.record or files.rejected == _planned_losses(plan)[split]:
                 held.append((plan.package, split, files))
 

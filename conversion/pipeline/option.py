@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -46,6 +47,19 @@ class Option:
     repeated: bool = False
     bare: str | None = None
     needs: tuple[str, ...] = ()
+
+
+class Effect(enum.Enum):
+    """What an option does to the files of a dataset folder."""
+
+    NONE = "the same files"
+    """Such as how many processes make them."""
+
+    CHOICE = "other inputs"
+    """It says what is read and made; the fingerprint has the inputs that come of it."""
+
+    VALUE = "other files"
+    """The fingerprint has the value itself."""
 
 
 def read_count(text: str) -> int:

@@ -7,7 +7,6 @@ documentation are derived from it.
 
 from __future__ import annotations
 
-import enum
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,12 @@ from urllib.parse import urlsplit
 from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.readers.formats import FORMATS, format_named
-from bioscan5m_hf.schema.columns import SPLITS, Split
+from bioscan5m_hf.schema.columns import RANKS, SPLITS, Split
 from bioscan5m_hf.schema.configurations import package_names
 from bioscan5m_hf.schema.split_expressions import GROUPS
 from bioscan5m_hf.storage.path import Location, location_of
 from conversion.pipeline.option import (
+    Effect,
     Option,
     PerTaxon,
     read_count,
@@ -35,6 +35,7 @@ from conversion.sizes import parse_size
 if TYPE_CHECKING:
     from conversion.catalogue.selection import SpecimenSelection
     from conversion.executors.dask import ClusterOptions
+    from conversion.formats.samples import SampleExtras
 
 DEFAULT_SHARD_BYTES: Final = 500_000_000
 _SCHEMES: Final = ("tcp", "tls")
@@ -65,19 +66,6 @@ def _read_scheduler(word: str) -> str:
             f"{word!r} is no address of a scheduler", fix="name one such as tcp://host:8786"
         )
     return address
-
-
-class Effect(enum.Enum):
-    """What an option does to the files of a dataset folder."""
-
-    NONE = "the same files"
-    """Such as how many processes make them."""
-
-    CHOICE = "other inputs"
-    """It says what is read and made; the fingerprint has the inputs that come of it."""
-
-    VALUE = "other files"
-    """The fingerprint has the value itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +162,37 @@ class ConvertOptions:
         ),
         Effect.VALUE,
     ] = "parquet"
+    min_shards: Annotated[
+        int,
+        Option(
+            ("--min-shards",),
+            "how many shards a split has at least: as many processes can share it",
+            read=read_count,
+            metavar="N",
+            shown="1",
+        ),
+        Effect.VALUE,
+    ] = 1
+    captions: Annotated[
+        bool,
+        Option(
+            ("--captions",),
+            "with --format webdataset: a caption of the taxonomy beside each image, as .txt",
+        ),
+        Effect.VALUE,
+    ] = False
+    labels: Annotated[
+        str | None,
+        Option(
+            ("--labels",),
+            "with --format webdataset: the number of the label of this rank beside each image, as "
+            ".cls",
+            read=read_one_of("rank", *RANKS),
+            metavar="RANK",
+            names=RANKS,
+        ),
+        Effect.VALUE,
+    ] = None
     record: Annotated[
         bool,
         Option(
@@ -337,6 +356,13 @@ class ConvertOptions:
         from conversion.catalogue.selection import SpecimenSelection
 
         return SpecimenSelection(self.where, self.per_taxon, self.sample)
+
+    @property
+    def extras(self) -> SampleExtras:
+        """What a sample has beside image and record."""
+        from conversion.formats.samples import SampleExtras
+
+        return SampleExtras(self.captions, self.labels)
 
     def hold(self, workers: int) -> int:
         """How many bytes of remote archives one worker may hold.

@@ -18,7 +18,9 @@ from conversion.files.atomic import Written, digest_of, write_whole
 from conversion.folder.loss import beyond, shards_on_disk
 from conversion.folder.manifest import DerivedRecord, Manifest, ShardFile, SourceRecord, SplitFiles
 from conversion.folder.vocabularies import write_vocabularies
+from conversion.formats.base import Shape
 from conversion.formats.registry import writer_named
+from conversion.formats.samples import PLAIN, SampleExtras
 from conversion.pipeline.comparison import ALL_SPLITS, published
 from conversion.planning.packages import PackagePlan, libraries
 from conversion.rejects import REJECTS_NAME, Finding, read_rejects, write_rejects
@@ -84,6 +86,7 @@ class Folder:
         before: What it held before, which stays.
         name: What examples call it; by default what they did before.
         selection: Which specimens of the release it is about.
+        extras: What the samples of this run have beside image and record.
         picks: Gives the specimens of the contact sheet, from the paths of some shards.
     """
 
@@ -93,6 +96,7 @@ class Folder:
     before: Manifest | None
     name: str | None = None
     selection: SpecimenSelection = field(default_factory=SpecimenSelection)
+    extras: SampleExtras = PLAIN
     picks: Callable[[Sequence[str]], Sequence[Pick]] | None = None
 
     def finish(
@@ -120,6 +124,7 @@ class Folder:
             manifest.splits |= self.before.splits
             manifest.sources |= self.before.sources
             manifest.derived |= self.before.derived
+            manifest.samples |= self.before.samples
         manifest.selection = self.selection
         manifest.name = self.name or manifest.name
         for outcome in outcomes:
@@ -130,6 +135,8 @@ class Folder:
                 record = manifest.derived.get(name, DerivedRecord(recipe, {}))
                 manifest.derived[name] = record.with_libraries(versions() if outcome.made else {})
             manifest.sources[name] = manifest.sources.get(name, {}) | _sources(inputs[name])
+            if self.extras.members:
+                manifest.samples[name] = self.extras
         manifest.splits[METADATA] = _metadata_files(self.path, metadata)
         manifest.sources[METADATA] = {
             ALL_SPLITS: SourceRecord((metadata_source,), metadata.content)
@@ -170,9 +177,11 @@ class Folder:
     def _add_companions(self, manifest: Manifest) -> None:
         for name in manifest.packages:
             shards = {
-                shard.path.rpartition("/")[2]: shard.rows
-                for shard in manifest.files()
-                if shard.path.startswith(f"{name}/")
+                split: [
+                    Shape(shard.path.rpartition("/")[2], shard.rows, shard.bytes)
+                    for shard in files.shards
+                ]
+                for split, files in manifest.splits[name].items()
             }
             for file, content in writer_named(self.format).companions(shards).items():
                 path = f"{name}/{file}"

@@ -14,6 +14,7 @@ from bioscan5m_hf.readers.formats import format_named
 from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, to_parquet
 from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from bioscan5m_hf.storage.inside import to_write
 from conversion.catalogue.catalogue import Catalogue, ListedImages
@@ -24,7 +25,7 @@ from conversion.catalogue.rows import SortedRows
 from conversion.catalogue.sources import Choice
 from conversion.executors.base import Pool
 from conversion.executors.retry import run_shards
-from conversion.files.atomic import Written, require_apart, sync_folder
+from conversion.files.atomic import Written, require_apart, sync_folder, write_whole
 from conversion.folder.loss import Pairs, refuse_loss, shards_on_disk, told_shards
 from conversion.folder.manifest import Manifest, read_manifest
 from conversion.folder.state import State, open_state
@@ -72,7 +73,7 @@ def run(
         reporter.say(note)
     with open_state(options.output, reporter.say) as state:
         before = _read_before(options, covered_by(choices))
-        refuse_mixing(before, choices, options.output)
+        refuse_mixing(before, choices, options.extras, options.output)
         finished = Finished(options, fingerprint(options, release.metadata, choices), state)
         if before and (summary := finished.recall(before, sink)):
             reporter.say("everything is there already, made from the same files")
@@ -141,14 +142,14 @@ class _Conversion:
             counts = self._load_metadata(catalogue)
             self._tell_of_absent_splits(choices, counts)
             sorting = aside.submit(catalogue.sorted_rows)
+            numbering = aside.submit(self._number_labels, catalogue)
             listed = [self._list(catalogue, first, listing.result())]
             listed += [self._list(catalogue, choice) for choice in others]
             rows = sorting.result()
         covered = covered_by(choices)
         self._check_metadata(rows, covered)
-        plans = [
-            plan_package(members, rows, self._plan_options(pool.workers)) for members in listed
-        ]
+        planning = self._plan_options(pool.workers, numbering.result())
+        plans = [plan_package(members, rows, planning) for members in listed]
         finished = self._finished_splits(plans)
         tasks = [
             task
@@ -226,16 +227,13 @@ class _Conversion:
         return MetadataPlan(rows, tuple(counts), self._state.work, writer, self._metadata_limit())
 
     def _check_metadata(self, rows: SortedRows, covered: Pairs) -> None:
-        if self._before and (changes := self._metadata_changes(rows)):
+        selection = self._options.selection
+        if self._before and (changes := metadata_changes(self._before, rows.content, selection)):
             self._refuse_changes("what this folder holds", changes)
             held = {file.path: file.bytes for file in self._before.files()}
             refuse_loss(held, covered, self._options.output)
             (self._options.output / MANIFEST_NAME).unlink()
             self._before = None
-
-    def _metadata_changes(self, rows: SortedRows) -> list[str]:
-        assert self._before is not None, "there is nothing to compare with"
-        return metadata_changes(self._before, rows.content, self._options.selection)
 
     def _metadata_limit(self) -> int:
         """A folder that has the metadata already keeps its division into shards."""
@@ -259,7 +257,15 @@ class _Conversion:
             require_fit(members.reconciliation, root, subset=self._options.subset)
         return members
 
-    def _plan_options(self, workers: int) -> PlanOptions:
+    def _number_labels(self, catalogue: Catalogue) -> str | None:
+        """Write the vocabularies for the records of samples; none for another format."""
+        if not writer_named(self._options.format).samples:
+            return None
+        path = self._state.work / VOCABULARIES_NAME
+        write_whole(path, to_parquet(catalogue.vocabularies()))
+        return str(path)
+
+    def _plan_options(self, workers: int, vocabularies: str | None) -> PlanOptions:
         return PlanOptions(
             self._options.output,
             self._state.work,
@@ -268,6 +274,9 @@ class _Conversion:
             self._options.record,
             self._options.hold(workers),
             self._options.selection.told,
+            self._options.min_shards,
+            self._options.extras,
+            vocabularies,
         )
 
     def _finished_splits(self, plans: Sequence[PackagePlan]) -> set[tuple[str, str]]:
@@ -333,6 +342,7 @@ class _Conversion:
             self._before,
             options.name,
             options.selection,
+            options.extras,
             self._sink.picks if self._sink else None,
         )
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Final
 
 from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.storage.path import Location, RemotePath
 from conversion.pipeline.options import convert_options
 
+_OF_SAMPLES: Final = "webdataset"
 
-def check_together(given: Collection[str], output: Location | None) -> None:
+
+def check_together(given: Mapping[str, object], output: Location | None) -> None:
     """See that the options that were given go together.
 
     Args:
-        given: The names of the fields that were asked for.
+        given: The fields that were asked for, with their values.
         output: The output, if it was given.
 
     Raises:
@@ -35,6 +37,14 @@ def check_together(given: Collection[str], output: Location | None) -> None:
             "--scratch goes with --publish, or with an output that is a URL",
             fix="say where the shards are to be sent, or leave --scratch out",
         )
+    if given.get("format") != _OF_SAMPLES:
+        for name in ("captions", "labels"):
+            if name in given:
+                flag = declared[name].flags[0]
+                raise UsageError(
+                    f"{flag} goes with --format {_OF_SAMPLES}",
+                    fix=f"add --format {_OF_SAMPLES}, or leave {flag} out",
+                )
     if output is None and "name" not in given:
         raise UsageError("there is no folder to write", fix="name one with --output")
 

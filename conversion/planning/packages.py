@@ -18,6 +18,7 @@ from conversion.catalogue.rows import SortedRows
 from conversion.catalogue.selection import EVERY
 from conversion.derive.recipe import Recipe, versions
 from conversion.formats.registry import writer_named
+from conversion.formats.samples import PLAIN, SAMPLE_BYTES, SampleExtras
 from conversion.planning.shards import Shard, plan_shards
 from conversion.planning.tasks import ShardTask
 
@@ -34,6 +35,9 @@ class PlanOptions:
         record: Whether flawed images are recorded instead of being errors.
         hold: How many bytes of remote archives a task may hold at a time.
         selection: Which specimens of the release these are, in words.
+        min_shards: How many shards a split has at least, if it has as many specimens.
+        extras: What a sample has beside image and record, in a format of samples.
+        vocabularies: The file that tells the numbers of labels, for such a format.
     """
 
     output: Path
@@ -43,6 +47,9 @@ class PlanOptions:
     record: bool
     hold: int = DEFAULT_HOLD
     selection: str = EVERY
+    min_shards: int = 1
+    extras: SampleExtras = PLAIN
+    vocabularies: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,8 @@ def plan_package(members: MemberList, rows: SortedRows, options: PlanOptions) ->
     selection = members.selection
     splits = [count.split for count in members.counts]
     sizes = [members.planned[members.splits == SPLITS.index(split)] for split in splits]
-    row_bytes = writer_named(options.format).row_bytes
+    writer = writer_named(options.format)
+    row_bytes = writer.row_bytes + options.extras.members * SAMPLE_BYTES
     shards = plan_shards(
         members.package,
         [
@@ -84,8 +92,10 @@ def plan_package(members: MemberList, rows: SortedRows, options: PlanOptions) ->
             for split, of_split in zip(splits, sizes, strict=True)
         ],
         options.shard_bytes,
+        options.min_shards,
     )
-    digests = _input_digests(members, shards, rows.content)
+    told = options.extras.told if writer.samples else ""
+    digests = _input_digests(members, shards, rows.content + told)
     tasks = [
         ShardTask(
             shard=shard,
@@ -99,6 +109,8 @@ def plan_package(members: MemberList, rows: SortedRows, options: PlanOptions) ->
             made_from=_made_from(digest, options, members.recipe),
             recipe=members.recipe,
             hold=options.hold,
+            extras=options.extras,
+            vocabularies=options.vocabularies,
         )
         for shard, digest in zip(shards, digests, strict=True)
     ]
@@ -121,7 +133,9 @@ def _made_from(
         ("the selection", options.selection),
         ("the format", options.format),
         ("the format version", str(FORMAT_VERSION)),
+        ("the samples", options.extras.told),
         ("the shard size", f"{options.shard_bytes:,} bytes"),
+        ("the least number of shards", str(options.min_shards)),
         *((f"the version of {name}", found) for name, found in deciding.items()),
     )
 

@@ -45,12 +45,13 @@ class Shard:
         return f"{self.configuration}/{stem}{suffix}"
 
 
-def cut(sizes: npt.NDArray[np.integer], limit: int) -> list[int]:
+def cut(sizes: npt.NDArray[np.integer], limit: int, least: int = 1) -> list[int]:
     """Cut a sequence into as few pieces as the limit allows, all of about the same size.
 
     Args:
         sizes: The size of each item in bytes, in order.
         limit: The size in bytes that a piece should not exceed; one does by less than an item.
+        least: How many pieces there are at least, if there are as many items.
 
     Returns:
         The positions of the cuts, from 0 to ``len(sizes)``: one more than there are pieces, each
@@ -59,7 +60,7 @@ def cut(sizes: npt.NDArray[np.integer], limit: int) -> list[int]:
     if not len(sizes):
         return [0]
     total = np.cumsum(sizes, dtype=np.int64)
-    pieces = min(max(1, -(-int(total[-1]) // limit)), len(sizes))
+    pieces = min(max(least, -(-int(total[-1]) // limit)), len(sizes))
     targets = [int(total[-1]) * piece // pieces for piece in range(1, pieces)]
     inner = np.searchsorted(total, targets, side="left") + 1
     # Items larger than a piece would leave their neighbours empty: every piece gets at least one.
@@ -73,6 +74,7 @@ def plan_shards(
     configuration: str,
     splits: Sequence[tuple[str, npt.NDArray[np.integer]]],
     limit: int,
+    least: int = 1,
 ) -> list[Shard]:
     """Plan the shards of a configuration.
 
@@ -81,6 +83,7 @@ def plan_shards(
         splits: For each split, in upstream's order, its published name and the size in bytes of
             each of its specimens, in the order of the rows. A split may be empty.
         limit: The size in bytes that a shard should have at most.
+        least: How many shards a split has at least, if it has as many specimens.
 
     Returns:
         The shards; every specimen is in exactly one of them.
@@ -88,7 +91,7 @@ def plan_shards(
     shards: list[Shard] = []
     first = 0
     for split, sizes in splits:
-        edges = cut(sizes, limit)
+        edges = cut(sizes, limit, least)
         shards += [
             Shard(configuration, split, index, len(edges) - 1, first + start, first + stop)
             for index, (start, stop) in enumerate(itertools.pairwise(edges))

@@ -9,6 +9,7 @@ from bioscan5m_hf.readers.formats import format_named
 from bioscan5m_hf.storage.inside import to_write
 from bioscan5m_hf.storage.ranges import DEFAULT_HOLD
 from conversion.derive.recipe import Recipe
+from conversion.formats.samples import PLAIN, SampleExtras
 from conversion.planning.shards import Shard
 
 
@@ -30,6 +31,8 @@ class ShardTask:
             unfinished run is taken up only where they are the same.
         recipe: How each image is made from its source; ``None`` where it passes through.
         hold: How many bytes of remote archives are held at a time.
+        extras: What a sample has beside image and record.
+        vocabularies: The file that tells the numbers of labels, for a format of samples.
     """
 
     shard: Shard
@@ -43,6 +46,8 @@ class ShardTask:
     made_from: tuple[tuple[str, str], ...]
     recipe: Recipe | None = None
     hold: int = DEFAULT_HOLD
+    extras: SampleExtras = PLAIN
+    vocabularies: str | None = None
 
     @property
     def path(self) -> Path:

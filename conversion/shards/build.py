@@ -122,6 +122,8 @@ def write_shard(task: ShardTask, on_images: OnImages | None = None) -> MadeShard
         writer_named(task.format)(task.final_path(), image=True) as writer,
         closing(_read_blocks(task)) as blocks,
     ):
+        if task.vocabularies:
+            writer.add_to_samples(task.extras, Path(task.vocabularies))
         for block in blocks:
             if block.images:
                 writer.write(block.rows, block.images)

@@ -30,6 +30,7 @@ from conversion.executors.processes import Processes
 from conversion.files.temporary import temporary_folder
 from conversion.folder.manifest import Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.folder.state import STATE_FOLDER
+from conversion.formats.samples import PLAIN
 from conversion.planning.packages import PlanOptions, plan_package
 from conversion.planning.tasks import ShardTask
 from conversion.upload.copies import shard_names, without_shards
@@ -242,7 +243,15 @@ def _plan_again(
             plan = plan_package(
                 members,
                 rows,
-                PlanOptions(work, work, manifest.format, files.shard_bytes, True),
+                PlanOptions(
+                    work,
+                    work,
+                    manifest.format,
+                    files.shard_bytes,
+                    True,
+                    min_shards=len(files.shards),
+                    extras=manifest.samples.get(package, PLAIN),
+                ),
             )
             sources |= {_name(task): task for task in plan.tasks}
     listed = {f.path for f in manifest.files() if not f.path.startswith(f"{METADATA}/")}

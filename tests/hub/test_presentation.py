@@ -23,7 +23,7 @@ from PIL import Image
 
 from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.schema.configurations import configurations
-from conversion.card import readme
+from conversion.card import making, readme
 from conversion.card.figures.charts import measures, taxonomy
 from conversion.card.figures.sites import sites
 from conversion.card.figures.specimens import Pick, contact_sheet, pick_specimens
@@ -150,7 +150,7 @@ class Shown(HTMLParser):
 
 @given(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30)))
 def test_text_of_the_data_stays_text(text: str) -> None:
-    line = readme.escaped(text)
+    line = making.escaped(text)
     assert not set(line) & set('|<>[]`*_\n\r\\~$"!{}^=@')
     shown = Shown()
     shown.feed(line)

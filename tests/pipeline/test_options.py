@@ -16,8 +16,8 @@ from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import split_named
 from conversion.cli.convert import run as convert_command
 from conversion.pipeline.inputs import choose
-from conversion.pipeline.option import PerTaxon
-from conversion.pipeline.options import ConvertOptions, Effect, convert_options, effects
+from conversion.pipeline.option import Effect, PerTaxon
+from conversion.pipeline.options import ConvertOptions, convert_options, effects
 from conversion.pipeline.up_to_date import fingerprint
 from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import make_once
@@ -33,6 +33,9 @@ OTHERS: dict[str, tuple[Mapping[str, Any], Any]] = {
     "splits": ({}, (split_named("val"),)),
     "shard_bytes": ({}, 1_000_000),
     "format": ({}, "arrow"),
+    "min_shards": ({}, 2),
+    "captions": ({"format": "webdataset"}, True),
+    "labels": ({"format": "webdataset"}, "family"),
     "record": ({}, True),
     "subset": ({}, True),
     "where": ({}, "order = Diptera"),

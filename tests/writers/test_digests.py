@@ -27,7 +27,7 @@ DIGESTS = {
         "metadata": "eb84e9f3209b21d5ff550c288238ac609a16a213b3064f0bc90bf9bb1aa4a578",
     },
     "webdataset": {
-        "cropped_256": "927fb2c94d1c1f6320495ad2876f1c391d618faef6364c81f3dfd2e292440892",
+        "cropped_256": "2ef898f204995bb888e42fdc4df94b64959c426d4fc01dbf63a187fd53cb7efb",
         "metadata": PARQUET,
     },
 }
