@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from bioscan5m_hf.errors import ForeignFolder, VerificationFailed
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, package_names
 from bioscan5m_hf.storage.inside import remove_tree
+from conversion.card.readme import SHEET
 from conversion.cli.console import Terminal, make_table
-from conversion.contact_sheet import Tile, contact_sheet
 from conversion.files.atomic import write_whole
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _SPECIMENS: Final = 400
-_SHEET_COLUMNS: Final = 6
-_SHEET_ROWS: Final = 4
 _SHOWN: Final = ("processid", "order", "family", "dna_bin", "country", "split")
 _MARK: Final = ".bioscan5m-demo"
 _RELEASE, _DATASET, _CACHE = _MADE = ("release", "bioscan-5m", "cache")
@@ -68,11 +66,8 @@ def demo(folder: Path, *, workers: int, terminal: Terminal) -> None:
     terminal.show(f"   {len(package_names())} packages, {shards} shards, all as the manifest says")
 
     terminal.show(f'4. load_dataset("{dataset}", "{DEFAULT_PACKAGE}", split="train")')
-    rows = _load(dataset, folder / _CACHE)
-    _show(rows, terminal)
-    sheet = folder / "contact-sheet.png"
-    write_whole(sheet, _sheet(dataset, folder / _CACHE))
-    terminal.show(f"Specimens at a glance: {sheet.resolve()}")
+    _show(_load(dataset, folder / _CACHE), terminal)
+    terminal.show(f"Specimens at a glance: {(dataset / SHEET).resolve()}")
     terminal.show(f"In Python, from {folder.resolve()}:")
     terminal.show(
         '    from datasets import load_dataset\n    load_dataset("bioscan-5m", "cropped_256")'
@@ -94,12 +89,12 @@ def _prepare(folder: Path) -> None:
     write_whole(folder / _MARK, b"")
 
 
-def _load(dataset: Path, cache: Path, split: str = "train") -> Dataset:
+def _load(dataset: Path, cache: Path) -> Dataset:
     # Progress bars of another library would tear the page of results apart.
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     from datasets import load_dataset
 
-    return load_dataset(str(dataset), DEFAULT_PACKAGE, split=split, cache_dir=str(cache))
+    return load_dataset(str(dataset), DEFAULT_PACKAGE, split="train", cache_dir=str(cache))
 
 
 def _show(rows: Dataset, terminal: Terminal) -> None:
@@ -109,23 +104,3 @@ def _show(rows: Dataset, terminal: Terminal) -> None:
         for row in first
     ]
     terminal.show(make_table(f"{len(rows):,} rows", (*_SHOWN, "image"), table))
-
-
-def _sheet(dataset: Path, cache: Path) -> bytes:
-    rows = _load(dataset, cache, "all")
-    wanted = _SHEET_COLUMNS * _SHEET_ROWS
-    tiles = [
-        Tile(row["image"], f"{row['order']}, {row['taxon']}")
-        for row in rows.select(_varied(rows["order"], wanted))
-    ]
-    return contact_sheet(tiles, _SHEET_COLUMNS)
-
-
-def _varied(orders: list[str | None], count: int) -> list[int]:
-    """Specimens of as many orders as possible: the first of each, then the second, and so on."""
-    seen: dict[str | None, int] = {}
-    ranked = []
-    for index, order in enumerate(orders):
-        seen[order] = seen.get(order, 0) + 1
-        ranked.append((seen[order], index))
-    return [index for _, index in sorted(ranked)[:count]]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bioscan5m_hf.errors import ArchiveError
 from bioscan5m_hf.release.zip_directory import DIRECTORY_SCHEMA, find_directory, read_directory
-from bioscan5m_hf.storage.local import LocalFile, open_source
+from bioscan5m_hf.storage.local import LocalFile
 from tests.zips import DESCRIPTOR, UTF8, Entry, Zip
 
 
@@ -279,4 +279,4 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     for path in (pipe, tmp_path, Path("/dev/zero"), tmp_path / "nowhere"):
         with pytest.raises(ArchiveError):
-            open_source(path)
+            LocalFile(path)

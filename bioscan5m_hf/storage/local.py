@@ -116,18 +116,6 @@ class LocalFile:
         self.close()
 
 
-def open_source(location: str | Path) -> LocalFile:
-    """Open a file for random access.
-
-    Args:
-        location: A path.
-
-    Raises:
-        ArchiveError: It cannot be opened.
-    """
-    return LocalFile(location)
-
-
 class SourceStream(io.RawIOBase):
     """A source as a seekable binary file, for libraries that want one."""
 

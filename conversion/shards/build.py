@@ -28,7 +28,7 @@ from bioscan5m_hf.release.zip_member import (
     read_sound,
 )
 from bioscan5m_hf.schema.columns import SPLITS
-from bioscan5m_hf.storage.local import LocalFile, Source, open_source
+from bioscan5m_hf.storage.local import LocalFile, Source
 from bioscan5m_hf.storage.prefetch import ahead
 from bioscan5m_hf.storage.ranges import plan_window
 from conversion.catalogue.members import read_members
@@ -317,7 +317,7 @@ class _Sources:
         source = self._open.get(number)
         if source is None:
             path = self._paths[number]
-            source = self._remote.open(number) if is_remote(path) else open_source(path)
+            source = self._remote.open(number) if is_remote(path) else LocalFile(path)
             self._open[number] = source
         return source
 

@@ -113,8 +113,8 @@ def test_demo_ends_with_rows_and_a_picture(tmp_path: Path, run: Run) -> None:
     text = run("demo", "--output", tmp_path / "demo").stdout
     assert "all as the manifest says" in text
     assert "processid" in text
-    sheet = tmp_path / "demo" / "contact-sheet.png"
+    sheet = tmp_path / "demo" / "bioscan-5m" / "assets" / "specimens.jpg"
     assert str(sheet) in text
-    assert sheet.read_bytes().startswith(b"\x89PNG")
+    assert sheet.read_bytes().startswith(b"\xff\xd8")
     again = run("demo", "--output", tmp_path, status=1).stderr
     assert "something else than an earlier demo" in again
