@@ -42,6 +42,7 @@ class Site:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     site: Site
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002

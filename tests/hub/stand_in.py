@@ -101,6 +101,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(Endpoints):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     # Head and body in one packet: in two, the second waits for the first to be acknowledged.
     wbufsize = 1 << 20
     server: _Server  # type: ignore[assignment]

@@ -32,6 +32,7 @@ class Traffic:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: _Server
 
     def do_HEAD(self) -> None:
