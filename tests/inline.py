@@ -53,6 +53,11 @@ def without_processes() -> Iterator[None]:
 
 def call(*words: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
     """Run ``bioscan5m`` without starting a process; its status must be what the test expects."""
+    return check(run(*words), status)
+
+
+def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run ``bioscan5m`` without starting a process."""
     arguments = [*map(str, words)]
     out, err = io.StringIO(), io.StringIO()
     with (
@@ -61,8 +66,7 @@ def call(*words: str | Path, status: int = 0) -> subprocess.CompletedProcess[str
         without_processes(),
     ):
         found = main(arguments)
-    done = subprocess.CompletedProcess(arguments, found, out.getvalue(), err.getvalue())
-    return check(done, status)
+    return subprocess.CompletedProcess(arguments, found, out.getvalue(), err.getvalue())
 
 
 def check(done: subprocess.CompletedProcess[str], status: int) -> subprocess.CompletedProcess[str]:

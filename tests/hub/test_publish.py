@@ -60,7 +60,9 @@ def writes(hub: HubStandIn) -> list[str]:
 
 
 def test_a_folder_is_published_whole(hub: HubStandIn, client: Client, converted: Path) -> None:
-    assert "all as the manifest says" in publish(client, converted)
+    status, out, err = client.run_apart("publish", str(converted), NAME)
+    assert status == 0, err
+    assert "all as the manifest says" in out
     assert remote_digests(hub) == local_digests(converted)
     assert hub.storage.repository(NAME).log == ["initial", "Publish BIOSCAN-5M"]
     assert hub.storage.received == large_bytes(converted)
