@@ -157,11 +157,11 @@ def test_a_package_and_splits_can_be_added_later(release: Path, tmp_path: Path, 
     assert digests(parts) == digests(whole)
 
 
-def test_a_second_run_has_nothing_to_do(small_release: Path, tmp_path: Path, run: Run) -> None:
+def test_a_second_run_has_nothing_to_do(small_release: Path, tmp_path: Path, call: Run) -> None:
     convert = ("convert", small_release, "--output", tmp_path / "out", "--package", "cropped_256")
-    run(*convert)
+    call(*convert)
     before = digests(tmp_path / "out")
-    again = run(*convert)
+    again = call(*convert)
     assert "0 shards made" in again.stdout
     assert digests(tmp_path / "out") == before
 
@@ -186,7 +186,7 @@ def test_full_zip_and_groups_side_by_side_are_the_same_images(tmp_path: Path, ca
     assert_equal_to_release(tmp_path / "out", root, "cropped_256")
 
 
-def test_the_real_records_arrive(real: Path, tmp_path: Path, run: Run) -> None:
+def test_the_real_records_arrive(real: Path, tmp_path: Path, call: Run) -> None:
     photographs = sorted((real / "images").glob("cropped_*.jpg"))
     for form in ("csv", "jsonld"):
         root = tmp_path / form
@@ -202,8 +202,8 @@ def test_the_real_records_arrive(real: Path, tmp_path: Path, run: Run) -> None:
                         photographs[number % len(photographs)],
                         f"bioscan5m/images/cropped_256/{partition}/{chunk}/{processid}.jpg",
                     )
-        run("inspect", root)
-        run("convert", root, "--output", tmp_path / f"out-{form}")
+        call("inspect", root)
+        call("convert", root, "--output", tmp_path / f"out-{form}")
         assert_equal_to_release(tmp_path / f"out-{form}", root, "cropped_256")
     table = pq.read_table(tmp_path / "out-csv" / "metadata")
     assert table.num_rows == 8

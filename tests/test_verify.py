@@ -226,11 +226,11 @@ def test_every_change_of_the_files_is_found(change: Callable[[Path], None], fold
     assert findings(folder)
 
 
-def test_every_finding_is_told_and_the_status_is_1(folder: Path, run: Run) -> None:
+def test_every_finding_is_told_and_the_status_is_1(folder: Path, call: Run) -> None:
     missing(folder)
     swapped(folder)
     card_edited(folder)
-    done = run("verify", folder, status=1)
+    done = call("verify", folder, status=1)
     assert "cropped_256/train-00000-of-00001.parquet: is missing" in done.stdout
     assert "cropped_256/pretrain-00000-of" in done.stdout
     assert "cropped_256/pretrain-00001-of" in done.stdout

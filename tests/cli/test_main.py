@@ -16,13 +16,13 @@ from conversion.cli.main import main
 from tests.conftest import Run
 
 
-def test_version(run: Run) -> None:
-    assert run("--version").stdout == f"bioscan5m {version('bioscan5m-hf')}\n"
+def test_version(call: Run) -> None:
+    assert call("--version").stdout == f"bioscan5m {version('bioscan5m-hf')}\n"
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
-def test_help_lists_every_command(words: tuple[str, ...], run: Run) -> None:
-    text = run(*words).stdout
+def test_help_lists_every_command(words: tuple[str, ...], call: Run) -> None:
+    text = call(*words).stdout
     for command, told in COMMANDS.items():
         assert re.search(f"^  {command} +{told}$", text, re.MULTILINE)
 

@@ -128,12 +128,12 @@ def test_they_are_marked(derived: Path) -> None:
 
 
 def test_the_same_again_with_another_number_of_workers(
-    originals: Path, derived: Path, tmp_path: Path, run: Run
+    originals: Path, derived: Path, tmp_path: Path, call: Run
 ) -> None:
     words = ("convert", originals, "--package", "cropped_256", "--derive", "--workers", "2")
-    run(*words, "--output", tmp_path / "out")
+    call(*words, "--output", tmp_path / "out")
     assert images(tmp_path / "out", "cropped_256") == images(derived, "cropped_256")
-    again = run(*words, "--output", tmp_path / "out")
+    again = call(*words, "--output", tmp_path / "out")
     assert "0 shards made" in again.stdout
 
 
@@ -245,13 +245,13 @@ def test_flawed_boxes_are_recorded_one_by_one(originals: Path, tmp_path: Path, c
     assert "all as the manifest says" in done.stdout
 
 
-def test_flawed_boxes_stop_a_strict_run(originals: Path, tmp_path: Path, run: Run) -> None:
+def test_flawed_boxes_stop_a_strict_run(originals: Path, tmp_path: Path, call: Run) -> None:
     def shift(rows: list[dict[str, str]]) -> None:
         rows[3]["y1"] = str(int(rows[3]["y1"]) + 9)
 
     release, rows = with_boxes(originals, tmp_path / "release", shift)
     words = ("convert", release, "--output", tmp_path / "out", "--package", "cropped", "--derive")
-    done = run(*words, status=1)
+    done = call(*words, status=1)
     assert f"{rows[3]['processid']}.jpg: the bounding box of the image and the metadata differ" in (
         done.stderr
     )

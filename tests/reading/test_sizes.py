@@ -18,7 +18,7 @@ FORMATS = ("parquet", "arrow", "webdataset")
 
 
 @pytest.fixture(scope="module")
-def sizes(shared: Path, run: Run) -> Path:
+def sizes(shared: Path, call: Run) -> Path:
     """A package of 96 pixels in every format, and the originals that it was made from."""
 
     def make(root: Path) -> None:
@@ -27,7 +27,7 @@ def sizes(shared: Path, run: Run) -> Path:
         )
         write_sample(options)
         for form in FORMATS:
-            run(
+            call(
                 "convert", root / "release", "--output", root / form, "--format", form, "--derive",
                 "--package", "cropped", "--short-side", "96", "--quiet",
             )  # fmt: skip

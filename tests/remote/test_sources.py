@@ -72,10 +72,10 @@ def test_the_same_bytes_with_few_requests(
 
 
 def test_less_is_held_and_more_is_asked_for(
-    source: Path, whole: dict[str, str], tmp_path: Path, run: Run
+    source: Path, whole: dict[str, str], tmp_path: Path, call: Run
 ) -> None:
     with serve(source, lists=True) as served:
-        run("convert", served.url, "--output", tmp_path / "out", *OPTIONS, "--read-ahead", "1MB")
+        call("convert", served.url, "--output", tmp_path / "out", *OPTIONS, "--read-ahead", "1MB")
         largest = max(size for _, path, size in served.traffic.requests if path.endswith(PRETRAIN))
     assert digests(tmp_path / "out") == whole
     # But for the directory, which comes in one piece, requests are small where little is held.
@@ -83,12 +83,12 @@ def test_less_is_held_and_more_is_asked_for(
 
 
 def test_a_local_conversion_goes_on_from_a_url(
-    source: Path, whole: dict[str, str], tmp_path: Path, run: Run
+    source: Path, whole: dict[str, str], tmp_path: Path, call: Run
 ) -> None:
     output = tmp_path / "out"
-    run("convert", source, "--output", output, *OPTIONS, "--package", "cropped_256")
+    call("convert", source, "--output", output, *OPTIONS, "--package", "cropped_256")
     with serve(source, lists=True) as served:
-        done = run("convert", served.url, "--output", output, *OPTIONS)
+        done = call("convert", served.url, "--output", output, *OPTIONS)
         assert "were there already" in done.stdout
         # Of what is there already, only the directory was read.
         assert served.traffic.sent(PRETRAIN) < 0.2 * (source / PRETRAIN).stat().st_size
@@ -96,39 +96,42 @@ def test_a_local_conversion_goes_on_from_a_url(
 
 
 def test_inspect_and_verify_read_a_url(
-    served: Served, source: Path, tmp_path: Path, run: Run
+    served: Served, source: Path, tmp_path: Path, call: Run
 ) -> None:
-    told = run("inspect", served.url).stdout
-    assert told == run("inspect", source).stdout
+    told = call("inspect", served.url).stdout
+    assert told == call("inspect", source).stdout
     assert served.traffic.sent(PRETRAIN) < 0.2 * (source / PRETRAIN).stat().st_size
     output = tmp_path / "out"
-    run("convert", source, "--output", output, "--package", "cropped_256", "--split", "val")
-    run("verify", output, "--release", served.url)
+    call("convert", source, "--output", output, "--package", "cropped_256", "--split", "val")
+    call("verify", output, "--release", served.url)
     shard = next((output / "cropped_256").glob("*.parquet"))
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
-    run("verify", output, "--release", served.url, status=1)
+    call("verify", output, "--release", served.url, status=1)
 
 
-def test_what_is_wrong_with_a_url_is_one_line(source: Path, tmp_path: Path, run: Run) -> None:
+def test_what_is_wrong_with_a_url_is_one_line(
+    source: Path, tmp_path: Path, call: Run, run: Run
+) -> None:
     output = ("--output", tmp_path / "out")
     with serve(source) as served:
         url = served.url
-        assert "no images of BIOSCAN-5M" in run("inspect", f"{url}/nothing", status=1).stderr
+        assert "no images of BIOSCAN-5M" in call("inspect", f"{url}/nothing", status=1).stderr
+    # In a process of its own: this one still has a connection to what served it.
     assert "cannot be re" in run("convert", url, *output, status=1).stderr
     with serve(source, ranges=False, lists=True) as served:
-        told = run("convert", served.url, *output, status=1).stderr
+        told = call("convert", served.url, *output, status=1).stderr
         assert "does not serve ranges" in told
-    told = run("convert", "sftp://host/raw", *output, status=2).stderr
+    told = call("convert", "sftp://host/raw", *output, status=2).stderr
     assert "pip install paramiko" in told
-    told = run("convert", "nosuchscheme://host/raw", *output, status=2).stderr
+    told = call("convert", "nosuchscheme://host/raw", *output, status=2).stderr
     assert "cannot be read" in told
     assert not (tmp_path / "out").exists()
 
 
-def test_a_busy_server_is_asked_again(source: Path, tmp_path: Path, run: Run) -> None:
+def test_a_busy_server_is_asked_again(source: Path, tmp_path: Path, call: Run) -> None:
     with serve(source) as served:
         served.failures.extend([1, 1])
-        run("convert", served.url, "--output", tmp_path / "out", "--split", "val", *OPTIONS)
+        call("convert", served.url, "--output", tmp_path / "out", "--split", "val", *OPTIONS)
         assert not served.failures
