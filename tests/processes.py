@@ -27,11 +27,6 @@ def leftovers(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob("*") if path.name.startswith(".")]
 
 
-def _heed_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-
-
 class Program:
     """``bioscan5m`` in a session of its own, so that a signal reaches all its processes."""
 
@@ -42,8 +37,6 @@ class Program:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            # What starts the suite in the background may ignore signals, and a child inherits that.
-            preexec_fn=_heed_signals,
         )
         self.said = ""
         self._forked: set[int] = set()
