@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -21,6 +20,7 @@ from bioscan5m_hf.readers.query import Numbers
 from bioscan5m_hf.readers.thrift import CompactReader, ThriftError
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from bioscan5m_hf.storage.local import Source
+from bioscan5m_hf.storage.ranges import Limits, requests_in_order
 
 _END: Final = struct.Struct("<I4s")
 _LENGTH: Final = struct.Struct("<I")
@@ -31,6 +31,8 @@ _PATH: Final = f"{IMAGE_COLUMN}.path"
 _TAIL_BYTES: Final = 64 << 10
 _DATA_PAGE: Final = 0
 _PLAIN: Final = 0
+# Pages that lie one behind the other are read at once, however many they are.
+_ADJACENT: Final = Limits(window=1 << 62, request=1 << 62, gap=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,10 @@ class ImagePages:
     def _images(self, pages: list[Page], rows: Numbers) -> list[memoryview]:
         held = np.searchsorted([page.first for page in pages], rows, side="right") - 1
         images: list[memoryview] = []
-        for stretch in _stretches([pages[number] for number in np.unique(held).tolist()]):
+        wanted = [pages[number] for number in np.unique(held).tolist()]
+        reads = [(0, page.offset, page.offset + page.length) for page in wanted]
+        for first, after in requests_in_order(reads, _ADJACENT, len(reads)):
+            stretch = wanted[first:after]
             start = stretch[0].offset
             length = stretch[-1].offset + stretch[-1].length - start
             data = memoryview(self._source.read_at(start, length))
@@ -171,18 +176,6 @@ def _page_indexes(source: Source, column: int) -> list[bytes]:
 def _read_tail(source: Source, length: int) -> bytes:
     start = max(0, source.size - length)
     return source.read_at(start, source.size - start)
-
-
-def _stretches(pages: list[Page]) -> Iterator[list[Page]]:
-    """Pages that lie one behind the other, to be read at once."""
-    stretch: list[Page] = []
-    for page in pages:
-        if stretch and stretch[-1].offset + stretch[-1].length != page.offset:
-            yield stretch
-            stretch = []
-        stretch.append(page)
-    if stretch:
-        yield stretch
 
 
 def _values(data: memoryview, page: Page) -> list[memoryview]:

@@ -30,12 +30,12 @@ from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location, RemotePath
 from bioscan5m_hf.storage.prefetch import HeldPart
+from bioscan5m_hf.storage.ranges import Limits, requests_in_order
 
 # The first row waits for a whole stretch, so it is no longer than the network makes worth while.
-_STRETCH_BYTES: Final = 4 << 20
+_LIMITS: Final = Limits(window=4 << 20, request=4 << 20)
 _STRETCH_ROWS: Final = 500
-# Reading over a gap of this length costs less than another request.
-_GAP_BYTES: Final = 128 << 10
+_LOCAL: Final = -1
 # A local header, and room for a name and extra fields.
 _HEADER_BYTES: Final = 30 + 192
 
@@ -230,31 +230,21 @@ def stretches(places: list[dict[str, Any]], remote: Sequence[bool]) -> Iterator[
     Yields:
         Stretches in the order of the rows; every row is in one.
     """
-    first = 0
-    length = places[0]["size"] if places else 0
-    for number in range(1, len(places) + 1):
-        if number < len(places):
-            length += places[number]["size"]
-            if number - first < _STRETCH_ROWS and (
-                _lies_close(places[first], places[number - 1], places[number])
-                if remote[places[first]["source"]]
-                else length <= _STRETCH_BYTES and not remote[places[number]["source"]]
-            ):
-                continue
-            length = places[number]["size"]
-        if remote[places[first]["source"]]:
-            yield Stretch(first, number - 1, places[first], _end(places[number - 1]))
+    reads: list[tuple[int, int, int]] = []
+    position = 0
+    for place in places:
+        size = place["size"]
+        if remote[place["source"]]:
+            reads.append((place["source"], place["offset"], _end(place)))
         else:
-            yield Stretch(first, number - 1)
-        first = number
-
-
-def _lies_close(first: dict[str, Any], before: dict[str, Any], place: dict[str, Any]) -> bool:
-    if place["source"] != first["source"]:
-        return False
-    gap = place["offset"] - _end(before)
-    length = _end(place) - first["offset"]
-    return bool(-_HEADER_BYTES <= gap <= _GAP_BYTES and length <= _STRETCH_BYTES)
+            # Local rows are read one by one, wherever they lie: their lengths alone count.
+            reads.append((_LOCAL, position, position + size))
+        position += size
+    for first, after in requests_in_order(reads, _LIMITS, _STRETCH_ROWS):
+        if reads[first][0] == _LOCAL:
+            yield Stretch(first, after - 1)
+        else:
+            yield Stretch(first, after - 1, places[first], reads[after - 1][2])
 
 
 def _end(place: dict[str, Any]) -> int:

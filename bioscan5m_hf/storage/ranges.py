@@ -14,7 +14,7 @@ import itertools
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import IO, Final, Self
@@ -181,6 +181,36 @@ def plan_window(reads: Reads, limits: Limits) -> Window:
                 held += stop - start
             requests.append(Request(source, runs[0][0], runs[-1][1], tuple(runs)))
     return Window(tuple(requests), held)
+
+
+def requests_in_order(
+    reads: Sequence[tuple[int, int, int]], limits: Limits, most: int
+) -> Iterator[tuple[int, int]]:
+    """Cut reads into requests, each for consecutive reads that lie close together in this order.
+
+    Args:
+        reads: The number of the source, the start and the stop of each.
+        limits: How large requests may be, and which gaps are read over.
+        most: How many reads a request may serve.
+
+    Yields:
+        The first read of each request, and the one behind its last.
+    """
+    first = 0
+    for number, (source, start, stop) in enumerate(reads):
+        if number == first:
+            continue
+        begun, before = reads[first], reads[number - 1]
+        if (
+            source != begun[0]
+            or not begun[1] <= start <= before[2] + limits.gap
+            or stop - begun[1] > limits.request
+            or number - first >= most
+        ):
+            yield first, number
+            first = number
+    if reads:
+        yield first, len(reads)
 
 
 def _requests(starts: Numbers, stops: Numbers, limits: Limits) -> Iterator[tuple[int, int]]:

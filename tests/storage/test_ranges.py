@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 import tempfile
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bioscan5m_hf.errors import OutputError
-from bioscan5m_hf.storage.ranges import Limits, Reads, Windows, plan_windows
+from bioscan5m_hf.storage.ranges import Limits, Reads, Windows, plan_windows, requests_in_order
 
 SLACK = 222
 MIB = 1 << 20
@@ -146,3 +149,28 @@ def test_no_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(OutputError, match="--read-ahead"):
         Windows(scattered(1, 10, 2_000), Archive(50_000).fetch, MIB)
+
+
+READS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 300), st.integers(1, 60)), max_size=30)
+
+
+@given(reads=READS, gap=st.integers(0, 40), request=st.integers(1, 200), most=st.integers(1, 9))
+def test_requests_in_order(
+    reads: list[tuple[int, int, int]], gap: int, request: int, most: int
+) -> None:
+    told = [(source, start, start + length) for source, start, length in reads]
+    cut = list(requests_in_order(told, Limits(1, request, gap), most))
+    assert [n for first, after in cut for n in range(first, after)] == list(range(len(told)))
+    for first, after in cut:
+        mine = told[first:after]
+        assert len({source for source, _, _ in mine}) == 1
+        assert after - first == 1 or mine[-1][2] - mine[0][1] <= request
+        assert after - first <= most
+        assert all(b[1] - a[2] <= gap and b[1] >= mine[0][1] for a, b in pairwise(mine))
+    for (first, after), _ in pairwise(cut):
+        # What could have been read together was.
+        (source, start, stop), begun, before = told[after], told[first], told[after - 1]
+        assert (
+            source != begun[0] or start < begun[1] or start - before[2] > gap
+            or stop - begun[1] > request or after - first == most
+        )  # fmt: skip
