@@ -16,11 +16,11 @@ from datasets.exceptions import DatasetGenerationError
 from bioscan5m_hf import config
 from bioscan5m_hf.config import Bioscan5MConfig
 from bioscan5m_hf.errors import BioscanError, UnknownName, UsageError
+from bioscan5m_hf.query.choice import Choice, choose_columns
+from bioscan5m_hf.query.filters import Filter, Where
 from bioscan5m_hf.readers.barcodes import BARCODE, cut, unique_keys
 from bioscan5m_hf.readers.base import Piece
-from bioscan5m_hf.readers.filters import Filter, Where
 from bioscan5m_hf.readers.mapped import link_all, map_shards
-from bioscan5m_hf.readers.query import Choice, choose_columns
 from bioscan5m_hf.schema import upstream
 from bioscan5m_hf.schema.columns import RANKS, Split, features, split_named
 from bioscan5m_hf.schema.configurations import (

@@ -8,7 +8,7 @@ from typing import Any, Final
 import datasets
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.readers.filters import Filter, Where, canonical_where
+from bioscan5m_hf.query.filters import Filter, Where, canonical_where
 from bioscan5m_hf.sources.base import check_on_error
 from bioscan5m_hf.storage.identity import digest_of
 

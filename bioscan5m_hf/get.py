@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.readers.query import choose_columns
+from bioscan5m_hf.query.choice import choose_columns
 from bioscan5m_hf.schema.columns import features
 from bioscan5m_hf.schema.configurations import (
     DEFAULT_PACKAGE,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         VerificationMode,
     )
 
-    from bioscan5m_hf.readers.filters import Where
+    from bioscan5m_hf.query.filters import Where
     from bioscan5m_hf.sources.base import Data
 
 

@@ -16,6 +16,7 @@ FLOORS = (
     {"schema", "storage"},
     {"release"},
     {"catalogue"},
+    {"query"},
     {"readers"},
     {"sources"},
     {"config", "decode", "labels", "get", "builder", "load"},

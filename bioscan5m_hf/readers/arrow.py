@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioscan5m_hf.errors import ArchiveError
+from bioscan5m_hf.query.choice import PROCESSID, Choice, Numbers, taken
 from bioscan5m_hf.readers.base import (
     Blocks,
     Encoded,
@@ -28,7 +29,6 @@ from bioscan5m_hf.readers.base import (
     encoded_images,
     read_wanted,
 )
-from bioscan5m_hf.readers.query import PROCESSID, Choice, Numbers, taken
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from bioscan5m_hf.storage.inside import require_regular
 from bioscan5m_hf.storage.local import Source

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioscan5m_hf.query.choice import PROCESSID, Choice
+from bioscan5m_hf.query.filters import Filter
 from bioscan5m_hf.readers.base import Piece
-from bioscan5m_hf.readers.filters import Filter
-from bioscan5m_hf.readers.query import PROCESSID, Choice
 from bioscan5m_hf.schema.order import Keys, keys_of
 
 BARCODE = "dna_barcode"

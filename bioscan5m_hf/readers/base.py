@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioscan5m_hf.errors import ImageError
-from bioscan5m_hf.readers.query import Choice, Numbers, taken
+from bioscan5m_hf.query.choice import Choice, Numbers, taken
 from bioscan5m_hf.storage.path import Location
 
 Encoded = bytes | memoryview

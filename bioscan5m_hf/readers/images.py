@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from bioscan5m_hf.errors import ArchiveError
+from bioscan5m_hf.query.choice import Numbers
 from bioscan5m_hf.readers.base import Encoded, ImageReader
-from bioscan5m_hf.readers.query import Numbers
 from bioscan5m_hf.storage.inside import require_regular
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location

@@ -12,7 +12,7 @@ import pyarrow as pa
 from datasets.table import ConcatenationTable, InMemoryTable, MemoryMappedTable
 
 from bioscan5m_hf.errors import ArchiveError, OutputError
-from bioscan5m_hf.readers.query import Choice, Numbers
+from bioscan5m_hf.query.choice import Choice, Numbers
 from bioscan5m_hf.schema.vocabularies import Vocabulary
 from bioscan5m_hf.storage.inside import require_regular
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import ArchiveError
+from bioscan5m_hf.query.choice import PROCESSID, Choice, Numbers, taken
 from bioscan5m_hf.readers.base import (
     Blocks,
     Encoded,
@@ -25,7 +26,6 @@ from bioscan5m_hf.readers.base import (
 )
 from bioscan5m_hf.readers.images import open_mapped
 from bioscan5m_hf.readers.parquet_pages import ImagePages
-from bioscan5m_hf.readers.query import PROCESSID, Choice, Numbers, taken
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, image_type
 from bioscan5m_hf.storage.local import Source, SourceStream
 from bioscan5m_hf.storage.open import open_location

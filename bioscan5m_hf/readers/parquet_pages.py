@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 import numpy as np
 import pyarrow as pa
 
-from bioscan5m_hf.readers.query import Numbers
+from bioscan5m_hf.query.choice import Numbers
 from bioscan5m_hf.readers.thrift import CompactReader, ThriftError
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from bioscan5m_hf.storage.local import Source

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioscan5m_hf.errors import ArchiveError, DataError
-from bioscan5m_hf.readers.query import Numbers, taken
+from bioscan5m_hf.query.choice import Numbers, taken
 from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, arrow_schema, image_type
 from bioscan5m_hf.storage.local import Source, SourceStream

@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from bioscan5m_hf.errors import DataError
+from bioscan5m_hf.query.choice import Choice, Numbers
 from bioscan5m_hf.readers.base import Blocks, Encoded, ImageReader, Piece, ShardReader, read_wanted
 from bioscan5m_hf.readers.images import open_mapped
-from bioscan5m_hf.readers.query import Choice, Numbers
 from bioscan5m_hf.readers.tar import Sample, TarEntry, read_samples, table_of, tar_samples
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location

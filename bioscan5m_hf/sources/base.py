@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from bioscan5m_hf.errors import MetadataError, UnknownName
+from bioscan5m_hf.query.choice import Choice
 from bioscan5m_hf.readers.base import Piece
 from bioscan5m_hf.readers.formats import SUFFIXES, open_shard, reader_class
-from bioscan5m_hf.readers.query import Choice
 from bioscan5m_hf.schema.columns import RANKS, Split
 from bioscan5m_hf.schema.configurations import (
     METADATA,

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import ArchiveError, ImageError
+from bioscan5m_hf.query.choice import Choice, Numbers
 from bioscan5m_hf.readers.base import Encoded, ImageReader, Piece
-from bioscan5m_hf.readers.query import Choice, Numbers
 from bioscan5m_hf.release.layout import member_name
 from bioscan5m_hf.release.zip_member import (
     Flaw,

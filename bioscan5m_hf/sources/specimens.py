@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from bioscan5m_hf.errors import UnknownName
+from bioscan5m_hf.query.choice import PROCESSID, Choice
 from bioscan5m_hf.readers.lookup import SplitLookup
-from bioscan5m_hf.readers.query import PROCESSID, Choice
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, configuration_named
 from bioscan5m_hf.schema.order import keys_of

@@ -15,9 +15,9 @@ import torch.utils.data
 
 from bioscan5m_hf.decode import HAVE_OPENCV
 from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.query.choice import PROCESSID, Choice, Numbers
 from bioscan5m_hf.readers.base import ImageReader, Piece
 from bioscan5m_hf.readers.images import read_images
-from bioscan5m_hf.readers.query import PROCESSID, Choice, Numbers
 from bioscan5m_hf.schema.columns import RANKS, column_names
 from bioscan5m_hf.schema.order import Keys, keys_of
 from bioscan5m_hf.torch.decoder import Decoder

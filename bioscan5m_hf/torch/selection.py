@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from bioscan5m_hf.errors import ReleaseNotFound, UsageError
-from bioscan5m_hf.readers.query import PROCESSID, Choice
+from bioscan5m_hf.query.choice import PROCESSID, Choice
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, configuration_named
 from bioscan5m_hf.schema.order import Keys, keys_of

@@ -11,8 +11,8 @@ import torch.distributed
 import torch.utils.data
 
 from bioscan5m_hf.errors import ImageError, UsageError
+from bioscan5m_hf.query.choice import PROCESSID, Choice, Numbers
 from bioscan5m_hf.readers.base import Piece
-from bioscan5m_hf.readers.query import PROCESSID, Choice, Numbers
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from bioscan5m_hf.torch.dataset import BIOSCAN5M
 

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from bioscan5m_hf.catalogue.keys import HASH, split_edges
 from bioscan5m_hf.catalogue.runs import SortedRuns
-from bioscan5m_hf.readers.filters import Filter
-from bioscan5m_hf.readers.where_text import parse_where
+from bioscan5m_hf.query.filters import Filter
+from bioscan5m_hf.query.text import parse_where
 from bioscan5m_hf.schema.vocabularies import check_rank
 from conversion.pipeline.option import PerTaxon
 

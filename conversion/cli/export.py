@@ -94,8 +94,8 @@ def run(
     limit: int | None,
 ) -> int:
     """Export, with a count of what was written while it goes."""
-    from bioscan5m_hf.readers.filters import Filter
-    from bioscan5m_hf.readers.where_text import parse_where
+    from bioscan5m_hf.query.filters import Filter
+    from bioscan5m_hf.query.text import parse_where
     from bioscan5m_hf.schema.vocabularies import check_rank
     from bioscan5m_hf.sources.resolve import open_data
     from conversion.export.base import ExportOptions

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from bioscan5m_hf.readers.filters import Filter
-from bioscan5m_hf.readers.query import Choice, choose_columns
+from bioscan5m_hf.query.choice import Choice, choose_columns
+from bioscan5m_hf.query.filters import Filter
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import Configuration
 from bioscan5m_hf.schema.vocabularies import Vocabulary

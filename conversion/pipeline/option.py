@@ -127,8 +127,8 @@ def read_where(text: str) -> str:
         UsageError: It cannot be read, or a column does not exist.
     """
     # Not at the top: Arrow takes long to import, and few ask.
-    from bioscan5m_hf.readers.filters import Filter
-    from bioscan5m_hf.readers.where_text import parse_where
+    from bioscan5m_hf.query.filters import Filter
+    from bioscan5m_hf.query.text import parse_where
 
     Filter.of(parse_where(text))
     return text.strip()

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from bioscan5m_hf.errors import ArchiveError
+from bioscan5m_hf.query.choice import Choice
 from bioscan5m_hf.readers.arrow import ArrowReader
-from bioscan5m_hf.readers.query import Choice
 from bioscan5m_hf.schema.columns import arrow_schema
 from bioscan5m_hf.storage.path import location_of
 

@@ -13,7 +13,7 @@ import datasets
 import pytest
 
 from bioscan5m_hf import Bioscan5M, load_dataset
-from bioscan5m_hf.readers.filters import canonical_where
+from bioscan5m_hf.query.filters import canonical_where
 from bioscan5m_hf.storage.identity import digest_of, file_identity, tree_identity
 from tests.conftest import Run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import DataError
-from bioscan5m_hf.readers.query import Choice
+from bioscan5m_hf.query.choice import Choice
 from bioscan5m_hf.readers.webdataset import WebDatasetReader
 from tests.rows import plain
 

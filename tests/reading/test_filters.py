@@ -12,7 +12,7 @@ import pytest
 
 from bioscan5m_hf import load_dataset
 from bioscan5m_hf.errors import UnknownName, UsageError
-from bioscan5m_hf.readers.filters import Filter
+from bioscan5m_hf.query.filters import Filter
 from tests.reading.conftest import Rows
 
 Test = Callable[[dict[str, Any]], bool]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bioscan5m_hf.errors import UnknownName, UsageError
-from bioscan5m_hf.readers.filters import Condition
+from bioscan5m_hf.query.filters import Condition
 from bioscan5m_hf.schema.columns import COLUMNS, Kind, column_names
 
 _TOKEN: Final = re.compile(

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioscan5m_hf.errors import UnknownName, UsageError
-from bioscan5m_hf.readers.filters import Filter
+from bioscan5m_hf.query.filters import Filter
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, column_names
 from bioscan5m_hf.schema.order import Keys, keys_of
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bioscan5m_hf.errors import UnknownName, UsageError
-from bioscan5m_hf.readers.filters import Filter
-from bioscan5m_hf.readers.where_text import parse_where
+from bioscan5m_hf.query.filters import Filter
+from bioscan5m_hf.query.text import parse_where
 from bioscan5m_hf.schema.columns import arrow_schema
 
 
