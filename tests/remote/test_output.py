@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import fsspec
 import pytest
-from s3fs import S3FileSystem
 
 from tests.conftest import Run, make_once
 from tests.inline import call
@@ -58,7 +58,7 @@ class Cli:
                 patch.setenv(name, value)
             # Both keep what the environment said when they were asked first.
             patch.setattr(tempfile, "tempdir", None)
-            S3FileSystem.clear_instance_cache()
+            fsspec.get_filesystem_class("s3").clear_instance_cache()
             done = call(*words, status=status)
         return done.stdout + done.stderr
 
