@@ -54,9 +54,7 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
     It differs from the class of that name in bioscan-dataset on purpose in this: rows are in the
     order of md5(processid) within each split; images are RGB, turned as Exif says; missing text is
     an empty string and not NaN, so that ``default_collate`` takes it; a place called "NA" keeps its
-    name; nothing is downloaded; errors
-    are a ``BioscanError``. Of a dataset folder, ``reduce_repeated_barcodes`` keeps another specimen
-    of each barcode, see there.
+    name; nothing is downloaded; errors are a ``BioscanError``.
 
     In a ``DataLoader`` whole batches are read and decoded at once. A worker opens files itself,
     whether it was forked or spawned.
@@ -68,9 +66,9 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
         modality: ``image``, ``dna`` or any column of the metadata, one or several.
         image_package: The package of the images, such as ``cropped_256``.
         reduce_repeated_barcodes: Keep one specimen of each barcode, chosen among the records of all
-            splits before the split is selected. Of a raw release the same ones as bioscan-dataset;
-            a dataset folder does not know the order of the csv, so there it is the first by
-            md5(processid).
+            splits before the split is selected: the same ones as bioscan-dataset. Of a folder that
+            was converted with ``--where``, ``--per-taxon`` or ``--sample``, it is the first that is
+            there; of one without ``source_rows.npy``, the first by md5(processid).
         max_nucleotides: Where barcodes are cut; ``None`` for whole ones.
         target_type: A rank, one or several; ``uri`` stands for ``dna_bin``.
         target_format: ``index`` (-1 where there is no label) or ``text``.

@@ -13,14 +13,16 @@ import pandas as pd
 import pyarrow as pa
 
 from bioscan5m_hf.errors import ReleaseNotFound, UsageError
-from bioscan5m_hf.query.choice import PROCESSID, Choice
+from bioscan5m_hf.query.choice import PROCESSID, Choice, Numbers
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, configuration_named
 from bioscan5m_hf.schema.order import Keys, keys_of
+from bioscan5m_hf.schema.source_rows import SOURCE_ROWS_BYTES, SOURCE_ROWS_NAME, from_npy
 from bioscan5m_hf.schema.split_expressions import ALL, parse_split
-from bioscan5m_hf.sources.base import Data
+from bioscan5m_hf.sources.base import Data, StoredData
 from bioscan5m_hf.sources.raw_release import RawData
 from bioscan5m_hf.sources.resolve import open_data
+from bioscan5m_hf.storage.open import exists, read_whole
 
 _FOLDER: Final = "bioscan5m"
 _BARCODE: Final = "dna_barcode"
@@ -91,9 +93,10 @@ def choose(
 def first_of_each_barcode(data: Data, max_nucleotides: int | None) -> Keys:
     """One specimen for each barcode among the records of all splits.
 
-    Of a raw release it is the one that bioscan-dataset keeps, which shuffles the rows of the csv
-    with the seed 0 and keeps the first. A dataset folder does not know the order of the csv: there
-    it is the first in the order of md5(processid). Records without a barcode count as one barcode.
+    It is the one that bioscan-dataset keeps, which shuffles the rows of the csv with the seed 0 and
+    keeps the first; a dataset folder keeps beside its shards which row of the csv a specimen was.
+    Of a folder without that file it is the first in the order of md5(processid), and of one that is
+    a selection the first that is there. Records without a barcode count as one barcode.
 
     Args:
         data: The data.
@@ -104,15 +107,26 @@ def first_of_each_barcode(data: Data, max_nucleotides: int | None) -> Keys:
     """
     table = _records(data)
     keys = keys_of(table[PROCESSID].to_pylist())
-    if isinstance(data, RawData):
-        order = pd.Series(np.arange(len(keys))).sample(frac=1, random_state=0).to_numpy()
-    else:
-        order = np.argsort(keys)
+    order = _order(data, keys)
     digests = b"".join(_digest(text, max_nucleotides) for text in table[_BARCODE].to_pylist())
     halves = np.frombuffer(digests, np.uint64).reshape(-1, 2)[order]
     frame = pd.DataFrame({"high": halves[:, 0], "low": halves[:, 1]})
     kept = ~frame.duplicated().to_numpy()
     return np.sort(keys[order[kept]])
+
+
+def _order(data: Data, keys: Keys) -> Numbers:
+    """The numbers of the records in the order in which the first of each barcode is kept."""
+    rows, records = np.arange(len(keys), dtype=np.uint32), len(keys)
+    if isinstance(data, StoredData):
+        path = data.root / SOURCE_ROWS_NAME
+        if not exists(path):
+            return np.argsort(keys)
+        rows, records = from_npy(read_whole(path, SOURCE_ROWS_BYTES), len(keys), str(path))
+    shuffled = pd.Series(np.arange(records)).sample(frac=1, random_state=0).to_numpy()
+    turn = np.empty(records, np.int64)
+    turn[shuffled] = np.arange(records)
+    return np.argsort(turn[rows])
 
 
 def _digest(barcode: str | None, length: int | None) -> bytes:

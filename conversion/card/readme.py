@@ -8,6 +8,7 @@ from typing import Final
 from bioscan5m_hf.readers.formats import format_named
 from bioscan5m_hf.schema.columns import COLUMNS, SPLITS
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, described
+from bioscan5m_hf.schema.source_rows import SOURCE_ROWS_NAME
 from bioscan5m_hf.schema.upstream import (
     CITATION,
     HOLDER,
@@ -312,6 +313,7 @@ def _files(manifest: Manifest) -> str:
         "quickstart.ipynb": "a notebook that streams, shows, filters and labels specimens",
         "croissant.json": "the dataset in the vocabulary of Croissant",
         "labels": "the labels of each rank as text; the number of a line, from 0, is the label",
+        SOURCE_ROWS_NAME: "which record of upstream's metadata file each specimen was, for NumPy",
         VOCABULARIES_NAME: "every label of each rank with its number, and how often a split has it",
     }
     there = {part for path in manifest.extras for part in (path, path.partition("/")[0])}

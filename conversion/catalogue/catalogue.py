@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from bioscan5m_hf.catalogue.images import Images, sort_images
@@ -47,6 +48,19 @@ class ListedImages:
 
     images: Images
     strays: tuple[Stray, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOrder:
+    """Which record of the metadata file each specimen was.
+
+    Attributes:
+        rows: The number of each specimen's record, from 0, in the order of the specimens.
+        records: How many records the file has.
+    """
+
+    rows: npt.NDArray[np.uint32]
+    records: int
 
 
 class Catalogue:
@@ -152,6 +166,25 @@ class Catalogue:
     def split_counts(self) -> list[tuple[Split, int]]:
         """How many specimens each split has."""
         return list(zip(SPLITS, np.diff(self.specimens.edges()).tolist(), strict=True))
+
+    def source_order(self, bad_rows: Iterable[BadRow]) -> SourceOrder:
+        """Which record of the metadata file each specimen was.
+
+        Args:
+            bad_rows: The records that were left out.
+        """
+        assert self._rows is not None, "the metadata are not loaded"
+        every = self._numbers(self._rows)
+        rows = self.specimens.rows
+        numbers = every if len(rows) == len(every) else self._numbers(rows)
+        left_out = [bad.row for bad in bad_rows]
+        first = min([int(every.min()), *left_out])
+        last = max([int(every.max()), *left_out])
+        return SourceOrder((numbers - np.uint64(first)).astype(np.uint32), last - first + 1)
+
+    def _numbers(self, rows: SortedRuns) -> npt.NDArray[np.uint64]:
+        stretches = self._wanted(rows.stretches(_STRETCH, [ROW]))
+        return np.concatenate([batch[ROW].to_numpy() for _, batch in stretches])
 
     def vocabularies(self) -> list[Vocabulary]:
         """The distinct values of each rank over all specimens."""

@@ -1,4 +1,4 @@
-"""Write the vocabularies of a dataset folder: the numbers that stand for labels in training."""
+"""Write what tells numbers for specimens: the vocabularies, and the records they were read from."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from bioscan5m_hf.schema.source_rows import SOURCE_ROWS_NAME, to_npy
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, Vocabulary, to_parquet
 from bioscan5m_hf.storage.inside import link_on_the_way
+from conversion.catalogue.catalogue import SourceOrder
 from conversion.files.atomic import write_whole
 from conversion.folder.manifest import Manifest, ShardFile
 
@@ -34,10 +36,29 @@ def write_vocabularies(
         lines = "".join(f"{' '.join(name.splitlines())}\n" for name in each.names)
         files[f"{LABELS}/{each.rank}.txt"] = lines.encode(), len(each)
     for name, (data, values) in files.items():
-        if link_on_the_way(folder, name):
-            # What lies behind a link is left as it is.
-            continue
-        path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        written = write_whole(path, data)
-        manifest.extras[name] = ShardFile(name, values, written.bytes, written.xxh3)
+        _add(folder, manifest, name, data, values)
+
+
+def write_source_rows(folder: Path, manifest: Manifest, order: SourceOrder) -> None:
+    """Write which record of the metadata file each specimen was, and enter the file.
+
+    Args:
+        folder: The dataset folder.
+        manifest: What it holds.
+        order: The records.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    data = to_npy(order.rows, order.records)
+    _add(folder, manifest, SOURCE_ROWS_NAME, data, len(order.rows))
+
+
+def _add(folder: Path, manifest: Manifest, name: str, data: bytes, values: int) -> None:
+    if link_on_the_way(folder, name):
+        # What lies behind a link is left as it is.
+        return
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    written = write_whole(path, data)
+    manifest.extras[name] = ShardFile(name, values, written.bytes, written.xxh3)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.storage.inside import link_on_the_way, remove
+from conversion.catalogue.catalogue import SourceOrder
 from conversion.catalogue.selection import SpecimenSelection
 from conversion.derive.recipe import versions
 from conversion.files.atomic import Written, digest_of, write_whole
 from conversion.folder.loss import beyond, shards_on_disk
 from conversion.folder.manifest import DerivedRecord, Manifest, ShardFile, SourceRecord, SplitFiles
-from conversion.folder.vocabularies import write_vocabularies
+from conversion.folder.vocabularies import write_source_rows, write_vocabularies
 from conversion.formats.base import Shape
 from conversion.formats.registry import writer_named
 from conversion.formats.samples import PLAIN, SampleExtras
@@ -104,7 +105,7 @@ class Folder:
         outcomes: Sequence[Outcome],
         inputs: Mapping[str, PackagePlan],
         metadata: StoredMetadata,
-        metadata_source: str,
+        source: tuple[str, SourceOrder],
         bad_rows: Sequence[Finding],
         drawn: Drawn | None = None,
     ) -> Manifest:
@@ -114,10 +115,11 @@ class Folder:
             outcomes: What came of each package.
             inputs: The plan of each package.
             metadata: The metadata configuration.
-            metadata_source: The name of the file it was read from.
+            source: The name of the file it was read from, and which record each specimen was.
             bad_rows: Rows of the metadata that were left out.
             drawn: What the metadata tell, drawn before; by default it is drawn here.
         """
+        label, order = source
         manifest = Manifest(self.format, version("bioscan5m-hf"), libraries())
         if self.before:
             manifest.name = self.before.name
@@ -138,12 +140,11 @@ class Folder:
             if self.extras.members:
                 manifest.samples[name] = self.extras
         manifest.splits[METADATA] = _metadata_files(self.path, metadata)
-        manifest.sources[METADATA] = {
-            ALL_SPLITS: SourceRecord((metadata_source,), metadata.content)
-        }
+        manifest.sources[METADATA] = {ALL_SPLITS: SourceRecord((label,), metadata.content)}
         self._record(manifest, outcomes, bad_rows)
         self._add_companions(manifest)
         write_vocabularies(self.path, manifest, metadata.vocabularies)
+        write_source_rows(self.path, manifest, order)
         # Not at the top: it takes a tenth of a second, and is needed last.
         from conversion.card.presentation import sheet_shards, write_presentation
 

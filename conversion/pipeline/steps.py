@@ -143,6 +143,7 @@ class _Conversion:
             self._tell_of_absent_splits(choices, counts)
             sorting = aside.submit(catalogue.sorted_rows)
             numbering = aside.submit(self._number_labels, catalogue)
+            numbered = aside.submit(catalogue.source_order, self._opened.bad_rows)
             listed = [self._list(catalogue, first, listing.result())]
             listed += [self._list(catalogue, choice) for choice in others]
             rows = sorting.result()
@@ -177,7 +178,7 @@ class _Conversion:
                 outcomes,
                 {plan.package: plan for plan in plans},
                 placed,
-                label,
+                (label, numbered.result()),
                 bad_rows,
                 drawn,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from bioscan5m_hf.decode import decode_jpeg
-from bioscan5m_hf.errors import ReleaseNotFound, UnknownName, UsageError
+from bioscan5m_hf.errors import MetadataError, ReleaseNotFound, UnknownName, UsageError
 from bioscan5m_hf.schema.columns import RANKS, SPLITS
+from bioscan5m_hf.schema.source_rows import SOURCE_ROWS_NAME
 from bioscan5m_hf.torch import BIOSCAN5M, RGB_MEAN, RGB_STDEV
 
 KINDS = ("zips", "unpacked", "parquet", "arrow", "webdataset")
@@ -104,8 +106,10 @@ def test_unique_barcodes(
 ) -> None:
     options: dict[str, Any] = {"split": split, "max_nucleotides": length, "modality": "dna"}
     their = theirs.BIOSCAN5M(str(their_root), reduce_repeated_barcodes=True, **options)
-    ours = BIOSCAN5M(forms / "zips", reduce_repeated_barcodes=True, cache_dir=tmp_path, **options)
-    assert set(ours.metadata["processid"]) == set(their.metadata["processid"])
+    options |= {"reduce_repeated_barcodes": True, "cache_dir": tmp_path}
+    for kind in ("zips", "parquet", "webdataset"):
+        ours = BIOSCAN5M(forms / kind, **options)
+        assert set(ours.metadata["processid"]) == set(their.metadata["processid"])
 
 
 def test_a_folder_keeps_each_barcode_once(forms: Path) -> None:
@@ -113,6 +117,24 @@ def test_a_folder_keeps_each_barcode_once(forms: Path) -> None:
     kept = BIOSCAN5M(forms / "arrow", split="all", reduce_repeated_barcodes=True)
     assert sorted(kept.metadata["dna_barcode"].str.rstrip("N")) == sorted(set(whole))
     assert len(kept) < len(whole)
+
+
+def test_the_order_of_the_csv_is_checked(forms: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(forms / "parquet", tmp_path / "folder"))
+    path = folder / SOURCE_ROWS_NAME
+    rows = np.load(path)
+    assert sorted(rows[1:]) == list(range(rows[0])) == list(range(80))
+    many = rows.copy()
+    many[0] = 2**31
+    for wrong in (rows[:-1], rows.astype(np.int64), rows // 2, many, np.array(["a"], object)):
+        np.save(path, wrong)
+        with pytest.raises(MetadataError, match="get or make the folder again"):
+            BIOSCAN5M(folder, reduce_repeated_barcodes=True)
+    path.write_bytes(b"nothing")
+    with pytest.raises(MetadataError):
+        BIOSCAN5M(folder, reduce_repeated_barcodes=True)
+    path.unlink()
+    assert len(BIOSCAN5M(folder, split="all", reduce_repeated_barcodes=True)) > 0
 
 
 def test_metadata_and_labels(theirs: Any, their_root: Path, forms: Path) -> None:
