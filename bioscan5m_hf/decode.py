@@ -7,7 +7,8 @@ orientation applied, but for the arithmetic of the decoder.
 ``datasets`` decodes one image at a time with Pillow. The decoders below give up Python's lock, so
 threads decode side by side. Measured on one image of 1024x768, in microseconds of a processor:
 Pillow 1,850, libjpeg-turbo by ``simplejpeg`` 1,310, and at half the size, which the decoder can
-scale to for little, 870. Scaling that down to 256 pixels takes Pillow 950 and OpenCV 150.
+scale to for little, 870. Scaling that down to 256 pixels takes Pillow 950, ``cykooz_resizer`` 190
+and OpenCV 150.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ else:
 _local = threading.local()
 
 HAVE_OPENCV: Final = importlib.util.find_spec("cv2") is not None
+HAVE_RESIZER: Final = importlib.util.find_spec("cykooz_resizer") is not None
 
 
 def iter_images(
@@ -200,9 +202,10 @@ def finisher(output: str) -> Callable[[Pixels], Any]:
         ) from error
 
     def to_tensor(pixels: Pixels) -> Any:
-        # Pillow's pixels may be read-only, which tensors cannot be.
-        whole = pixels if pixels.flags.writeable else pixels.copy()
-        return torch.from_numpy(whole).permute(2, 0, 1)
+        # Colour by colour in memory, as a batch has them: to stack a view that only says so takes
+        # longer than this copy. It is also one that may be written to.
+        planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        return torch.from_numpy(planes if planes.flags.writeable else planes.copy())
 
     return to_tensor
 
@@ -345,7 +348,30 @@ def _scaled_by_turbo(data: bytes | memoryview, size: int | None, height: int, wi
         scaled = np.empty((*wanted, 3), np.uint8)
         cv2.resize(pixels, wanted[::-1], dst=scaled, interpolation=cv2.INTER_LINEAR)
         return scaled
+    if HAVE_RESIZER:
+        return _resized(pixels, wanted)
     return np.asarray(Image.fromarray(pixels).resize(wanted[::-1], Image.Resampling.BILINEAR))
+
+
+def _resized(pixels: Pixels, wanted: tuple[int, int]) -> Pixels:
+    """Scale as Pillow does, to within one level of 255, in a fifth of the time."""
+    from cykooz_resizer import (
+        FilterType,
+        ImageData,
+        PixelType,
+        ResizeAlg,
+        ResizeOptions,
+        Resizer,
+    )
+
+    if not hasattr(_local, "resizer"):
+        options = ResizeOptions(ResizeAlg.convolution(FilterType.bilinear))
+        _local.resizer = Resizer(), options
+    resizer, options = _local.resizer
+    height, width, _ = pixels.shape
+    made = ImageData(wanted[1], wanted[0], PixelType.U8x3)
+    resizer.resize(ImageData(width, height, PixelType.U8x3, pixels.tobytes()), made, options)
+    return np.frombuffer(made.get_buffer(), np.uint8).reshape(*wanted, 3)
 
 
 def _by_pillow(data: bytes | memoryview, size: int | None) -> Pixels:

@@ -59,14 +59,16 @@ def _jpeg(width: int, height: int, mode: str = "RGB", **options: Any) -> bytes:
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("turbo", [True, False])
-@pytest.mark.parametrize("opencv", [True, False])
+@pytest.mark.parametrize("scaler", ["opencv", "cykooz", "pillow"])
 @pytest.mark.parametrize("shape", [(1024, 768), (768, 1024), (300, 256), (255, 400), (90, 40)])
 def test_scaling_is_close_to_scaling_the_whole(
-    shape: tuple[int, int], opencv: bool, turbo: bool, mode: str, monkeypatch: pytest.MonkeyPatch
+    shape: tuple[int, int], scaler: str, turbo: bool, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if opencv and not pixels.HAVE_OPENCV:
-        pytest.skip("opencv is not installed")
-    monkeypatch.setattr(pixels, "HAVE_OPENCV", opencv)
+    there = {"opencv": pixels.HAVE_OPENCV, "cykooz": pixels.HAVE_RESIZER, "pillow": True}
+    if not there[scaler]:
+        pytest.skip(f"{scaler} is not installed")
+    monkeypatch.setattr(pixels, "HAVE_OPENCV", scaler == "opencv")
+    monkeypatch.setattr(pixels, "HAVE_RESIZER", scaler == "cykooz")
     monkeypatch.setattr(pixels, "HAVE_TURBO", turbo and pixels.HAVE_TURBO)
     data = _jpeg(*shape, mode=mode)
     with Image.open(io.BytesIO(data)) as image:
@@ -102,6 +104,8 @@ def test_outputs(forms: Path, tmp_path: Path) -> None:
     else:
         tensor = next(iter_images(ds, size=32, output="torch"))["image"][0]
         np.testing.assert_array_equal(tensor.permute(1, 2, 0).numpy(), arrays[0])
+        # As a batch has them: it is stacked without putting bytes into another order.
+        assert tensor.is_contiguous()
     wrong: list[dict[str, Any]] = [{"batch_size": 0}, {"threads": 0}, {"size": 0}]
     for options in wrong:
         with pytest.raises(UsageError, match="positive"):
