@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from conversion.synthetic.forms import Form, Wing
 
@@ -73,7 +73,6 @@ class _Canvas:
     def __init__(self, scale: float, angle: float, rng: np.random.Generator) -> None:
         side = round(scale * _REACH)
         self.scale = scale
-        self.bristles: list[tuple[Point, Point]] = []
         self._rng = rng
         self._turn = (math.cos(angle), math.sin(angle))
         offsets = ((np.arange(side) - side / 2) / scale).astype(np.float32)
@@ -176,10 +175,6 @@ class _Canvas:
         """Everything drawn, cut to its extent."""
         layers = np.dstack([self._colour, self._alpha * 255])
         whole = Image.fromarray(np.clip(layers, 0, 255).astype(np.uint8))
-        pen = ImageDraw.Draw(whole)
-        for bristle in self.bristles:
-            ends = [tuple(side + len(layers) / 2 for side in self._pixel(end)) for end in bristle]
-            pen.line(ends, fill=(38, 30, 26, 255))
         return whole.crop(whole.getchannel("A").getbbox())
 
     def _pixel(self, point: Point) -> Point:
@@ -217,14 +212,6 @@ def _draw_limbs(canvas: _Canvas, form: Form, colour: Pixels, rng: np.random.Gene
         joints = _path(root, bends, [1 / 7] * 7, form.antenna, side)
         beads = np.linspace(0.4, 0.25, 8) * np.array([1.2, 1.4] + [1, 0.8] * 3) * form.width
         canvas.limb(joints, np.maximum(beads, 0.007), colour * 0.85)
-        if form.tail:
-            root = (abdomen - form.abdomen[0] * 0.85, side * form.abdomen[1] * 0.15)
-            back = math.pi - abs(rng.normal(0.16, 0.08))
-            canvas.limb(
-                _path(root, [back, back], [0.5, 0.5], form.tail, side),
-                [0.016, 0.012, 0.005],
-                colour,
-            )
 
 
 def _path(
@@ -267,32 +254,8 @@ def _draw_body(canvas: _Canvas, form: Form, colour: Pixels, rng: np.random.Gener
     for side in (-1, 1):
         place = (head + form.head[0] * 0.2, side * form.head[1] * 0.75)
         canvas.ellipsoid(place, (form.eye, form.eye * 0.8), eye, gloss=0.7)
-    if form.elytra:
-        _draw_elytra(canvas, form, abdomen, colour)
-    parts = ((head, 0.0, form.head), (thorax, 0.0, form.thorax), (abdomen, sway, form.abdomen))
-    for number in range(form.hairs):
-        middle, drift, (along, across) = parts[number % len(parts)]
-        turn, reach = rng.uniform(0, 2 * math.pi), math.sqrt(rng.uniform(0.1, 1.0))
-        root = (middle + along * reach * math.cos(turn), drift + across * reach * math.sin(turn))
-        tip = (root[0] - rng.uniform(0, 0.05), root[1] + math.sin(turn) * rng.uniform(0.02, 0.07))
-        canvas.bristles.append((root, tip))
-
-
-def _draw_elytra(canvas: _Canvas, form: Form, abdomen: float, colour: Pixels) -> None:
     along, across = form.abdomen
-
-    def grooves(u: Pixels, v: Pixels) -> Pixels:
-        return (
-            0.35 * np.clip(np.cos(v * 14) - 0.2, 0, 1) * np.clip(0.6 + 0.4 * np.sin(u * 55), 0, 1)
-        )
-
-    def spots(u: Pixels, v: Pixels) -> Pixels:
-        dark = np.zeros_like(u)
-        for x, y in ((0.5, 0.1), (0.05, -0.5), (0.0, 0.55), (-0.5, 0.0)):
-            dark = np.maximum(dark, np.clip((0.2 - np.hypot(u - x, (v - y) * 0.6)) * 14, 0, 1))
-        return dark * 0.9
-
-    for side in (-1, 1):
+    for side in (-1, 1) if form.elytra else ():
         canvas.ellipsoid(
             (abdomen + along * 0.04, side * across * 0.46),
             (along * 1.04, across * 0.58),
@@ -300,8 +263,17 @@ def _draw_elytra(canvas: _Canvas, form: Form, abdomen: float, colour: Pixels) ->
             tilt=side * 0.06,
             gloss=form.gloss,
             dome=2.2,
-            shade=spots if form.spots else grooves,
+            shade=_spots if form.spots else None,
         )
+
+
+def _spots(along: Pixels, across: Pixels) -> Pixels:
+    """The spots of a ladybird on one of its elytra."""
+    dark = np.zeros_like(along)
+    for x, y in ((0.5, 0.1), (0.05, -0.5), (0.0, 0.55), (-0.5, 0.0)):
+        away = np.hypot(along - x, (across - y) * 0.6)
+        dark = np.maximum(dark, np.clip((0.2 - away) * 14, 0, 0.9))
+    return dark
 
 
 def _draw_wing(
@@ -325,14 +297,11 @@ def _draw_wing(
     width = (fore - aft)[inside]
     leaf = (v - aft)[inside] / np.maximum(width, 1e-3)  # from the rear edge, 0, to the leading, 1
     if wing.surface == "glass":
-        # Veins fan out from the base; two more cross them.
+        # Veins fan out from the base, over a film that shimmers.
         gaps = [edge / 0.012]
         for end, power in ((0.93, 0.25), (0.72, 0.6), (0.42, 1.1), (0.14, 0.8)):
             path = 0.85 + (end - 0.85) * u**power
             gaps.append((leaf - path) * width * wing.breadth / 0.008)
-        for at in rng.uniform(0.35, 0.75, 2):
-            crossing = (u - at - 0.1 * leaf) * wing.length / 0.008
-            gaps.append(np.where((leaf > 0.3) & (leaf < 0.72), crossing, 9))
         vein = np.exp(-(np.abs(gaps).min(axis=0) ** 2))[:, None]
         phase = u[:, None] * 9 + leaf[:, None] * 5 + np.array([0, 2.1, 4.2])
         colour = (tint + 16 + 15 * np.sin(phase)) * (1 - vein) + tint * 0.4 * vein
@@ -340,11 +309,10 @@ def _draw_wing(
     else:
         bend = 1.2 * np.sin(leaf * rng.uniform(4, 8))
         waves = np.sin(u * rng.uniform(14, 24) + bend + rng.uniform(0, 6))
-        blotch = smooth_noise(rng, shape, canvas.scale / 12, 0.6)[inside]
-        tone = 1 + 0.18 * np.clip(2 * waves + blotch, -1, 1)
-        tone += smooth_noise(rng, shape, 2, 0.06)[inside]
+        grain = smooth_noise(rng, shape, 2, 0.06)[inside]
         spot = np.clip((0.06 - np.hypot(u - 0.55, (leaf - 0.55) * 0.4)) * 30, 0, 1)
         rim = np.exp(-((edge / 0.03) ** 2))
-        colour = tint * (tone * (1 - 0.55 * spot) * (1 - 0.3 * rim))[:, None]
+        tone = (1 + 0.18 * np.clip(2 * waves, -1, 1) + grain) * (1 - 0.55 * spot) * (1 - 0.3 * rim)
+        colour = tint * tone[:, None]
         alpha = alpha * (0.95 if wing.surface == "scales" else 0.72)
     canvas.cover(place, inside, colour, alpha)

@@ -40,9 +40,7 @@ class Form:
     eye_colour: Colour = (50, 30, 28)
     rings: int = 5  # around the abdomen
     spots: bool = False
-    hairs: int = 0
     gloss: float = 0.35
-    tail: float = 0.0  # cerci, or an ovipositor
     elytra: bool = False
     wings: tuple[Wing, ...] = ()  # the lowest first
 
@@ -51,26 +49,26 @@ FORMS: Final[dict[str, Form]] = {
     "fly": Form(
         (130, 240), (0.11, 0.15), (0.20, 0.17), (0.27, 0.16),
         ((64, 52, 44), (112, 84, 50), (150, 118, 62), (58, 66, 58), (52, 60, 74)),
-        antenna=0.07, eye=0.095, eye_colour=(112, 40, 30), hairs=60, waist=-0.02,
+        antenna=0.07, eye=0.095, eye_colour=(112, 40, 30), waist=-0.02,
         wings=(Wing(0.86, 0.34, 0.12, (0.25, 0.95)),),
     ),
     "midge": Form(
         (130, 240), (0.08, 0.09), (0.17, 0.13), (0.36, 0.085),
         ((176, 144, 74), (132, 98, 58), (188, 174, 96), (140, 150, 98), (108, 78, 58)),
         leg=0.85, width=0.026, antenna=0.3, eye=0.055, eye_colour=(30, 24, 24), rings=7,
-        hairs=24, waist=-0.02, wings=(Wing(0.74, 0.21, 0.14, (0.45, 1.35)),),
+        waist=-0.02, wings=(Wing(0.74, 0.21, 0.14, (0.45, 1.35)),),
     ),
     "wasp": Form(
         (120, 230), (0.10, 0.14), (0.20, 0.13), (0.25, 0.12),
         ((44, 36, 34), (58, 44, 36), (150, 86, 36), (40, 50, 58), (168, 116, 44)),
         waist=0.07, width=0.034, antenna=0.5, eye=0.06, eye_colour=(52, 36, 36), gloss=0.6,
-        tail=0.2, rings=4, hairs=14,
+        rings=4,
         wings=(Wing(0.54, 0.17, 0.06, (0.4, 1.0)), Wing(0.84, 0.27, 0.12, (0.55, 1.3))),
     ),
     "ant": Form(
         (120, 220), (0.15, 0.14), (0.20, 0.09), (0.22, 0.15),
         ((52, 36, 30), (140, 76, 38), (34, 30, 30), (104, 58, 38)),
-        waist=0.09, leg=0.6, width=0.034, antenna=0.42, eye=0.035, gloss=0.7, hairs=20, rings=3,
+        waist=0.09, leg=0.6, width=0.034, antenna=0.42, eye=0.035, gloss=0.7, rings=3,
     ),
     "bug": Form(
         (130, 230), (0.10, 0.16), (0.15, 0.20), (0.36, 0.19),
@@ -78,16 +76,10 @@ FORMS: Final[dict[str, Form]] = {
         leg=0.4, antenna=0.32, hind=1.6, waist=-0.08, gloss=0.45,
         wings=(Wing(0.78, 0.25, 0.20, (0.05, 0.2), "leather", (150, 150, 90)),),
     ),
-    "aphid": Form(
-        (100, 170), (0.10, 0.11), (0.17, 0.17), (0.36, 0.26),
-        ((150, 172, 90), (118, 138, 70), (72, 66, 56), (186, 160, 104), (166, 110, 96)),
-        waist=-0.12, leg=0.46, width=0.024, antenna=0.55, eye=0.035, eye_colour=(96, 24, 24),
-        tail=0.14, rings=4, gloss=0.5,
-    ),
     "moth": Form(
         (130, 220), (0.09, 0.10), (0.18, 0.13), (0.36, 0.10),
         ((146, 126, 100), (110, 98, 86), (178, 158, 126)),
-        leg=0.4, antenna=0.46, hairs=140, waist=-0.04, gloss=0.15,
+        leg=0.4, antenna=0.46, waist=-0.04, gloss=0.15,
         wings=(
             Wing(0.80, 0.46, 0.08, (0.7, 1.0), "scales", (170, 156, 134)),
             Wing(1.00, 0.46, 0.20, (1.2, 1.65), "scales", (148, 124, 96)),
@@ -107,7 +99,7 @@ FORMS: Final[dict[str, Form]] = {
     "cricket": Form(
         (180, 290), (0.12, 0.13), (0.17, 0.15), (0.36, 0.14),
         ((124, 88, 52), (92, 66, 46), (140, 128, 66)),
-        leg=0.42, width=0.055, hind=2.0, antenna=0.8, tail=0.24, rings=8, gloss=0.5, waist=-0.06,
+        leg=0.42, width=0.055, hind=2.0, antenna=0.8, rings=8, gloss=0.5, waist=-0.06,
         wings=(Wing(0.55, 0.17, 0.12, (0.05, 0.16), "leather", (122, 98, 62)),),
     ),
     "lacewing": Form(
@@ -119,28 +111,21 @@ FORMS: Final[dict[str, Form]] = {
             Wing(1.06, 0.36, 0.18, (0.65, 1.1), "glass", (156, 164, 132)),
         ),
     ),
-    "mayfly": Form(
-        (130, 200), (0.08, 0.10), (0.17, 0.11), (0.36, 0.065),
-        ((164, 128, 80), (124, 92, 64)),
-        leg=0.45, width=0.024, antenna=0.06, eye=0.07, rings=9, tail=0.8,
-        wings=(Wing(0.92, 0.46, 0.14, (0.6, 1.2)),),
-    ),
     "springtail": Form(
         (110, 210), (0.13, 0.12), (0.22, 0.13), (0.36, 0.15),
         ((182, 166, 142), (116, 116, 142), (196, 174, 114), (90, 82, 112)),
-        waist=-0.12, leg=0.26, width=0.04, hind=1.0, antenna=0.34, eye=0.03, rings=5, hairs=70,
-        tail=0.36,
+        waist=-0.12, leg=0.26, width=0.04, hind=1.0, antenna=0.34, eye=0.03, rings=5,
     ),
     "spider": Form(
         (100, 180), (0.21, 0.18), (0.08, 0.13), (0.34, 0.28),
         ((146, 108, 70), (84, 64, 50), (176, 148, 104), (66, 54, 48)),
-        legs=4, leg=0.9, width=0.055, hind=1.0, antenna=0.18, eye=0.026, rings=4, hairs=90,
+        legs=4, leg=0.9, width=0.055, hind=1.0, antenna=0.18, eye=0.026, rings=4,
         waist=-0.02,
     ),
     "mite": Form(
         (90, 150), (0.13, 0.12), (0.24, 0.26), (0.38, 0.34),
         ((186, 66, 38), (150, 92, 52), (176, 132, 82), (120, 64, 42)),
-        legs=4, leg=0.4, width=0.06, hind=1.0, antenna=0.1, eye=0.02, rings=0, hairs=40, gloss=0.8,
+        legs=4, leg=0.4, width=0.06, hind=1.0, antenna=0.1, eye=0.02, rings=0, gloss=0.8,
         waist=-0.3,
     ),
 }  # fmt: skip

@@ -22,13 +22,7 @@ TINY_SIZE: Final = (16, 12)
 _VISIBLE: Final = 60  # of 255: fainter pixels do not count as organism
 _DISHES: Final = 4
 _SHADOW: Final = 7
-_GROUNDS: Final = (
-    (176, 181, 196),
-    (184, 191, 194),
-    (184, 197, 206),
-    (188, 196, 198),
-    (190, 191, 196),
-)
+_GROUNDS: Final = ((176, 181, 196), (184, 191, 194), (184, 197, 206), (188, 196, 198))
 _WALL: Final = 0.44  # the radius of the dish as a share of the picture's width
 
 
@@ -115,35 +109,19 @@ def _dish(number: int) -> Image.Image:
     x, y = across / width - middle[0], (down - height * middle[1]) / width
     radius, angle = np.hypot(x, y), np.arctan2(y, x)
     light = 10 * x * math.cos(number) + 10 * y * math.sin(number)
-    for where, breadth, gain in (
-        (0.07, 0.012, 14),
-        (0.115, 0.03, 18),
-        (0.2, 0.02, 16),
-        (0.235, 0.008, 8),
-        (0.33, 0.03, 7),
-    ):
+    for where, breadth, gain in ((0.07, 0.012, 14), (0.115, 0.03, 18), (0.2, 0.02, 16)):
         turn = rng.uniform(0, 2 * math.pi)
         near = (radius - where - 0.004 * np.sin(3 * angle + turn)) / breadth
         arc = np.clip(0.45 + 0.55 * np.cos(angle - turn) + 0.25 * np.sin(5 * angle + turn), 0, 1)
         light += gain * arc * np.exp(-(near**2)) - gain * 0.3 * arc * np.exp(-((near - 1.6) ** 2))
     light += smooth_noise(rng, (height, width), 12, 1.2) + smooth_noise(rng, (height, width), 60, 3)
     outside = 1 / (1 + np.exp((_WALL - radius) / 0.004))
-    folds = np.sin(radius * 95 + np.sin(angle * 3) * 2) + np.sin(angle * 14 + radius * 20)
-    light += outside * (24 + 4 * folds + smooth_noise(rng, (height, width), 40, 9))
-    picture = np.array(_GROUNDS[number % len(_GROUNDS)], dtype=np.float32) + light[..., None]
-    picture += outside[..., None] * np.array([4, -5, 9], dtype=np.float32)
-    for offset, tint in (
-        (-0.014, (70, 70, 64)),
-        (-0.006, (-70, -62, -30)),
-        (0.004, (60, 60, 60)),
-        (0.012, (-46, -50, -34)),
-    ):
+    light += outside * (24 + 4 * np.sin(radius * 95) + smooth_noise(rng, (height, width), 40, 9))
+    for offset, strong in ((-0.014, 70), (-0.006, -60), (0.004, 60), (0.012, -45)):
         turn = rng.uniform(0, 2 * math.pi)
-        strong = np.clip(
-            np.cos(2 * angle + turn) * 0.6 + np.sin(7 * angle + turn) * 0.25 + 0.45, 0, 1
-        )
-        line = np.exp(-(((radius - _WALL - offset) / 0.0026) ** 2)) * strong
-        picture += line[..., None] * np.array(tint, dtype=np.float32)
+        arc = np.clip(0.45 + 0.6 * np.cos(2 * angle + turn), 0, 1)
+        light += strong * arc * np.exp(-(((radius - _WALL - offset) / 0.0026) ** 2))
+    picture = np.array(_GROUNDS[number % len(_GROUNDS)], dtype=np.float32) + light[..., None]
     small = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
     large = np.asarray(small.resize(FULL_SIZE, Image.Resampling.BICUBIC), dtype=np.float32)
     shape = (FULL_SIZE[1], FULL_SIZE[0])

@@ -53,9 +53,9 @@ Insecta Hymenoptera Formicidae Formicinae Lasius ant 1.1
 Insecta Hymenoptera Formicidae Myrmicinae Pheidole ant 1.1
 Insecta Hymenoptera Halictidae Halictinae Lasioglossum wasp 1.1
 Insecta Hemiptera Cicadellidae Typhlocybinae Empoasca bug 1.25
-Insecta Hemiptera Aphididae Aphidinae Aphis aphid 1.25
+Insecta Hemiptera Aphididae Aphidinae Aphis bug 1.25
 Insecta Hemiptera Miridae Mirinae Lygus bug 1.25
-Insecta Hemiptera Aleyrodidae Aleyrodinae Bemisia aphid 1.25
+Insecta Hemiptera Aleyrodidae Aleyrodinae Bemisia bug 1.25
 Insecta Lepidoptera Gelechiidae Gelechiinae Tuta moth 0.8
 Insecta Lepidoptera Nepticulidae - Ectoedemia moth 0.8
 Insecta Lepidoptera Tineidae Tineinae Tinea moth 0.8
@@ -66,11 +66,11 @@ Insecta Coleoptera Chrysomelidae Galerucinae Phyllotreta beetle 0.7
 Insecta Coleoptera Curculionidae Scolytinae Xyleborus beetle 0.7
 Insecta Coleoptera Carabidae Trechinae Bembidion beetle 0.7
 Insecta Coleoptera Coccinellidae Coccinellinae Harmonia ladybird 0.7
-Insecta Psocodea Ectopsocidae - Ectopsocus aphid 0.8
+Insecta Psocodea Ectopsocidae - Ectopsocus bug 0.8
 Insecta Trichoptera Hydropsychidae Hydropsychinae Hydropsyche moth 0.4
 Insecta Orthoptera Acrididae Gomphocerinae Chorthippus cricket 0.3
 Insecta Neuroptera Chrysopidae Chrysopinae Chrysoperla lacewing 0.3
-Insecta Ephemeroptera Baetidae - Baetis mayfly 0.2
+Insecta Ephemeroptera Baetidae - Baetis lacewing 0.2
 Collembola Entomobryomorpha Entomobryidae Entomobryinae Entomobrya springtail 0.7
 Collembola Entomobryomorpha Isotomidae Isotominae Isotoma springtail 0.7
 Collembola Symphypleona Sminthuridae Sminthurinae Sminthurus springtail 0.5
