@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from bioscan5m_hf.processors import processors
+from bioscan5m_hf.readers.formats import FORMATS
 from conversion.synthetic import SampleOptions, write_sample
 from tests import inline
 from tests.inline import check
@@ -150,7 +151,7 @@ def forms(shared: Path, small_release: Path, call: Run) -> Path:
                 layout=layout,  # type: ignore[arg-type]
             )
             write_sample(options)
-        for form in ("parquet", "arrow", "webdataset"):
+        for form in FORMATS:
             call(
                 "convert", small_release, "--output", root / form, "--format", form,
                 "--shard-size", "200kB", "--quiet",

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import BioscanError, ForeignFolder
+from bioscan5m_hf.readers.formats import FORMATS
 from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from conversion.files.atomic import digest_of
 from conversion.folder.manifest import read_manifest
@@ -25,7 +26,6 @@ from tests.processes import RELEASE_CSV
 pytestmark = pytest.mark.usefixtures("no_processes")
 
 BITS = 30
-FORMATS = ("parquet", "arrow", "webdataset")
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from datasets import concatenate_datasets
 from bioscan5m_hf import BioscanError, get, load_dataset
 from bioscan5m_hf.errors import UnknownName, UsageError
 from bioscan5m_hf.readers import lookup
+from bioscan5m_hf.readers.formats import FORMATS
 from bioscan5m_hf.readers.lookup import Place, SplitLookup
 from bioscan5m_hf.schema.order import keys_of
 from conversion.synthetic import SampleOptions, write_sample
@@ -36,7 +37,7 @@ def test_rows_come_in_the_order_in_which_they_were_asked_for(
     assert found[0]["image"].size > (0, 0)
 
 
-@pytest.mark.parametrize("form", ["parquet", "arrow", "webdataset"])
+@pytest.mark.parametrize("form", FORMATS)
 def test_every_specimen_is_found(
     form: str, forms: Path, truth: dict[str | None, dict[str, Rows]]
 ) -> None:
