@@ -33,6 +33,7 @@ from bioscan5m_hf.schema.configurations import (
 from bioscan5m_hf.schema.split_expressions import parse_split
 from bioscan5m_hf.schema.vocabularies import Vocabulary
 from bioscan5m_hf.sources.base import Data
+from bioscan5m_hf.sources.matching import matching_pieces
 from bioscan5m_hf.sources.resolve import open_data
 from bioscan5m_hf.storage.identity import digest_of
 from bioscan5m_hf.storage.path import RemotePath
@@ -229,7 +230,12 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         del dl_manager  # Nothing is downloaded as a whole.
         condition = Filter.of(self.config.where)
-        pieces = {split: self._pieces(split) for split in self.served_splits}
+        pieces = {
+            split: matching_pieces(
+                self.data, self.configuration, split, condition, self.config.on_error
+            )
+            for split in self.served_splits
+        }
         keep = None
         if self.config.unique_barcodes:
             among = self._named(self.config.among or self.config.splits)

@@ -16,6 +16,7 @@ from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import Configuration
 from bioscan5m_hf.schema.vocabularies import Vocabulary
 from bioscan5m_hf.sources.base import Data
+from bioscan5m_hf.sources.matching import matching_pieces
 
 Progress = Callable[[int], None]
 """Told how many specimens were written since the beginning."""
@@ -94,7 +95,8 @@ class Specimens:
         names = choose_columns(columns, image=self._configuration.package is not None)
         choice = Choice(names, self._options.condition)
         left = self._options.limit
-        for piece in self._data.pieces(self._configuration, split):
+        condition = self._options.condition
+        for piece in matching_pieces(self._data, self._configuration, split, condition):
             for table in piece.read(choice):
                 chosen = table if left is None else table.slice(0, left)
                 if left is not None:

@@ -161,6 +161,34 @@ def test_a_filter_fetches_no_image_where_no_row_matches(
     assert served.traffic.sent(".parquet") < sum(path.stat().st_size for path in shards) / 2
 
 
+@pytest.mark.parametrize("form", ["parquet", "arrow", "webdataset"])
+def test_shards_without_a_match_are_not_opened(form: str, forms: Path, served: Served) -> None:
+    every = [row for ds in load_dataset(forms / form).values() for row in plain(ds)]
+    of_pretrain = [row for row in every if row["split"] == "pretrain"]
+    wanted = of_pretrain[7]["processid"]
+    for condition, count in ((("processid", "==", wanted), 1), (("country", "==", "Nowhere"), 0)):
+        served.traffic.forget()
+        found = load_dataset(
+            f"{served.url}/{form}", split="pretrain", streaming=True, where=condition
+        )
+        rows = plain(found)
+        assert [row["processid"] for row in rows] == [wanted] * count
+        shards = list((forms / form / "cropped_256").glob("pretrain-*"))
+        assert len(shards) > 1
+        opened = {path for _, path, _ in served.traffic.requests if "/cropped_256/" in path}
+        assert len(opened) == count
+        largest = max(path.stat().st_size for path in shards)
+        beside = served.traffic.sent() - served.traffic.sent(f".{form}")
+        assert beside <= 200_000
+        fetched = sum(size for _, path, size in served.traffic.requests if path in opened)
+        # The end of a small Parquet shard, with its footer, is read more than once.
+        assert fetched <= count * (largest + (128 << 10))
+    everything = load_dataset(
+        f"{served.url}/{form}", split="pretrain", where=("split", "==", "pretrain")
+    )
+    assert plain(everything) == of_pretrain
+
+
 def test_a_busy_server_is_asked_again(forms: Path, served: Served, tmp_path: Path) -> None:
     ds = load_dataset(f"{served.url}/zips", split="val", streaming=True, cache_dir=tmp_path)
     served.failures.extend([1, 1])
