@@ -191,6 +191,12 @@ def _loading(manifest: Manifest) -> str:
     text = f"## Loading\n\n```python\n{example}\n```\n"
     if "/" not in manifest.name:
         text += f"\n`{manifest.name}` is the path of this folder, or its repository's name.\n"
+    suffix = writer.form.suffix
+    text += (
+        "\nReaders of plain files (pyarrow, Polars, DuckDB, Ray, Daft, Dask, LitData) are given\n"
+        f"one configuration, `{name}/*{suffix}`, or one split, `{name}/{split}-*{suffix}`:\n"
+        "the whole folder would mix images, metadata and vocabularies.\n"
+    )
     if writer.note:
         text += f"\n{writer.note}{samples(manifest)}"
     return text

@@ -98,6 +98,7 @@ def test_each_split_has_shards_for_two(folder: Path) -> None:
     assert all(shards == min(2, rows) for rows, shards in counts)
     card = (folder / "README.md").read_text()
     assert "at least 2 shards" in card
+    assert "`cropped_256/*.tar`" in card
     assert ".txt" in card
     assert ".cls" in card
 
