@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final, Self
 
 _PASSWORD: Final = re.compile(r"(://[^\s/:@]*):[^\s/@]+(?=@)")
@@ -135,6 +135,17 @@ class ArchiveError(DataError):
             error: What the library says.
         """
         return cls(f"cannot be read ({error})", where=str(where), fix="get it again")
+
+    @classmethod
+    def without_columns(cls, where: object, names: Sequence[str]) -> Self:
+        """Build the error for a shard that lacks columns of the schema.
+
+        Args:
+            where: The shard.
+            names: The columns that it lacks.
+        """
+        noun = "column" if len(names) == 1 else "columns"
+        return cls(f"has no {noun} {', '.join(names)}", where=str(where), fix="get it again")
 
 
 class MetadataError(DataError):

@@ -28,6 +28,7 @@ from bioscan5m_hf.readers.base import (
     by_block,
     encoded_images,
     read_wanted,
+    require_columns,
 )
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from bioscan5m_hf.storage.inside import require_regular
@@ -53,13 +54,15 @@ class ArrowReader(ShardReader):
         if isinstance(self.path, Path):
             for number, batch in enumerate(_mapped_batches(self.path)):
                 if self.blocks is None or number in self.blocks:
-                    yield from read_wanted(choice, functools.partial(_columns, batch))
+                    yield from read_wanted(choice, functools.partial(_columns, self.path, batch))
             return
         with open_location(self.path) as source:
             stream = _Stream(source)
             for number, stored in enumerate(stream.batches()):
                 if self.blocks is None or number in self.blocks:
-                    yield from read_wanted(choice, functools.partial(_columns, stream.read(stored)))
+                    yield from read_wanted(
+                        choice, functools.partial(_columns, self.path, stream.read(stored))
+                    )
 
     def divide(self) -> list[Piece]:
         """One piece for each record batch."""
@@ -95,7 +98,10 @@ def _mapped_batches(path: Path) -> Iterator[pa.RecordBatch]:
         raise ArchiveError.unreadable(path, error) from error
 
 
-def _columns(batch: pa.RecordBatch, names: Sequence[str], chosen: Numbers | None) -> pa.Table:
+def _columns(
+    path: Location, batch: pa.RecordBatch, names: Sequence[str], chosen: Numbers | None
+) -> pa.Table:
+    require_columns(batch.schema.names, names, path)
     return taken(pa.Table.from_batches([batch]).select(list(names)), chosen)
 
 
@@ -218,6 +224,7 @@ def _integer(message: bytes, place: int | None) -> int:
 
 class _Blocks:
     def __init__(self, path: Location, stack: ExitStack) -> None:
+        self._path = path
         if isinstance(path, Path):
             batches = list(_mapped_batches(path))
             self._read: Callable[[int], pa.RecordBatch] = batches.__getitem__
@@ -231,20 +238,22 @@ class _Blocks:
         self.edges = np.cumsum([0, *rows])
 
     def names(self, block: int) -> list[str]:
-        names: list[str] = self._read(block).column(PROCESSID).to_pylist()
+        names: list[str] = _columns(self._path, self._read(block), [PROCESSID], None)[
+            PROCESSID
+        ].to_pylist()
         return names
 
     def read(self, block: int, rows: Numbers, columns: Sequence[str]) -> pa.Table:
-        return _columns(self._read(block), columns, rows)
+        return _columns(self._path, self._read(block), columns, rows)
 
 
 class _MappedImages:
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            self._columns = [batch.column(IMAGE_COLUMN) for batch in _mapped_batches(path)]
-        except KeyError as error:
-            raise ArchiveError.unreadable(path, error) from error
+        self._columns = []
+        for batch in _mapped_batches(path):
+            require_columns(batch.schema.names, [IMAGE_COLUMN], path)
+            self._columns.append(batch.column(IMAGE_COLUMN))
         self._starts = np.cumsum([0, *map(len, self._columns)])
 
     def read(self, rows: Numbers) -> list[Encoded]:
@@ -265,5 +274,6 @@ class _FetchedImages:
         found: list[Encoded] = []
         for number, chosen in by_block(self._starts, rows):
             batch = self._stream.read(self._batches[number])
+            require_columns(batch.schema.names, [IMAGE_COLUMN], self._path)
             found += encoded_images(batch.column(IMAGE_COLUMN), chosen, self._path)
         return found

@@ -6,7 +6,7 @@ Of a row that is not wanted no image is looked at: the columns that decide are r
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -14,7 +14,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 import pyarrow as pa
 
-from bioscan5m_hf.errors import ImageError
+from bioscan5m_hf.errors import ArchiveError, ImageError
 from bioscan5m_hf.query.choice import Choice, Numbers, taken
 from bioscan5m_hf.storage.path import Location
 
@@ -107,6 +107,21 @@ class ShardReader(ABC):
         Raises:
             ArchiveError: It cannot be read.
         """
+
+
+def require_columns(found: Iterable[str], wanted: Iterable[str], path: Location) -> None:
+    """See that a shard has the columns that are to be read from it.
+
+    Args:
+        found: The columns of the shard.
+        wanted: Those that are to be read.
+        path: The shard.
+
+    Raises:
+        ArchiveError: It lacks some of them; the message names them.
+    """
+    if missing := sorted(set(wanted) - set(found)):
+        raise ArchiveError.without_columns(path, missing)
 
 
 def read_wanted(choice: Choice, read: ReadColumns) -> Iterator[pa.Table]:

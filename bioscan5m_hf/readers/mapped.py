@@ -13,6 +13,7 @@ from datasets.table import ConcatenationTable, InMemoryTable, MemoryMappedTable
 
 from bioscan5m_hf.errors import ArchiveError, OutputError
 from bioscan5m_hf.query.choice import Choice, Numbers
+from bioscan5m_hf.readers.base import require_columns
 from bioscan5m_hf.schema.vocabularies import Vocabulary
 from bioscan5m_hf.storage.inside import require_regular
 
@@ -74,7 +75,11 @@ def map_shards(
     Raises:
         ArchiveError: A shard cannot be mapped.
     """
-    shards = [_mapped(path) for path in paths]
+    shards = []
+    for path in paths:
+        shard = _mapped(path)
+        require_columns(shard.column_names, (*choice.deciding, *choice.columns), path)
+        shards.append(shard)
     if not shards:
         empty = InMemoryTable(pa.schema(info.features.arrow_schema).empty_table())
         return datasets.Dataset(empty, info=info, fingerprint=fingerprint)

@@ -23,6 +23,7 @@ from bioscan5m_hf.readers.base import (
     by_block,
     encoded_images,
     read_wanted,
+    require_columns,
 )
 from bioscan5m_hf.readers.images import open_mapped
 from bioscan5m_hf.readers.parquet_pages import ImagePages
@@ -49,6 +50,8 @@ class ParquetReader(ShardReader):
         compressed or have no page index.
         """
         with open_location(self.path) as source, _opened(self.path, source) as file:
+            wanted = (*choice.deciding, *choice.columns)
+            require_columns(file.schema_arrow.names, wanted, self.path)
             pages = None
             if choice.image and choice.deciding:
                 pages = ImagePages.of(source, file.metadata)
@@ -130,12 +133,14 @@ class _Blocks:
 
     def names(self, block: int) -> list[str]:
         """The processids of a row group, a column of some kilobytes."""
+        require_columns(self._file.schema_arrow.names, [PROCESSID], self._path)
         table = _read_group(self._path, self._file, None, block, [PROCESSID], None)
         names: list[str] = table[PROCESSID].to_pylist()
         return names
 
     def read(self, block: int, rows: Numbers, columns: Sequence[str]) -> pa.Table:
         """Some rows of a row group; of images the pages that hold them."""
+        require_columns(self._file.schema_arrow.names, columns, self._path)
         return _read_group(self._path, self._file, self._pages, block, columns, rows)
 
 
@@ -144,6 +149,7 @@ class _Images:
         self._path = path
         source = open_mapped(path)
         self._file = _opened(path, source)
+        require_columns(self._file.schema_arrow.names, [IMAGE_COLUMN], path)
         metadata = self._file.metadata
         counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
         self._starts = np.cumsum([0, *counts])

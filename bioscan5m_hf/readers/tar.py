@@ -102,6 +102,10 @@ def _record(data: bytes, name: str) -> dict[str, Any]:
 def _whole(key: str, row: dict[str, Any] | None, where: str) -> dict[str, Any]:
     if row is None:
         raise DataError(f"{key}.json is not beside {key}.jpg", where=where, fix="get it again")
+    if (found := row.get("processid", key)) != key:
+        raise DataError(
+            f"{key}.json is the record of {found!r:.60}", where=where, fix="get it again"
+        )
     return row
 
 
@@ -112,6 +116,12 @@ def table_of(rows: list[dict[str, Any]], where: str) -> pa.Table:
         DataError: One does not fit the schema.
     """
     schema = arrow_schema(image=False)
+    schema_names = frozenset(schema.names)
+    for row in rows:
+        if len(missing := schema_names - row.keys()):
+            raise ArchiveError.without_columns(
+                f"{where}: {row.get('processid')}.json", sorted(missing)
+            )
     try:
         return pa.Table.from_pylist(rows, schema=schema)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
