@@ -79,10 +79,15 @@ def error_of(path: Path, data: bytes, form: Form, *, record: bool = False) -> st
     raise AssertionError(f"no error, but {len(rows)} rows and {len(bad)} bad ones")
 
 
+def _key(row: Text) -> int:
+    digest = hashlib.md5(row["processid"].encode(), usedforsecurity=False).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
 def expected(rows: Sequence[Text], *, first: int) -> list[dict[str, Any]]:
     """What should come out of rows, by the standard library alone."""
     return [
-        {name: _typed(name, row[name]) for name in NAMES} | {"row": number}
+        {name: _typed(name, row[name]) for name in NAMES} | {"row": number, "key": _key(row)}
         for number, row in enumerate(rows, start=first)
     ]
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 
 from bioscan5m_hf.errors import BioscanError, MetadataError
 from bioscan5m_hf.release.layout import MetadataFile
-from bioscan5m_hf.release.metadata.read import ROW_SCHEMA, read_metadata
+from bioscan5m_hf.release.metadata.read import KEYED_SCHEMA, read_metadata
 from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import SPLITS
 from tests.rows import (
@@ -80,7 +80,7 @@ def test_types_and_missing_values(form: Form, tmp_path: Path) -> None:
     assert (found["taxon"], found["species"], found["genus"]) == ("NA", "nan", None)
     assert found["area_fraction"] is None
     batches = list(read_metadata(MetadataFile(tmp_path / "a", form)))
-    assert all(batch.schema == ROW_SCHEMA for batch in batches)
+    assert all(batch.schema == KEYED_SCHEMA for batch in batches)
 
 
 @forms

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bioscan5m_hf.catalogue.keys import HASH, Keys, order_keys, split_numbers
+from bioscan5m_hf.catalogue.keys import HASH, order_keys, split_numbers
 from bioscan5m_hf.catalogue.runs import RUN_BYTES, RunWriter, SortedRuns
 from bioscan5m_hf.catalogue.specimens import (
     Specimens,
@@ -21,6 +21,7 @@ from bioscan5m_hf.catalogue.specimens import (
     settle_equal_keys,
 )
 from bioscan5m_hf.release.image_index import IMAGE_SCHEMA
+from bioscan5m_hf.schema.order import Keys, keys_of
 
 Positions = npt.NDArray[np.int64]
 NOWHERE: Final = -1
@@ -153,7 +154,7 @@ def sort_images(batches: Iterable[pa.RecordBatch], path: Path, *, limit: int = R
             columns["folder"] = pa.array(of_row)
             runs.add(
                 pa.record_batch(list(columns.values()), schema=PLACE_SCHEMA),
-                order_keys(batch["processid"], batch["split"]),
+                order_keys(keys_of(batch["processid"]), batch["split"]),
             )
         return Images(runs.finish(), tuple(folders))
 

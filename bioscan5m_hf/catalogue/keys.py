@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
 import numpy as np
@@ -11,8 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioscan5m_hf.schema.columns import SPLITS, Split
-
-Keys = npt.NDArray[np.uint64]
+from bioscan5m_hf.schema.order import Keys
 
 _HASH_BITS: Final = 61
 HASH: Final = np.uint64((1 << _HASH_BITS) - 1)
@@ -22,29 +20,27 @@ _SPLIT_NAMES: Final = pa.array([split.name for split in SPLITS])
 assert len(SPLITS) <= 1 << (64 - _HASH_BITS)
 
 
-def order_keys(processids: pa.Array, splits: pa.Array) -> Keys:
-    """The keys of some specimens.
+def order_keys(keys: Keys, splits: pa.Array) -> Keys:
+    """The keys of some specimens in the order of the splits.
 
     Different specimens may have equal keys: whoever needs to tell them apart compares names.
 
     Args:
-        processids: Their processids.
+        keys: Those of their processids, as ``keys_of`` gives them.
         splits: The names of their splits, all of them known.
 
     Returns:
         Numbers that grow with the split, in upstream's order, and with md5(processid) within.
     """
     numbers = pc.index_in(splits, _SPLIT_NAMES).to_numpy(zero_copy_only=False)
-    keys: Keys = (numbers.astype(np.uint64) << np.uint64(_HASH_BITS)) | hashes(processids)
-    return keys
+    found: Keys = (numbers.astype(np.uint64) << np.uint64(_HASH_BITS)) | hashes(keys)
+    return found
 
 
-def hashes(processids: pa.Array) -> Keys:
-    """The first 61 bits of md5(processid) of some specimens."""
-    md5 = hashlib.md5
-    names = processids.cast(pa.binary()).to_pylist()
-    digests = b"".join([md5(name, usedforsecurity=False).digest() for name in names])
-    return np.frombuffer(digests, ">u8")[::2].astype(np.uint64) >> np.uint64(64 - _HASH_BITS)
+def hashes(keys: Keys) -> Keys:
+    """What keys in the order of the splits have of those that ``keys_of`` gives."""
+    shifted: Keys = keys >> np.uint64(64 - _HASH_BITS)
+    return shifted
 
 
 def first_key(split: Split) -> np.uint64:

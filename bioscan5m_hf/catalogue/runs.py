@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bioscan5m_hf.catalogue.keys import Keys
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.schema.order import Keys
 
 Places = npt.NDArray[np.uint32]
 """Where rows lie in the file of the runs: the number of the batch and of the row in it."""
@@ -32,6 +32,8 @@ RUN_BYTES: Final = 128 << 20
 _BATCH_BITS: Final = 10
 _BATCH_ROWS: Final = 1 << _BATCH_BITS
 _IN_BATCH: Final = np.uint32(_BATCH_ROWS - 1)
+_KEYS: Final = ".keys.npy"
+_PLACES: Final = ".places.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class RunWriter:
         self._runs: list[tuple[Keys, Places]] = []
         self._batches = 0
         options = pa.ipc.IpcWriteOptions(compression=compression, use_threads=False)
-        with self._explained():
+        with _explained(self._path):
             self._file = pa.OSFile(str(path), "wb")
             self._writer = pa.ipc.new_file(self._file, schema, options=options)
         # Sorting and writing a run and reading the next one overlap.
@@ -135,7 +137,7 @@ class RunWriter:
         """
         self._end_run()
         self._wait()
-        with self._explained():
+        with _explained(self._path):
             self._writer.close()
             self._file.close()
         keys = np.concatenate([keys for keys, _ in self._runs] or [np.empty(0, np.uint64)])
@@ -162,24 +164,12 @@ class RunWriter:
         held.clear()
         keys = np.concatenate(held_keys)
         order = np.argsort(keys, kind="stable")
-        with self._explained():
+        with _explained(self._path):
             for start in range(0, len(order), _BATCH_ROWS):
                 self._writer.write_batch(rows.take(pa.array(order[start : start + _BATCH_ROWS])))
         first = self._batches * _BATCH_ROWS
         self._batches += -(-len(order) // _BATCH_ROWS)
         self._runs.append((keys[order], np.arange(first, first + len(order), dtype=np.uint32)))
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            told = os.strerror(error.errno) if error.errno else str(error)
-            raise OutputError(
-                f"the catalogue cannot be made ({told})",
-                where=str(self._path.parent),
-                fix="see that there is room on this disk, and run the same command again",
-            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -189,6 +179,64 @@ class RunWriter:
         # What was not finished is no file that anybody reads.
         with suppress(OSError):
             self._file.close()
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        told = os.strerror(error.errno) if error.errno else str(error)
+        raise OutputError(
+            f"the catalogue cannot be made ({told})",
+            where=str(path.parent),
+            fix="see that there is room on this disk, and run the same command again",
+        ) from error
+
+
+def keep_order(rows: SortedRuns) -> None:
+    """Write the order of the rows beside their file.
+
+    Args:
+        rows: The rows.
+
+    Raises:
+        OutputError: The disk is full.
+    """
+    with _explained(rows.path):
+        np.save(rows.path.with_suffix(_KEYS), rows.keys)
+        np.save(rows.path.with_suffix(_PLACES), rows.places)
+
+
+def kept_order(path: Path) -> SortedRuns:
+    """The rows of a file whose order was kept.
+
+    Args:
+        path: The file.
+    """
+    keys, places = (np.load(path.with_suffix(suffix), "r") for suffix in (_KEYS, _PLACES))
+    return SortedRuns(path, keys, places)
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Read some columns of all rows, as they lie in the file.
+
+    Args:
+        path: The file.
+        columns: The columns.
+    """
+    with pa.memory_map(str(path)) as file:
+        batches = _open(file, columns)
+        return batches.read_all().select(list(columns))
+
+
+def _open(file: pa.NativeFile, columns: Sequence[str] | None) -> pa.ipc.RecordBatchFileReader:
+    batches = pa.ipc.open_file(file)
+    if columns is None:
+        return batches
+    # What is compressed is not unpacked in vain.
+    numbers = [batches.schema.get_field_index(name) for name in columns]
+    return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=numbers))
 
 
 def read_rows(
@@ -209,7 +257,7 @@ def read_rows(
     """
     # Mapped only while it is read: what stays mapped counts as memory of this process.
     with pa.memory_map(str(path)) as file:
-        batches = pa.ipc.open_file(file)
+        batches = _open(file, columns)
         if not len(places):
             schema = batches.schema
             chosen = [schema.field(name) for name in columns or schema.names]

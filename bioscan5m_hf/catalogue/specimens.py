@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from bioscan5m_hf.catalogue.keys import HASH, order_keys, split_edges
 from bioscan5m_hf.catalogue.runs import RUN_BYTES, RunWriter, SortedRuns
+from bioscan5m_hf.release.metadata.read import KEY
 
 _STRETCH: Final = 1 << 16
 
@@ -64,7 +65,7 @@ def sort_rows(
     """Put the rows of the metadata into order.
 
     Args:
-        batches: Rows with at least the columns of the schema, in the order of their file.
+        batches: Rows as ``read_metadata`` yields them.
         path: The file that keeps them.
         schema: The columns to keep: ``processid``, ``split`` and ``row`` at least.
         compression: How the file is compressed, as Arrow names it.
@@ -75,7 +76,8 @@ def sort_rows(
     """
     with RunWriter(path, schema, compression=compression, limit=limit) as runs:
         for batch in batches:
-            runs.add(batch.select(schema.names), order_keys(batch["processid"], batch["split"]))
+            keys = order_keys(batch[KEY].to_numpy(), batch["split"])
+            runs.add(batch.select(schema.names), keys)
         return runs.finish()
 
 

@@ -59,7 +59,7 @@ class Choice:
         """
         chosen = self.filter.rows(table) if self.filter else np.arange(table.num_rows)
         if self.keep is not None:
-            keys = keys_of(table[PROCESSID].take(pa.array(chosen)).to_pylist())
+            keys = keys_of(table[PROCESSID].take(pa.array(chosen)))
             at = np.searchsorted(self.keep, keys)
             at[at == len(self.keep)] = 0
             chosen = chosen[self.keep[at] == keys] if len(self.keep) else chosen[:0]

@@ -53,12 +53,12 @@ def unique_keys(
         for table in piece.read(choice):
             barcodes = table[BARCODE]
             present = barcodes.is_valid()
-            alone.append(keys_of(table[PROCESSID].filter(pc.invert(present)).to_pylist()))
+            alone.append(keys_of(table[PROCESSID].filter(pc.invert(present))))
             text = barcodes.drop_null()
             if max_nucleotides is not None:
                 text = cut(text, max_nucleotides)
             digests.append(_digests(pc.utf8_rtrim(text, _UNKNOWN).to_pylist()))
-            keys.append(keys_of(table[PROCESSID].filter(present).to_pylist()))
+            keys.append(keys_of(table[PROCESSID].filter(present)))
     if not keys:
         return np.empty(0, np.uint64)
     digest, key = np.concatenate(digests), np.concatenate(keys)

@@ -42,6 +42,18 @@ Its name is folder, processid and ``ENDINGS[ending]``. Offset, compressed, crc a
 for a plain file.
 """
 
+LOCATION_COLUMNS: Final = (
+    "source",
+    "folder",
+    "ending",
+    "offset",
+    "compressed",
+    "size",
+    "crc",
+    "method",
+)
+"""The columns that say where the image of a specimen lies."""
+
 _FOLDER_BATCH: Final = 8192
 _CHUNK: Final = re.compile(r"(?:[0-9a-f]{1,2}/)?")
 _LEADS_OUT: Final = "a link that leads out of the release"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -20,20 +20,21 @@ _SPLIT_NAMES: Final = pa.array([split.name for split in SPLITS])
 _DIGITS: Final = np.array([*(split.chunk_digits for split in SPLITS), 0])
 
 
-def keys_of(processids: Iterable[str]) -> Keys:
+def keys_of(processids: pa.Array | pa.ChunkedArray | Sequence[str]) -> Keys:
     """The first eight bytes of md5(processid) of each specimen, as numbers in the same order.
 
     Args:
-        processids: The processids.
+        processids: The processids, none of them null.
 
     Returns:
         Unsigned 64-bit numbers, as many as there are processids.
     """
     md5 = hashlib.md5
-    digests = b"".join(
-        [md5(name.encode(), usedforsecurity=False).digest()[:8] for name in processids]
-    )
-    return np.frombuffer(digests, ">u8").astype(np.uint64)
+    if isinstance(processids, Sequence):
+        processids = pa.array(processids, pa.string())
+    names = processids.cast(pa.binary()).to_pylist()
+    digests = b"".join([md5(name, usedforsecurity=False).digest() for name in names])
+    return np.frombuffer(digests, ">u8")[::2].astype(np.uint64)
 
 
 def chunks_of(keys: Keys, splits: pa.Array) -> pa.Array:

@@ -1,39 +1,11 @@
-"""Find the cache of the indexes of raw releases, and open the database that makes them."""
+"""Keep the indexes of raw releases in a cache."""
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-from bioscan5m_hf.processors import processors
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-_MEMORY: Final = "600MB"
-
-
-@contextlib.contextmanager
-def database_in(work: Path) -> Iterator[DuckDBPyConnection]:
-    """A database that is gone afterwards; what does not fit into memory lies in a folder.
-
-    Args:
-        work: The folder.
-    """
-    import duckdb
-
-    with (
-        tempfile.TemporaryDirectory(dir=work) as spill,
-        duckdb.connect(str(Path(spill) / "join.duckdb")) as database,
-    ):
-        database.execute(f"SET memory_limit='{_MEMORY}'")
-        database.execute(f"SET threads={processors()}")
-        database.execute("SET enable_progress_bar=false")
-        yield database
 
 
 def made_once(folder: Path, write: Callable[[Path], None]) -> Path:

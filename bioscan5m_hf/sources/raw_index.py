@@ -1,57 +1,74 @@
 """The index of a raw release: its metadata, and where the image of each specimen lies.
 
-Both are kept as Parquet files in a cache and made again where the release has changed. DuckDB
-joins and sorts them, out of core where they do not fit into memory.
+Both are put into order as in a conversion, are kept in a cache, and are made again where the
+release has changed.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bioscan5m_hf.catalogue.images import (
+    Images,
+    Located,
+    locate,
+    single_images,
+    sort_images,
+)
+from bioscan5m_hf.catalogue.keys import split_edges
+from bioscan5m_hf.catalogue.runs import (
+    RunWriter,
+    SortedRuns,
+    keep_order,
+    kept_order,
+    read_columns,
+    read_rows,
+)
+from bioscan5m_hf.catalogue.specimens import Specimens, name_specimens, single_rows, sort_rows
 from bioscan5m_hf.errors import MetadataError, MismatchError
 from bioscan5m_hf.release.find import Selection
-from bioscan5m_hf.release.image_index import IMAGE_SCHEMA, Stray, read_images, source_labels
+from bioscan5m_hf.release.image_index import (
+    IMAGE_SCHEMA,
+    LOCATION_COLUMNS,
+    Stray,
+    read_images,
+    source_labels,
+)
 from bioscan5m_hf.release.layout import MetadataFile
-from bioscan5m_hf.release.metadata.read import ROW_SCHEMA, BadRow, read_metadata
+from bioscan5m_hf.release.metadata.read import ROW, ROW_SCHEMA, BadRow, read_metadata
+from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import SPLITS, Split, column_names
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, VocabularyCounter, to_parquet
-from bioscan5m_hf.sources.cache import database_in, made_once
-from bioscan5m_hf.sources.regrouped import regrouped
+from bioscan5m_hf.sources.cache import made_once
 from bioscan5m_hf.storage.identity import digest_of, file_identity, identity_of
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-LOCATION_COLUMNS: Final = (
-    "source",
-    "folder",
-    "ending",
-    "offset",
-    "compressed",
-    "size",
-    "crc",
-    "method",
-)
-"""The columns of a plan beside upstream's: where the image lies."""
-
 # Raised when an index is made in another way than before.
-_INDEX_VERSION: Final = "2"
+_INDEX_VERSION: Final = "3"
 _SHOWN: Final = 5
-_BATCH_ROWS: Final = 4096
+_GROUP_ROWS: Final = 4096
+# What is read of sorted runs at a time: whole row groups, and more than a few rows of each run.
+_STRETCH: Final = 16 * _GROUP_ROWS
 # A piece is what one worker reads: small splits make at least this many, to go round.
 _FEWEST_PIECES: Final = 16
 _REPORT: Final = "report.json"
-_IMAGES: Final = "images.parquet"
+_ROWS: Final = "rows.arrow"
+_IMAGES: Final = "images.arrow"
+_FOLDERS: Final = "folders.json"
 _PLAN: Final = "plan.parquet"
+_COMPRESSION: Final = "lz4"
+_PLAIN: Final = pa.schema([ROW_SCHEMA.field(name) for name in column_names()])
+_PLACED: Final = pa.schema([*_PLAIN, *(IMAGE_SCHEMA.field(name) for name in LOCATION_COLUMNS)])
 
 _log = logging.getLogger("bioscan5m_hf")
 
@@ -61,7 +78,7 @@ class MetadataIndex:
     """The metadata of a release in the cache.
 
     Attributes:
-        folder: Where: one Parquet file for each split, and the vocabularies.
+        folder: Where: the records in runs, their order, and the vocabularies.
         key: What tells it from the index of other metadata.
         rows: How many records each split has, under upstream's names.
     """
@@ -75,17 +92,32 @@ class MetadataIndex:
         """Where the vocabularies are."""
         return self.folder / VOCABULARIES_NAME
 
-    def table(self, split: Split) -> Path:
-        """Where the records of a split are, in the order of the metadata.
+    def of_split(self, split: Split) -> SortedRuns:
+        """The records of a split in the order of md5(processid).
 
         Args:
             split: The split.
         """
-        return self.folder / f"{split.name}.parquet"
+        return _of_split(kept_order(self.folder / _ROWS), split)
+
+    def records(self, columns: Sequence[str]) -> pa.Table:
+        """Some columns of the records of all splits, in the order of the metadata file.
+
+        Args:
+            columns: Upstream's names.
+        """
+        table = read_columns(self.folder / _ROWS, [*columns, ROW])
+        return table.sort_by(ROW).select(list(columns))
+
+
+def _of_split(rows: SortedRuns, split: Split) -> SortedRuns:
+    number = SPLITS.index(split)
+    start, stop = split_edges(rows.keys)[number : number + 2].tolist()
+    return rows.choose(slice(start, stop))
 
 
 def index_metadata(file: MetadataFile, cache: Path, *, skip: bool) -> MetadataIndex:
-    """Read the metadata once, and keep them by split.
+    """Read the metadata once, and keep them in order.
 
     Args:
         file: The metadata, local or remote.
@@ -94,6 +126,7 @@ def index_metadata(file: MetadataFile, cache: Path, *, skip: bool) -> MetadataIn
 
     Raises:
         MetadataError: A record does not fit, or a processid stands in two.
+        OutputError: There is no room in the cache.
     """
     key = digest_of(_INDEX_VERSION, file_identity(file.path), file.member or "", str(skip))
     folder = made_once(cache / f"metadata-{key}", lambda work: _write_metadata(file, work, skip))
@@ -104,26 +137,25 @@ def index_metadata(file: MetadataFile, cache: Path, *, skip: bool) -> MetadataIn
 def _write_metadata(file: MetadataFile, work: Path, skip: bool) -> None:
     bad: list[BadRow] = []
     counter = VocabularyCounter()
-    rows = dict.fromkeys((split.name for split in SPLITS), 0)
-    with ExitStack() as stack:
-        writers: dict[str, pq.ParquetWriter] = {}
-        for batch in read_metadata(file, bad.append if skip else None, _log.warning):
+
+    def counted(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
             counter.add(batch)
-            table = pa.Table.from_batches([batch])
-            for split in SPLITS:
-                of_split = table.filter(pa.compute.field("split") == split.name)
-                if not of_split.num_rows:
-                    continue
-                if split.name not in writers:
-                    path = work / f"{split.name}.parquet"
-                    writers[split.name] = stack.enter_context(
-                        pq.ParquetWriter(path, ROW_SCHEMA, compression="zstd")
-                    )
-                writers[split.name].write_table(of_split)
-                rows[split.name] += of_split.num_rows
-    _check_unique(file, [work / f"{name}.parquet" for name, count in rows.items() if count], work)
+            yield batch
+
+    batches = read_metadata(file, bad.append if skip else None, _log.warning)
+    rows, repeated = single_rows(
+        sort_rows(counted(batches), work / _ROWS, ROW_SCHEMA, compression=_COMPRESSION)
+    )
+    if repeated:
+        found = min(repeated, key=lambda each: (each.first, each.row))
+        raise MetadataError(
+            f"the processid {found.processid} stands already in row {found.first}",
+            where=f"{file.label}: row {found.row}",
+            fix="remove one of them",
+        )
     if bad:
-        first = bad[0]
+        first = in_file_order(bad)[0]
         _log.warning(
             "%s: %d records are left out; the first is row %d (%s)",
             file.label,
@@ -131,24 +163,11 @@ def _write_metadata(file: MetadataFile, work: Path, skip: bool) -> None:
             first.row,
             first.detail,
         )
+    keep_order(rows)
+    numbers = np.diff(split_edges(rows.keys)).tolist()
+    counts = {split.name: number for split, number in zip(SPLITS, numbers, strict=True)}
     (work / VOCABULARIES_NAME).write_bytes(to_parquet(counter.vocabularies()))
-    (work / _REPORT).write_text(json.dumps({"rows": rows, "left_out": len(bad)}))
-
-
-def _check_unique(file: MetadataFile, tables: list[Path], work: Path) -> None:
-    query = """
-        SELECT processid, list(row ORDER BY row) FROM read_parquet(?)
-        GROUP BY processid HAVING count(*) > 1 ORDER BY min(row) LIMIT 1
-    """
-    with database_in(work) as database:
-        found = database.execute(query, [list(map(str, tables))]).fetchone() if tables else None
-    if found is not None:
-        processid, rows = found
-        raise MetadataError(
-            f"the processid {processid} stands already in row {rows[0]}",
-            where=f"{file.label}: row {rows[1]}",
-            fix="remove one of them",
-        )
+    (work / _REPORT).write_text(json.dumps({"rows": counts, "left_out": len(bad)}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +187,7 @@ class Plan:
 
 
 def plan_metadata(index: MetadataIndex, split: Split, cache: Path) -> Plan:
-    """Sort the records of a split by md5(processid).
+    """Put the records of a split into the order of md5(processid).
 
     Args:
         index: The metadata.
@@ -178,9 +197,9 @@ def plan_metadata(index: MetadataIndex, split: Split, cache: Path) -> Plan:
     key = digest_of(_INDEX_VERSION, index.key, split.name)
 
     def write(work: Path) -> None:
-        with database_in(work) as database:
-            query = f"SELECT {_upstream()} FROM read_parquet(?) ORDER BY md5(processid), processid"
-            _write_plan(database, query, [str(index.table(split))], index.rows[split.name], work)
+        rows = index.of_split(split)
+        batches = (batch for _, batch in rows.stretches(_STRETCH, column_names()))
+        _write_plan(batches, _PLAIN, len(rows), work)
 
     return _plan(made_once(cache / f"rows-{key}", write), key)
 
@@ -208,17 +227,23 @@ def plan_images(
     Raises:
         ArchiveError: An archive is damaged.
         MismatchError: A specimen has no image, or two that differ.
+        OutputError: There is no room in the cache.
     """
     listed = digest_of(_INDEX_VERSION, selection.package, selection_identity(selection))
     key = digest_of(listed, index.key, split.name, str(skip), str(in_archive_order))
 
     def write(work: Path) -> None:
-        images = made_once(
+        folder = made_once(
             cache / f"images-{listed}", lambda below: _write_images(selection, below)
         )
-        join = _Join(index, selection, split, images / _IMAGES, skip)
-        order = 'source, "offset", folder, processid' if in_archive_order else "md5(processid)"
-        join.write(work, order)
+        folders = tuple(json.loads((folder / _FOLDERS).read_bytes()))
+        images = Images(_of_split(kept_order(folder / _IMAGES), split), folders)
+        specimens = name_specimens(index.of_split(split))
+        located = _Join(selection, split, specimens, skip).join(images)
+        batches = _joined_rows(located, specimens)
+        if in_archive_order:
+            batches = _in_archive_order(batches, located, work)
+        _write_plan(batches, _PLACED, len(located.positions), work)
 
     return _plan(made_once(cache / f"plan-{key}", write), key)
 
@@ -238,9 +263,9 @@ def selection_identity(selection: Selection) -> str:
 
 def _write_images(selection: Selection, work: Path) -> None:
     strays: list[Stray] = []
-    with pq.ParquetWriter(work / _IMAGES, IMAGE_SCHEMA, compression="zstd") as writer:
-        for batch in read_images(selection, SPLITS, strays.append):
-            writer.write_batch(batch)
+    images = sort_images(read_images(selection, SPLITS, strays.append), work / _IMAGES)
+    keep_order(images.rows)
+    (work / _FOLDERS).write_text(json.dumps(images.folders))
     if lost := [stray for stray in strays if stray.image]:
         _log.warning(
             "%s: %d images are not where upstream puts them and are not read; the first is %s",
@@ -254,82 +279,43 @@ def _write_images(selection: Selection, work: Path) -> None:
 class _Join:
     """The join of the records of a split with the images of a package."""
 
-    index: MetadataIndex
     selection: Selection
     split: Split
-    images: Path
+    specimens: Specimens
     skip: bool
 
-    def write(self, work: Path, order: str) -> None:
-        with database_in(work) as database:
-            database.execute(
-                "CREATE TABLE images AS SELECT * EXCLUDE split FROM read_parquet(?) WHERE split=?",
-                [str(self.images), self.split.name],
-            )
-            database.execute(
-                "CREATE TABLE ids AS SELECT processid FROM read_parquet(?)",
-                [str(self.index.table(self.split))],
-            )
-            self._settle(database)
-            missing = self._missing(database)
-            places = ", ".join(f'"{name}"' for name in LOCATION_COLUMNS)
-            query = f"""
-                SELECT {_upstream()}, {places}
-                FROM read_parquet(?) JOIN images USING (processid) ORDER BY {order}
-            """
-            rows = self.index.rows[self.split.name] - missing
-            _write_plan(database, query, [str(self.index.table(self.split))], rows, work)
-
-    def _settle(self, database: DuckDBPyConnection) -> None:
-        """Keep one place of each image, and see that its places hold the same bytes."""
-        repeated = "SELECT processid FROM images GROUP BY processid HAVING count(*) > 1"
-        if database.execute(f"{repeated} LIMIT 1").fetchone() is None:
-            return
-        conflicts = database.execute(f"""
-            SELECT processid, list(source ORDER BY rank, source) FROM images
-            WHERE processid IN ({repeated}) GROUP BY processid
-            HAVING min(size) <> max(size) OR min(crc) <> max(crc) ORDER BY md5(processid)
-        """).fetchall()
+    def join(self, images: Images) -> Located:
+        """Find the one image of each specimen; tell of all that does not fit."""
+        single, conflicts = single_images(images, self.specimens)
         if conflicts:
-            processid, sources = conflicts[0]
-            labels = source_labels(self.selection)
+            first, labels = conflicts[0], source_labels(self.selection)
             self._refuse(
                 f"{len(conflicts):,} images stand in two archives with different bytes; the first "
-                f"is {processid}, in {labels[sources[0]]} and {labels[sources[1]]}",
+                f"is {first.processid}, in {labels[first.sources[0]]} and "
+                f"{labels[first.sources[1]]}",
                 "remove the archive that is wrong",
             )
-            names = [processid for processid, _ in conflicts]
-            database.execute("DELETE FROM images WHERE list_contains(?, processid)", [names])
-        database.execute("""
-            DELETE FROM images WHERE rowid IN (
-                SELECT rowid FROM images
-                QUALIFY row_number() OVER (
-                    PARTITION BY processid ORDER BY rank, source, "offset") > 1)
-        """)
-
-    def _missing(self, database: DuckDBPyConnection) -> int:
-        """How many records have no image; and a warning about images that have no record."""
-        orphans = database.execute(
-            "SELECT processid FROM images ANTI JOIN ids USING (processid) ORDER BY processid"
-        ).fetchall()
-        if orphans:
+        located = locate(single, self.specimens)
+        orphans = located.orphans().rows
+        if len(orphans):
             _log.warning(
                 "%s, %s: %d images have no record in the metadata and are not read (%s)",
                 self.selection.package,
                 self.split.name,
                 len(orphans),
-                _named(orphans),
+                _named(orphans.take(["processid"])["processid"]),
             )
-        missing = database.execute(
-            "SELECT processid FROM ids ANTI JOIN images USING (processid) ORDER BY processid"
-        ).fetchall()
-        if missing:
+        found = located.found()
+        lacking = np.ones(len(self.specimens.names), np.bool_)
+        lacking[found.positions] = False
+        if lacking.any():
+            missing = self.specimens.names.filter(pa.array(lacking))
             self._refuse(
                 f"{len(missing):,} specimens of {self.split.name} have no image of "
                 f"{self.selection.package} ({_named(missing)})",
                 "add the archive that is missing",
             )
-        return len(missing)
+        return found
 
     def _refuse(self, found: str, fix: str) -> None:
         if not self.skip:
@@ -340,26 +326,54 @@ class _Join:
         _log.warning("%s; they are left out", found)
 
 
-def _named(rows: Sequence[tuple[Any, ...]]) -> str:
-    names = [str(row[0]) for row in rows[:_SHOWN]]
-    return ", ".join(names) + (", …" if len(rows) > _SHOWN else "")
+def _named(processids: pa.Array) -> str:
+    names = processids.sort()[:_SHOWN].to_pylist()
+    return ", ".join(names) + (", …" if len(processids) > _SHOWN else "")
 
 
-def _upstream() -> str:
-    return ", ".join(f'"{name}"' for name in column_names())
+def _joined_rows(located: Located, specimens: Specimens) -> Iterator[pa.RecordBatch]:
+    """Upstream's columns and ``LOCATION_COLUMNS`` of the specimens that have an image."""
+    folders = pa.array(located.images.folders, pa.string())
+    rows = specimens.rows
+    for start, places in located.images.rows.stretches(_STRETCH, LOCATION_COLUMNS):
+        positions = located.positions[start : start + places.num_rows]
+        held = read_rows(rows.path, rows.places[positions], column_names())
+        columns = {name: held[name] for name in held.schema.names}
+        columns |= {name: places[name] for name in LOCATION_COLUMNS}
+        columns["folder"] = folders.take(places["folder"])
+        yield pa.record_batch([columns[name] for name in _PLACED.names], schema=_PLACED)
 
 
-# ------------------------------------------------------------------------------------ plumbing
+def _in_archive_order(
+    batches: Iterator[pa.RecordBatch], located: Located, work: Path
+) -> Iterator[pa.RecordBatch]:
+    """The same rows, sorted by where their images lie."""
+    images = located.images
+    places = images.rows.take(["source", "offset", "folder", "processid"])
+    names = pa.array(images.folders, pa.string()).take(places["folder"])
+    places = places.set_column(places.schema.get_field_index("folder"), "folder", names)
+    order = pc.sort_indices(places, [(name, "ascending") for name in places.schema.names])
+    ranks: npt.NDArray[np.uint64] = np.empty(len(order), np.uint64)
+    ranks[order.to_numpy()] = np.arange(len(order), dtype=np.uint64)
+    path = work / _ROWS
+    with RunWriter(path, _PLACED, compression=_COMPRESSION) as runs:
+        start = 0
+        for batch in batches:
+            runs.add(batch, ranks[start : start + batch.num_rows])
+            start += batch.num_rows
+        ordered = runs.finish()
+    for _, batch in ordered.stretches(_STRETCH, _PLACED.names):
+        yield batch
+    path.unlink()
 
 
 def _write_plan(
-    database: DuckDBPyConnection, query: str, parameters: list[str], rows: int, work: Path
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, rows: int, work: Path
 ) -> None:
-    reader = database.sql(query, params=parameters).to_arrow_reader(_BATCH_ROWS)
-    size = min(_BATCH_ROWS, max(1, -(-rows // _FEWEST_PIECES)))
-    with pq.ParquetWriter(work / _PLAN, reader.schema, compression="zstd") as writer:
-        for table in regrouped(reader, size):
-            writer.write_table(table, row_group_size=size)
+    size = min(_GROUP_ROWS, max(1, -(-rows // _FEWEST_PIECES)))
+    with pq.ParquetWriter(work / _PLAN, schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_table(pa.Table.from_batches([batch]), row_group_size=size)
 
 
 def _plan(folder: Path, key: str) -> Plan:

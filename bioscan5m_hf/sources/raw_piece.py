@@ -12,20 +12,13 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioscan5m_hf.errors import ArchiveError, ImageError
+from bioscan5m_hf.errors import ImageError
 from bioscan5m_hf.query.choice import Choice, Numbers
 from bioscan5m_hf.readers.base import Encoded, ImageReader, Piece
-from bioscan5m_hf.release.layout import member_name
-from bioscan5m_hf.release.zip_member import (
-    Flaw,
-    FlawedImage,
-    Member,
-    check_jpeg,
-    check_size,
-    read_member,
-)
+from bioscan5m_hf.release.image import name_of, read_image
+from bioscan5m_hf.release.image_index import LOCATION_COLUMNS
+from bioscan5m_hf.release.zip_member import FlawedImage
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, image_type
-from bioscan5m_hf.sources.raw_index import LOCATION_COLUMNS
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location, RemotePath
@@ -147,12 +140,12 @@ class RawPiece:
         return HeldPart(source, stretch.place["offset"], stretch.stop)
 
     def _image(self, place: dict[str, Any], source: Source | None) -> bytes | bytearray | None:
+        folder = self.sources[place["source"]]
+        assert source or isinstance(folder, Path), "only local folders are served unpacked"
         try:
-            data = self._read_file(place) if source is None else _read_member(place, source)
-            check_jpeg(data)
+            return read_image(place, source or folder)
         except FlawedImage as flawed:
-            member = _name(place)
-            where = f"{self.labels[place['source']]}: {member}"
+            where = f"{self.labels[place['source']]}: {name_of(place)}"
             if not self.skip:
                 raise ImageError(
                     f"the image is {flawed.flaw.value} ({flawed.detail})",
@@ -161,24 +154,6 @@ class RawPiece:
                 ) from flawed
             _log.warning("%s: the image is left out: %s (%s)", where, flawed.flaw.value, flawed)
             return None
-        return data
-
-    def _read_file(self, place: dict[str, Any]) -> bytes:
-        folder = self.sources[place["source"]]
-        assert isinstance(folder, Path), "only local folders are served unpacked"
-        path = folder / _name(place)
-        check_size(place["size"])
-        try:
-            with path.open("rb") as file:
-                # What grew since it was listed is not read to its end.
-                data = file.read(place["size"] + 1)
-        except OSError as error:
-            raise ArchiveError(f"cannot be read ({error.strerror})", where=str(path)) from error
-        if len(data) != place["size"]:
-            raise FlawedImage(
-                Flaw.UNREADABLE, f"it has {len(data):,} bytes and had {place['size']:,} before"
-            )
-        return data
 
 
 class _Images:
@@ -188,17 +163,6 @@ class _Images:
 
     def read(self, rows: Numbers) -> list[Encoded]:
         return self._piece.images(self._places.take(pa.array(rows)))
-
-
-def _name(place: dict[str, Any]) -> str:
-    return member_name(place["folder"], place["processid"], place["ending"])
-
-
-def _read_member(place: dict[str, Any], source: Source) -> bytes | bytearray:
-    member = Member(
-        place["offset"], place["compressed"], place["size"], place["crc"], place["method"]
-    )
-    return read_member(source, member)
 
 
 @dataclass(frozen=True, slots=True)

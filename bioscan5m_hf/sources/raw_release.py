@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bioscan5m_hf.errors import ReleaseNotFound
 from bioscan5m_hf.readers.base import Piece
 from bioscan5m_hf.release.find import Release, Selection
 from bioscan5m_hf.release.image_index import source_labels
-from bioscan5m_hf.schema.columns import SPLITS, Split
+from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import Configuration
 from bioscan5m_hf.schema.vocabularies import (
     VOCABULARIES_BYTES,
@@ -135,13 +134,7 @@ class RawData:
         Args:
             columns: Upstream's names.
         """
-        index = self._index(skip=False)
-        tables = [
-            pq.read_table(index.table(split), columns=[*columns, "row"])
-            for split in SPLITS
-            if index.rows[split.name]
-        ]
-        return pa.concat_tables(tables).sort_by("row").select(list(columns))
+        return self._index(skip=False).records(columns)
 
     def digest(self, configuration: Configuration, split: Split) -> str:
         """What tells the content of one split from another content."""

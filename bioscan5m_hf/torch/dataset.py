@@ -205,7 +205,7 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
         found = _Specimens(table, np.repeat(np.arange(len(counts)), counts), np.concatenate(rows))
         if self.kept is None:
             return found
-        chosen = np.flatnonzero(np.isin(keys_of(table[PROCESSID].to_pylist()), self.kept))
+        chosen = np.flatnonzero(np.isin(keys_of(table[PROCESSID]), self.kept))
         return _Specimens(table.take(pa.array(chosen)), found.pieces[chosen], found.rows[chosen])
 
     @property

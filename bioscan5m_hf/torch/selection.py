@@ -106,7 +106,7 @@ def first_of_each_barcode(data: Data, max_nucleotides: int | None) -> Keys:
         The sorted keys of the specimens, see ``keys_of``.
     """
     table = _records(data)
-    keys = keys_of(table[PROCESSID].to_pylist())
+    keys = keys_of(table[PROCESSID])
     order = _order(data, keys)
     digests = b"".join(_digest(text, max_nucleotides) for text in table[_BARCODE].to_pylist())
     halves = np.frombuffer(digests, np.uint64).reshape(-1, 2)[order]

@@ -19,7 +19,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bioscan5m_hf.catalogue.images import Images, sort_images
-from bioscan5m_hf.catalogue.keys import Keys
 from bioscan5m_hf.catalogue.runs import SortedRuns
 from bioscan5m_hf.catalogue.specimens import Specimens, name_specimens, single_rows, sort_rows
 from bioscan5m_hf.errors import MetadataError, UsageError
@@ -27,6 +26,7 @@ from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import Stray, read_images
 from bioscan5m_hf.release.metadata.read import ROW, ROW_SCHEMA, BadRow, OnBadRow
 from bioscan5m_hf.schema.columns import RANKS, SPLITS, Split
+from bioscan5m_hf.schema.order import Keys
 from bioscan5m_hf.schema.vocabularies import Vocabulary, VocabularyCounter
 from conversion.catalogue.rows import SortedRows, settle_order
 from conversion.catalogue.selection import SpecimenSelection

@@ -17,7 +17,7 @@ import pyarrow as pa
 from bioscan5m_hf.catalogue.images import Located
 from bioscan5m_hf.catalogue.keys import split_numbers
 from bioscan5m_hf.release.find import Selection
-from bioscan5m_hf.release.image_index import IMAGE_SCHEMA
+from bioscan5m_hf.release.image_index import IMAGE_SCHEMA, LOCATION_COLUMNS
 from conversion.catalogue.catalogue import Catalogue, ListedImages
 from conversion.catalogue.reconcile import Reconciliation, SplitCount, plain_sizes, reconcile
 from conversion.catalogue.sources import Choice
@@ -35,17 +35,7 @@ from conversion.files.atomic import output_error
 
 # A batch is what is found by its number, so all but the last one have this length.
 _BATCH_ROWS: Final = 8192
-_COLUMNS: Final = (
-    "processid",
-    "source",
-    "folder",
-    "ending",
-    "offset",
-    "compressed",
-    "size",
-    "crc",
-    "method",
-)
+_COLUMNS: Final = ("processid", *LOCATION_COLUMNS)
 _FOLDER: Final = pa.dictionary(pa.int32(), pa.string())
 
 

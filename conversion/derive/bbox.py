@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from bioscan5m_hf.catalogue.images import NOWHERE, find
-from bioscan5m_hf.catalogue.keys import HASH, Keys, hashes
+from bioscan5m_hf.catalogue.keys import HASH, hashes
 from bioscan5m_hf.catalogue.runs import RunWriter, SortedRuns, read_rows
 from bioscan5m_hf.catalogue.specimens import (
     Specimens,
@@ -23,6 +23,7 @@ from bioscan5m_hf.catalogue.specimens import (
     same_as_before,
 )
 from bioscan5m_hf.errors import MetadataError, MismatchError
+from bioscan5m_hf.schema.order import Keys, keys_of
 
 BBOX_COLUMNS: Final = (
     "processid",
@@ -94,7 +95,7 @@ def read_boxes(path: Path, work: Path) -> Boxes:
     _check_header(path)
     with RunWriter(work / "boxes.arrow", _SCHEMA) as runs:
         for batch in _read(path):
-            runs.add(batch, hashes(batch["processid"]))
+            runs.add(batch, hashes(keys_of(batch["processid"])))
         return _single(runs.finish())
 
 

@@ -6,7 +6,7 @@ A task holds only small values that can be pickled, and running it twice gives t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,18 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from bioscan5m_hf.errors import ArchiveError, ImageError
-from bioscan5m_hf.release.layout import member_name
-from bioscan5m_hf.release.zip_member import (
-    MAX_IMAGE_BYTES,
-    Flaw,
-    FlawedImage,
-    Member,
-    check_jpeg,
-    check_size,
-    read_member,
-    read_sound,
-)
+from bioscan5m_hf.errors import ImageError
+from bioscan5m_hf.release.image import MEMBER_COLUMNS, name_of, read_image
+from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES, Flaw, FlawedImage, read_sound
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.storage.local import LocalFile, Source
 from bioscan5m_hf.storage.prefetch import ahead
@@ -232,13 +223,9 @@ def _blocks(task: ShardTask) -> Iterator[pa.Table]:
         start += count
 
 
-def _name(entry: Mapping[str, Any]) -> str:
-    return member_name(entry["folder"], entry["processid"], entry["ending"])
-
-
 def _reject(task: ShardTask, entry: dict[str, int | str], flawed: FlawedImage) -> Finding:
     label = task.labels[int(entry["source"])]
-    member = _name(entry)
+    member = name_of(entry)
     if not task.record:
         raise ImageError(
             f"{_MEANING[flawed.flaw]} ({flawed.detail})",
@@ -269,9 +256,6 @@ _FIXES: Final = dict.fromkeys(
 )
 
 
-_PLACE: Final = ("offset", "compressed", "size", "crc", "method")
-
-
 class _Sources:
     """The archives and folders of a task, opened when first needed."""
 
@@ -292,7 +276,9 @@ class _Sources:
             if part["offset"].null_count:
                 yield from itertools.repeat(None, part.num_rows)
             else:
-                places = zip(*(part[name].to_numpy().tolist() for name in _PLACE), strict=True)
+                places = zip(
+                    *(part[name].to_numpy().tolist() for name in MEMBER_COLUMNS), strict=True
+                )
                 yield from read_sound(self._source(int(sources[start])).read_at, places)
 
     def expect(self, members: pa.Table) -> None:
@@ -305,13 +291,9 @@ class _Sources:
 
     def read(self, entry: dict[str, int]) -> bytes | bytearray:
         """The image of a row; raises what is wrong with it."""
-        if entry["offset"] is None:
-            image: bytes | bytearray = self._read_file(entry)
-        else:
-            member = Member(*(entry[name] for name in _PLACE))
-            image = read_member(self._source(entry["source"]), member)
-        check_jpeg(image)
-        return image
+        number = entry["source"]
+        plain_file = entry["offset"] is None
+        return read_image(entry, Path(self._paths[number]) if plain_file else self._source(number))
 
     def _source(self, number: int) -> Source:
         source = self._open.get(number)
@@ -320,21 +302,6 @@ class _Sources:
             source = self._remote.open(number) if is_remote(path) else LocalFile(path)
             self._open[number] = source
         return source
-
-    def _read_file(self, entry: dict[str, int]) -> bytes:
-        path = Path(self._paths[entry["source"]]) / _name(entry)
-        check_size(entry["size"])
-        try:
-            with path.open("rb") as file:
-                # What grew since it was listed is not read to its end.
-                data = file.read(entry["size"] + 1)
-        except OSError as error:
-            raise ArchiveError(f"cannot be read ({error.strerror})", where=str(path)) from error
-        if len(data) != entry["size"]:
-            raise FlawedImage(
-                Flaw.UNREADABLE, f"its length is no longer the {entry['size']:,} bytes it was"
-            )
-        return data
 
     def __enter__(self) -> _Sources:
         return self

@@ -32,7 +32,16 @@ from bioscan5m_hf.schema.columns import (
 from bioscan5m_hf.schema.order import chunks_of, keys_of
 from bioscan5m_hf.storage.prefetch import ahead
 
-__all__ = ["ROW", "ROW_SCHEMA", "BadRow", "OnBadRow", "OnNote", "read_metadata"]
+__all__ = [
+    "KEY",
+    "KEYED_SCHEMA",
+    "ROW",
+    "ROW_SCHEMA",
+    "BadRow",
+    "OnBadRow",
+    "OnNote",
+    "read_metadata",
+]
 
 ROW: Final = "row"
 """The column of the batches that says which record of its file a row was, the header being 1."""
@@ -40,6 +49,12 @@ ROW: Final = "row"
 ROW_SCHEMA: Final = pa.schema(
     [*arrow_schema(image=False), pa.field(ROW, pa.uint64())], metadata=None
 )
+"""What is kept of a record: upstream's columns in their order, then the row number."""
+
+KEY: Final = "key"
+"""The column of the batches with the key of each processid, as ``keys_of`` gives it."""
+
+KEYED_SCHEMA: Final = ROW_SCHEMA.append(pa.field(KEY, pa.uint64()))
 
 # A name must work as a file name, and as a WebDataset key: that ends at the first dot, readers pass
 # over one that begins with two underscores, and a tar header has 100 bytes for it.
@@ -73,7 +88,7 @@ def read_metadata(
             over, and records that contradict themselves where nothing is lost by it.
 
     Yields:
-        Record batches of ``ROW_SCHEMA``: upstream's columns in their order, then the row number.
+        Record batches of ``KEYED_SCHEMA``: what is kept of a record, and its key.
 
     Raises:
         MetadataError: The file cannot be read, in its header or first object a column is missing,
@@ -172,7 +187,8 @@ def _convert(
     known = pa.array([name.name for name in SPLITS])
     if (odd := _mismatch(pc.is_in(split, known))) is not None:
         problems.append((_column("split"), "unknown-split", odd & ~_mask(split.is_null())))
-    expected = chunks_of(keys_of(processid.fill_null("").to_pylist()), split)
+    keys = keys_of(processid.fill_null(""))
+    expected = chunks_of(keys, split)
     if (odd := _mismatch(pc.equal(text.column("chunk").fill_null(""), expected))) is not None:
         problems.append((_column("chunk"), "wrong-chunk", odd))
     for name, (least, most) in _BOUNDS.items():
@@ -182,7 +198,7 @@ def _convert(
             inside = pc.and_(pc.greater_equal(values, least), pc.less_equal(values, most))
             if (odd := _mismatch(inside)) is not None:
                 problems.append((_column(name), "impossible-value", odd))
-    batch = pa.record_batch([*arrays, pa.array(rows)], schema=ROW_SCHEMA)
+    batch = pa.record_batch([*arrays, pa.array(rows), pa.array(keys)], schema=KEYED_SCHEMA)
     return _leave_out(batch, text, rows, problems, expected, report) if problems else batch
 
 
