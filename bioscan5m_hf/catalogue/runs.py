@@ -31,6 +31,9 @@ RUN_BYTES: Final = 128 << 20
 # A row is found by its batch, so all batches of a run but its last one have this length.
 _BATCH_BITS: Final = 10
 _BATCH_ROWS: Final = 1 << _BATCH_BITS
+# Gathering many rows at once takes a third of the time of gathering one batch after the other.
+_TAKEN_ROWS: Final = 32 * _BATCH_ROWS
+_STORED_BATCHES: Final = 16
 _IN_BATCH: Final = np.uint32(_BATCH_ROWS - 1)
 _KEYS: Final = ".keys.npy"
 _PLACES: Final = ".places.npy"
@@ -165,8 +168,9 @@ class RunWriter:
         keys = np.concatenate(held_keys)
         order = np.argsort(keys, kind="stable")
         with _explained(self._path):
-            for start in range(0, len(order), _BATCH_ROWS):
-                self._writer.write_batch(rows.take(pa.array(order[start : start + _BATCH_ROWS])))
+            for start in range(0, len(order), _TAKEN_ROWS):
+                taken = rows.take(pa.array(order[start : start + _TAKEN_ROWS]))
+                self._writer.write_table(pa.Table.from_batches([taken]), max_chunksize=_BATCH_ROWS)
         first = self._batches * _BATCH_ROWS
         self._batches += -(-len(order) // _BATCH_ROWS)
         self._runs.append((keys[order], np.arange(first, first + len(order), dtype=np.uint32)))
@@ -218,16 +222,22 @@ def kept_order(path: Path) -> SortedRuns:
     return SortedRuns(path, keys, places)
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
+def read_stored(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Read some columns of all rows, as they lie in the file.
 
     Args:
         path: The file.
         columns: The columns.
+
+    Yields:
+        Some thousands of rows at a time.
     """
     with pa.memory_map(str(path)) as file:
         batches = _open(file, columns)
-        return batches.read_all().select(list(columns))
+        for start in range(0, batches.num_record_batches, _STORED_BATCHES):
+            stop = min(start + _STORED_BATCHES, batches.num_record_batches)
+            held = [batches.get_batch(number).select(columns) for number in range(start, stop)]
+            yield pa.concat_batches(held)
 
 
 def _open(file: pa.NativeFile, columns: Sequence[str] | None) -> pa.ipc.RecordBatchFileReader:

@@ -32,8 +32,8 @@ from bioscan5m_hf.catalogue.runs import (
     SortedRuns,
     keep_order,
     kept_order,
-    read_columns,
     read_rows,
+    read_stored,
 )
 from bioscan5m_hf.catalogue.specimens import Specimens, name_specimens, single_rows, sort_rows
 from bioscan5m_hf.errors import MetadataError, MismatchError
@@ -48,7 +48,7 @@ from bioscan5m_hf.release.image_index import (
 from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.metadata.read import ROW, ROW_SCHEMA, BadRow, read_metadata
 from bioscan5m_hf.release.metadata.rows import in_file_order
-from bioscan5m_hf.schema.columns import SPLITS, Split, column_names
+from bioscan5m_hf.schema.columns import RANKS, SPLITS, Split, column_names
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, VocabularyCounter, to_parquet
 from bioscan5m_hf.sources.cache import made_once
 from bioscan5m_hf.storage.identity import digest_of, file_identity, identity_of
@@ -78,7 +78,7 @@ class MetadataIndex:
     """The metadata of a release in the cache.
 
     Attributes:
-        folder: Where: the records in runs, their order, and the vocabularies.
+        folder: Where: the records in runs, and their order.
         key: What tells it from the index of other metadata.
         rows: How many records each split has, under upstream's names.
     """
@@ -87,10 +87,20 @@ class MetadataIndex:
     key: str
     rows: dict[str, int]
 
-    @property
     def vocabularies(self) -> Path:
-        """Where the vocabularies are."""
-        return self.folder / VOCABULARIES_NAME
+        """Where the vocabularies are, which are counted when they are first asked for.
+
+        Raises:
+            OSError: There is no room in the cache.
+        """
+        folder = self.folder.with_name(f"vocabularies-{self.key}")
+        return made_once(folder, self._write_vocabularies) / VOCABULARIES_NAME
+
+    def _write_vocabularies(self, work: Path) -> None:
+        counter = VocabularyCounter()
+        for batch in read_stored(self.folder / _ROWS, [*RANKS, "split"]):
+            counter.add(batch)
+        (work / VOCABULARIES_NAME).write_bytes(to_parquet(counter.vocabularies()))
 
     def of_split(self, split: Split) -> SortedRuns:
         """The records of a split in the order of md5(processid).
@@ -106,8 +116,10 @@ class MetadataIndex:
         Args:
             columns: Upstream's names.
         """
-        table = read_columns(self.folder / _ROWS, [*columns, ROW])
-        return table.sort_by(ROW).select(list(columns))
+        batches = list(read_stored(self.folder / _ROWS, [*columns, ROW]))
+        if not batches:
+            return pa.schema([ROW_SCHEMA.field(name) for name in columns]).empty_table()
+        return pa.Table.from_batches(batches).sort_by(ROW).select(list(columns))
 
 
 def _of_split(rows: SortedRuns, split: Split) -> SortedRuns:
@@ -136,16 +148,9 @@ def index_metadata(file: MetadataFile, cache: Path, *, skip: bool) -> MetadataIn
 
 def _write_metadata(file: MetadataFile, work: Path, skip: bool) -> None:
     bad: list[BadRow] = []
-    counter = VocabularyCounter()
-
-    def counted(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            counter.add(batch)
-            yield batch
-
     batches = read_metadata(file, bad.append if skip else None, _log.warning)
     rows, repeated = single_rows(
-        sort_rows(counted(batches), work / _ROWS, ROW_SCHEMA, compression=_COMPRESSION)
+        sort_rows(batches, work / _ROWS, ROW_SCHEMA, compression=_COMPRESSION)
     )
     if repeated:
         found = min(repeated, key=lambda each: (each.first, each.row))
@@ -166,7 +171,6 @@ def _write_metadata(file: MetadataFile, work: Path, skip: bool) -> None:
     keep_order(rows)
     numbers = np.diff(split_edges(rows.keys)).tolist()
     counts = {split.name: number for split, number in zip(SPLITS, numbers, strict=True)}
-    (work / VOCABULARIES_NAME).write_bytes(to_parquet(counter.vocabularies()))
     (work / _REPORT).write_text(json.dumps({"rows": counts, "left_out": len(bad)}))
 
 

@@ -123,10 +123,8 @@ class RawData:
             MetadataError: The metadata are flawed.
         """
         check_rank(rank)
-        index = self._index(skip=on_error == "skip")
-        return from_parquet(
-            read_whole(index.vocabularies, VOCABULARIES_BYTES), rank, str(index.vocabularies)
-        )
+        path = self._index(skip=on_error == "skip").vocabularies()
+        return from_parquet(read_whole(path, VOCABULARIES_BYTES), rank, str(path))
 
     def records(self, columns: Sequence[str]) -> pa.Table:
         """Some columns of the records of all splits, in the order of the metadata file.

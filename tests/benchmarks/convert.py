@@ -1,24 +1,26 @@
-"""How fast a release becomes shards, against other ways of doing it, in one run.
+"""What a conversion costs, against other ways of doing it, in one run.
 
-    python -m tests.benchmarks.convert -n 100000 --repeat 3 --chart convert.png
+    python -m tests.benchmarks.convert --specimens 100000 400000 --repeat 3 --chart convert.png
 
-Every way reads the same zips (a synthetic ``cropped_256``, or with ``--release`` those of a folder
-that holds this package and the csv alone), uses two processes, and starts from a
-folder that is not there; each is a process of its own, so imports count. Reported are medians, and
-their ratios to the floor: two processes that inflate every member, check its CRC-32 and write its
-bytes to a plain file.
+Every way reads the same zips (a synthetic ``cropped_256``), uses two processes where it can, and
+starts from a folder that is not there; each is a process of its own, so imports count. Reported
+are medians: seconds of the clock and of processors, and their ratio to the floor; what each
+further image costs, the difference between the smallest and the largest release; images and plain
+megabytes a second. The floor is the least that any way has to do: two processes that list the
+members, inflate them with libdeflate, check their CRC-32 and append them to one file each.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import io
+import importlib.util
+import json
 import multiprocessing
 import os
 import shutil
 import statistics
-import subprocess
+import struct
 import sys
 import tempfile
 import time
@@ -28,9 +30,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bioscan5m_hf.schema.upstream import METADATA_STEM
+from tests.benchmarks.machine import Spent, machine, markdown, spend
 
 WORKERS = 2
 _QUIET_SECONDS = 2.0
+_HEADER_ROOM = 222
 
 
 def archives(release: Path) -> list[Path]:
@@ -55,31 +59,58 @@ def unzip(release: Path, output: Path) -> None:
 
 
 def floor(release: Path, output: Path) -> None:
-    """Inflate, check and write plain files, in two processes."""
-    jobs = []
-    for path in archives(release):
-        with zipfile.ZipFile(path) as archive:
-            folders = {PurePosixPath(name).parent for name in archive.namelist()}
-            for folder in folders:
-                (output / folder).mkdir(parents=True, exist_ok=True)
-            jobs += [(path, output, worker) for worker in range(WORKERS)]
-    with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
-        pool.starmap(_unzip, jobs, chunksize=1)
+    """List, inflate, check and append, in two processes."""
+    output.mkdir()
+    # Forked, as it costs least: nothing is imported anew.
+    context = multiprocessing.get_context("fork")
+    found = [
+        context.Process(target=_append, args=(archives(release), output / str(number), number))
+        for number in range(WORKERS)
+    ]
+    for process in found:
+        process.start()
+    for process in found:
+        process.join()
+    if any(process.exitcode for process in found):
+        raise SystemExit("a process of the floor failed")
 
 
-def _unzip(path: Path, output: Path, worker: int) -> None:
-    from bioscan5m_hf.release.zip_directory import read_directory
-    from bioscan5m_hf.release.zip_member import Member, read_member
+def _append(paths: list[Path], output: Path, worker: int) -> None:
+    from bioscan5m_hf.release.inflate import crc32, inflate
+    from bioscan5m_hf.release.zip_directory import DEFLATED, read_directory
     from bioscan5m_hf.storage.local import LocalFile
 
-    with LocalFile(path) as source:
-        for block in read_directory(source):
-            rows = block.to_pylist()[worker::WORKERS]
-            for row in rows:
-                if row["name"].endswith("/"):
-                    continue
-                fields = (row[name] for name in ("offset", "compressed", "size", "crc", "method"))
-                (output / row["name"]).write_bytes(read_member(source, Member(*fields)))
+    header = struct.Struct("<26xHH")
+    with output.open("wb", buffering=1 << 20) as out:
+        for path in paths:
+            with LocalFile(path) as source:
+                for block in read_directory(source):
+                    share = block.num_rows // WORKERS + 1
+                    mine = block.slice(worker * share, share)
+                    names = ("offset", "compressed", "size", "crc", "method")
+                    for offset, compressed, size, crc, method in zip(
+                        *(mine[name].to_numpy().tolist() for name in names), strict=True
+                    ):
+                        if not size:
+                            continue
+                        assert method == DEFLATED
+                        data = source.read_at(offset, compressed + _HEADER_ROOM)
+                        start = 30 + sum(header.unpack_from(data))
+                        plain = inflate(memoryview(data)[start : start + compressed], size)
+                        assert crc32(plain) == crc
+                        out.write(plain)
+
+
+def plain_bytes(release: Path) -> int:
+    """The plain bytes of all images."""
+    from bioscan5m_hf.release.zip_directory import read_directory
+    from bioscan5m_hf.storage.local import LocalFile
+
+    total = 0
+    for path in archives(release):
+        with LocalFile(path) as source:
+            total += sum(int(block["size"].to_numpy().sum()) for block in read_directory(source))
+    return total
 
 
 def _specimens(release: Path, paths: list[Path]) -> Iterator[dict[str, Any]]:
@@ -153,6 +184,29 @@ def webdataset(release: Path, output: Path) -> None:
             )
 
 
+def litdata(release: Path, output: Path) -> None:
+    """``litdata.optimize`` in two processes, each with its own archives."""
+    from litdata import optimize
+
+    halves = [(str(release), [str(path) for path in half]) for half in _halves(archives(release))]
+    optimize(
+        _lit_samples,
+        halves,
+        output_dir=str(output),
+        num_workers=WORKERS,
+        chunk_bytes="50MB",
+        start_method="fork",
+        verbose=False,
+    )
+
+
+def _lit_samples(given: tuple[str, list[str]]) -> Iterator[dict[str, Any]]:
+    release, paths = given
+    for specimen in _specimens(Path(release), list(map(Path, paths))):
+        image = specimen.pop("image")["bytes"]
+        yield {"image": image, "row": json.dumps(specimen)}
+
+
 WAYS: dict[str, Callable[[Path, Path], None]] = {
     "copy": copy,
     "unzip": unzip,
@@ -160,6 +214,7 @@ WAYS: dict[str, Callable[[Path, Path], None]] = {
     "datasets": datasets,
     "datasets x 2": datasets_in_two,
     "ShardWriter": webdataset,
+    "litdata": litdata,
 }
 OURS = ("parquet", "arrow", "webdataset")
 """The ways that are the program itself, by the name of the format."""
@@ -167,13 +222,14 @@ OURS = ("parquet", "arrow", "webdataset")
 MEANINGS = {
     "copy": "copy the zips",
     "unzip": "unpack them in one process",
-    "floor": "inflate, check, write plain files",
+    "floor": "list, inflate, check, append",
     "parquet": "bioscan5m convert",
     "arrow": "bioscan5m convert --format arrow",
     "webdataset": "bioscan5m convert --format webdataset",
     "datasets": "Dataset.from_generator + to_parquet",
     "datasets x 2": "the same with num_proc=2",
     "ShardWriter": "webdataset.ShardWriter",
+    "litdata": "litdata.optimize",
 }
 
 
@@ -189,49 +245,69 @@ def command(way: str, release: Path, output: Path) -> list[str]:
     return [sys.executable, "-m", "conversion", *words]
 
 
-def measure(way: str, release: Path, work: Path) -> float:
-    """Seconds of one way, as a process of its own, with the disk quiet before it begins."""
+def measure(way: str, release: Path, work: Path) -> Spent:
+    """The cost of one way, as a process of its own, with the disk quiet before it begins."""
     output = work / "output"
     os.sync()
     # A disk goes on for a while with what was removed before.
     time.sleep(_QUIET_SECONDS)
-    start = time.perf_counter()
-    subprocess.run(
-        command(way, release, output),
-        check=True,
-        capture_output=True,
-        env={**os.environ, "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"},
-    )
-    seconds = time.perf_counter() - start
+    spent = spend(command(way, release, output))
     shutil.rmtree(output)
-    return seconds
+    return spent
 
 
-def report(seconds: dict[str, list[float]], specimens: int) -> str:
-    """The table, as text."""
-    medians = {way: statistics.median(found) for way, found in seconds.items()}
-    from rich.console import Console
-    from rich.table import Table
+Found = dict[str, list[Spent]]
+"""For each way what it cost, run by run."""
 
-    table = Table(title=f"{specimens:,} specimens of cropped_256, {WORKERS} processes, medians")
-    for name in ("way", "what it does", "seconds", "ratio to the floor"):
-        table.add_column(name, justify="right" if name[:5] in {"secon", "ratio"} else "left")
-    for way, median in medians.items():
-        ratio = f"{median / medians['floor']:.2f}" if "floor" in medians else "-"
-        table.add_row(way, MEANINGS[way], f"{median:.1f}", ratio)
-    text = io.StringIO()
-    console = Console(file=text, width=120)
-    console.print(table)
-    for ours, theirs in (
-        ("parquet", "datasets"),
-        ("parquet", "datasets x 2"),
-        ("webdataset", "ShardWriter"),
-        ("arrow", "ShardWriter"),
-    ):
-        if ours in medians and theirs in medians:
-            times = medians[theirs] / medians[ours]
-            console.print(f"{ours} is {times:.1f} times as fast as {theirs}")
-    return text.getvalue()
+
+def _median(spent: list[Spent]) -> Spent:
+    walls, processors = [each.wall for each in spent], [each.processor for each in spent]
+    return Spent(statistics.median(walls), statistics.median(processors))
+
+
+def report(found: dict[int, Found], megabytes: dict[int, float]) -> str:
+    """The table, as Markdown."""
+    counts = sorted(found)
+    medians = {n: {way: _median(spent) for way, spent in found[n].items()} for n in counts}
+    titles = ["way"]
+    for count in counts:
+        told = f"{count:,}:"
+        titles += [f"{told} s", "processor s", "x floor", "images/s", "MB/s"]
+    if len(counts) > 1:
+        titles += ["further image: us", "processor us", "x floor", "x floor, processor"]
+    rows = [_row(way, medians, megabytes, counts) for way in medians[counts[0]]]
+    return markdown(titles, rows)
+
+
+def _row(
+    way: str, medians: dict[int, dict[str, Spent]], megabytes: dict[int, float], counts: list[int]
+) -> list[str]:
+    cells = [MEANINGS[way]]
+    for count in counts:
+        spent, least = medians[count][way], medians[count].get("floor")
+        cells += [
+            f"{spent.wall:.2f}",
+            f"{spent.processor:.2f}",
+            f"{spent.wall / least.wall:.2f}" if least else "-",
+            f"{count / spent.wall:,.0f}",
+            f"{megabytes[count] / spent.wall:,.0f}",
+        ]
+    if len(counts) > 1:
+        wall, processor = _further(way, medians, counts)
+        cells += [f"{wall:.1f}", f"{processor:.1f}", "-", "-"]
+        if "floor" in medians[counts[0]]:
+            least_wall, least_processor = _further("floor", medians, counts)
+            cells[-2:] = [f"{wall / least_wall:.2f}", f"{processor / least_processor:.2f}"]
+    return cells
+
+
+def _further(
+    way: str, medians: dict[int, dict[str, Spent]], counts: list[int]
+) -> tuple[float, float]:
+    """Microseconds of each further image, of the clock and of processors."""
+    first, last = medians[counts[0]][way], medians[counts[-1]][way]
+    images = (counts[-1] - counts[0]) / 1e6
+    return (last.wall - first.wall) / images, (last.processor - first.processor) / images
 
 
 def chart(seconds: dict[str, list[float]], specimens: int) -> bytes:
@@ -252,42 +328,51 @@ def chart(seconds: dict[str, list[float]], specimens: int) -> bytes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-n", dest="specimens", type=int, default=100_000)
+    parser.add_argument("--specimens", "-n", type=int, nargs="+", default=[100_000])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--ways", nargs="+", default=list(MEANINGS), choices=list(MEANINGS))
-    parser.add_argument("--release", type=Path, help="measure on this one; -n is its specimens")
-    parser.add_argument("--work", type=Path, help="a folder for the release and the output")
-    parser.add_argument("--chart", type=Path, help="a PNG to draw the medians in")
+    parser.add_argument("--work", type=Path, help="a folder for the releases and the output")
+    parser.add_argument("--chart", type=Path, help="a PNG to draw the medians of the smallest in")
     parser.add_argument("--way", nargs=3, metavar=("WAY", "RELEASE", "OUTPUT"), help="run one way")
     options = parser.parse_args()
     if options.way:
         way, *paths = options.way
         WAYS[way](*map(Path, paths))
         return
+    ways = list(options.ways)
+    if "litdata" in ways and importlib.util.find_spec("litdata") is None:
+        print("litdata is not installed and is left out; it is there after: pip install litdata")
+        ways.remove("litdata")
     # Not at the top: what a way imports counts.
     from conversion.synthetic import SampleOptions, write_sample
 
-    with tempfile.TemporaryDirectory(dir=options.work) as folder:
-        work = Path(folder)
-        release: Path = options.release or work / "release"
-        if options.release is None:
+    found: dict[int, Found] = {}
+    megabytes: dict[int, float] = {}
+    for specimens in sorted(options.specimens):
+        with tempfile.TemporaryDirectory(dir=options.work) as folder:
+            release = Path(folder) / "release"
             write_sample(
                 SampleOptions(
                     release,
-                    options.specimens,
+                    specimens,
                     packages=("cropped_256",),
                     metadata=("csv",),
                     distinct=500,
                 )
             )
-        seconds: dict[str, list[float]] = {way: [] for way in options.ways}
-        for _ in range(options.repeat):
-            for way in options.ways:
-                seconds[way].append(measure(way, release, work))
-                print(f"{way}: {seconds[way][-1]:.1f} s", flush=True)
-    print(report(seconds, options.specimens))
+            megabytes[specimens] = plain_bytes(release) / 1e6
+            found[specimens] = {way: [] for way in ways}
+            for _ in range(options.repeat):
+                for way in ways:
+                    spent = measure(way, release, Path(folder))
+                    found[specimens][way].append(spent)
+                    told = f"{spent.wall:.2f} s, {spent.processor:.2f} s of processors"
+                    print(f"{specimens:,}, {way}: {told}", flush=True)
+    print(f"\n{machine()}\n\n{report(found, megabytes)}")
     if options.chart:
-        options.chart.write_bytes(chart(seconds, options.specimens))
+        first = min(found)
+        seconds = {way: [each.wall for each in spent] for way, spent in found[first].items()}
+        options.chart.write_bytes(chart(seconds, first))
 
 
 if __name__ == "__main__":
