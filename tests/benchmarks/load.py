@@ -1,23 +1,25 @@
-"""What each format is good at, and other ways of loading: opening, reading, bytes on disk.
+"""What each format is good at, and other ways of loading: opening, reading, training, disk.
 
-    python -m tests.benchmarks.load -n 20000
+    python -m tests.benchmarks.load --specimens 20000
 
-All folders hold the same synthetic ``cropped_256``. Images are handed out as bytes, not decoded,
-so that the ways are compared and not the decoder. Reported are medians of several runs; the ways
-take turns, so that all meet the same machine.
+All folders hold the same synthetic ``cropped_256``. Rows are handed out with images as bytes, not
+decoded, so that the ways are compared and not the decoder; what a training loop sees is decoded,
+see ``training``. Reported are medians of several runs; the ways take turns, so that all meet the
+same machine.
 
 The others are what people use: ``datasets`` without this package, on the same Parquet folder;
-``webdataset`` on the same tar shards; and, as ``bioscan-dataset`` does, the table read by pandas
-and each image from a file of its own, after the zips were unpacked.
+``webdataset`` on the same tar shards; LitData, if it is installed; and, as ``bioscan-dataset``
+does, the table read by pandas and each image from a file of its own, after the zips were unpacked.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
+import importlib.util
 import json
 import random
 import statistics
+import sys
 import tempfile
 import time
 import zipfile
@@ -27,16 +29,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
-from rich.table import Table
 
 from bioscan5m_hf import load_dataset
 from bioscan5m_hf.schema.upstream import METADATA_STEM
 from conversion.cli.main import main as command_line
 from conversion.synthetic import SampleOptions, write_sample
+from tests.benchmarks import training
+from tests.benchmarks.machine import machine, markdown, spend
 
 FORMATS = ("parquet", "arrow", "webdataset")
 RANDOM_ROWS = 2_000
+TRAINED_IMAGES = 10_000
 PACKAGE, SPLIT = "cropped_256", "pretrain"
 
 
@@ -49,12 +52,14 @@ class Way:
         folder: What it reads, for its size.
         stream: Gives the rows in order; takes a folder for caches.
         rows: Gives something that can be asked for a row by its number, if there is such a thing.
+        train: Gives batches for training, if it is measured.
     """
 
     name: str
     folder: Path
-    stream: Callable[[Path], Iterable[Any]]
+    stream: Callable[[Path], Iterable[Any]] | None
     rows: Callable[[Path], Any] | None
+    train: Callable[[Path], Iterable[Any]] | None = None
 
 
 def make(work: Path, specimens: int) -> list[Way]:
@@ -71,12 +76,53 @@ def make(work: Path, specimens: int) -> list[Way]:
         with zipfile.ZipFile(path) as archive:
             archive.extractall(work / "files")
     folders = {form: work / form / PACKAGE for form in FORMATS}
-    return [
+    tars = sorted(map(str, folders["webdataset"].glob(f"{SPLIT}-*.tar")))
+    images = work / "files" / "bioscan5m" / "images" / PACKAGE / SPLIT
+    ways = [
         *(_ours(form, work / form) for form in FORMATS),
-        Way("datasets", folders["parquet"], *_by_datasets(work / "parquet")),
-        Way("webdataset", folders["webdataset"], _by_webdataset(folders["webdataset"]), None),
-        Way("files", work / "files", *_by_files(work / "files", release)),
+        Way(
+            "DataLoader over bioscan5m_hf.torch, Parquet",
+            folders["parquet"],
+            None,
+            None,
+            lambda cache: training.by_torch(work / "parquet", PACKAGE, SPLIT, cache),
+        ),
+        Way(
+            "datasets",
+            folders["parquet"],
+            *_by_datasets(work / "parquet"),
+            lambda cache: training.by_datasets(work / "parquet", PACKAGE, SPLIT, cache),
+        ),
+        Way(
+            "webdataset",
+            folders["webdataset"],
+            _by_webdataset(folders["webdataset"]),
+            None,
+            lambda _: training.by_webdataset(tars),
+        ),
+        Way(
+            "files",
+            work / "files",
+            *_by_files(work / "files", release),
+            lambda _: training.by_files(images),
+        ),
     ]
+    if importlib.util.find_spec("litdata") is None:
+        print("litdata is not installed and is left out; it is there after: pip install litdata")
+        return ways
+    made = work / "litdata"
+    spend(
+        [
+            sys.executable,
+            "-m",
+            "tests.benchmarks.convert",
+            "--way",
+            "litdata",
+            str(release),
+            str(made),
+        ]
+    )
+    return [*ways, Way("litdata", made, None, None, lambda _: training.by_litdata(made))]
 
 
 def undecoded(rows: Any) -> Any:
@@ -98,6 +144,7 @@ def _ours(form: str, folder: Path) -> Way:
         folder / PACKAGE,
         lambda cache: loaded(cache, streaming=True),
         numbered,
+        lambda cache: training.by_iter_images(folder, PACKAGE, SPLIT, cache),
     )
 
 
@@ -162,16 +209,21 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def opening(way: Way, cache: Path) -> float:
+def opening(way: Way, cache: Path) -> float | None:
     """Seconds until the first row, by its number where that is possible."""
-    if way.rows is None:
-        return seconds(lambda: next(iter(way.stream(cache))))
-    rows = way.rows
-    return seconds(lambda: rows(cache)[0])
+    if way.rows is not None:
+        rows = way.rows
+        return seconds(lambda: rows(cache)[0])
+    if way.stream is not None:
+        stream = way.stream
+        return seconds(lambda: next(iter(stream(cache))))
+    return None
 
 
-def in_order(way: Way, cache: Path) -> float:
+def in_order(way: Way, cache: Path) -> float | None:
     """Rows a second, one split from its first row to its last."""
+    if way.stream is None:
+        return None
     rows = way.stream(cache)
     count = 0
 
@@ -192,48 +244,54 @@ def at_random(way: Way, cache: Path) -> float | None:
     return len(wanted) / seconds(lambda: [rows[number] for number in wanted])
 
 
-def row_of(way: Way, found: dict[str, list[float]]) -> list[str]:
+def while_training(way: Way, cache: Path) -> float | None:
+    """Images a second, as a training loop sees them."""
+    return training.rate(way.train(cache), TRAINED_IMAGES) if way.train else None
+
+
+MEASURES: dict[str, tuple[Callable[[Way, Path], float | None], str]] = {
+    "open, s": (opening, ".2f"),
+    "rows/s in order": (in_order, ",.0f"),
+    "rows/s at random": (at_random, ",.0f"),
+    "training, images/s": (while_training, ",.0f"),
+}
+Found = dict[str, list[float]]
+
+
+def row_of(way: Way, found: Found) -> list[str]:
     """The cells of one way."""
     size = sum(path.stat().st_size for path in way.folder.rglob("*") if path.is_file())
-    at_once = found["at random"]
-    return [
-        way.name,
-        f"{statistics.median(found['open']):.2f} s",
-        f"{statistics.median(found['in order']):,.0f}",
-        f"{statistics.median(at_once):,.0f}" if at_once else "-",
-        f"{size / 1e6:,.0f} MB",
+    cells = [
+        format(statistics.median(found[name]), form) if found[name] else "-"
+        for name, (_, form) in MEASURES.items()
     ]
+    return [way.name, *cells, f"{size / 1e6:,.0f}"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-n", dest="specimens", type=int, default=20_000)
+    parser.add_argument("--specimens", "-n", type=int, default=20_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--work", type=Path, help="a folder for what is made")
     options = parser.parse_args()
+    # Not at the top: it takes a while.
+    import datasets
+
+    datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory(dir=options.work) as folder:
         work = Path(folder)
         ways = make(work, options.specimens)
-        found: dict[str, dict[str, list[float]]] = {
-            way.name: {"open": [], "in order": [], "at random": []} for way in ways
-        }
+        found: dict[str, Found] = {way.name: {name: [] for name in MEASURES} for way in ways}
         for number in range(options.repeat):
             for order, way in enumerate(ways):
                 # A cache of its own each time: opening is what happens the first time.
                 cache = work / f"cache-{order}-{number}"
-                numbers = found[way.name]
-                numbers["open"].append(opening(way, cache))
-                numbers["in order"].append(in_order(way, cache))
-                if (rate := at_random(way, cache)) is not None:
-                    numbers["at random"].append(rate)
-        table = Table(title=f"{options.specimens:,} specimens of {PACKAGE}")
-        for name in ("way", "open", "rows/s in order", "rows/s at random", "on disk"):
-            table.add_column(name, justify="left" if name == "way" else "right")
-        for way in ways:
-            table.add_row(*row_of(way, found[way.name]))
-        text = io.StringIO()
-        Console(file=text, width=100).print(table)
-    print(text.getvalue())
+                for name, (measure, _) in MEASURES.items():
+                    if (value := measure(way, cache)) is not None:
+                        found[way.name][name].append(value)
+        titles = ["way", *MEASURES, "on disk, MB"]
+        table = markdown(titles, [row_of(way, found[way.name]) for way in ways])
+    print(f"{machine()} {options.specimens:,} specimens of {PACKAGE}.\n\n{table}")
 
 
 if __name__ == "__main__":
