@@ -26,8 +26,8 @@ from bioscan5m_hf.schema.order import Keys
 Places = npt.NDArray[np.uint32]
 """Where rows lie in the file of the runs: the number of the batch and of the row in it."""
 
-# What upstream's texts of some 150,000 specimens take; twice that is held.
-RUN_BYTES: Final = 128 << 20
+# What upstream's texts of some 75,000 specimens take; three times that is held.
+RUN_BYTES: Final = 64 << 20
 # A row is found by its batch, so all batches of a run but its last one have this length.
 _BATCH_BITS: Final = 10
 _BATCH_ROWS: Final = 1 << _BATCH_BITS
@@ -174,6 +174,9 @@ class RunWriter:
         first = self._batches * _BATCH_ROWS
         self._batches += -(-len(order) // _BATCH_ROWS)
         self._runs.append((keys[order], np.arange(first, first + len(order), dtype=np.uint32)))
+        # What was gathered is of no use to others: pools that keep it would grow with each thread.
+        del rows
+        pa.default_memory_pool().release_unused()
 
     def __enter__(self) -> Self:
         return self

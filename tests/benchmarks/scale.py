@@ -140,6 +140,14 @@ def held_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in found)
 
 
+def _is_there(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def convert(release: Path, output: Path, *, kill: bool = False) -> Converted:
     """Convert a release.
 
@@ -168,6 +176,9 @@ def convert(release: Path, output: Path, *, kill: bool = False) -> Converted:
                 processor = sum(map(spent, family(process.pid)))
                 temporary = held_bytes(output)
         status = process.wait()
+        # Its workers hold the lock of the folder until they are gone too.
+        while kill and _is_there(process.pid):
+            time.sleep(_LOOK_SECONDS)
     if status and not kill:
         raise SystemExit(f"the conversion ended with status {status}")
     watch.join()
