@@ -49,6 +49,16 @@ def without_passwords(text: str) -> str:
     return _TOKEN.sub(lambda found: f"{found[1]} ***" if found[1] else "***", text)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number and its noun, such as ``1 shard`` or ``2,000 shards``.
+
+    Args:
+        count: How many.
+        noun: In the singular; its plural ends with ``s``.
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 class BioscanError(Exception):
     """Base of every error of this project.
 

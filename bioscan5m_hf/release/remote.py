@@ -11,16 +11,12 @@ from bioscan5m_hf.release.find import DEPTH, Release, find_release, gather
 from bioscan5m_hf.schema.configurations import PACKAGES, PARTITIONS
 from bioscan5m_hf.schema.upstream import BBOX_NAME, METADATA_STEM, METADATA_ZIP, PREFIXES
 from bioscan5m_hf.storage.fsspec import file_system, patiently
+from bioscan5m_hf.storage.hub import is_repository, pinned
 from bioscan5m_hf.storage.inside import require_inside
 from bioscan5m_hf.storage.open import exists
 from bioscan5m_hf.storage.path import Location, RemotePath
 
 _MOST_PARTS: Final = 99
-_HUB_REASONS: Final = {
-    "revision not found": "the repository has no such revision",
-    "repository not found": "there is no such repository, or it is private",
-    "401 unauthorized": "the Hub does not accept the token",
-}
 
 
 def locate_release(root: Location) -> Release:
@@ -36,7 +32,10 @@ def locate_release(root: Location) -> Release:
     """
     if not isinstance(root, RemotePath):
         return find_release(root)
-    return gather(root, list_files(root) or probe_release(root))
+    found = pinned(root) if is_repository(root) else root
+    if not isinstance(found, RemotePath):
+        return find_release(found)
+    return gather(found, list_files(found) or probe_release(found))
 
 
 def list_files(root: RemotePath) -> list[RemotePath] | None:
@@ -59,12 +58,7 @@ def list_files(root: RemotePath) -> list[RemotePath] | None:
 
     def ask() -> list[str]:
         system, folder = file_system(root)
-        try:
-            names = system.find(folder, maxdepth=DEPTH)
-        except (OSError, ValueError) as error:
-            if root.scheme == "hf":
-                raise _unlisted(root, error) from error
-            raise
+        names = system.find(folder, maxdepth=DEPTH)
         return [str(name).removeprefix(folder).lstrip("/") for name in names]
 
     below = patiently(root, "cannot be listed", ReleaseNotFound, ask)
@@ -78,22 +72,6 @@ def list_files(root: RemotePath) -> list[RemotePath] | None:
     if not below:
         raise ReleaseNotFound("is empty or does not exist", where=str(root))
     return [root / name for name in sorted(below)]
-
-
-def _unlisted(root: RemotePath, error: Exception) -> ReleaseNotFound:
-    """What the Hub says of a repository that it does not list."""
-    told = next(iter(str(error).splitlines()), type(error).__name__).rstrip(" .")
-    found = f"the Hub does not list it ({told})"
-    # Its file system gives the reasons as text only. What a stranger may not see does not exist.
-    for reason, meaning in _HUB_REASONS.items():
-        if reason in str(error).lower():
-            found = meaning
-            break
-    return ReleaseNotFound(
-        found,
-        where=str(root),
-        fix="check the name and the revision; what is private wants token=, or: hf auth login",
-    )
 
 
 def probe_release(root: RemotePath) -> list[RemotePath]:

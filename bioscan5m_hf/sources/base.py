@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bioscan5m_hf.errors import MetadataError, UnknownName
+from bioscan5m_hf.errors import MetadataError, ReleaseNotFound, UnknownName, counted
 from bioscan5m_hf.query.choice import Choice
 from bioscan5m_hf.readers.base import Piece
 from bioscan5m_hf.readers.formats import SUFFIXES, open_shard, reader_class
@@ -82,9 +82,12 @@ class StoredData:
 
     Attributes:
         folder: What the folder holds.
+        pinned: Whether it lies in a commit of the Hub, or in the snapshot of one: then no file of
+            it can be another than its manifest says.
     """
 
     folder: DatasetFolder
+    pinned: bool = False
 
     @property
     def root(self) -> Location:
@@ -109,8 +112,17 @@ class StoredData:
     ) -> list[Piece]:
         """One piece for each shard; what was flawed was settled when they were made."""
         del on_error
-        shards = self.folder.shards_of(configuration, split)
-        return [open_shard(self.root / shard.path) for shard in shards]
+        paths = [self.root / s.path for s in self.folder.shards_of(configuration, split)]
+        if self.pinned:
+            absent = [path for path in paths if isinstance(path, Path) and not path.exists()]
+            if absent:
+                raise ReleaseNotFound(
+                    f"the Hub's cache lacks {counted(len(absent), 'shard')} of "
+                    f"{configuration.name}, and the Hub is out of reach",
+                    where=str(absent[0]),
+                    fix="with a network, load it once, or get all of it with: hf download",
+                )
+        return [open_shard(path) for path in paths]
 
     def mappable_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
         """The shards of a split, if they are local and of a format that can be mapped."""
@@ -119,7 +131,7 @@ class StoredData:
             return None
         paths = [root / shard.path for shard in self.folder.shards_of(configuration, split)]
         maps = all(reader_class(SUFFIXES[path.suffix]).maps for path in paths)
-        return paths if maps else None
+        return paths if maps and not (self.pinned and any(not p.exists() for p in paths)) else None
 
     def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
         """The distinct values of a rank, from the file of vocabularies where there is one.
@@ -158,6 +170,6 @@ class StoredData:
         shards = self.folder.shards_of(configuration, split)
         told = [f"{shard.path} {shard.digest}" for shard in shards]
         # A shard may have been changed, and the manifest not.
-        if isinstance(self.root, Path) or not all(shard.digest for shard in shards):
+        if not (self.pinned and all(shard.digest for shard in shards)):
             told.append(identity_of(self.root / shard.path for shard in shards))
         return digest_of(self.folder.format, *told)

@@ -13,9 +13,12 @@ from bioscan5m_hf.errors import ReleaseNotFound
 from bioscan5m_hf.release.find import Release, find_release, gather
 from bioscan5m_hf.release.layout import archive_at
 from bioscan5m_hf.release.remote import list_files, probe_release
+from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
 from bioscan5m_hf.sources.base import Data, StoredData
 from bioscan5m_hf.sources.dataset_folder import folder_of, open_folder
+from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from bioscan5m_hf.sources.raw_release import RawData
+from bioscan5m_hf.storage.hub import is_repository, keep, pinned
 from bioscan5m_hf.storage.path import Location, RemotePath, location_of
 
 NAME: Final = "bioscan-5m"
@@ -109,9 +112,18 @@ def open_data(
     root = resolve(path, revision=revision, options=options)
     if token is not None and isinstance(root, RemotePath) and root.scheme == "hf":
         root = location_of(root.url, {**dict(root.options), "token": token})
+    asked = root
+    if is_repository(root):
+        assert isinstance(root, RemotePath)
+        root = pinned(root)
     if isinstance(root, Path) and root.is_file():
         return _raw(find_release(root), cache_dir)
     folder = open_folder(root)
+    if folder is not None and is_repository(asked):
+        if isinstance(root, RemotePath):
+            assert isinstance(asked, RemotePath)
+            keep(root, asked, (MANIFEST_NAME, VOCABULARIES_NAME))
+        return StoredData(folder, pinned=True)
     if folder is None and isinstance(root, Path):
         names = [p.relative_to(root).as_posix() for p in root.glob("*/*") if p.is_file()]
         folder = folder_of(root, names)

@@ -93,6 +93,11 @@ def _told(error: Exception) -> tuple[str, str | None]:
     names = [kind.__name__.lower() for kind in type(error).__mro__]
     if isinstance(error, FileNotFoundError):
         return f"there is nothing there: {text}", None
+    if "gatedrepoerror" in names:
+        return (
+            "the repository is gated: it is read by those whom its owner has let in",
+            "accept its conditions on its page on the Hub, then give token=, or: hf auth login",
+        )
     if _status(error) in (401, 403) or _has(names, _REFUSED):
         return f"access is refused: {text}", "see that your credentials allow it"
     if _has(names, _UNREACHABLE):

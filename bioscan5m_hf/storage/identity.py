@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from bioscan5m_hf.storage.path import Location
 
 # Images lie in a split's folder or one below; the limit ends a circle of links.
 _DEPTH: Final = 3
+_AT_A_TIME: Final = 16
 
 
 def digest_of(*parts: str) -> str:
@@ -108,4 +110,6 @@ def identity_of(files: Iterable[Location], folders: Iterable[Path] = ()) -> str:
     Raises:
         ArchiveError: One of them is not there.
     """
-    return digest_of(*map(file_identity, files), "", *map(tree_identity, folders))
+    # Servers are asked for many files at a time.
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        return digest_of(*pool.map(file_identity, files), "", *map(tree_identity, folders))

@@ -221,7 +221,7 @@ class Endpoints(BaseHTTPRequestHandler):
             "id": name,
             "sha": commit,
             "private": repository.private,
-            "gated": False,
+            "gated": "manual" if repository.gated else False,
             "disabled": False,
             "tags": [],
             "downloads": 0,
@@ -276,6 +276,8 @@ class Endpoints(BaseHTTPRequestHandler):
 
     def _resolve(self, name: str, revision: str, path: str) -> Answer:
         repository = self._repository(name)
+        if repository.gated:
+            raise Refused(403, f"Access to dataset {name} is restricted", "GatedRepo")
         commit = repository.commit_of(revision)
         blob = repository.commits[commit].get(path)
         if blob is None:

@@ -68,6 +68,7 @@ class Repository:
 
     name: str
     private: bool = False
+    gated: bool = False
     commits: dict[str, Tree] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)

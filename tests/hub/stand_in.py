@@ -73,6 +73,11 @@ class HubStandIn:
     def start(self) -> None:
         self._thread.start()
 
+    def stop_answering(self) -> None:
+        """From now on nobody is there."""
+        self._server.shutdown()
+        self._server.server_close()
+
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()

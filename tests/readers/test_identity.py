@@ -16,6 +16,7 @@ from bioscan5m_hf import Bioscan5M, load_dataset
 from bioscan5m_hf.query.filters import canonical_where
 from bioscan5m_hf.storage.identity import digest_of, file_identity, tree_identity
 from tests.conftest import Run
+from tests.reading.range_server import serve
 
 KINDS = ("zips", "unpacked", "parquet", "arrow", "webdataset")
 
@@ -87,6 +88,16 @@ def test_plain_datasets_on_folders_of_one_name(form: str, tmp_path: Path, call: 
         found.append(set(rows["__key__" if form == "webdataset" else "processid"]))
     assert found[0]
     assert not found[0] & found[1]
+
+
+def test_a_shard_behind_a_url_that_changed_under_its_manifest(forms: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(forms / "parquet", tmp_path / "folder")
+    with serve(folder) as served:
+        before = list(load_dataset(served.url, "cropped_256", split="val")["processid"])
+        [old] = (folder / "cropped_256").glob("validation-*")
+        shutil.copy(min((folder / "cropped_256").glob("test-0*")), old)
+        after = list(load_dataset(served.url, "cropped_256", split="val")["processid"])
+        assert not set(before) & set(after)
 
 
 def test_a_shard_that_changed_under_its_manifest(forms: Path, tmp_path: Path) -> None:

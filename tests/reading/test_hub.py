@@ -70,13 +70,20 @@ def hub(forms: Path) -> Iterator[HubStandIn]:
         yield served
 
 
-def load(hub: HubStandIn, home: Path, cases: list[Case], token: str | None = None) -> list[Any]:
+def load(
+    hub: HubStandIn,
+    home: Path,
+    cases: list[Case],
+    token: str | None = None,
+    before: str = "",
+    **settings: str,
+) -> list[Any]:
     """What a process finds that loads from the stand-in: rows, or the text of an error."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     own = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
     done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", PROGRAM],
-        env=kept | own | ({"HF_TOKEN": token} if token else {}),
+        [sys.executable, "-W", "error::UserWarning", "-c", before + PROGRAM],
+        env=kept | settings | own | ({"HF_TOKEN": token} if token else {}),
         input=json.dumps(cases),
         capture_output=True,
         text=True,
@@ -147,7 +154,7 @@ def test_revisions_and_who_may_read(
         (PRIVATE, {**new, **token}, rows["cropped_256"]),
         (PRIVATE, {**new, **token, "streaming": False}, rows["cropped_256"]),
         (PRIVATE, {**old, **token, "revision": "v/1"}, rows["original_256"]),
-        (PRIVATE, new, "or it is private; check the name and the revision; what is private wants"),
+        (PRIVATE, new, "or it is private; check the name; what is private wants"),
         (f"hf://datasets/{PRIVATE}", {**new, "token": "hf_wrong"}, "does not accept the token"),
         ("user/nothing", new, "no such repository"),
         ("hf://datasets/user/nothing", {**new, "streaming": False}, "no such repository"),

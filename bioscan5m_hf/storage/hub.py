@@ -1,0 +1,170 @@
+"""Pin a repository of the Hub to one commit, or find its snapshot where the Hub is out of reach.
+
+A commit never changes: what was read of it once may be trusted, and a push while a dataset is being
+read gives no mixture of two revisions.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from bioscan5m_hf.errors import ArchiveError, ReleaseNotFound
+from bioscan5m_hf.storage.fsspec import is_passing, patiently
+from bioscan5m_hf.storage.path import Location, RemotePath
+
+_log: Final = logging.getLogger("bioscan5m_hf")
+_DATASET: Final = re.compile(
+    r"hf://datasets/(?P<name>[^/@]+/[^/@]+)(?:@(?P<revision>refs/[^/]+/[^/]+|[^/]+))?(?P<below>/.*)?"
+)
+_TIMEOUT: Final = 10.0
+_UNAUTHORIZED: Final = 401
+
+
+def is_repository(location: Location) -> bool:
+    """Whether a location lies in a dataset repository of the Hub."""
+    return isinstance(location, RemotePath) and _DATASET.fullmatch(location.url) is not None
+
+
+def pinned(location: RemotePath) -> Location:
+    """The same place in one commit of its repository.
+
+    Args:
+        location: A folder in a dataset repository.
+
+    Returns:
+        The place in the commit that the revision means now. Where the Hub is not to be asked
+        (``HF_HUB_OFFLINE``, ``HF_DATASETS_OFFLINE``) or does not answer, the local folder of its
+        snapshot in the Hub's cache.
+
+    Raises:
+        ReleaseNotFound: There is no such repository or revision, it may not be read, or the Hub is
+            out of reach and its cache has no snapshot.
+        ArchiveError: The Hub answers something else.
+    """
+    name, revision, below = _parts(location)
+    if _is_offline():
+        return _snapshot(location, "the Hub is not asked (HF_HUB_OFFLINE or HF_DATASETS_OFFLINE)")
+    try:
+        commit = patiently(
+            location, "cannot be opened", ArchiveError, lambda: _commit_of(location, name, revision)
+        )
+    except ArchiveError as error:
+        if not is_passing(error):
+            raise
+        found = _snapshot(location, error.found)
+        _log.warning("%s: the Hub cannot be reached; read from its cache: %s", location, found)
+        return found
+    return RemotePath(f"hf://datasets/{name}@{commit}{below}", location.options)
+
+
+def keep(location: RemotePath, asked: RemotePath, names: Iterable[str]) -> None:
+    """Put small files of a pinned folder into the Hub's cache, to be found without the network.
+
+    Args:
+        location: The folder, as ``pinned`` gave it.
+        asked: The same folder, under the revision that was asked for.
+        names: The files, such as the manifest; whoever calls has seen that they are small.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    name, commit, below = _parts(location)
+    revision = _parts(asked)[1] or "main"
+    options = dict(location.options)
+    for file in names:
+        path = f"{below}/{file}".lstrip("/")
+        held = try_to_load_from_cache(name, path, revision=revision, repo_type="dataset")
+        if isinstance(held, str) and f"/{commit}/" in held:
+            continue
+        try:
+            # Under its branch, whose commit the cache notes by that.
+            hf_hub_download(
+                name,
+                path,
+                repo_type="dataset",
+                revision=revision,
+                token=options.get("token"),
+                endpoint=options.get("endpoint"),
+            )
+        except OSError as error:
+            # Nothing of what was asked for depends on it: the cache may be full or read-only.
+            _log.debug("%s: %s is not kept in the Hub's cache (%s)", name, path, error)
+            return
+
+
+def _parts(location: RemotePath) -> tuple[str, str | None, str]:
+    match = _DATASET.fullmatch(location.url)
+    if match is None:
+        raise ValueError(f"{location} is in no dataset repository")
+    revision = match["revision"]
+    return match["name"], revision and unquote(revision), (match["below"] or "").rstrip("/")
+
+
+def _is_offline() -> bool:
+    from datasets import config
+
+    return bool(config.HF_HUB_OFFLINE)
+
+
+def _commit_of(location: RemotePath, name: str, revision: str | None) -> str:
+    """The commit that a revision means now."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    options: dict[str, Any] = dict(location.options)
+    api = HfApi(endpoint=options.get("endpoint"), token=options.get("token"))
+    try:
+        commit = api.dataset_info(name, revision=revision, timeout=_TIMEOUT, expand=["sha"]).sha
+    except RevisionNotFoundError as error:
+        raise ReleaseNotFound(
+            f"the repository has no such revision as {revision!r}",
+            where=str(location),
+            fix="check the name of the branch, tag or commit",
+        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise ReleaseNotFound(
+            "there is no such repository, or it is private",
+            where=str(location),
+            fix="check the name; what is private wants token=, or: hf auth login",
+        ) from error
+    except HfHubHTTPError as error:
+        if error.response.status_code != _UNAUTHORIZED:
+            raise
+        raise ReleaseNotFound(
+            "the Hub does not accept the token",
+            where=str(location),
+            fix="give another token=, or: hf auth login",
+        ) from error
+    if commit is None:
+        raise ReleaseNotFound("the Hub names no commit of it", where=str(location))
+    return commit
+
+
+def _snapshot(location: RemotePath, why: str) -> Path:
+    """The folder in the snapshot that the Hub's cache has of a revision."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import IncompleteSnapshotError, LocalEntryNotFoundError
+
+    name, revision, below = _parts(location)
+    try:
+        found = snapshot_download(
+            name, repo_type="dataset", revision=revision, local_files_only=True
+        )
+    except IncompleteSnapshotError as error:
+        found = error.snapshot_path
+    except (LocalEntryNotFoundError, FileNotFoundError, ValueError) as error:
+        raise ReleaseNotFound(
+            f"{why}, and its cache has nothing of this revision",
+            where=str(location),
+            fix=f"with a network: hf download {quote(name)} --repo-type dataset",
+        ) from error
+    return Path(found + below)

@@ -1,0 +1,93 @@
+"""Repositories of the Hub without a network: what was prepared or lies in the cache is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hub.repository import Repository
+from tests.hub.stand_in import HubStandIn, serve_hub
+from tests.reading.conftest import Rows
+from tests.reading.test_hub import RAW, digested, load, put
+
+STORED = "user/stored"
+VAL = {"name": "cropped_256", "split": "val"}
+OFFLINE: tuple[dict[str, str], ...] = ({"HF_HUB_OFFLINE": "1"}, {"HF_DATASETS_OFFLINE": "1"}, {})
+
+
+@pytest.fixture
+def hub(forms: Path, request: pytest.FixtureRequest) -> Iterator[HubStandIn]:
+    with serve_hub() as served:
+        put(served, STORED, forms / request.param)
+        put(served, RAW, forms / "zips")
+        yield served
+
+
+@pytest.mark.parametrize("hub", ["parquet", "arrow", "webdataset"], indirect=True)
+def test_what_was_prepared_loads_without_the_network(
+    hub: HubStandIn, truth: dict[str | None, dict[str, Rows]], tmp_path: Path
+) -> None:
+    wanted = digested(truth["cropped_256"]["validation"])
+    assert load(hub, tmp_path, [(STORED, VAL)]) == [wanted]
+    requests = len(hub.requests)
+    for settings in OFFLINE[:2]:
+        assert load(hub, tmp_path, [(STORED, VAL)], **settings) == [wanted]
+    assert len(hub.requests) == requests
+    hub.stop_answering()
+    cases: list[tuple[str, dict[str, Any]]] = [
+        (STORED, VAL),
+        (f"hf://datasets/{STORED}", VAL),
+        (STORED, {**VAL, "split": "test"}),
+        (STORED, {**VAL, "streaming": True}),
+        ("user/never", VAL),
+    ]
+    *held, other, streamed, never = load(hub, tmp_path, cases)
+    assert held == [wanted, wanted]
+    for told in (other, streamed):
+        assert "the Hub's cache lacks 1 shard of cropped_256" in told
+    assert "its cache has nothing of this revision" in never
+
+
+@pytest.mark.parametrize("hub", ["parquet"], indirect=True)
+def test_a_snapshot_of_the_cache_loads_without_the_network(
+    hub: HubStandIn, truth: dict[str | None, dict[str, Rows]], tmp_path: Path
+) -> None:
+    program = (
+        "from huggingface_hub import snapshot_download\n"
+        f"for name in ({STORED!r}, {RAW!r}):\n"
+        "    snapshot_download(name, repo_type='dataset')"
+    )
+    load(hub, tmp_path, [], before=program)
+    hub.stop_answering()
+    wanted = digested(truth["cropped_256"]["validation"])
+    for streaming in (True, False):
+        for settings in OFFLINE:
+            options = {**VAL, "streaming": streaming}
+            found = load(hub, tmp_path, [(STORED, options), (RAW, options)], **settings)
+            assert [sorted(rows, key=str) for rows in found] == [sorted(wanted, key=str)] * 2
+
+
+@pytest.mark.parametrize("hub", ["parquet"], indirect=True)
+def test_a_push_is_seen_where_the_hub_answers(
+    hub: HubStandIn, forms: Path, truth: dict[str | None, dict[str, Rows]], tmp_path: Path
+) -> None:
+    metadata = {"name": "metadata", "split": "val"}
+    (before,) = load(hub, tmp_path, [(STORED, metadata)])
+    assert before == digested(truth[None]["validation"])
+    hub.storage.repositories[STORED] = Repository(STORED)
+    other = forms / "webdataset"
+    put(hub, STORED, other)
+    (after,) = load(hub, tmp_path, [(STORED, VAL)])
+    assert after == digested(truth["cropped_256"]["validation"])
+
+
+@pytest.mark.parametrize("hub", ["parquet"], indirect=True)
+def test_a_gated_repository_is_told_as_gated(hub: HubStandIn, tmp_path: Path) -> None:
+    hub.storage.repositories[STORED].gated = True
+    cases = [(STORED, {**VAL, "streaming": streaming}) for streaming in (True, False)]
+    for told in load(hub, tmp_path, cases, token="hf_reader"):
+        assert "the repository is gated" in told
+        assert "token=" in told
