@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
+
 from bioscan5m_hf.errors import ChangedInput, ForeignFolder, MetadataError
 from bioscan5m_hf.readers.formats import format_named
 from bioscan5m_hf.release.metadata.rows import in_file_order
@@ -151,6 +153,9 @@ class _Conversion:
         self._check_metadata(rows, covered)
         planning = self._plan_options(pool.workers, numbering.result())
         plans = [plan_package(members, rows, planning) for members in listed]
+        # Shards are made from files: what was needed to plan them alone is given back.
+        del catalogue, listing
+        pa.default_memory_pool().release_unused()
         finished = self._finished_splits(plans)
         tasks = [
             task
