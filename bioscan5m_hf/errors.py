@@ -36,7 +36,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final, Self
 
 _PASSWORD: Final = re.compile(r"(://[^\s/:@]*):[^\s/@]+(?=@)")
-_TOKEN: Final = re.compile(r"\b(?:(bearer|basic)\s+[\w.~+/=-]{4,}|hf_\w{8,})", re.IGNORECASE)
+_TOKEN: Final = re.compile(r"\b(?:(bearer|basic)\s+[\w.~+/=-]{4,}|(?-i:hf_)\w{8,})", re.IGNORECASE)
 
 
 def without_passwords(text: str) -> str:

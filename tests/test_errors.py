@@ -31,3 +31,9 @@ def test_the_tree_is_drawn_whole() -> None:
 def test_only_wrong_usage_has_status_2() -> None:
     for kind in every_error():
         assert kind.exit_status == (2 if issubclass(kind, errors.UsageError) else 1)
+
+
+def test_tokens_are_hidden_and_names_of_variables_are_not() -> None:
+    told = "HF_HUB_OFFLINE or HF_DATASETS_OFFLINE"
+    assert str(errors.BioscanError(told)) == told
+    assert str(errors.BioscanError("got hf_abcdefghijKL")) == "got ***"

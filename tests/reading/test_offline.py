@@ -36,6 +36,8 @@ def test_what_was_prepared_loads_without_the_network(
     for settings in OFFLINE[:2]:
         assert load(hub, tmp_path, [(STORED, VAL)], **settings) == [wanted]
     assert len(hub.requests) == requests
+    (never,) = load(hub, tmp_path, [("user/never", VAL)], **OFFLINE[0])
+    assert "HF_HUB_OFFLINE or HF_DATASETS_OFFLINE" in never
     hub.stop_answering()
     cases: list[tuple[str, dict[str, Any]]] = [
         (STORED, VAL),
