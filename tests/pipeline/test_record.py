@@ -15,8 +15,8 @@ from bioscan5m_hf.schema.columns import split_named
 from conversion.folder.manifest import read_manifest
 from tests.conftest import Run
 from tests.release.test_jpeg import encode
+from tests.release.zips import Entry, Zip
 from tests.rows import NAMES, as_csv, as_jsonld, plain
-from tests.zips import Entry, Zip
 
 JPEG = encode((40, 30))
 TRAIN = "BIOSCAN_5M_cropped_256_train.zip"

@@ -25,10 +25,10 @@ from conversion.shards.build import ShardResult
 from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import Run, make_once
 from tests.derive.test_derive import BBOX
+from tests.pipeline.test_record import TRAIN, member, write
 from tests.processes import RELEASE_CSV, digests, leftovers
+from tests.release.zips import Zip
 from tests.rows import plain
-from tests.test_record import TRAIN, member, write
-from tests.zips import Zip
 
 THERE = "everything is there already"
 

@@ -23,9 +23,9 @@ from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.schema.columns import SPLITS
 from conversion.cli.main import main
 from tests.conftest import Run
+from tests.pipeline.test_record import EVAL, IMAGES, METADATA, TRAIN, convert_words, write
 from tests.processes import digests
 from tests.rows import NAMES, Form, as_csv, as_jsonld, expected, plain
-from tests.test_record import EVAL, IMAGES, METADATA, TRAIN, convert_words, write
 
 FLIPS_OF_ZIPS = 30
 FLIPS_OF_TEXT = 600

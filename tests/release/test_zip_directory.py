@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from bioscan5m_hf.errors import ArchiveError
 from bioscan5m_hf.release.zip_directory import DIRECTORY_SCHEMA, find_directory, read_directory
 from bioscan5m_hf.storage.local import LocalFile
-from tests.zips import DESCRIPTOR, UTF8, Entry, Zip
+from tests.release.zips import DESCRIPTOR, UTF8, Entry, Zip
 
 
 class Memory:

@@ -23,8 +23,8 @@ from bioscan5m_hf.release.zip_member import (
     read_sound,
 )
 from tests.release.test_jpeg import encode
-from tests.test_archive import Memory
-from tests.zips import DESCRIPTOR, Entry, Zip
+from tests.release.test_zip_directory import Memory
+from tests.release.zips import DESCRIPTOR, Entry, Zip
 
 JPEG = encode((40, 30))
 Member_fields = ("offset", "compressed", "size", "crc", "method")
