@@ -34,7 +34,8 @@ from bioscan5m_hf.schema.split_expressions import parse_split
 from bioscan5m_hf.schema.vocabularies import Vocabulary
 from bioscan5m_hf.sources.base import Data
 from bioscan5m_hf.sources.matching import matching_pieces
-from bioscan5m_hf.sources.resolve import open_data
+from bioscan5m_hf.sources.prepared import remember
+from bioscan5m_hf.sources.resolve import index_cache, open_data
 from bioscan5m_hf.storage.identity import digest_of
 from bioscan5m_hf.storage.path import RemotePath
 from bioscan5m_hf.storage.prefetch import ahead
@@ -101,6 +102,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         if data is None and data_dir:
             data = open_data(data_dir, options=storage_options, token=token, cache_dir=cache_dir)
         self._given_data = data
+        self._index_cache = index_cache(cache_dir)
         self._choice: Choice | None = None
         self._vocabularies: dict[str, Vocabulary] = {}
         if config_name is not None:
@@ -226,6 +228,21 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
             citation=upstream.CITATION,
             features=datasets.Features(chosen),
         )
+
+    def download_and_prepare(self, *args: Any, **named: Any) -> None:
+        """Prepare the rows, and note what is needed to find them without their server."""
+        super().download_and_prepare(*args, **named)
+        if isinstance(self.data.root, RemotePath):
+            self._load_vocabularies()
+            names = [*(self.config.splits or ()), *(self.config.among or ())]
+            remember(
+                self.data,
+                self._index_cache,
+                configuration=self.configuration,
+                splits=self._named(names or None),
+                vocabularies=self._vocabularies.values(),
+                on_error=self.config.on_error,
+            )
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         del dl_manager  # Nothing is downloaded as a whole.

@@ -6,6 +6,7 @@
     │   └── MissingDependency      an optional package is not installed
     ├── DataError                  the release is not what upstream publishes
     │   ├── ReleaseNotFound        no archive, image folder or metadata where it was looked for
+    │   │   └── OutOfReach         its server is not asked or does not answer, and no cache has it
     │   ├── ArchiveError           an archive that is damaged, encrypted or not a zip
     │   ├── MetadataError          columns, rows or values of the metadata
     │   ├── ImageError             the bytes of one image
@@ -131,6 +132,10 @@ class DataError(BioscanError):
 
 class ReleaseNotFound(DataError):
     """No archive, image folder or metadata where it was looked for."""
+
+
+class OutOfReach(ReleaseNotFound):
+    """Remote data whose server is not asked or does not answer, and which no cache has."""
 
 
 class ArchiveError(DataError):

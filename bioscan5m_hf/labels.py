@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from bioscan5m_hf.schema.vocabularies import Vocabulary, check_rank
 from bioscan5m_hf.sources.base import check_on_error
-from bioscan5m_hf.sources.resolve import open_data
+from bioscan5m_hf.sources.prepared import remember
+from bioscan5m_hf.sources.resolve import index_cache, open_data
 
 
 def labels(  # noqa: PLR0913 - a data loader has many options
@@ -49,4 +50,6 @@ def labels(  # noqa: PLR0913 - a data loader has many options
     data = open_data(
         path, revision=revision, options=storage_options, token=token, cache_dir=cache_dir
     )
-    return data.vocabulary(rank, on_error)
+    found = data.vocabulary(rank, on_error)
+    remember(data, index_cache(cache_dir), vocabularies=[found], on_error=on_error)
+    return found

@@ -138,8 +138,8 @@ def load_dataset(  # noqa: PLR0913
         path: A dataset folder of any format, the folder of a raw release, a repository of the Hub
             of either kind, or the URL of either. ``"bioscan-5m"`` is a folder of that name here,
             else what the environment variable ``BIOSCAN5M_PATH`` names. What was prepared
-            before from a repository of shards, or lies in the Hub's cache as a snapshot, is loaded
-            without a network too.
+            before from a URL, or lies in the Hub's cache as a snapshot, is loaded without a network
+            too.
         name: The configuration: ``original_full`` (or ``original``), ``cropped``,
             ``original_256``, ``cropped_256``, each also with ``_pretrain``, ``_train`` and
             ``_eval``; another size that the folder has, such as ``cropped_128``; or ``metadata``,

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from bioscan5m_hf.errors import ReleaseNotFound
+from bioscan5m_hf.errors import BioscanError, OutOfReach, ReleaseNotFound
 from bioscan5m_hf.release.find import Release, find_release, gather
 from bioscan5m_hf.release.layout import archive_at
 from bioscan5m_hf.release.remote import list_files, probe_release
-from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
 from bioscan5m_hf.sources.base import Data, StoredData
 from bioscan5m_hf.sources.dataset_folder import folder_of, open_folder
-from bioscan5m_hf.sources.manifest import MANIFEST_NAME
+from bioscan5m_hf.sources.prepared import prepared_of
 from bioscan5m_hf.sources.raw_release import RawData
-from bioscan5m_hf.storage.hub import is_repository, keep, pinned
+from bioscan5m_hf.storage.fsspec import is_unreachable
+from bioscan5m_hf.storage.hub import is_repository, pinned
 from bioscan5m_hf.storage.path import Location, RemotePath, location_of
 
 NAME: Final = "bioscan-5m"
@@ -108,30 +108,39 @@ def open_data(
 
     Raises:
         ReleaseNotFound: There is neither.
+        OutOfReach: Its server is not asked or does not answer, and no cache has it.
     """
     root = resolve(path, revision=revision, options=options)
     if token is not None and isinstance(root, RemotePath) and root.scheme == "hf":
         root = location_of(root.url, {**dict(root.options), "token": token})
-    asked = root
-    if is_repository(root):
-        assert isinstance(root, RemotePath)
-        root = pinned(root)
-    if isinstance(root, Path) and root.is_file():
+    if isinstance(root, Path):
+        return _open_local(root, cache_dir)
+    try:
+        if not is_repository(root):
+            return _open_remote(root, cache_dir)
+        found = pinned(root)
+        if isinstance(found, Path):
+            return _open_local(found, cache_dir, pinned=True)
+        return _open_remote(found, cache_dir)
+    except BioscanError as error:
+        away = isinstance(error, OutOfReach) or is_unreachable(error)
+        kept = prepared_of(root, index_cache(cache_dir)) if away else None
+        if kept is None:
+            raise
+        _log.warning("%s: out of reach; only what was prepared from it is there", root)
+        return kept
+
+
+def _open_local(
+    root: Path, cache_dir: str | os.PathLike[str] | None, *, pinned: bool = False
+) -> Data:
+    if root.is_file():
         return _raw(find_release(root), cache_dir)
     folder = open_folder(root)
-    if folder is not None and is_repository(asked):
-        if isinstance(root, RemotePath):
-            assert isinstance(asked, RemotePath)
-            keep(root, asked, (MANIFEST_NAME, VOCABULARIES_NAME))
-        return StoredData(folder, pinned=True)
-    if folder is None and isinstance(root, Path):
+    if folder is None:
         names = [p.relative_to(root).as_posix() for p in root.glob("*/*") if p.is_file()]
         folder = folder_of(root, names)
-    if folder is not None:
-        return StoredData(folder)
-    if isinstance(root, Path):
-        return _raw(find_release(root), cache_dir)
-    return _open_remote(root, cache_dir)
+    return _raw(find_release(root), cache_dir) if folder is None else StoredData(folder, pinned)
 
 
 def _raw(release: Release, cache_dir: str | os.PathLike[str] | None) -> RawData:
@@ -141,12 +150,15 @@ def _raw(release: Release, cache_dir: str | os.PathLike[str] | None) -> RawData:
 
 
 def _open_remote(root: RemotePath, cache_dir: str | os.PathLike[str] | None) -> Data:
+    folder = open_folder(root)
+    if folder is not None:
+        return StoredData(folder, pinned=root.asked is not None)
     listed = list_files(root)
     if listed is not None:
         below = [path.relative_to(root) for path in listed]
         folder = folder_of(root, below)
         if folder is not None:
-            return StoredData(folder)
+            return StoredData(folder, pinned=root.asked is not None)
     return _raw(gather(root, listed or probe_release(root)), cache_dir)
 
 

@@ -100,16 +100,35 @@ def _told(error: Exception) -> tuple[str, str | None]:
         )
     if _status(error) in (401, 403) or _has(names, _REFUSED):
         return f"access is refused: {text}", "see that your credentials allow it"
-    if _has(names, _UNREACHABLE):
+    if _is_no_answer(error):
         return f"no answer: {text}", "see that the address is right and the network is up"
     return text, None
+
+
+def _is_no_answer(error: BaseException) -> bool:
+    names = [kind.__name__.lower() for kind in type(error).__mro__]
+    return _has(names, _UNREACHABLE) or _status(error) in PASSING_STATUSES
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Whether an error says that no server answered, or only that it fails at the moment.
+
+    Args:
+        error: What was raised while remote data were opened.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if not isinstance(cause, BioscanError) and _is_no_answer(cause):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def _has(names: list[str], parts: tuple[str, ...]) -> bool:
     return any(part in name for name in names for part in parts)
 
 
-def _status(error: Exception) -> int | None:
+def _status(error: BaseException) -> int | None:
     answer = getattr(error, "response", None)
     found = getattr(error, "status", None) or getattr(answer, "status_code", None)
     return found if isinstance(found, int) else None

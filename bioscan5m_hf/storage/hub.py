@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from bioscan5m_hf.errors import ArchiveError, ReleaseNotFound
-from bioscan5m_hf.storage.fsspec import is_passing, patiently
+from bioscan5m_hf.errors import ArchiveError, OutOfReach, ReleaseNotFound
+from bioscan5m_hf.storage.fsspec import is_unreachable, patiently
 from bioscan5m_hf.storage.path import Location, RemotePath
 
 _log: Final = logging.getLogger("bioscan5m_hf")
@@ -42,8 +41,8 @@ def pinned(location: RemotePath) -> Location:
         snapshot in the Hub's cache.
 
     Raises:
-        ReleaseNotFound: There is no such repository or revision, it may not be read, or the Hub is
-            out of reach and its cache has no snapshot.
+        ReleaseNotFound: There is no such repository or revision, or it may not be read.
+        OutOfReach: The Hub is not to be asked or does not answer, and its cache has no snapshot.
         ArchiveError: The Hub answers something else.
     """
     name, revision, below = _parts(location)
@@ -54,46 +53,13 @@ def pinned(location: RemotePath) -> Location:
             location, "cannot be opened", ArchiveError, lambda: _commit_of(location, name, revision)
         )
     except ArchiveError as error:
-        if not is_passing(error):
+        if not is_unreachable(error):
             raise
         found = _snapshot(location, error.found)
         _log.warning("%s: the Hub cannot be reached; read from its cache: %s", location, found)
         return found
-    return RemotePath(f"hf://datasets/{name}@{commit}{below}", location.options)
-
-
-def keep(location: RemotePath, asked: RemotePath, names: Iterable[str]) -> None:
-    """Put small files of a pinned folder into the Hub's cache, to be found without the network.
-
-    Args:
-        location: The folder, as ``pinned`` gave it.
-        asked: The same folder, under the revision that was asked for.
-        names: The files, such as the manifest; whoever calls has seen that they are small.
-    """
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-
-    name, commit, below = _parts(location)
-    revision = _parts(asked)[1] or "main"
-    options = dict(location.options)
-    for file in names:
-        path = f"{below}/{file}".lstrip("/")
-        held = try_to_load_from_cache(name, path, revision=revision, repo_type="dataset")
-        if isinstance(held, str) and f"/{commit}/" in held:
-            continue
-        try:
-            # Under its branch, whose commit the cache notes by that.
-            hf_hub_download(
-                name,
-                path,
-                repo_type="dataset",
-                revision=revision,
-                token=options.get("token"),
-                endpoint=options.get("endpoint"),
-            )
-        except OSError as error:
-            # Nothing of what was asked for depends on it: the cache may be full or read-only.
-            _log.debug("%s: %s is not kept in the Hub's cache (%s)", name, path, error)
-            return
+    url = f"hf://datasets/{name}@{commit}{below}"
+    return RemotePath(url, location.options, asked=location.url)
 
 
 def _parts(location: RemotePath) -> tuple[str, str | None, str]:
@@ -161,9 +127,10 @@ def _snapshot(location: RemotePath, why: str) -> Path:
         )
     except IncompleteSnapshotError as error:
         found = error.snapshot_path
+        _log.warning("%s: the Hub's cache has some of its files, not all", location)
     except (LocalEntryNotFoundError, FileNotFoundError, ValueError) as error:
-        raise ReleaseNotFound(
-            f"{why}, and its cache has nothing of this revision",
+        raise OutOfReach(
+            f"{why}, and its cache has no snapshot of it",
             where=str(location),
             fix=f"with a network: hf download {quote(name)} --repo-type dataset",
         ) from error

@@ -29,10 +29,12 @@ class RemotePath:
     Attributes:
         url: Such as ``https://host/folder/file.zip`` or ``hf://datasets/user/name/file.zip``.
         options: What the file system wants to be opened with, such as a token.
+        asked: The URL that was asked for, where this one is that of a commit it led to.
     """
 
     url: str
     options: Options = field(default=(), repr=False)
+    asked: str | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:

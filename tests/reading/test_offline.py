@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bioscan5m_hf import load_dataset
 from tests.hub.repository import Repository
 from tests.hub.stand_in import HubStandIn, serve_hub
 from tests.reading.conftest import Rows
+from tests.reading.range_server import serve
 from tests.reading.test_hub import RAW, digested, load, put
 
 STORED = "user/stored"
@@ -49,8 +53,41 @@ def test_what_was_prepared_loads_without_the_network(
     *held, other, streamed, never = load(hub, tmp_path, cases)
     assert held == [wanted, wanted]
     for told in (other, streamed):
-        assert "the Hub's cache lacks 1 shard of cropped_256" in told
-    assert "its cache has nothing of this revision" in never
+        assert "was not prepared here before" in told
+    assert "its cache has no snapshot of it" in never
+
+
+@pytest.mark.parametrize("hub", ["parquet"], indirect=True)
+def test_a_release_that_was_prepared_loads_without_the_network(
+    hub: HubStandIn, truth: dict[str | None, dict[str, Rows]], tmp_path: Path
+) -> None:
+    options = {**VAL, "class_labels": ["order"]}
+    online = load(hub, tmp_path, [(RAW, VAL), (RAW, options)])
+    assert sorted(online[0], key=str) == sorted(
+        digested(truth["cropped_256"]["validation"]), key=str
+    )
+    hub.stop_answering()
+    *held, other = load(
+        hub, tmp_path, [(RAW, VAL), (RAW, options), (RAW, {**VAL, "split": "test"})]
+    )
+    assert held == online
+    assert "was not prepared here before" in other
+
+
+def test_a_folder_behind_a_url_that_was_prepared_loads_without_its_server(
+    forms: Path, tmp_path: Path
+) -> None:
+    with serve(forms / "parquet") as served:
+        before = list(load_dataset(served.url, "metadata", split="val", cache_dir=tmp_path))
+    program = (
+        "import sys; from bioscan5m_hf import load_dataset\n"
+        "print(len(load_dataset(sys.argv[1], 'metadata', split='val', cache_dir=sys.argv[2])))"
+    )
+    # In a process that has no connection to what served it.
+    words = [sys.executable, "-c", program, served.url, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{len(before)}\n"
+    assert "out of reach" in done.stderr
 
 
 @pytest.mark.parametrize("hub", ["parquet"], indirect=True)

@@ -1,0 +1,182 @@
+"""Remember which remote data were prepared, so that they are found without their server.
+
+When rows of a remote folder have been prepared, a record of them is written beside the cache of
+``datasets``: which splits there are, and the digests by which prepared rows are found again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import numpy as np
+
+from bioscan5m_hf.errors import OutOfReach
+from bioscan5m_hf.readers.base import Piece
+from bioscan5m_hf.schema.columns import Split
+from bioscan5m_hf.schema.configurations import METADATA, Configuration
+from bioscan5m_hf.schema.vocabularies import Vocabulary, check_rank
+from bioscan5m_hf.sources.base import Data
+from bioscan5m_hf.storage.identity import digest_of
+from bioscan5m_hf.storage.path import RemotePath
+
+_log: Final = logging.getLogger("bioscan5m_hf")
+_FOLDER: Final = "remote"
+_FIX: Final = "load it once while the server can be reached"
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedData:
+    """Remote data of which nothing is here but what was prepared.
+
+    Attributes:
+        at: Where they are.
+        record: What ``remember`` wrote of them.
+    """
+
+    at: RemotePath
+    record: Mapping[str, Any]
+
+    @property
+    def root(self) -> RemotePath:
+        """Where it is."""
+        return self.at
+
+    @property
+    def packages(self) -> list[str]:
+        """The packages that there are images of."""
+        return list(self.record["packages"])
+
+    def splits(self, configuration: Configuration) -> list[Split]:
+        """The splits of a configuration that there is data of.
+
+        Raises:
+            OutOfReach: Nothing of the configuration was prepared.
+        """
+        names = self.record["splits"].get(configuration.package or METADATA)
+        if names is None:
+            self._lack(configuration.name)
+        return [split for split in configuration.splits if split.name in names]
+
+    def pieces(
+        self, configuration: Configuration, split: Split, on_error: str = "stop"
+    ) -> list[Piece]:
+        """There are none: rows are found in the cache of ``datasets``, or not at all.
+
+        Raises:
+            OutOfReach: Always.
+        """
+        del on_error
+        self._lack(f"{configuration.name}/{split.published}, with these options,")
+
+    def mappable_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
+        """There are no files."""
+        del configuration, split
+        return None
+
+    def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
+        """The distinct values of a rank, where they were asked for while preparing.
+
+        Raises:
+            UnknownName: There is no such rank.
+            OutOfReach: They are not here.
+        """
+        check_rank(rank)
+        found = self.record["vocabularies"].get(f"{rank} {on_error}")
+        if found is None:
+            self._lack(f"the vocabulary of the {rank}")
+        counts = {name: np.array(each, np.int64) for name, each in found["counts"].items()}
+        return Vocabulary(rank, found["names"], counts)
+
+    def digest(self, configuration: Configuration, split: Split) -> str:
+        """The digest that the split had when it was prepared.
+
+        Raises:
+            OutOfReach: It was not prepared.
+        """
+        key = f"{configuration.package or METADATA} {split.name}"
+        found = self.record["digests"].get(key)
+        if found is None:
+            self._lack(f"{configuration.name}/{split.published}")
+        return str(found)
+
+    def _lack(self, what: str) -> NoReturn:
+        raise OutOfReach(
+            f"the server is not asked or does not answer, and {what} was not prepared here before",
+            where=str(self.at),
+            fix=_FIX,
+        )
+
+
+def prepared_of(root: RemotePath, cache: Path) -> PreparedData | None:
+    """What was prepared of remote data.
+
+    Args:
+        root: Where they are.
+        cache: Where records are kept.
+    """
+    try:
+        record = json.loads(_path_of(root, cache).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return PreparedData(root, record)
+
+
+def remember(
+    data: Data,
+    cache: Path,
+    *,
+    configuration: Configuration | None = None,
+    splits: Iterable[Split] = (),
+    vocabularies: Iterable[Vocabulary] = (),
+    on_error: str = "stop",
+) -> None:
+    """Write down what was prepared of remote data, so that it is found without a network.
+
+    Args:
+        data: The data; of local ones nothing is written.
+        cache: Where records are kept.
+        configuration: What was prepared.
+        splits: The splits of it that decided the rows.
+        vocabularies: Those that were read.
+        on_error: As they were read.
+    """
+    if not isinstance(data.root, RemotePath) or isinstance(data, PreparedData):
+        return
+    known = prepared_of(data.root, cache)
+    record: dict[str, Any] = {"url": str(data.root), "splits": {}, "digests": {}}
+    record |= {"vocabularies": {}, **(known.record if known else {}), "packages": data.packages}
+    if configuration is not None:
+        package = configuration.package or METADATA
+        held = {split.name for split in data.splits(configuration)}
+        record["splits"][package] = sorted(held.union(record["splits"].get(package, ())))
+        for split in splits:
+            record["digests"][f"{package} {split.name}"] = data.digest(configuration, split)
+    for each in vocabularies:
+        counts = {name: [int(n) for n in found] for name, found in each.counts.items()}
+        told = {"names": each.names, "counts": counts}
+        record["vocabularies"][f"{each.rank} {on_error}"] = told
+    path = _path_of(data.root, cache)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as work:
+            file = Path(work) / path.name
+            file.write_text(json.dumps(record), "utf-8")
+            file.replace(path)
+    except OSError as error:
+        # The rows are right without it; only a later load without a network misses it.
+        _log.warning(
+            "%s: will not be found offline: %s cannot be written (%s)",
+            data.root,
+            path,
+            error.strerror,
+        )
+
+
+def _path_of(root: RemotePath, cache: Path) -> Path:
+    return cache / _FOLDER / f"{digest_of(root.asked or root.url)}.json"
