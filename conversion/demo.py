@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bioscan5m_hf.errors import ForeignFolder, VerificationFailed
+from bioscan5m_hf.errors import ForeignFolder, VerificationFailed, counted
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, package_names
 from bioscan5m_hf.storage.inside import remove_tree
 from conversion.card.readme import SHEET
@@ -60,7 +60,7 @@ def demo(folder: Path, *, workers: int, terminal: Terminal) -> None:
     _, findings = verify(VerifyOptions(dataset, workers))
     if findings:
         raise VerificationFailed(
-            f"{len(findings)} differences, the first: {findings[0]}", where=str(dataset)
+            f"{counted(len(findings), 'difference')}, the first: {findings[0]}", where=str(dataset)
         )
     shards = sum(1 for _ in summary.manifest.files())
     terminal.show(f"   {len(package_names())} packages, {shards} shards, all as the manifest says")
@@ -103,4 +103,4 @@ def _show(rows: Dataset, terminal: Terminal) -> None:
         [*(str(row[name] or "") for name in _SHOWN), "{} x {}".format(*row["image"].size)]
         for row in first
     ]
-    terminal.show(make_table(f"{len(rows):,} rows", (*_SHOWN, "image"), table))
+    terminal.show(make_table(counted(len(rows), "row"), (*_SHOWN, "image"), table))

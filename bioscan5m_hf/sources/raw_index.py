@@ -36,7 +36,7 @@ from bioscan5m_hf.catalogue.runs import (
     read_stored,
 )
 from bioscan5m_hf.catalogue.specimens import Specimens, name_specimens, single_rows, sort_rows
-from bioscan5m_hf.errors import MetadataError, MismatchError
+from bioscan5m_hf.errors import MetadataError, MismatchError, counted
 from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import (
     IMAGE_SCHEMA,
@@ -294,7 +294,7 @@ class _Join:
         if conflicts:
             first, labels = conflicts[0], source_labels(self.selection)
             self._refuse(
-                f"{len(conflicts):,} images stand in two archives with different bytes; the first "
+                f"two archives hold other bytes of {counted(len(conflicts), 'image')}; the first "
                 f"is {first.processid}, in {labels[first.sources[0]]} and "
                 f"{labels[first.sources[1]]}",
                 "remove the archive that is wrong",
@@ -315,8 +315,8 @@ class _Join:
         if lacking.any():
             missing = self.specimens.names.filter(pa.array(lacking))
             self._refuse(
-                f"{len(missing):,} specimens of {self.split.name} have no image of "
-                f"{self.selection.package} ({_named(missing)})",
+                f"there is no image of {self.selection.package} for "
+                f"{counted(len(missing), 'specimen')} of {self.split.name} ({_named(missing)})",
                 "add the archive that is missing",
             )
         return found

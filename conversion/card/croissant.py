@@ -11,6 +11,7 @@ import json
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from bioscan5m_hf.errors import counted
 from bioscan5m_hf.readers.formats import SUFFIXES
 from bioscan5m_hf.schema import upstream
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, SPLITS, Kind
@@ -119,7 +120,7 @@ def _file_set(configuration: str, split: str, files: SplitFiles) -> dict[str, An
         "@type": "cr:FileSet",
         "@id": f"files/{configuration}/{split}",
         "name": f"{configuration}-{split}",
-        "description": f"{len(files.shards):,} shards of {files.rows:,} specimens",
+        "description": f"{counted(len(files.shards), 'shard')}, {counted(files.rows, 'specimen')}",
         "encodingFormat": _writer(files).media_type,
         "includes": pattern(files),
     }
@@ -136,7 +137,7 @@ def _record_set(configuration: str, split: str, files: SplitFiles) -> dict[str, 
         "@type": "cr:RecordSet",
         "@id": name,
         "name": name,
-        "description": f"{files.rows:,} specimens",
+        "description": counted(files.rows, "specimen"),
         "field": fields,
     }
 

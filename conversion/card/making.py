@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from bioscan5m_hf.errors import counted
 from conversion.folder.manifest import Manifest
 from conversion.formats.samples import CAPTION
 
@@ -56,7 +57,7 @@ def shards(manifest: Manifest) -> str:
     if not counts:
         return ""
     least = min(counts)
-    held = "at least 1 shard" if least == 1 else f"at least {least:,} shards"
+    held = f"at least {counted(least, 'shard')}"
     return (
         f"\nEach split has {held}. Readers that hand out whole shards, as `webdataset` does, take\n"
         "at most as many workers for a split as it has shards.\n"

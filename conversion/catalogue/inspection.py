@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bioscan5m_hf.errors import counted
 from bioscan5m_hf.release.find import Release, Selection
 from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.release.metadata.read import read_metadata
@@ -109,7 +110,7 @@ def told_as_absent(package: str, absent: Sequence[tuple[Split, int]]) -> str:
         package: The package.
         absent: The splits, with their specimens.
     """
-    named = ", ".join(f"{split.name} ({count:,} specimens)" for split, count in absent)
+    named = ", ".join(f"{split.name} ({counted(count, 'specimen')})" for split, count in absent)
     return f"{package}: there are no images of {named}"
 
 

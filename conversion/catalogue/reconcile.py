@@ -21,7 +21,7 @@ from bioscan5m_hf.catalogue.images import (
     single_images,
 )
 from bioscan5m_hf.catalogue.specimens import Specimens
-from bioscan5m_hf.errors import MismatchError
+from bioscan5m_hf.errors import MismatchError, counted
 from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import Stray, source_labels
 from bioscan5m_hf.release.layout import member_name
@@ -192,7 +192,7 @@ def require_fit(reconciliation: Reconciliation, release: str, *, subset: bool = 
     if conflicts := reconciliation.of("conflicting-images"):
         first = conflicts[0]
         raise MismatchError(
-            f"{len(conflicts):,} images stand in two archives with different bytes; the first is "
+            f"two archives hold other bytes of {counted(len(conflicts), 'image')}; the first is "
             f"{first.processid} ({first.detail})",
             where=f"{first.archive}: {first.member}",
             fix="remove the archive that is wrong, or leave these specimens out with "

@@ -27,7 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from bioscan5m_hf.errors import OutputError, without_passwords
+from bioscan5m_hf.errors import OutputError, counted, without_passwords
 
 _LINE_SECONDS: Final = 10.0
 # Where nobody sets a width, as in a log file, a table must not be cut.
@@ -173,7 +173,7 @@ class Terminal:
         if self.quiet or not images:
             return
         if not self._console.is_terminal:
-            self._console.print(f"{verb} {images - done:,} images")
+            self._console.print(f"{verb} {counted(images - done, 'image')}")
             return
         self._progress = Progress(
             TextColumn(verb),

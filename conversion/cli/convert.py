@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bioscan5m_hf.errors import counted
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, METADATA
 from bioscan5m_hf.storage.path import Location, RemotePath
 from conversion.cli.command import command
@@ -85,7 +86,7 @@ def _show_summary(terminal: Terminal, summary: Summary, output: Location) -> Non
     from conversion.cli.console import make_table
 
     terminal.show(_written_table(summary.manifest, output))
-    terminal.show(f"{summary.made} shards made, {_kept(summary)} were there already")
+    terminal.show(f"{counted(summary.made, 'shard')} made, {_kept(summary):,} there already")
     if summary.strays:
         terminal.show(f"{summary.strays:,} other files in the archives were passed over")
     if left_out := _left_out(summary):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bioscan5m_hf.errors import counted
 from bioscan5m_hf.schema.columns import RANKS
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE
 from conversion.cli.command import command
@@ -113,8 +114,8 @@ def run(
 
 
 def _told(output: Path, result: ExportResult) -> str:
-    files = "1 file" if result.files == 1 else f"{result.files:,} files"
-    specimens = "1 specimen" if result.written == 1 else f"{result.written:,} specimens"
+    files = counted(result.files, "file")
+    specimens = counted(result.written, "specimen")
     lines = [f"{output}: {specimens} in {files}"]
     lines += [f"left out, {reason}: {count:,}" for reason, count in result.left_out.items()]
     return "\n".join([*lines, *result.notes])

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bioscan5m_hf.errors import counted
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
@@ -65,7 +66,7 @@ def run(
     terminal.document(_document(report, found))
     _show(terminal, report)
     if findings:
-        terminal.show(f"{len(found):,} findings listed in {findings}")
+        terminal.show(f"{counted(len(found), 'finding')} listed in {findings}")
     absent = [(p.selection.package, p.absent) for p in report.packages if p.absent]
     terminal.show(*(told_as_absent(name, lacking) for name, lacking in absent))
     if report.fits:

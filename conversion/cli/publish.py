@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.errors import UsageError, counted
 from conversion.cli.command import command
 from conversion.cli.parameters import DRY_RUN, FOLDER, switch
 from conversion.pipeline.option import Option
@@ -90,7 +90,7 @@ def run(
         }
     )
     terminal.show(
-        f"{done.url}: {done.files:,} files, all as the manifest says; "
+        f"{done.url}: {counted(done.files, 'file')}, all as the manifest says; "
         f"{done.sent:,} put there now, {len(done.removed):,} removed, "
         f"{len(done.kept):,} others left alone"
     )
@@ -106,5 +106,5 @@ def _planned(found: Comparison) -> list[str]:
     lines += [f"remove {path}" for path in found.stale]
     lines += [f"leave  {path}" for path in found.foreign]
     if found.missing:
-        lines.append(f"{len(found.missing):,} files, {readable_size(found.bytes)} at most")
+        lines.append(f"{counted(len(found.missing), 'file')}, {readable_size(found.bytes)} at most")
     return lines

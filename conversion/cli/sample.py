@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.errors import UsageError, counted
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.configurations import package_names
 from conversion.cli.command import command
@@ -120,6 +120,6 @@ def run(
     images = ", ".join(f"{count:,} {package}" for package, count in summary.images.items())
     terminal.show(
         make_table(str(release), ("split", "specimens"), rows, right=1),
-        f"{summary.files} files, {readable_size(summary.size)}; images: {images}",
+        f"{counted(summary.files, 'file')}, {readable_size(summary.size)}; images: {images}",
     )
     return 0

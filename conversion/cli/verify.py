@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bioscan5m_hf.errors import VerificationFailed
+from bioscan5m_hf.errors import VerificationFailed, counted
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.storage.path import Location
 from conversion.cli.command import command
@@ -66,18 +66,19 @@ def run(
     undecodable = sum(isinstance(finding, Undecodable) for finding in findings)
     if findings and undecodable == len(findings):
         raise VerificationFailed(
-            f"all is as the manifest says, but {undecodable} images cannot be decoded",
+            f"all is as the manifest says, but {counted(undecodable, 'image')} cannot be decoded",
             where=str(folder),
             fix="they came so from the release: compare with --release, and get its archive again",
         )
     if findings:
         raise VerificationFailed(
-            f"{len(findings)} differences from the manifest",
+            f"{counted(len(findings), 'difference')} from the manifest",
             where=str(folder),
             fix="run the same convert command again: it makes anew what is damaged or missing",
         )
     terminal.show(
-        f"{folder}: {len(files):,} shards, {rows:,} rows, {readable_size(size)}: "
+        f"{folder}: {counted(len(files), 'shard')}, {counted(rows, 'row')}, "
+        f"{readable_size(size)}: "
         "all as the manifest says"
     )
     return 0

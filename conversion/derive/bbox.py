@@ -22,7 +22,7 @@ from bioscan5m_hf.catalogue.specimens import (
     name_specimens,
     same_as_before,
 )
-from bioscan5m_hf.errors import MetadataError, MismatchError
+from bioscan5m_hf.errors import MetadataError, MismatchError, counted
 from bioscan5m_hf.schema.order import Keys, keys_of
 
 BBOX_COLUMNS: Final = (
@@ -183,7 +183,7 @@ def require_boxes(lacking: Sequence[str], bbox: str) -> None:
     if lacking:
         more = ", …" if len(lacking) > _SHOWN else ""
         raise MismatchError(
-            f"{len(lacking):,} specimens have no bounding box "
+            f"there is no bounding box for {counted(len(lacking), 'specimen')} "
             f"({', '.join(lacking[:_SHOWN])}{more})",
             where=bbox,
             fix="use the file that belongs to the release, or leave them out with "

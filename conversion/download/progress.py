@@ -17,6 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from bioscan5m_hf.errors import counted
 from conversion.sizes import readable_size
 
 _LINE_SECONDS: Final = 10.0
@@ -56,7 +57,7 @@ class DownloadReporter:
         if self._quiet:
             return [lambda _: None for _ in files]
         if not self._console.is_terminal:
-            self.say(f"fetching {len(files)} files, {readable_size(self._total)}")
+            self.say(f"fetching {counted(len(files), 'file')}, {readable_size(self._total)}")
             return [self._count for _ in files]
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from bioscan5m_hf.errors import ChangedInput
+from bioscan5m_hf.errors import ChangedInput, counted
 from bioscan5m_hf.schema.columns import split_named
 from bioscan5m_hf.schema.configurations import METADATA
 from conversion.catalogue.selection import SpecimenSelection
@@ -134,7 +134,7 @@ def compare_with(
                 changes[plan.package, split] = (
                     f"{name} has other images"
                     if count == len(files.shards)
-                    else f"{name} has {len(files.shards):,} shards, not {count:,}"
+                    else f"{name} has {counted(len(files.shards), 'shard')}, not {count:,}"
                 )
             elif wanted.record or files.rejected == _planned_losses(plan)[split]:
                 held.append((plan.package, split, files))

@@ -21,6 +21,7 @@ from bioscan5m_hf.errors import (
     PublicationFailed,
     UsageError,
     VerificationFailed,
+    counted,
 )
 from bioscan5m_hf.sources.manifest import MANIFEST_BYTES, MANIFEST_NAME, SHARD_PATH
 from bioscan5m_hf.storage.inside import length_of_own
@@ -131,7 +132,7 @@ def files_to_publish(folder: Path) -> tuple[Manifest, list[LocalFile]]:
     wrong = [f.path for f in listed if sizes[f.path] not in (None, f.bytes)]
     if wrong:
         raise VerificationFailed(
-            f"{len(wrong)} files have another length than in the manifest: {_some(wrong)}",
+            f"the manifest has another length for {counted(len(wrong), 'file')}: {_some(wrong)}",
             where=str(folder),
             fix="run the same convert command again, which makes them anew",
         )
@@ -179,7 +180,7 @@ def compare(
     missing = [file for path, file in wanted.items() if not file.is_same(remote.get(path), digests)]
     if lost := [file.path for file in missing if not file.source.exists()]:
         raise VerificationFailed(
-            f"{len(lost)} files are missing, here and in the repository: {_some(lost)}",
+            f"here and in the repository {counted(len(lost), 'file')} missing: {_some(lost)}",
             where=repository.url,
             fix="convert again",
         )
@@ -372,7 +373,8 @@ def _prove(
     wrong = [file.path for file in files if not file.is_same(remote.get(file.path), digests)]
     if wrong:
         raise VerificationFailed(
-            f"{len(wrong)} files of the repository are not those of the manifest: {_some(wrong)}",
+            f"the repository has other bytes than the manifest says for "
+            f"{counted(len(wrong), 'file')}: {_some(wrong)}",
             where=repository.url,
             fix="run the same command again",
         )

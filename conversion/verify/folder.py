@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import yaml
 
-from bioscan5m_hf.errors import VerificationFailed
+from bioscan5m_hf.errors import VerificationFailed, counted
 from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import Split, split_named
@@ -163,24 +163,24 @@ def _check_configuration(
     readable = [keys for keys in held.values() if keys is not None]
     together = np.concatenate(readable) if readable else np.zeros(0, "V16")
     if (repeated := len(together) - len(np.unique(together))) > 0:
-        yield f"{name}: {repeated:,} processids stand in more than one row"
+        yield f"{name}: more than one row for {counted(repeated, 'processid')}"
     for split, keys in held.items():
         if keys is None:
             continue
         files = splits[split]
         if len(keys) != files.rows:
-            yield f"{name}/{split}: has {len(keys):,} rows instead of {files.rows:,}"
+            yield f"{name}/{split}: has {counted(len(keys), 'row')} instead of {files.rows:,}"
         if len(keys) > 1 and (np.diff(_leading(keys).astype(object)) < 0).any():
             yield f"{name}/{split}: its shards are not in the order of md5(processid)"
         if split not in known or name == METADATA:
             continue
         if len(keys) + files.rejected != len(known[split]):
             yield (
-                f"{name}/{split}: has {len(keys):,} specimens and {files.rejected:,} were left "
-                f"out, of {len(known[split]):,} in the metadata"
+                f"{name}/{split}: has {counted(len(keys), 'specimen')} and {files.rejected:,} "
+                f"were left out, of {len(known[split]):,} in the metadata"
             )
         if strangers := int((~np.isin(keys, known[split])).sum()):
-            yield f"{name}/{split}: {strangers:,} specimens are not in the metadata"
+            yield f"{name}/{split}: the metadata lack {counted(strangers, 'specimen')} of it"
 
 
 def _leading(keys: Keys) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from bioscan5m_hf.decode import open_jpeg
+from bioscan5m_hf.errors import counted
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, column_names
 from bioscan5m_hf.storage.inside import require_regular
 from conversion.files.atomic import Written, digest_of
@@ -133,9 +134,9 @@ def _check_rows(path: Path, task: CheckTask) -> tuple[Keys, list[str]]:
         matching = pc.equal(batch.column("split"), task.split)
         strangers += batch.num_rows - (pc.sum(matching).as_py() or 0)
     if strangers:
-        problems.append(f"{strangers:,} rows are not of the split {task.split}")
+        problems.append(f"has {counted(strangers, 'row')} of other splits than {task.split}")
     if len(digests) != task.file.rows:
-        problems.append(f"has {len(digests):,} rows instead of {task.file.rows:,}")
+        problems.append(f"has {counted(len(digests), 'row')} instead of {task.file.rows:,}")
     if any(later <= earlier for earlier, later in itertools.pairwise(digests)):
         problems.append("its rows are not in the order of md5(processid)")
     return np.frombuffer(b"".join(digests), "V16"), problems

@@ -268,7 +268,7 @@ def test_missing_boxes_are_told_before_the_start(
     words = ("convert", release, "--output", tmp_path / "out", "--package", "cropped", "--derive")
     text = (release / BBOX).read_text().splitlines(keepends=True)
     (release / BBOX).write_text("".join([text[0], *text[10:]]))
-    assert "9 specimens have no bounding box" in call(*words, status=1).stderr
+    assert "there is no bounding box for 9 specimens" in call(*words, status=1).stderr
     (release / BBOX).write_text("processid\tx\n")
     assert "its columns are processid, x" in call(*words, status=1).stderr
     (release / BBOX).write_text(text[0] + "a\tb\tc\n")

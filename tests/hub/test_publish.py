@@ -275,7 +275,7 @@ def test_a_damaged_shard_is_not_published(hub: HubStandIn, client: Client, folde
     shard.write_bytes(data)
     assert "not those of the manifest" in refused(client, folder)
     shard.unlink()
-    assert "1 files are missing, here and in the repository" in refused(client, folder)
+    assert "here and in the repository 1 file missing" in refused(client, folder)
     assert list(hub.storage.repository(NAME).tree()) == [".gitattributes"]
 
 

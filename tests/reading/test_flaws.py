@@ -52,7 +52,9 @@ def test_a_missing_image(broken: Path, caplog: pytest.LogCaptureFixture) -> None
     whole = _load(broken)
     gone = _first(broken / EVAL, "val")
     _rezip(broken / EVAL, lambda name, data: [] if name == gone else [(name, data)])
-    with pytest.raises(MismatchError, match="1 specimens of val have no image") as caught:
+    with pytest.raises(
+        MismatchError, match="no image of cropped_256 for 1 specimen of val"
+    ) as caught:
         _load(broken)
     assert Path(gone).stem in str(caught.value)
     with caplog.at_level(logging.WARNING):
@@ -86,7 +88,7 @@ def test_an_image_that_stands_twice(broken: Path) -> None:
     assert _load(broken) == whole
     bad = _first(full, "val")
     _rezip(full, lambda name, data: [(name, data + b"more" if name == bad else data)])
-    with pytest.raises(MismatchError, match="different bytes"):
+    with pytest.raises(MismatchError, match="two archives hold other bytes"):
         _load(broken)
     assert len(_load(broken, on_error="skip")) == len(whole) - 1
 

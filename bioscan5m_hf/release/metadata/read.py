@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioscan5m_hf.errors import counted
 from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.metadata.csv import read_csv
 from bioscan5m_hf.release.metadata.rows import BadRow, OnBadRow, OnNote, Texts, raiser
@@ -139,8 +140,8 @@ class _Taxa:
     def told(self) -> str:
         """What differs, as a sentence."""
         return (
-            f"the taxon of {self.others:,} records is not the most specific of their labels, and "
-            f"is kept as it is; the first is {self._first}"
+            f"the taxon of {counted(self.others, 'record')} is not the most specific of the "
+            f"labels, and is kept as it is; the first is {self._first}"
         )
 
     def compare(self, text: pa.RecordBatch, rows: npt.NDArray[np.uint64]) -> None:

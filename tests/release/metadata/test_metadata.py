@@ -389,5 +389,5 @@ def test_a_taxon_that_is_not_its_most_specific_label_is_told(form: Form, tmp_pat
     assert found == expected(rows, first=FIRST[form])
     [note] = notes
     row = FIRST[form] + 5
-    assert note.startswith("a: the taxon of 2 records is not the most specific of their labels")
+    assert note.startswith("a: the taxon of 2 records is not the most specific of the labels")
     assert note.endswith(f"row {row} (P6-23): 'Apidae', labelled 'Sciaridae'")
