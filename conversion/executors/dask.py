@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from conversion.executors.dask_worker import (
     MARKER_NAME,
     Needs,
     StagedTask,
+    UnfitWorker,
     find_unfit,
     make_staged,
 )
@@ -31,6 +33,8 @@ from conversion.shards.build import ShardResult
 _CLOSE_SECONDS: Final = 5
 _WATCH_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.1
+_ASKED_PER_THREAD: Final = 2
+_IMPORT_ERRORS: Final = ("ModuleNotFoundError(", "ImportError(")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ class ClusterPool:
 
     A shard whose worker is lost is given to another one by the cluster's own scheduler, as often
     as that is configured to (``distributed.scheduler.allowed-failures``); only then the task
-    fails here.
+    fails here. Workers may come and go: one that comes later and is not fit is left out, and a
+    cluster that grows with its work always has some that waits.
 
     Args:
         options: Which cluster, and how much of it.
@@ -85,28 +90,36 @@ class ClusterPool:
         self._reached: dict[str, int] = {}
         self._lock = threading.Lock()
         self._threads = 0
+        self._fit: set[str] = set()
+        self._unfit: set[str] = set()
+        self._present: set[str] = set()
+        self._wanted: object = None
         self._watched = time.monotonic()
         self._alone_since: float | None = None
         self._client = connect(options.address)
         with ExitStack() as undo:
             undo.callback(self.stop)
-            self._executor = self._client.get_executor(pure=False)
+            self._executors = [self._client.get_executor(pure=False)]
             self._client.subscribe_topic(self._topic, self._hear)
             self._await_workers()
             self._staging.mkdir()
             (self._staging / MARKER_NAME).touch()
             self._require_fit()
+            self._count_threads()
             undo.pop_all()
 
     @property
     def size(self) -> int:
-        """How many shards are made at a time: what was asked for, or the threads there are now."""
-        return self._options.shards or self._threads
+        """How many shards are asked for at a time: as many as were wanted, or some that wait too.
+
+        An adaptive cluster has as many workers as there is work, at first none.
+        """
+        return self._options.shards or _ASKED_PER_THREAD * max(1, self._threads)
 
     @property
     def workers(self) -> int:
-        """The same: no shard waits for another on a worker."""
-        return max(1, self.size)
+        """How many shards are made at the same moment: what was wanted, or the threads."""
+        return max(1, self._options.shards or self._threads)
 
     def submit(self, task: ShardTask) -> Future[ShardResult]:
         """Start one task."""
@@ -119,7 +132,7 @@ class ClusterPool:
         )
         files = (staged.members, staged.rows, *staged.sources)
         needs = replace(self._needs, reads=tuple(file for file in files if not _is_url(file)))
-        future: Future[ShardResult] = self._executor.submit(
+        future: Future[ShardResult] = self._executors[-1].submit(
             make_staged, StagedTask(staged, needs, self._topic)
         )
         return future
@@ -141,6 +154,9 @@ class ClusterPool:
                 f"{error.allowed_failures + 1} workers being lost over it, the last of them "
                 f"{error.last_worker.address} (out of memory?)"
             )
+        if isinstance(error, UnfitWorker):
+            self._leave_out(str(error.where).removeprefix("worker "), error)
+            return WorkerLost(f"a worker that is not fit: {error}")
         return error
 
     def accept(self, task: ShardTask, result: ShardResult) -> ShardResult:
@@ -186,6 +202,7 @@ class ClusterPool:
         self._watched = now
         self._require_scheduler()
         self._count_threads()
+        self._look_at_new_workers()
         if self._threads:
             self._alone_since = None
         elif self._alone_since is None:
@@ -202,7 +219,8 @@ class ClusterPool:
         (self._staging / MARKER_NAME).unlink(missing_ok=True)
         try:
             if self._client.status == "running":
-                self._executor.shutdown(wait=False)
+                for executor in self._executors:
+                    executor.shutdown(wait=False)
         finally:
             self._client.close(timeout=_CLOSE_SECONDS)
             self._clear_staging()
@@ -228,6 +246,8 @@ class ClusterPool:
         self._count_threads()
         if not self._threads:
             self._tell_of_waiting("has no workers")
+            # An adaptive cluster starts workers for work, and for nothing else.
+            self._wanted = self._client.submit(os.getpid, pure=False)
         while not self._threads:
             if time.monotonic() - began > self._options.worker_timeout:
                 raise self._no_workers()
@@ -251,27 +271,58 @@ class ClusterPool:
 
     def _require_fit(self) -> None:
         """Ask every worker, so that nothing is begun that cannot end well."""
-        answers = self._client.run(find_unfit, self._needs, on_error="return")
+        for error in self._ask(None):
+            raise error
+
+    def _ask(self, workers: list[str] | None) -> Iterator[UnfitWorker]:
+        """Ask all workers or some whether they are fit; yields what is wrong with others."""
+        answers = self._client.run(find_unfit, self._needs, workers=workers, on_error="return")
         for address, found in answers.items():
-            if isinstance(found, ImportError):
-                raise ClusterError(
+            if isinstance(found, UnfitWorker):
+                yield found
+            elif _is_import_error(found):
+                yield UnfitWorker(
                     f"cannot import what makes shards ({found})",
                     where=f"worker {address}",
                     fix="install bioscan5m-hf for the workers too",
-                ) from found
-            if isinstance(found, ClusterError):
-                raise found
+                )
             # A worker that has just gone is nobody's fault.
-            if isinstance(found, Exception) and not isinstance(found, OSError):
-                raise ClusterError(
+            elif isinstance(found, Exception) and not isinstance(found, OSError):
+                yield UnfitWorker(
                     f"fails with {type(found).__name__}: {found}", where=f"worker {address}"
-                ) from found
+                )
+            elif found is None:
+                self._fit.add(address)
+
+    def _look_at_new_workers(self) -> None:
+        """Leave out a worker that came later and is not fit; it must not end the run."""
+        new = self._present - self._fit - self._unfit
+        if new:
+            for error in self._ask(sorted(new)):
+                self._leave_out(str(error.where).removeprefix("worker "), error)
+            self._count_threads()
+            if self._unfit:
+                self._restrict()
+
+    def _leave_out(self, address: str, error: UnfitWorker) -> None:
+        if address not in self._unfit:
+            self._unfit.add(address)
+            self._fit.discard(address)
+            self._say(f"left out: {error}")
+            self._restrict()
+
+    def _restrict(self) -> None:
+        """Give shards to fit workers alone from now on."""
+        restricted = self._client.get_executor(pure=False, workers=sorted(self._fit))
+        self._executors.append(restricted)
 
     def _count_threads(self) -> None:
         try:
-            self._threads = sum(self._client.nthreads().values())
+            threads = self._client.nthreads()
         except OSError as error:
             raise self._scheduler_lost() from error
+        self._present = set(threads)
+        self._threads = sum(n for address, n in threads.items() if address not in self._unfit)
 
     def _require_scheduler(self) -> None:
         if self._client.status != "running":
@@ -283,6 +334,13 @@ class ClusterPool:
             where=self._options.address,
             fix="run the same command again to go on, here or on another cluster",
         )
+
+
+def _is_import_error(found: object) -> bool:
+    # What cannot be sent back as it is comes as an error that holds its text.
+    return isinstance(found, ImportError) or (
+        isinstance(found, Exception) and str(found).startswith(_IMPORT_ERRORS)
+    )
 
 
 def _absolute(path: str) -> str:

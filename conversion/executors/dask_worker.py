@@ -30,6 +30,10 @@ _PATIENCE_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.2
 
 
+class UnfitWorker(ClusterError):
+    """A worker that would not make the shards that are wanted, or cannot."""
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What a worker must have in common with the conversion.
@@ -76,7 +80,7 @@ def require_fit(needs: Needs, address: str) -> None:
         address: How messages name it.
 
     Raises:
-        ClusterError: It would not.
+        UnfitWorker: It would not.
     """
     where = f"worker {address}"
     others = [
@@ -85,7 +89,7 @@ def require_fit(needs: Needs, address: str) -> None:
         if (found := version_of(package)) != wanted
     ]
     if others:
-        raise ClusterError(
+        raise UnfitWorker(
             f"{'; '.join(others)}, and shards would differ",
             where=where,
             fix="install the same versions for the workers and for this command",
@@ -97,15 +101,15 @@ def require_fit(needs: Needs, address: str) -> None:
     fix = "put release and output on a file system that all workers share, under the same path"
     if not marker.exists():
         output = marker.parent.parent.parent.parent
-        raise ClusterError(f"does not see the output folder {output}", where=where, fix=fix)
+        raise UnfitWorker(f"does not see the output folder {output}", where=where, fix=fix)
     if not os.access(needs.staging, os.W_OK | os.X_OK):
-        raise ClusterError(f"may not write to {needs.staging}", where=where, fix=fix)
+        raise UnfitWorker(f"may not write to {needs.staging}", where=where, fix=fix)
     for path in needs.reads:
         if not os.access(path, os.R_OK):
-            raise ClusterError(f"does not see {path}", where=where, fix=fix)
+            raise UnfitWorker(f"does not see {path}", where=where, fix=fix)
 
 
-async def find_unfit(needs: Needs, dask_worker: Worker) -> ClusterError | None:
+async def find_unfit(needs: Needs, dask_worker: Worker) -> UnfitWorker | None:
     """Why this worker cannot help, if so; for ``Client.run``.
 
     Args:
@@ -114,7 +118,7 @@ async def find_unfit(needs: Needs, dask_worker: Worker) -> ClusterError | None:
     """
     try:
         await asyncio.to_thread(require_fit, needs, dask_worker.address)
-    except ClusterError as error:
+    except UnfitWorker as error:
         return error
     return None
 
@@ -126,7 +130,8 @@ def make_staged(staged: StagedTask) -> ShardResult:
         staged: What to make.
 
     Raises:
-        ClusterError: This worker is not fit, or the run is over.
+        UnfitWorker: This worker is not fit.
+        ClusterError: The run is over.
         BioscanError: See ``make_shard``.
     """
     from distributed import get_worker

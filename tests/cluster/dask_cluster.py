@@ -63,7 +63,7 @@ class DaskCluster:
     def start_worker(
         self,
         *words: str,
-        slow: float = 0.3,
+        slow: float | None = 0.3,
         before: tuple[str, ...] = (),
         **settings: str,
     ) -> subprocess.Popen[bytes]:
@@ -71,7 +71,8 @@ class DaskCluster:
 
         Args:
             words: More options; the last of the same name counts.
-            slow: How many seconds it pauses before each block of a shard.
+            slow: How many seconds it pauses before each block of a shard; ``None`` for a worker
+                that begins without this project.
             before: A command that starts it.
             settings: More of its environment.
         """
@@ -80,7 +81,8 @@ class DaskCluster:
             "worker",
             self.address,
             *("--nthreads", "1", "--no-nanny", "--local-directory", self._folder),
-            *("--preload", _SLOW, "--death-timeout", "30"),
+            *(() if slow is None else ("--preload", _SLOW)),
+            *("--death-timeout", "30"),
             *words,
             before=before,
             settings={"SECONDS_A_BLOCK": str(slow), **settings},

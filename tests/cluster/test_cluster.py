@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from distributed import LocalCluster
 
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
@@ -204,6 +205,43 @@ def test_a_worker_that_comes_back_when_all_is_over(
     os.killpg(zombie.pid, signal.SIGCONT)
     zombie.wait(120)
     assert digests(output) == anew
+
+
+def test_a_late_worker_that_is_not_fit_is_left_out(
+    source: Path, whole: dict[str, str], nervous: DaskCluster, tmp_path: Path
+) -> None:
+    other = tmp_path / "site" / "pyarrow-1.2.3.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: pyarrow\nVersion: 1.2.3\n")
+    workers = [nervous.start_worker(slow=1)]
+    program = Program(*command(source, tmp_path / "out", nervous))
+    in_the_middle(program, tmp_path / "out")
+    workers.append(nervous.start_worker(PYTHONPATH=str(other.parent)))
+    assert program.wait() == 0, program.said
+    assert "left out: worker " in program.said
+    assert "pyarrow is 1.2.3 there" in program.said
+    assert digests(tmp_path / "out") == whole
+    for worker in workers:
+        nervous.end(worker)
+
+
+def test_a_cluster_that_grows_with_its_work(
+    source: Path, whole: dict[str, str], tmp_path: Path, run: Run
+) -> None:
+    local = LocalCluster(
+        n_workers=0,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address=":0",
+        local_directory=str(tmp_path / "dask"),
+    )
+    with local as adaptive:
+        adaptive.adapt(minimum=0, maximum=2, interval="200ms")
+        run(
+            *("convert", source, "--output", tmp_path / "out"),
+            *("--scheduler", adaptive.scheduler_address),
+        )
+    assert digests(tmp_path / "out") == whole
 
 
 def test_a_shard_that_costs_worker_after_worker_stops_the_run(

@@ -105,6 +105,21 @@ def test_a_worker_with_another_pyarrow(
         cluster.end(worker)
 
 
+def test_a_worker_without_the_project(
+    cluster: DaskCluster, small_release: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "conversion.py").write_text("raise ModuleNotFoundError('conversion')")
+    worker = cluster.start_worker(slow=None, PYTHONSAFEPATH="1", PYTHONPATH=str(tmp_path / "site"))
+    try:
+        [address] = cluster.workers()
+        told = str(refusal(cluster, small_release, tmp_path / "out/.bioscan5m/work"))
+        assert told.startswith(f"worker {address}: cannot import what makes shards")
+        assert "install bioscan5m-hf for the workers too" in told
+    finally:
+        cluster.end(worker)
+
+
 def test_a_worker_without_the_release(cluster: DaskCluster, tmp_path: Path) -> None:
     worker = cluster.start_worker()
     try:
