@@ -148,7 +148,12 @@ class ArchiveError(DataError):
         Args:
             where: The file.
             error: What the library says.
+
+        Raises:
+            MemoryError: That there is no memory, which is not the fault of the file.
         """
+        if isinstance(error, MemoryError):
+            raise error
         return cls(f"cannot be read ({error})", where=str(where), fix="get it again")
 
     @classmethod

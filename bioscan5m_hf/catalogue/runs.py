@@ -7,6 +7,7 @@ For each row a key of 8 bytes and a place of 4 stay in memory.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -193,6 +194,8 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError from error
         told = os.strerror(error.errno) if error.errno else str(error)
         raise OutputError(
             f"the catalogue cannot be made ({told})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
 import os
@@ -153,6 +154,13 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, BioscanError):
         _print_error(str(error))
         return error.exit_status
+    if _is_no_memory(error):
+        # What shows errors in colours may have no room either.
+        sys.stderr.write(
+            "bioscan5m: error: there is not enough memory; use fewer --workers, or run it where a "
+            "process may have more\n"
+        )
+        return 1
     if isinstance(error, OSError):
         if isinstance(error, BrokenPipeError) and _nobody_reads(sys.stdout.fileno()):
             # The reader of a pipe has seen enough.
@@ -167,6 +175,14 @@ def _explain(error: BaseException) -> int:
             _drop_output()
         return 1
     raise error
+
+
+def _is_no_memory(error: BaseException) -> bool:
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, RuntimeError) and "can't start new thread" in str(error))
+    )
 
 
 def _drop_output() -> None:
