@@ -18,6 +18,7 @@
     ├── DownloadFailed             a file of the release could not be fetched whole
     ├── ConversionFailed           a shard could not be made
     │   └── ClusterError           a Dask cluster does not answer, or its workers are unfit
+    │       └── UnfitWorker        one worker that would not make the shards that are wanted
     ├── VerificationFailed         a dataset folder differs from its manifest
     └── PublicationFailed          a dataset folder could not be published
         ├── NotSignedIn            no token, or one that the Hub does not know
@@ -206,6 +207,10 @@ class ConversionFailed(BioscanError):
 
 class ClusterError(ConversionFailed):
     """A Dask cluster does not answer, has no workers, or has some that are unfit for the work."""
+
+
+class UnfitWorker(ClusterError):
+    """A worker of a cluster that would not make the shards that are wanted, or cannot."""
 
 
 class VerificationFailed(BioscanError):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
-from bioscan5m_hf.errors import ClusterError
+from bioscan5m_hf.errors import ClusterError, UnfitWorker
 from bioscan5m_hf.storage.path import Location, RemotePath, location_of
 from conversion.executors.base import WorkerLost
 from conversion.executors.dask_scheduler import connect
@@ -22,7 +22,6 @@ from conversion.executors.dask_worker import (
     MARKER_NAME,
     Needs,
     StagedTask,
-    UnfitWorker,
     find_unfit,
     make_staged,
 )

@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bioscan5m_hf.errors import ClusterError
+from bioscan5m_hf.errors import ClusterError, UnfitWorker
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import ShardResult, make_shard
 
@@ -28,10 +28,6 @@ _TELL_SECONDS: Final = 0.5
 # A network file system may show a new file to another machine only after a while.
 _PATIENCE_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.2
-
-
-class UnfitWorker(ClusterError):
-    """A worker that would not make the shards that are wanted, or cannot."""
 
 
 @dataclass(frozen=True, slots=True)

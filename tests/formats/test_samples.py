@@ -119,7 +119,7 @@ def test_other_members_are_told_as_different(
     assert "image and record alone" in told
     assert ".txt (a caption)" in told
     told = call(*words, "--min-shards", "3", status=1).stderr
-    assert "has 1 shards, not 3" in told
+    assert "has 1 shard, not 3" in told
     call(*words, "--min-shards", "3", "--restart")
     assert len(list((tmp_path / "out" / "cropped_256").glob("*.tar"))) == 3
     told = call("convert", small_release, tmp_path / "other", "--captions", status=2).stderr
