@@ -1,4 +1,4 @@
-"""The command line: ``main`` finds the command, each command is a module, ``console`` shows things.
+"""The command line: ``main`` runs a command of ``commands``, ``console`` shows things.
 
 Words become calls here and results become text; the work itself is done in the other rooms.
 """

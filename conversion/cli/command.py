@@ -36,7 +36,7 @@ COMMANDS: Final = {
     "sample": "write a synthetic release in upstream's layout",
     "demo": "sample, convert, verify and load, all in one",
 }
-"""The commands, in the order of the help, with what they do; each is a module of this room."""
+"""The commands, in the order of the help, with what they do; each is a module of ``commands``."""
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -209,7 +209,7 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = import_module(f"conversion.cli.{cmd_name}").run
+        found: click.Command = import_module(f"conversion.cli.commands.{cmd_name}").run
         return found
 
     def resolve_command(

@@ -19,7 +19,7 @@ from tests.conftest import Run
 
 
 def command_named(name: str) -> Command:
-    found = import_module(f"conversion.cli.{name}").run
+    found = import_module(f"conversion.cli.commands.{name}").run
     assert isinstance(found, Command)
     return found
 

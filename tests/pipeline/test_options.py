@@ -14,7 +14,7 @@ import pytest
 from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import split_named
-from conversion.cli.convert import run as convert_command
+from conversion.cli.commands.convert import run as convert_command
 from conversion.pipeline.inputs import choose
 from conversion.pipeline.option import Effect, PerTaxon
 from conversion.pipeline.options import ConvertOptions, convert_options, effects
