@@ -36,6 +36,7 @@ from bioscan5m_hf.sources.base import Data
 from bioscan5m_hf.sources.matching import matching_pieces
 from bioscan5m_hf.sources.prepared import remember
 from bioscan5m_hf.sources.resolve import index_cache, open_data
+from bioscan5m_hf.storage.disk import writing_to_cache
 from bioscan5m_hf.storage.identity import digest_of
 from bioscan5m_hf.storage.path import RemotePath
 from bioscan5m_hf.storage.prefetch import ahead
@@ -114,24 +115,25 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         if data is not None and identity is None:
             named = [*(splits or ()), *(among or ())]
             identity = self._identity(config_name, named, class_labels or (), on_error)
-        super().__init__(
-            cache_dir=cache_dir,
-            dataset_name="bioscan5m",
-            config_name=config_name,
-            hash=identity,
-            features=features,
-            token=token,
-            data_dir=data_dir,
-            storage_options=storage_options,
-            columns=columns,
-            where=where,
-            class_labels=class_labels,
-            max_nucleotides=max_nucleotides,
-            unique_barcodes=unique_barcodes,
-            splits=splits,
-            among=among,
-            on_error=on_error,
-        )
+        with writing_to_cache(self._index_cache.parent):
+            super().__init__(
+                cache_dir=cache_dir,
+                dataset_name="bioscan5m",
+                config_name=config_name,
+                hash=identity,
+                features=features,
+                token=token,
+                data_dir=data_dir,
+                storage_options=storage_options,
+                columns=columns,
+                where=where,
+                class_labels=class_labels,
+                max_nucleotides=max_nucleotides,
+                unique_barcodes=unique_barcodes,
+                splits=splits,
+                among=among,
+                on_error=on_error,
+            )
 
     def _identity(
         self,
@@ -231,7 +233,8 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
 
     def download_and_prepare(self, *args: Any, **named: Any) -> None:
         """Prepare the rows, and note what is needed to find them without their server."""
-        super().download_and_prepare(*args, **named)
+        with writing_to_cache(Path(self.cache_dir)):
+            super().download_and_prepare(*args, **named)
         if isinstance(self.data.root, RemotePath):
             self._load_vocabularies()
             names = [*(self.config.splits or ()), *(self.config.among or ())]
@@ -303,11 +306,11 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         return pa.table(columns, names=schema.names).cast(schema)
 
     def _prepare_split_single(self, *args: Any, **named: Any) -> Iterator[Any]:
-        failure: BioscanError | None = None
+        failure: BioscanError | OSError | MemoryError | None = None
         try:
             yield from super()._prepare_split_single(*args, **named)
         except DatasetGenerationError as error:
-            if not isinstance(error.__cause__, BioscanError):
+            if not isinstance(error.__cause__, BioscanError | OSError | MemoryError):
                 raise
             failure = error.__cause__
         if failure is not None:

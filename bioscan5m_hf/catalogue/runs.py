@@ -7,9 +7,7 @@ For each row a key of 8 bytes and a place of 4 stay in memory.
 
 from __future__ import annotations
 
-import errno
 import itertools
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -23,6 +21,7 @@ import pyarrow as pa
 
 from bioscan5m_hf.errors import OutputError
 from bioscan5m_hf.schema.order import Keys
+from bioscan5m_hf.storage.disk import require_memory, told
 
 Places = npt.NDArray[np.uint32]
 """Where rows lie in the file of the runs: the number of the batch and of the row in it."""
@@ -194,11 +193,9 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOMEM:
-            raise MemoryError from error
-        told = os.strerror(error.errno) if error.errno else str(error)
+        require_memory(error)
         raise OutputError(
-            f"the catalogue cannot be made ({told})",
+            f"the catalogue cannot be made ({told(error)})",
             where=str(path.parent),
             fix="see that there is room on this disk, and run the same command again",
         ) from error

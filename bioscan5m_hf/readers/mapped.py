@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 from datasets.table import ConcatenationTable, InMemoryTable, MemoryMappedTable
 
-from bioscan5m_hf.errors import ArchiveError, OutputError
+from bioscan5m_hf.errors import ArchiveError
 from bioscan5m_hf.query.choice import Choice, Numbers
 from bioscan5m_hf.readers.base import require_columns
 from bioscan5m_hf.schema.vocabularies import Vocabulary
+from bioscan5m_hf.storage.disk import writing_to_cache
 from bioscan5m_hf.storage.inside import require_regular
 
 
@@ -38,7 +39,7 @@ def link_all(paths: Sequence[Path], folder: Path) -> list[Path]:
         OutputError: The cache cannot be written to.
     """
     made: list[Path] = []
-    try:
+    with writing_to_cache(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for path in paths:
             link = folder / path.name
@@ -47,12 +48,6 @@ def link_all(paths: Sequence[Path], folder: Path) -> list[Path]:
                 new.symlink_to(path)
                 new.replace(link)
             made.append(link)
-    except OSError as error:
-        raise OutputError(
-            f"the cache cannot be written to ({error.strerror})",
-            where=str(folder),
-            fix="name another cache with cache_dir= or HF_DATASETS_CACHE",
-        ) from error
     return made
 
 

@@ -7,11 +7,35 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.storage.disk import cache_error
+
 
 def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
-    """A folder of the cache, made where it is not there yet; it appears whole."""
+    """A folder of the cache, made where it is not there yet; it appears whole.
+
+    Args:
+        folder: The folder.
+        write: Writes what shall lie in it into another one.
+
+    Raises:
+        OutputError: The cache cannot be written to.
+    """
     if folder.is_dir():
         return folder
+    try:
+        _make(folder, write)
+    except OSError as error:
+        raise cache_error(error, folder.parent) from error
+    except OutputError as error:
+        # The same from who knows not what a cache is.
+        if isinstance(error.__cause__, OSError):
+            raise cache_error(error.__cause__, folder.parent) from error
+        raise
+    return folder
+
+
+def _make(folder: Path, write: Callable[[Path], None]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -23,4 +47,3 @@ def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
             raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return folder

@@ -18,6 +18,7 @@ from bioscan5m_hf.catalogue.images import Located
 from bioscan5m_hf.catalogue.keys import split_numbers
 from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import IMAGE_SCHEMA, LOCATION_COLUMNS
+from bioscan5m_hf.storage.disk import output_error
 from conversion.catalogue.catalogue import Catalogue, ListedImages
 from conversion.catalogue.reconcile import Reconciliation, SplitCount, plain_sizes, reconcile
 from conversion.catalogue.sources import Choice
@@ -31,7 +32,6 @@ from conversion.derive.bbox import (
     require_boxes,
 )
 from conversion.derive.recipe import Recipe
-from conversion.files.atomic import output_error
 
 # A batch is what is found by its number, so all but the last one have this length.
 _BATCH_ROWS: Final = 8192

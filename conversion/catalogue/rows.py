@@ -19,8 +19,8 @@ from xxhash import xxh3_128
 
 from bioscan5m_hf.catalogue.runs import Places, SortedRuns, read_rows
 from bioscan5m_hf.schema.columns import arrow_schema, column_names
+from bioscan5m_hf.storage.disk import output_error
 from conversion.catalogue.canonical import canonical
-from conversion.files.atomic import output_error
 
 BLOCK_ROWS: Final = 8_000
 """How many rows go into one part of the digest, and into one row group of the metadata."""

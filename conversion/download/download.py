@@ -14,12 +14,13 @@ from typing import Final, Protocol
 from bioscan5m_hf.errors import OutputError
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.upstream import Mirror, PublishedFile
+from bioscan5m_hf.storage.disk import output_error
 from bioscan5m_hf.storage.retry import Patience
 from conversion.download.hub import find_on_hub
 from conversion.download.partial import Expected, prove
 from conversion.download.plan import plan_download
 from conversion.download.transfer import DEFAULT_PATIENCE, OnBytes, RemoteFile, Transfers
-from conversion.files.atomic import output_error, sync_folder
+from conversion.files.atomic import sync_folder
 from conversion.sizes import readable_size
 
 PARTS_FOLDER: Final = ".bioscan5m-download"

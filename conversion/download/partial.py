@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final, Self
 
 from bioscan5m_hf.errors import FolderInUse
+from bioscan5m_hf.storage.disk import output_error
 from bioscan5m_hf.storage.inside import open_own, read_small, to_write
-from conversion.files.atomic import output_error, write_whole
+from conversion.files.atomic import write_whole
 from conversion.files.lock import lock
 
 _READ: Final = 1 << 22

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from bioscan5m_hf.errors import ClusterError, UnfitWorker
+from bioscan5m_hf.storage.disk import output_error
 from bioscan5m_hf.storage.path import Location, RemotePath, location_of
 from conversion.executors.base import WorkerLost
 from conversion.executors.dask_scheduler import connect
@@ -25,7 +26,7 @@ from conversion.executors.dask_worker import (
     find_unfit,
     make_staged,
 )
-from conversion.files.atomic import output_error, sync_folder
+from conversion.files.atomic import sync_folder
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import ShardResult
 

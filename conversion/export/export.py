@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 from bioscan5m_hf.errors import OutputError, UnknownName
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, configuration_named
 from bioscan5m_hf.schema.split_expressions import parse_split
+from bioscan5m_hf.storage.disk import output_error
 from conversion.export.barcodebert import BarcodeBert
 from conversion.export.base import ExportOptions, ExportResult, Progress, Specimens, Target
 from conversion.export.clibd import Clibd
 from conversion.export.fasta import Fasta
 from conversion.export.imagefolder import ImageFolder
-from conversion.files.atomic import output_error, partial_path, sync_folder
+from conversion.files.atomic import partial_path, sync_folder
 
 if TYPE_CHECKING:
     from bioscan5m_hf.sources.base import Data

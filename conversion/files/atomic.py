@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -18,6 +17,7 @@ from typing import Final, Self
 from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.storage.disk import output_error
 from bioscan5m_hf.storage.inside import open_regular, real_folders
 
 # What was digested is still in the processor's cache when it is written, and Linux finds memory for
@@ -60,17 +60,6 @@ def remove_partials(folder: Path) -> None:
         for leftover in top.glob(f".*{PARTIAL_SUFFIX}"):
             if _PARTIAL_NAME.fullmatch(leftover.name):
                 leftover.unlink(missing_ok=True)
-
-
-def output_error(error: OSError, path: Path) -> OutputError:
-    """Explain why a file could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutputError(
-            "there is no space left on the disk",
-            where=str(path),
-            fix="make room and run the same command again",
-        )
-    return OutputError(f"cannot be written ({error.strerror or error})", where=str(path))
 
 
 class Whole(ABC):

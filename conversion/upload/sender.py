@@ -11,8 +11,9 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Final, Self
 
+from bioscan5m_hf.storage.disk import output_error
 from conversion.card.figures.specimens import Pick
-from conversion.files.atomic import Written, output_error
+from conversion.files.atomic import Written
 from conversion.folder.state import receipt_path
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import ShardResult

@@ -1,0 +1,89 @@
+"""Say why a disk does not take what is written to it, and what helps."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from bioscan5m_hf.errors import OutputError
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ANOTHER: Final = "name another cache with cache_dir= or HF_DATASETS_CACHE"
+
+
+def output_error(error: OSError, path: Path) -> OutputError:
+    """Explain why a file could not be written.
+
+    Args:
+        error: What the system or a library says.
+        path: The file.
+    """
+    if number_of(error) in _FULL:
+        return OutputError(
+            "there is no space left on the disk",
+            where=str(path),
+            fix="make room and run the same command again",
+        )
+    return OutputError(f"cannot be written ({told(error)})", where=str(path))
+
+
+def cache_error(error: OSError, folder: Path) -> OutputError:
+    """Explain why something could not be kept in a cache.
+
+    Args:
+        error: What the system or a library says.
+        folder: Where it was going to lie.
+
+    Raises:
+        MemoryError: There is no memory, which is not the fault of the disk.
+    """
+    require_memory(error)
+    what = f"the cache cannot be written to ({told(error)})"
+    room = "make room on its disk, or " if number_of(error) in _FULL else ""
+    return OutputError(what, where=str(folder), fix=room + _ANOTHER)
+
+
+@contextmanager
+def writing_to_cache(folder: Path) -> Iterator[None]:
+    """Turn what the system refuses in the block into an error of this project.
+
+    Args:
+        folder: The folder of the cache that is written to.
+
+    Raises:
+        OutputError: The cache cannot be written to.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise cache_error(error, folder) from error
+
+
+def require_memory(error: OSError) -> None:
+    """See that an error of the system is another one than that it has no memory.
+
+    Raises:
+        MemoryError: It has none.
+    """
+    if number_of(error) == errno.ENOMEM:
+        raise MemoryError from error
+
+
+def number_of(error: BaseException) -> int | None:
+    """The system's number of an error, or of the one that a library has put another one around."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno:
+            return cause.errno
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def told(error: OSError) -> str:
+    """What the system says, in few words: libraries put their own around it."""
+    number = number_of(error)
+    return " ".join(str(error).split()) if number is None else os.strerror(number)
