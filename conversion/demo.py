@@ -57,7 +57,7 @@ def demo(folder: Path, *, workers: int, terminal: Terminal) -> None:
     summary = convert(ConvertOptions(release, dataset, workers), terminal)
 
     terminal.show(f"3. bioscan5m verify {dataset}")
-    _, findings = verify(VerifyOptions(dataset, workers))
+    _, findings = verify(VerifyOptions(dataset, workers), terminal)
     if findings:
         raise VerificationFailed(
             f"{counted(len(findings), 'difference')}, the first: {findings[0]}", where=str(dataset)

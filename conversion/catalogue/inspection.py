@@ -20,6 +20,7 @@ from conversion.catalogue.catalogue import Catalogue
 from conversion.catalogue.reconcile import Reconciliation, SplitCount, plain_sizes, reconcile
 from conversion.derive.measures import MeasureCheck
 from conversion.files.temporary import temporary_folder
+from conversion.progress import Unwatched, Watcher, counting_rows
 from conversion.rejects import Finding, bad_row_finding
 
 
@@ -120,6 +121,7 @@ def inspect(
     threads: int,
     packages: Sequence[str] = (),
     splits: Sequence[Split] = (),
+    watcher: Watcher | None = None,
 ) -> Report:
     """Look at a release.
 
@@ -128,11 +130,14 @@ def inspect(
         threads: How many processors may be used.
         packages: The packages to look at; none for all.
         splits: The splits to look at; none for all.
+        watcher: Told how it goes.
 
     Raises:
         BioscanError: A file of it cannot be read at all.
     """
-    release = locate_release(root)
+    watcher = watcher or Unwatched()
+    with watcher.progress("looking for the release"):
+        release = locate_release(root)
     bad: list[BadRow] = []
     notes = list(release.notes)
     label = release.metadata.label
@@ -140,17 +145,20 @@ def inspect(
         catalogue = Catalogue(work, threads=threads)
         rows = read_metadata(release.metadata, bad.append, notes.append)
         measures = MeasureCheck(release.bbox) if isinstance(release.bbox, Path) else None
-        catalogue.load_metadata(measures.watch(rows) if measures else rows, slim=True)
-        catalogue.settle_rows(label, bad.append)
+        with watcher.progress("reading the metadata", unit="records") as reached:
+            told = counting_rows(rows, reached)
+            catalogue.load_metadata(measures.watch(told) if measures else told, slim=True)
+            catalogue.settle_rows(label, bad.append)
         specimens = [
             (split, count)
             for split, count in catalogue.split_counts()
             if not splits or split in splits
         ]
-        reports = [
-            _inspect_package(catalogue, release.select(package, splits or SPLITS), specimens)
-            for package in packages or release.packages
-        ]
+        reports = []
+        for package in packages or release.packages:
+            with watcher.progress(f"listing the images of {package}"):
+                chosen = release.select(package, splits or SPLITS)
+                reports.append(_inspect_package(catalogue, chosen, specimens))
     bad_rows = [bad_row_finding(found, label) for found in in_file_order(bad)]
     bad_rows += measures.findings(label) if measures else []
     notes += [note for report in reports for note in report.selection.notes]

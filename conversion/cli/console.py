@@ -6,7 +6,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -14,22 +14,13 @@ from types import TracebackType
 from typing import Any, Final, Self, TextIO
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
-from bioscan5m_hf.errors import OutputError, counted, without_passwords
+from bioscan5m_hf.errors import OutputError, without_passwords
+from conversion.cli.gauges import Bar, Gauge, Hidden, Lines, announced
+from conversion.progress import Reached
 
-_LINE_SECONDS: Final = 10.0
 # Where nobody sets a width, as in a log file, a table must not be cut.
 _LOG_WIDTH: Final = 160
 
@@ -80,14 +71,6 @@ def print_error(message: str) -> None:
     sys.stderr.write(f"bioscan5m: error: {shown(' '.join(message.split()))}\n")
 
 
-class _Rate(ProgressColumn):
-    """Images a second, since the bar appeared."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f} images/s" if speed else "- images/s")
-
-
 class Terminal:
     """What a command shows: results on standard output, notes and progress on standard error.
 
@@ -113,9 +96,9 @@ class Terminal:
         self.json = json
         self._verbose = verbose
         self._console = make_console(stderr=True)
-        self._progress: Progress | None = None
-        self._began = self._told = self._made = time.monotonic()
-        self._total = self._done = 0
+        self._gauge: Gauge = Hidden()
+        self._made = time.monotonic()
+        self._done = 0
         self._log = _open_log(log) if log else None
 
     def show(self, *results: str | Table) -> None:
@@ -125,11 +108,6 @@ class Terminal:
         console = make_console()
         for result in results:
             console.print(result)
-
-    def place(self, text: str) -> None:
-        """Show where the result lies, which is all that a quiet command tells of it."""
-        if self.quiet and not self.json:
-            make_console().print(text)
 
     def document(self, result: Mapping[str, object]) -> None:
         """Show the result as JSON, where that is asked for."""
@@ -168,78 +146,48 @@ class Terminal:
 
     def begin(self, images: int, done: int, verb: str = "converting") -> None:
         """Show that images are going to be worked on, of which some are done."""
-        self._total, self._done = images, done
-        self._began = self._told = time.monotonic()
-        if self.quiet or not images:
+        self._done = done
+        if not images:
             return
-        if not self._console.is_terminal:
-            self._console.print(f"{verb} {counted(images - done, 'image')}")
-            return
-        self._progress = Progress(
-            TextColumn(verb),
-            BarColumn(),
-            TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
-            _Rate(),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=self._console,
-            transient=True,
-        )
-        self._progress.add_task(verb, total=images, completed=done)
-        self._progress.start()
+        if not self.quiet and not self._console.is_terminal:
+            self._console.print(announced(verb, images - done, "images"))
+        self._gauge = self._open(verb, images, "images", done)
+
+    def reached(self, images: int) -> None:
+        """Show how many were finished since the beginning."""
+        self._gauge.reached(self._done + images)
+
+    def end(self, *, left: bool = False) -> None:
+        """Take the bar away, or leave it where it was."""
+        self._gauge.close(left=left)
+        self._gauge = Hidden()
 
     @contextmanager
-    def counting(self, what: str) -> Iterator[Callable[[int], None]]:
-        """Show a count that grows, where nobody knows how far it goes.
+    def progress(self, work: str, total: int | None = None, unit: str = "") -> Iterator[Reached]:
+        """Show how far a piece of work is, as long as the block lasts.
 
         Args:
-            what: What is counted.
+            work: What is being done.
+            total: How much there is to do; ``None`` where nobody knows.
+            unit: What is counted.
 
         Yields:
             What takes the count.
         """
-        told = time.monotonic()
+        gauge = self._open(work, total, unit)
+        left = True
+        try:
+            yield gauge.reached
+            left = False
+        finally:
+            gauge.close(left=left)
 
-        def plainly(count: int) -> None:
-            nonlocal told
-            if not self.quiet and time.monotonic() - told >= _LINE_SECONDS:
-                told = time.monotonic()
-                self._console.print(f"{count:,} {what}")
-
-        if self.quiet or not self._console.is_terminal:
-            yield plainly
-            return
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.completed:,.0f} " + what),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task(what, total=None)
-            yield lambda count: progress.update(task, completed=count)
-
-    def reached(self, images: int) -> None:
-        """Show how many were finished since the beginning."""
-        if self._progress:
-            self._progress.update(self._progress.task_ids[0], completed=self._done + images)
-            return
-        now = time.monotonic()
-        if self.quiet or not images or now - self._told < _LINE_SECONDS:
-            return
-        self._told = now
-        rate = images / (now - self._began)
-        left = (self._total - self._done - images) / rate
-        self._console.print(
-            f"{self._done + images:,} of {self._total:,} images, {rate:,.0f} images/s, "
-            f"{_duration(left)} left"
-        )
-
-    def end(self, *, left: bool = False) -> None:
-        """Take the bar away, or leave it where it was."""
-        if self._progress:
-            self._progress.live.transient = not left
-            self._progress.stop()
-            self._progress = None
+    def _open(self, work: str, total: int | None, unit: str, done: int = 0) -> Gauge:
+        if self.quiet:
+            return Hidden()
+        if self._console.is_terminal:
+            return Bar(self._console, work, total, unit, done)
+        return Lines(self._console.print, work, total, unit, done)
 
 
 def _open_log(path: Path) -> TextIO:
@@ -251,12 +199,6 @@ def _open_log(path: Path) -> TextIO:
             where=str(path),
             fix="name another --log-file",
         ) from error
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def make_table(

@@ -32,7 +32,8 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
     Raises:
         BioscanError: See the tree in ``bioscan5m_hf.errors``; nothing is left half-written.
     """
-    release = locate_release(options.release)
+    with reporter.progress("looking for the release"):
+        release = locate_release(options.release)
     bad_rows: list[BadRow] = []
     notes: list[str] = []
     keep = bad_rows.append if options.record else None

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from conversion.files.atomic import Written
 from conversion.planning.tasks import ShardTask
+from conversion.progress import Watcher
 from conversion.shards.build import ShardResult
 
 if TYPE_CHECKING:
     from conversion.card.figures.specimens import Pick
 
 
-class Reporter(Protocol):
+class Reporter(Watcher, Protocol):
     """Told how a conversion goes."""
-
-    def say(self, text: str) -> None:
-        """Something that the user should know."""
-        ...
 
     def begin(self, images: int, done: int) -> None:
         """So many images are going to be converted, of which some are done."""

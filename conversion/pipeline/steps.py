@@ -41,6 +41,7 @@ from conversion.pipeline.up_to_date import Finished, fingerprint
 from conversion.pipeline.workers import open_cluster
 from conversion.planning.packages import PackagePlan, PlanOptions, plan_package
 from conversion.planning.tasks import ShardTask
+from conversion.progress import counting_rows
 from conversion.rejects import bad_row_finding
 from conversion.shards.build import ShardResult
 from conversion.shards.metadata import MetadataPlan, MetadataShard, StoredMetadata
@@ -146,13 +147,15 @@ class _Conversion:
             sorting = aside.submit(catalogue.sorted_rows)
             numbering = aside.submit(self._number_labels, catalogue)
             numbered = aside.submit(catalogue.source_order, self._opened.bad_rows)
-            listed = [self._list(catalogue, first, listing.result())]
-            listed += [self._list(catalogue, choice) for choice in others]
-            rows = sorting.result()
+            with self._reporter.progress("joining records and images"):
+                listed = [self._list(catalogue, first, listing.result())]
+                listed += [self._list(catalogue, choice) for choice in others]
+                rows = sorting.result()
         covered = covered_by(choices)
         self._check_metadata(rows, covered)
         planning = self._plan_options(pool.workers, numbering.result())
-        plans = [plan_package(members, rows, planning) for members in listed]
+        with self._reporter.progress("planning the shards"):
+            plans = [plan_package(members, rows, planning) for members in listed]
         # Shards are made from files: what was needed to plan them alone is given back.
         del catalogue, listing
         pa.default_memory_pool().release_unused()
@@ -177,16 +180,17 @@ class _Conversion:
         with BackgroundWork(self._metadata_plan(rows, counts), tasks) as background:
             results, made = self._make(tasks, pool, background.look_at)
             outcomes = [self._settle(plan, results, finished) for plan in plans]
-            metadata, drawn = background.stored(), background.drawn()
-            placed = self._place(metadata)
-            manifest = self._folder().finish(
-                outcomes,
-                {plan.package: plan for plan in plans},
-                placed,
-                (label, numbered.result()),
-                bad_rows,
-                drawn,
-            )
+            with self._reporter.progress("writing card and manifest"):
+                metadata, drawn = background.stored(), background.drawn()
+                placed = self._place(metadata)
+                manifest = self._folder().finish(
+                    outcomes,
+                    {plan.package: plan for plan in plans},
+                    placed,
+                    (label, numbered.result()),
+                    bad_rows,
+                    drawn,
+                )
         self._state.forget_receipts(covered)
         self._tell_of_others(manifest)
         strays = sum(len(plan.members.reconciliation.strays) for plan in plans)
@@ -204,7 +208,8 @@ class _Conversion:
 
     def _load_metadata(self, catalogue: Catalogue) -> list[tuple[Split, int]]:
         label = self._release.metadata.label
-        catalogue.load_metadata(self._opened.batches)
+        with self._reporter.progress("reading the metadata", unit="records") as reached:
+            catalogue.load_metadata(counting_rows(self._opened.batches, reached))
         for note in self._opened.notes:
             self._reporter.say(note)
         keep = self._opened.bad_rows.append if self._options.record else None

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from huggingface_hub import (
     CommitOperationAdd,
@@ -30,6 +30,7 @@ from huggingface_hub.utils import disable_progress_bars, validate_repo_id
 
 from bioscan5m_hf.errors import (
     HubUnreachable,
+    NotPermitted,
     PublicationFailed,
     UsageError,
 )
@@ -37,6 +38,8 @@ from bioscan5m_hf.storage.retry import Patience, persist
 from conversion.files.atomic import Written
 from conversion.upload.hub_digests import HubDigests
 from conversion.upload.hub_errors import Explainer, asked_to_wait
+from conversion.upload.permissions import refusal_of
+from conversion.upload.sent_bytes import Addition, Sent, told_by_xet
 
 MAIN: Final = constants.DEFAULT_REVISION
 _DATASET: Final = "dataset"
@@ -107,10 +110,12 @@ class Commit:
     Attributes:
         oid: Its id.
         url: Where it, or the pull request that it opened, is shown.
+        revision: The branch that it is on, or the pull request as ``refs/pr/N``.
     """
 
     oid: str
     url: str
+    revision: str
 
 
 def check_repository_name(name: str) -> str:
@@ -155,14 +160,45 @@ class HubRepository:
         """Where the repository is shown."""
         return f"{self._api.endpoint}/datasets/{self.name}"
 
-    def sign_in(self) -> str:
-        """Ask the Hub whose token it is.
+    def sign_in(self, *, request: bool = False) -> str:
+        """Ask the Hub whose token it is, and see that it may write to the repository.
+
+        Args:
+            request: Whether only a pull request is to be opened.
+
+        Returns:
+            The name of the user.
 
         Raises:
             NotSignedIn: There is no token, or the Hub does not know it.
+            NotPermitted: It may not write there.
             HubUnreachable: The Hub does not answer.
         """
-        return str(self._patiently(lambda: self._api.whoami()["name"]))
+
+        def ask() -> tuple[dict[str, Any], str]:
+            told = self._api.whoami()
+            return told, str(told["name"])
+
+        told, user = self._patiently(ask)
+        if refused := refusal_of(told, self.name, request=request):
+            raise NotPermitted(
+                refused,
+                where=self.name,
+                fix=f"make a token that may write, at {self._api.endpoint}/settings/tokens, and "
+                "set HF_TOKEN",
+            )
+        if self.head():
+            # The Hub is asked how it would take a file, which it tells those who may write.
+            self._patiently(
+                lambda: self._api.preupload_lfs_files(
+                    self.name,
+                    [CommitOperationAdd("README.md", b"")],
+                    repo_type=_DATASET,
+                    revision=self.revision,
+                    create_pr=request,
+                )
+            )
+        return user
 
     def prepare(self, *, private: bool) -> None:
         """Make the repository, and the branch, where they are not there.
@@ -263,19 +299,27 @@ class HubRepository:
 
         return self._patiently(ask)
 
-    def store(self, file: LocalFile, sha256: str, *, request: bool = False) -> CommitOperationAdd:
+    def store(
+        self,
+        file: LocalFile,
+        sha256: str,
+        *,
+        request: bool = False,
+        sent: Sent = lambda _: None,
+    ) -> CommitOperationAdd:
         """Send the bytes of a large file, unless the Hub has them; it appears with a commit.
 
         Args:
             file: The file.
             sha256: Its digest, in hex, which is taken as it is.
             request: Whether the commit is going to open a pull request.
+            sent: Told how many of its bytes have gone.
 
         Returns:
             What ``commit`` wants.
         """
-        with self._explainer.explained():
-            operation = CommitOperationAdd(file.path, file.source)
+        with self._explainer.explained(), told_by_xet(sent):
+            operation = Addition(file.path, file.source, sent)
             # Taken already; without it the client would read the file once more.
             operation.upload_info.sha256 = bytes.fromhex(sha256)
             self._api.preupload_lfs_files(
@@ -319,7 +363,7 @@ class HubRepository:
                 create_pr=request,
                 parent_commit=parent,
             )
-        return Commit(made.oid, made.pr_url or self.url)
+        return Commit(made.oid, made.pr_url or self.url, made.pr_revision or self.revision)
 
     def _patiently(self, ask: Callable[[], T]) -> T:
         """Ask again while the Hub is busy; only for what may be asked twice."""

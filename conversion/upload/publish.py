@@ -1,21 +1,21 @@
-"""Publish a dataset folder: a repository of the Hub gets the files of the manifest, all at once.
+"""Publish a dataset folder: a repository of the Hub gets the files of the manifest.
 
-Large files are sent one by one and appear with a single commit, together with the card; shards
-of an earlier division disappear in the same commit. What the repository has already is known by
-its digest, so a second run, or one after an interruption, sends only what is missing.
+Large files are sent one by one and appear with a commit. A hundred files or fewer appear all at
+once; of more, shards come first and card and manifest last, so that nothing is advertised before it
+is whole. What the repository has already is known by its digest, so a second run, or one after an
+interruption, sends only what is missing.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import (
-    ForeignFolder,
-    ForeignRepository,
     HubUnreachable,
     OutputError,
     PublicationFailed,
@@ -23,24 +23,28 @@ from bioscan5m_hf.errors import (
     VerificationFailed,
     counted,
 )
-from bioscan5m_hf.sources.manifest import MANIFEST_BYTES, MANIFEST_NAME, SHARD_PATH
-from bioscan5m_hf.storage.inside import length_of_own
+from bioscan5m_hf.sources.manifest import SHARD_PATH
 from conversion.card.presentation import present
-from conversion.files.atomic import Written, digest_of
-from conversion.folder.loss import Pairs, beyond, told_shards
-from conversion.folder.manifest import Manifest, read_manifest
+from conversion.card.readme import CARD_NAME
+from conversion.progress import BYTES, Reached, Watcher
 from conversion.sizes import readable_size
-from conversion.upload.hub import MAIN, Commit, HubRepository, LocalFile, RemoteFile
+from conversion.upload.comparison import (
+    Comparison,
+    compare,
+    files_to_publish,
+    require_room,
+    some_of,
+)
+from conversion.upload.hub import MAIN, Commit, HubRepository, LocalFile
 from conversion.upload.hub_digests import HubDigests
 
-_ATTEMPTS: Final = 3
-_SHOWN: Final = 3
-_MESSAGE: Final = "Publish BIOSCAN-5M"
-# The Hub makes it with every repository; it says which files are large.
-_ATTRIBUTES: Final = ".gitattributes"
+SHARDS_MESSAGE: Final = "Add shards of BIOSCAN-5M"
+"""The line of a commit that shows nothing yet."""
 
-Say = Callable[[str], None]
-"""Told what the user should know, one line at a time."""
+_MESSAGE: Final = "Publish BIOSCAN-5M"
+_ATTEMPTS: Final = 3
+# What the Hub advises; commits of more may take longer than it waits for.
+_MOST_FILES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +72,6 @@ class PublishOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """How a repository differs from a dataset folder.
-
-    Attributes:
-        commit: The commit that was compared; ``None`` where there is no repository yet.
-        missing: The files to send, the large ones first.
-        stale: Paths of files to remove.
-        foreign: Paths of files that stay, though this program did not put them there.
-    """
-
-    commit: str | None
-    missing: tuple[LocalFile, ...]
-    stale: tuple[str, ...]
-    foreign: tuple[str, ...]
-
-    @property
-    def is_equal(self) -> bool:
-        """Whether nothing needs to be done."""
-        return not self.missing and not self.stale
-
-    @property
-    def bytes(self) -> int:
-        """How much is to be sent at most."""
-        return sum(file.bytes for file in self.missing)
-
-
-@dataclass(frozen=True, slots=True)
 class Published:
     """What came of publishing.
 
@@ -113,153 +90,51 @@ class Published:
     kept: tuple[str, ...]
 
 
-def files_to_publish(folder: Path) -> tuple[Manifest, list[LocalFile]]:
-    """The files of a dataset folder, as its manifest tells them.
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One commit of a publication.
 
-    Only lengths are looked at: the digest of a file is proved before it is sent. A file may be
-    missing here if the repository has it, as after a rolling publication.
+    Attributes:
+        files: What appears with it.
+        removed: Paths of what disappears with it.
+        message: Its one line.
+    """
+
+    files: tuple[LocalFile, ...]
+    removed: tuple[str, ...]
+    message: str
+
+
+def steps(found: Comparison) -> list[Step]:
+    """Divide what is to be done into commits, of which the last shows it all.
+
+    Shards that are new lie beside what is there unseen, for a card names one division into shards.
+    Those that replace others of the same name come with the card, as long as they are few; if not,
+    the card disappears before the first of them. Other files come last, since only a manifest
+    tells whose they are.
 
     Args:
-        folder: The dataset folder.
-
-    Raises:
-        ForeignFolder: There is no manifest, it cannot be read, or a file lies outside the folder.
-        VerificationFailed: A file has another length.
+        found: How the repository differs.
     """
-    manifest = read_manifest(folder)
-    listed = [*manifest.files(), *manifest.extras.values()]
-    sizes = {path: _length(folder, path) for path in (MANIFEST_NAME, *(f.path for f in listed))}
-    wrong = [f.path for f in listed if sizes[f.path] not in (None, f.bytes)]
-    if wrong:
-        raise VerificationFailed(
-            f"the manifest has another length for {counted(len(wrong), 'file')}: {_some(wrong)}",
-            where=str(folder),
-            fix="run the same convert command again, which makes them anew",
-        )
-    files = [LocalFile(f.path, folder / f.path, Written(f.bytes, f.xxh3)) for f in listed]
-    own = folder / MANIFEST_NAME
-    files.append(LocalFile(MANIFEST_NAME, own, digest_of(own)))
-    return manifest, files
+    if len(found.missing) <= _MOST_FILES:
+        return [Step(found.missing, found.stale, _MESSAGE)]
+    withdrawn: tuple[str, ...] = ()
+    last = [f for f in found.missing if f.path in found.replaced or not _is_shard(f)]
+    if len(last) > _MOST_FILES:
+        withdrawn = (CARD_NAME,) if CARD_NAME in found.replaced else ()
+        last = [file for file in last if not _is_shard(file)]
+    first = [file for file in found.missing if file not in last]
+    made = [
+        Step(tuple(first[start : start + _MOST_FILES]), (), SHARDS_MESSAGE)
+        for start in range(0, len(first), _MOST_FILES)
+    ]
+    made[:1] = [replace(step, removed=withdrawn) for step in made[:1]]
+    # To remove files costs the Hub nothing, however many they are.
+    return [*made, Step(tuple(last), found.stale, _MESSAGE)]
 
 
-def _length(folder: Path, path: str) -> int | None:
-    """The length of a file that lies in the folder itself; none where there is no such file."""
-    try:
-        return length_of_own(folder, path)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ForeignFolder(
-            f"cannot be published ({error.strerror})",
-            where=str(folder / path),
-            fix="put the file itself there: only what lies in the folder is published",
-        ) from error
-
-
-def compare(
-    repository: HubRepository,
-    files: Iterable[LocalFile],
-    digests: HubDigests,
-    foreign: str = "refuse",
-) -> Comparison:
-    """Compare a repository with the files that it should have.
-
-    Args:
-        repository: The repository.
-        files: The files.
-        digests: Those of the files that were taken before.
-        foreign: See ``PublishOptions.foreign``.
-
-    Raises:
-        ForeignRepository: It holds something else, and shall be left alone.
-        VerificationFailed: A file is neither here nor there.
-    """
-    wanted = {file.path: file for file in files}
-    commit = repository.head()
-    remote = repository.files(commit) if commit else {}
-    missing = [file for path, file in wanted.items() if not file.is_same(remote.get(path), digests)]
-    if lost := [file.path for file in missing if not file.source.exists()]:
-        raise VerificationFailed(
-            f"here and in the repository {counted(len(lost), 'file')} missing: {_some(lost)}",
-            where=repository.url,
-            fix="convert again",
-        )
-    covered = {
-        (match["configuration"], match["split"])
-        for path in wanted
-        if (match := SHARD_PATH.fullmatch(path))
-    }
-    others = [path for path in remote if path not in wanted and path != _ATTRIBUTES]
-    written_over = [file.path for file in missing if file.path in remote]
-    ours = _put_there(repository, commit, remote)
-    strange = [path for path in (*others, *written_over) if not ours(path)]
-    _refuse_strangers(repository, remote, strange, foreign)
-    spared = _beyond(others, remote, covered)
-    _refuse_loss(repository, spared, foreign)
-    stale = [path for path in others if foreign == "delete" or (ours(path) and path not in spared)]
-    kept = [path for path in others if path not in stale]
-    missing.sort(key=lambda file: ("/" not in file.path, file.path))
-    return Comparison(commit, tuple(missing), tuple(stale), tuple(kept))
-
-
-def require_room(repository: HubRepository, covered: Pairs, foreign: str = "refuse") -> None:
-    """See that a repository may be published to, before there is anything to publish.
-
-    Args:
-        repository: The repository; it need not be there.
-        covered: The configurations and published splits that the folder will have.
-        foreign: See ``PublishOptions.foreign``.
-
-    Raises:
-        ForeignRepository: It holds something else, and shall be left alone.
-    """
-    if commit := repository.head():
-        remote = repository.files(commit)
-        ours = _put_there(repository, commit, remote)
-        strange = [path for path in remote if path != _ATTRIBUTES and not ours(path)]
-        _refuse_strangers(repository, remote, strange, foreign)
-        _refuse_loss(repository, _beyond(remote, remote, covered), foreign)
-
-
-def _refuse_strangers(
-    repository: HubRepository, remote: dict[str, RemoteFile], strange: list[str], foreign: str
-) -> None:
-    if strange and foreign == "refuse" and MANIFEST_NAME not in remote:
-        raise ForeignRepository(
-            f"the repository holds files that this program did not put there: {_some(strange)}",
-            where=repository.url,
-            fix="choose another repository, or say --keep-foreign or --delete-foreign",
-        )
-
-
-def _beyond(paths: Iterable[str], remote: dict[str, RemoteFile], covered: Pairs) -> dict[str, int]:
-    return beyond({path: remote[path].bytes for path in paths}, covered)
-
-
-def _refuse_loss(repository: HubRepository, spared: dict[str, int], foreign: str) -> None:
-    if spared and foreign == "refuse":
-        raise ForeignRepository(
-            f"the repository has what this folder does not have: {told_shards(spared)}",
-            where=repository.url,
-            fix="choose another repository, convert into the folder that has both, or say "
-            "bioscan5m publish --keep-foreign (to leave them there) or --delete-foreign",
-        )
-
-
-def _put_there(
-    repository: HubRepository, commit: str | None, remote: dict[str, RemoteFile]
-) -> Callable[[str], bool]:
-    """Which files an earlier run put there: its shards by their names, others by its manifest."""
-    listed: set[str] = set()
-    if commit and MANIFEST_NAME in remote and remote[MANIFEST_NAME].bytes <= MANIFEST_BYTES:
-        text = repository.read(MANIFEST_NAME, commit) or b""
-        try:
-            before = Manifest.from_json(text)
-        except ValueError:
-            pass
-        else:
-            listed = {MANIFEST_NAME, *before.extras, *(file.path for file in before.files())}
-    return lambda path: path in listed or bool(SHARD_PATH.fullmatch(path))
+def _is_shard(file: LocalFile) -> bool:
+    return SHARD_PATH.fullmatch(file.path) is not None
 
 
 def plan_publication(options: PublishOptions) -> Comparison:
@@ -276,12 +151,12 @@ def plan_publication(options: PublishOptions) -> Comparison:
     return compare(repository, files, HubDigests(options.folder), options.foreign)
 
 
-def publish(options: PublishOptions, say: Say) -> Published:
+def publish(options: PublishOptions, watcher: Watcher) -> Published:
     """Publish a dataset folder.
 
     Args:
         options: What to publish, and where.
-        say: Told how it goes.
+        watcher: Told how it goes.
 
     Raises:
         ForeignFolder: The folder is no finished dataset folder.
@@ -293,50 +168,88 @@ def publish(options: PublishOptions, say: Say) -> Published:
         raise UsageError("a pull request is always opened against the main branch")
     manifest, files = files_to_publish(options.folder)
     repository = HubRepository(options.repository, options.revision)
-    user = repository.sign_in()
+    user = repository.sign_in(request=options.create_pr)
     covered = {(name, split) for name, splits in manifest.splits.items() for split in splits}
     require_room(repository, covered, options.foreign)
-    say(f"publishing {options.folder} as {user}")
+    watcher.say(f"publishing {options.folder} as {user}")
     repository.prepare(private=options.private)
     if manifest.name != repository.name:
-        say(f"writing the card for {repository.name}")
-        present(options.folder, repository.name, say)
+        with watcher.progress(f"writing the card for {repository.name}"):
+            present(options.folder, repository.name, watcher.say)
         _, files = files_to_publish(options.folder)
+    return _until_equal(options, repository, files, watcher)
+
+
+def _until_equal(
+    options: PublishOptions, repository: HubRepository, files: list[LocalFile], watcher: Watcher
+) -> Published:
     digests = HubDigests(options.folder)
-    for attempt in range(1, _ATTEMPTS + 1):
-        found = compare(repository, files, digests, options.foreign)
-        if found.is_equal or found.commit is None:
-            break
+    sent: set[str] = set()
+    failures, reached = 0, None
+    while True:
+        with watcher.progress("comparing with the repository"):
+            found = compare(repository, files, digests, options.foreign)
+        if found.commit is None:
+            raise PublicationFailed("the repository was not made", where=repository.url)
+        sent |= {file.path for file in found.missing}
+        if found.is_equal:
+            return Published(repository.url, len(files), len(sent), (), found.foreign)
         try:
-            made = _send(repository, found, digests, say, request=options.create_pr)
+            made = _send(repository, found, digests, watcher, request=options.create_pr)
         except HubUnreachable:
+            failures = 1 if found.commit != reached else failures + 1
+            reached = found.commit
             # A commit whose answer was lost may have happened: the repository is asked again.
-            if attempt == _ATTEMPTS or options.create_pr:
+            if failures == _ATTEMPTS or options.create_pr:
                 raise
-            time.sleep(attempt)
+            time.sleep(failures)
             continue
         _prove(repository, made.oid, files, digests)
-        return Published(made.url, len(files), len(found.missing), found.stale, found.foreign)
-    if found.commit is None:
-        raise PublicationFailed("the repository was not made", where=repository.url)
-    return Published(repository.url, len(files), 0, (), found.foreign)
+        return Published(made.url, len(files), len(sent), found.stale, found.foreign)
 
 
 def _send(
-    repository: HubRepository, found: Comparison, digests: HubDigests, say: Say, *, request: bool
+    repository: HubRepository,
+    found: Comparison,
+    digests: HubDigests,
+    watcher: Watcher,
+    *,
+    request: bool,
 ) -> Commit:
-    operations = []
-    done = 0
-    for number, file in enumerate(found.missing, 1):
-        sha256 = prove_local(file, digests)
-        operations.append(repository.store(file, sha256, request=request))
-        done += file.bytes
-        say(
-            f"{file.path}: {number:,} of {len(found.missing):,} files, "
-            f"{readable_size(done)} of {readable_size(found.bytes)}"
-        )
     assert found.commit is not None
-    return repository.commit(operations, found.stale, _MESSAGE, found.commit, request=request)
+    todo = steps(found)
+    made = Commit(found.commit, repository.url, repository.revision)
+    place, done, number = repository, 0, 0
+    with watcher.progress("sending", found.bytes, BYTES) as reached:
+        for step in todo:
+            opening = request and place is repository
+            operations = []
+            for file in step.files:
+                sha256 = prove_local(file, digests)
+                sent = partial(_reached_after, reached, done)
+                operations.append(place.store(file, sha256, request=opening, sent=sent))
+                done, number = done + file.bytes, number + 1
+                reached(done)
+                watcher.say(
+                    f"{file.path}: {number:,} of {counted(len(found.missing), 'file')}, "
+                    f"{readable_size(done)} of {readable_size(found.bytes)}"
+                )
+            shown = made.url
+            made = place.commit(operations, step.removed, step.message, made.oid, request=opening)
+            if place is not repository:
+                made = replace(made, url=shown)
+            elif opening and step is not todo[-1]:
+                # The rest goes into the same pull request.
+                place = HubRepository(repository.name, made.revision)
+                watcher.say(
+                    f"{made.url}: opened; if this is interrupted, go on with --revision "
+                    f"{made.revision}"
+                )
+    return made
+
+
+def _reached_after(reached: Reached, before: int, count: int) -> None:
+    reached(before + count)
 
 
 def prove_local(file: LocalFile, digests: HubDigests) -> str:
@@ -374,12 +287,7 @@ def _prove(
     if wrong:
         raise VerificationFailed(
             f"the repository has other bytes than the manifest says for "
-            f"{counted(len(wrong), 'file')}: {_some(wrong)}",
+            f"{counted(len(wrong), 'file')}: {some_of(wrong)}",
             where=repository.url,
             fix="run the same command again",
         )
-
-
-def _some(paths: list[str]) -> str:
-    shown = ", ".join(sorted(paths)[:_SHOWN])
-    return shown + (", …" if len(paths) > _SHOWN else "")

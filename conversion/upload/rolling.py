@@ -8,7 +8,7 @@ advertises them with the last commit, which ``publish`` makes.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -25,20 +25,19 @@ from conversion.pipeline.interfaces import Reporter
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.outcome import Summary
 from conversion.planning.tasks import ShardTask
+from conversion.upload.comparison import require_room
 from conversion.upload.hub import HubRepository, LocalFile, RemoteFile
 from conversion.upload.hub_digests import HubDigests
 from conversion.upload.publish import (
+    SHARDS_MESSAGE,
     Published,
     PublishOptions,
-    Say,
     prove_local,
     publish,
-    require_room,
 )
 from conversion.upload.scratch import Scratch
 from conversion.upload.sender import FinishedShard, Sender
 
-_MESSAGE: Final = "Add shards of BIOSCAN-5M"
 _ATTEMPTS: Final = 3
 _BATCH_SHARE: Final = 4
 
@@ -55,7 +54,13 @@ class Rolling(Sender):
     """
 
     def __init__(
-        self, repository: HubRepository, folder: Path, scratch: int, say: Say, *, private: bool
+        self,
+        repository: HubRepository,
+        folder: Path,
+        scratch: int,
+        say: Callable[[str], None],
+        *,
+        private: bool,
     ) -> None:
         super().__init__(folder, Scratch(folder, scratch), say, scratch // _BATCH_SHARE)
         self._repository = repository
@@ -119,7 +124,7 @@ class Rolling(Sender):
             ):
                 break
             try:
-                commit = self._repository.commit(self._operations, [], _MESSAGE, head)
+                commit = self._repository.commit(self._operations, [], SHARDS_MESSAGE, head)
             except HubUnreachable:
                 # It may have happened all the same: the repository is asked again.
                 if attempt == _ATTEMPTS:
@@ -179,8 +184,8 @@ def convert_and_publish(
     repository.require_private(private=private)
     require_room(repository, _covered(options), asked.foreign)
     if scratch is None:
-        return convert(options, reporter), publish(asked, reporter.say)
+        return convert(options, reporter), publish(asked, reporter)
     with Rolling(repository, options.output, scratch, reporter.say, private=private) as rolling:
         rolling.prepare()
         summary = convert(options, reporter, rolling)
-    return summary, publish(asked, reporter.say)
+    return summary, publish(asked, reporter)

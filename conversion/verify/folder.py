@@ -33,6 +33,7 @@ from conversion.folder.state import STATE_FOLDER
 from conversion.formats.samples import PLAIN
 from conversion.planning.packages import PlanOptions, plan_package
 from conversion.planning.tasks import ShardTask
+from conversion.progress import BYTES, Reached, Unwatched, Watcher, counting_rows
 from conversion.upload.copies import shard_names, without_shards
 from conversion.verify.shard import Checked, CheckTask, Keys, check_bytes, check_shard
 
@@ -60,11 +61,12 @@ class VerifyOptions:
 _Pool = Processes | ThreadPoolExecutor
 
 
-def verify(options: VerifyOptions) -> tuple[Manifest, list[str]]:
+def verify(options: VerifyOptions, watcher: Watcher | None = None) -> tuple[Manifest, list[str]]:
     """Compare a dataset folder with its manifest.
 
     Args:
         options: What to prove.
+        watcher: Told how it goes.
 
     Returns:
         The manifest, and everything that is wrong, each as one line.
@@ -74,10 +76,10 @@ def verify(options: VerifyOptions) -> tuple[Manifest, list[str]]:
         DataError: The release that was given cannot be read.
     """
     with without_shards(options.folder) as folder:
-        return _verify(options, folder)
+        return _verify(options, folder, watcher or Unwatched())
 
 
-def _verify(options: VerifyOptions, folder: Path) -> tuple[Manifest, list[str]]:
+def _verify(options: VerifyOptions, folder: Path, watcher: Watcher) -> tuple[Manifest, list[str]]:
     manifest = read_manifest(folder)
     findings: list[str] = []
     if manifest.to_json() != read_small(folder / MANIFEST_NAME, MANIFEST_BYTES):
@@ -88,10 +90,12 @@ def _verify(options: VerifyOptions, folder: Path) -> tuple[Manifest, list[str]]:
     with temporary_folder() as work, _executor(options) as pool:
         sources: dict[str, ShardTask] = {}
         if options.release:
-            sources, problems = _plan_again(options, manifest, work)
+            sources, problems = _plan_again(options, manifest, work, watcher)
             findings += problems
         tasks = list(_tasks(options, manifest, sources))
-        findings += _check_shards(tasks, manifest, pool)
+        total = sum(task.file.bytes for task in tasks)
+        with watcher.progress("proving the shards", total, BYTES) as reached:
+            findings += _check_shards(tasks, manifest, pool, reached)
     return manifest, findings
 
 
@@ -123,10 +127,15 @@ def _every_split(manifest: Manifest) -> Iterator[tuple[str, str, SplitFiles]]:
             yield configuration, split, files
 
 
-def _check_shards(tasks: Sequence[CheckTask], manifest: Manifest, pool: _Pool) -> Iterator[str]:
+def _check_shards(
+    tasks: Sequence[CheckTask], manifest: Manifest, pool: _Pool, reached: Reached
+) -> Iterator[str]:
     checked: dict[str, Checked] = {}
+    done = 0
     for result in _checked(tasks, pool):
         checked[result.file.path] = result
+        done += result.file.bytes
+        reached(done)
         yield from result.findings
     known: dict[str, Keys] = {}
     for configuration in (METADATA, *manifest.packages):
@@ -216,7 +225,7 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
 
 
 def _plan_again(
-    options: VerifyOptions, manifest: Manifest, work: Path
+    options: VerifyOptions, manifest: Manifest, work: Path, watcher: Watcher
 ) -> tuple[dict[str, ShardTask], list[str]]:
     """Plan the folder from the release, as when it was made; what differs is a finding."""
     assert options.release is not None
@@ -225,11 +234,13 @@ def _plan_again(
     sources: dict[str, ShardTask] = {}
     catalogue = Catalogue(work, threads=options.workers)
     # What cannot be taken was recorded when the folder was made, and is left out again.
-    catalogue.load_metadata(read_metadata(release.metadata, lambda _: None))
-    catalogue.settle_rows(release.metadata.label, lambda _: None)
-    if manifest.selection:
-        catalogue.select(manifest.selection)
-    rows = catalogue.sorted_rows()
+    with watcher.progress("reading the metadata of the release", unit="records") as reached:
+        records = read_metadata(release.metadata, lambda _: None)
+        catalogue.load_metadata(counting_rows(records, reached))
+        catalogue.settle_rows(release.metadata.label, lambda _: None)
+        if manifest.selection:
+            catalogue.select(manifest.selection)
+        rows = catalogue.sorted_rows()
     findings += _compare_metadata(manifest, rows, catalogue.split_counts())
     for package in manifest.packages:
         for split, files in manifest.splits[package].items():
@@ -239,7 +250,8 @@ def _plan_again(
             # Each split is listed on its own here, under the same name.
             listed_in = work / split
             listed_in.mkdir(exist_ok=True)
-            members = list_members(catalogue, chosen, listed_in, record=True)
+            with watcher.progress(f"listing the images of {package}, {split}"):
+                members = list_members(catalogue, chosen, listed_in, record=True)
             plan = plan_package(
                 members,
                 rows,

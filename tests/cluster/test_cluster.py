@@ -13,6 +13,7 @@ from distributed import LocalCluster
 
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
+from conversion.progress import Unwatched
 from conversion.synthetic import SampleOptions, write_sample
 from tests.cluster.dask_cluster import DaskCluster, wait_until
 from tests.conftest import Run, make_once
@@ -81,7 +82,7 @@ def partials(output: Path) -> list[Path]:
     return list(output.rglob("*.partial"))
 
 
-class Recorder:
+class Recorder(Unwatched):
     """A reporter that remembers."""
 
     def __init__(self) -> None:

@@ -18,6 +18,7 @@ from conversion.card.presentation import present
 from conversion.folder.manifest import read_manifest
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
+from conversion.progress import Unwatched
 from tests import inline
 from tests.conftest import make_once
 from tests.hub.stand_in import HubStandIn, serve_hub
@@ -26,10 +27,9 @@ from tests.inline import without_processes
 NAME = "user/bioscan-5m"
 
 
-class Quiet:
+class Quiet(Unwatched):
     """A reporter that nobody listens to."""
 
-    def say(self, text: str) -> None: ...
     def begin(self, images: int, done: int) -> None: ...
     def reached(self, images: int) -> None: ...
     def end(self) -> None: ...

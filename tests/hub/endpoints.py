@@ -23,6 +23,7 @@ class Hub(Protocol):
 
     storage: Storage
     tokens: dict[str, tuple[str, bool]]
+    roles: dict[str, dict[str, Any]]
     on_object: Callable[[int], None]
 
     @property
@@ -60,17 +61,27 @@ class Endpoints(BaseHTTPRequestHandler):
         except KeyError:
             raise Refused(401, "Invalid credentials in Authorization header") from None
 
-    def _need_write(self, name: str) -> None:
+    def _owns(self, name: str) -> bool:
+        user = self._user()
+        return user is not None and name.partition("/")[0] == user[0]
+
+    def _need_write(self, name: str, *, request: bool = False) -> None:
+        """A pull request may be opened, and written to, by anybody who may write anything."""
         user = self._user()
         if user is None:
             raise Refused(401, "Invalid username or password.")
-        if not user[1] or name.partition("/")[0] != user[0]:
+        if not user[1] or not (request or self._owns(name)):
             raise Refused(403, "You don't have the rights to write here")
+
+    def _is_request(self, revision: str) -> bool:
+        return self.query.get("create_pr") == "1" or revision.startswith("refs/pr/")
 
     def _repository(self, name: str) -> Repository:
         repository = self.server.hub.storage.repository(name)
         if repository.private and self._user() is None:
             raise Refused(401, "Repository not found", "RepoNotFound")
+        if repository.private and not self._owns(name):
+            raise Refused(404, "Repository not found", "RepoNotFound")
         return repository
 
     # ------------------------------------------------------------------------------- routes
@@ -108,7 +119,15 @@ class Endpoints(BaseHTTPRequestHandler):
         user = self._user()
         if user is None:
             raise Refused(401, "Invalid username or password.")
-        return as_json({"type": "user", "name": user[0], "auth": {"type": "access_token"}})
+        given = self.headers["Authorization"].removeprefix("Bearer ")
+        token = self.server.hub.roles.get(given, {"role": "write" if user[1] else "read"})
+        told = {
+            "type": "user",
+            "name": user[0],
+            "orgs": [],
+            "auth": {"type": "access_token", "accessToken": {"displayName": "a token"} | token},
+        }
+        return as_json(told)
 
     def _create(self) -> Answer:
         asked = json.loads(self.body)
@@ -134,7 +153,7 @@ class Endpoints(BaseHTTPRequestHandler):
         return as_json({"errors": [], "warnings": []})
 
     def _preupload(self, name: str, revision: str) -> Answer:
-        self._need_write(name)
+        self._need_write(name, request=self._is_request(revision))
         tree = self._repository(name).tree(revision)
         files = []
         for asked in json.loads(self.body)["files"]:
@@ -147,7 +166,9 @@ class Endpoints(BaseHTTPRequestHandler):
         return as_json({"files": files})
 
     def _batch(self, name: str) -> Answer:
-        self._need_write(name)
+        # The batch is asked without a revision for a pull request.
+        ref = (json.loads(self.body).get("ref") or {}).get("name", "refs/pr/")
+        self._need_write(name, request=ref.startswith("refs/pr/"))
         self._repository(name)
         objects = []
         for asked in json.loads(self.body)["objects"]:
@@ -165,7 +186,7 @@ class Endpoints(BaseHTTPRequestHandler):
         return 200, {"ETag": f'"{sha256}"'}, b""
 
     def _commit(self, name: str, revision: str) -> Answer:
-        self._need_write(name)
+        self._need_write(name, request=self._is_request(revision))
         repository = self._repository(name)
         tree = dict(repository.tree(revision))
         summary = ""
@@ -276,7 +297,7 @@ class Endpoints(BaseHTTPRequestHandler):
 
     def _resolve(self, name: str, revision: str, path: str) -> Answer:
         repository = self._repository(name)
-        if repository.gated:
+        if repository.gated and not self._owns(name):
             raise Refused(403, f"Access to dataset {name} is restricted", "GatedRepo")
         commit = repository.commit_of(revision)
         blob = repository.commits[commit].get(path)

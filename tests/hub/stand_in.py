@@ -39,7 +39,8 @@ class HubStandIn:
 
     Attributes:
         storage: What it keeps.
-        tokens: Each token with the user it belongs to, and whether that user may write.
+        tokens: Each token with the user it belongs to, and whether it may write.
+        roles: What the Hub says of a token, where it is not ``write`` or ``read``.
         faults: What goes wrong; tests put in what they want.
         requests: Every request so far, as ``METHOD /path``.
         on_object: Called with the number of each stored object, before its answer goes out.
@@ -50,7 +51,9 @@ class HubStandIn:
         self.tokens: dict[str, tuple[str, bool]] = {
             "hf_writer": ("user", True),
             "hf_reader": ("user", False),
+            "hf_other": ("somebody", True),
         }
+        self.roles: dict[str, dict[str, Any]] = {}
         self.faults: list[Fault] = []
         self.requests: list[str] = []
         self.on_object: Callable[[int], None] = lambda _number: None

@@ -74,7 +74,8 @@ def test_a_second_run_sends_nothing(hub: HubStandIn, client: Client, converted: 
     hub.requests.clear()
     assert "0 put there now" in publish(client, converted)
     assert hub.storage.received == received
-    assert writes(hub) == ["POST /api/repos/create"]
+    asked = f"POST /api/datasets/{NAME}/preupload/main"
+    assert writes(hub) == [asked, "POST /api/repos/create"]
 
 
 def test_an_unchanged_folder_is_not_read_again(client: Client, folder: Path) -> None:
@@ -202,7 +203,8 @@ def test_a_foreign_repository_is_left_alone(
     [
         (None, "there is no token for the Hub"),
         ("hf_unknown", "the Hub does not accept the token"),
-        ("hf_reader", "the token does not allow it"),
+        ("hf_reader", "the token of user may only read"),
+        ("hf_other", "somebody does not belong to user"),
     ],
 )
 def test_what_the_token_does_not_allow(

@@ -21,6 +21,7 @@ from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.outcome import Summary
 from conversion.planning.tasks import ShardTask
+from conversion.progress import Unwatched
 from conversion.shards.build import ShardResult
 from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import Run, make_once
@@ -43,7 +44,7 @@ def source(shared: Path) -> Path:
     return make_once(options.root, lambda _: write_sample(options))
 
 
-class Heard:
+class Heard(Unwatched):
     """Keeps what it is told."""
 
     def __init__(self) -> None:

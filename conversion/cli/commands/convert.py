@@ -55,7 +55,6 @@ def run(terminal: Terminal, **values: Any) -> int:
     asked = ConvertOptions(output=Path() if isinstance(output, RemotePath) else output, **given)
     summary, url = _convert(terminal, asked, output)
     terminal.document(_document(summary, output, url))
-    terminal.place(url or str(output))
     _show_summary(terminal, summary, output)
     _show_next(terminal, summary.manifest, output, url)
     return 0

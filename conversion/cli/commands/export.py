@@ -107,8 +107,8 @@ def run(
     condition = Filter.of(parse_where(where)) if where is not None else None
     wanted = ExportOptions(output, (), condition, limit, rank)
     data = open_data(source)
-    with terminal.counting("specimens written") as progress:
-        result = export(data, target, package, split, wanted, progress)
+    with terminal.progress("writing", unit="specimens") as reached:
+        result = export(data, target, package, split, wanted, reached)
     terminal.show(_told(output, result))
     return 0
 

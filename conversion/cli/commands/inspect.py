@@ -59,7 +59,13 @@ def run(
     from conversion.catalogue.inspection import inspect, told_as_absent
     from conversion.files.atomic import write_whole
 
-    report = inspect(release, threads=workers or processors(), packages=packages, splits=splits)
+    report = inspect(
+        release,
+        threads=workers or processors(),
+        packages=packages,
+        splits=splits,
+        watcher=terminal,
+    )
     found = list(report.findings())
     if findings:
         write_whole(findings, _as_csv(found))

@@ -13,7 +13,7 @@ from conversion.sizes import readable_size
 
 if TYPE_CHECKING:
     from conversion.cli.console import Terminal
-    from conversion.upload.publish import Comparison
+    from conversion.upload.comparison import Comparison
 
 
 @command(
@@ -79,7 +79,7 @@ def run(
         )
         terminal.show(*_planned(found))
         return 0
-    done = publish(asked, terminal.say)
+    done = publish(asked, terminal)
     terminal.document(
         {
             "url": done.url,

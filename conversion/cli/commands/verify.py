@@ -50,7 +50,8 @@ def run(
     from conversion.verify.folder import VerifyOptions, verify
     from conversion.verify.shard import Undecodable
 
-    manifest, findings = verify(VerifyOptions(folder, workers or processors(), release, images))
+    asked = VerifyOptions(folder, workers or processors(), release, images)
+    manifest, findings = verify(asked, terminal)
     files = list(manifest.files())
     rows, size = sum(file.rows for file in files), sum(file.bytes for file in files)
     terminal.document(

@@ -1,0 +1,187 @@
+"""Show how far a piece of work is: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.text import Text
+
+from bioscan5m_hf.errors import counted
+from conversion.progress import BYTES
+from conversion.sizes import readable_size
+
+_LINE_SECONDS: Final = 10.0
+
+
+class Gauge(Protocol):
+    """Shows one piece of work."""
+
+    def reached(self, count: int) -> None:
+        """So much is done by now, counted from the beginning."""
+        ...
+
+    def close(self, *, left: bool) -> None:
+        """Take it away, or leave it as it is."""
+        ...
+
+
+class Hidden:
+    """Shows nothing."""
+
+    def reached(self, count: int) -> None:
+        """Show nothing."""
+
+    def close(self, *, left: bool) -> None:
+        """Show nothing."""
+
+
+class _Rate(ProgressColumn):
+    """How many are done a second, since the bar appeared."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f} {self._unit}/s" if speed else f"- {self._unit}/s")
+
+
+class _Count(ProgressColumn):
+    """How many are done, once there are any."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.completed:,.0f} {self._unit}" if task.completed else "")
+
+
+class Bar:
+    """A bar on a terminal; without a total, a count and the time that has passed.
+
+    Args:
+        console: Where it is shown.
+        work: What is being done.
+        total: How much there is to do.
+        unit: What is counted.
+        done: How much was done before.
+    """
+
+    def __init__(
+        self, console: Console, work: str, total: int | None, unit: str, done: int = 0
+    ) -> None:
+        columns: tuple[ProgressColumn, ...]
+        if total is None:
+            columns = (
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                _Count(unit),
+                TimeElapsedColumn(),
+            )
+        else:
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                *(
+                    (DownloadColumn(), TransferSpeedColumn())
+                    if unit == BYTES
+                    else (TextColumn("{task.completed:,.0f} of {task.total:,.0f}"), _Rate(unit))
+                ),
+                TimeRemainingColumn(),
+                TextColumn("left"),
+            )
+        self._progress = Progress(*columns, console=console, transient=True)
+        self._task = self._progress.add_task(work, total=total, completed=done)
+        self._progress.start()
+
+    def reached(self, count: int) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=count)
+
+    def close(self, *, left: bool) -> None:
+        """Take the bar away, or leave it where it was."""
+        self._progress.live.transient = not left
+        self._progress.stop()
+
+
+class Lines:
+    """Plain lines, one in ten seconds at most, for a log file or a pipe.
+
+    Args:
+        tell: Shows one line.
+        work: What is being done.
+        total: How much there is to do.
+        unit: What is counted.
+        done: How much was done before.
+    """
+
+    def __init__(
+        self, tell: Callable[[str], None], work: str, total: int | None, unit: str, done: int = 0
+    ) -> None:
+        self._tell, self._work, self._total, self._unit = tell, work, total, unit
+        self._before = done
+        self._began = self._told = time.monotonic()
+        self._lock = threading.Lock()
+
+    def reached(self, count: int) -> None:
+        """Tell it, unless the last line is quite new."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._told < _LINE_SECONDS or count <= self._before:
+                return
+            self._told = now
+        rate = (count - self._before) / (now - self._began)
+        if self._total is None:
+            self._tell(f"{self._work}: {_amount(count, self._unit)}")
+            return
+        left = max(0.0, (self._total - count) / rate)
+        if self._unit == BYTES:
+            done = f"{readable_size(count)} of {readable_size(self._total)}"
+            speed = f"{readable_size(round(rate))}/s"
+        else:
+            done = f"{count:,} of {self._total:,} {self._unit}"
+            speed = f"{rate:,.0f} {self._unit}/s"
+        self._tell(f"{self._work}: {done}, {speed}, {_duration(left)} left")
+
+    def close(self, *, left: bool) -> None:
+        """Tell nothing: what came of the work is for others to tell."""
+
+
+def _amount(count: int, unit: str) -> str:
+    return readable_size(count) if unit == BYTES else f"{count:,} {unit}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def announced(work: str, total: int, unit: str) -> str:
+    """The line that tells what is going to be done, where there is no bar.
+
+    Args:
+        work: What is being done.
+        total: How much.
+        unit: What is counted, as a plural.
+    """
+    amount = readable_size(total) if unit == BYTES else counted(total, unit.removesuffix("s"))
+    return f"{work} {amount}"

@@ -1,0 +1,57 @@
+"""Tell from what the Hub says of a token whether it may write to a repository.
+
+Only what is certain is refused here, before any work; of the rest the Hub decides when it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+_WRITE: Final = "repo.write"
+
+
+def refusal_of(told: Mapping[str, Any], repository: str, *, request: bool) -> str | None:
+    """Why a token may not write to a repository.
+
+    Args:
+        told: The Hub's answer to who it is.
+        repository: The name of the repository, as ``user/name``.
+        request: Whether only a pull request is to be opened, which others may do too.
+
+    Returns:
+        The reason as a phrase; none where nothing speaks against it.
+    """
+    user = str(told.get("name"))
+    token = _mapping(_mapping(told.get("auth")).get("accessToken"))
+    if token.get("role") == "read":
+        return f"the token of {user} may only read"
+    if request:
+        return None
+    if token.get("role") == "fineGrained":
+        allowed = _WRITE in _permissions(token)
+        return None if allowed else f"the token of {user} may not write to any repository"
+    return _stranger(user, repository.partition("/")[0], told.get("orgs"))
+
+
+def _stranger(user: str, owner: str, listed: object) -> str | None:
+    """Why a user may not write to repositories of an owner; the organisations may not be told."""
+    if not isinstance(listed, list) or owner.casefold() == user.casefold():
+        return None
+    roles = {str(org.get("name")).casefold(): org.get("roleInOrg") for org in map(_mapping, listed)}
+    if owner.casefold() not in roles:
+        return f"{user} does not belong to {owner}"
+    if roles[owner.casefold()] == "read":
+        return f"{user} may only read what belongs to {owner}"
+    return None
+
+
+def _permissions(token: Mapping[str, Any]) -> set[str]:
+    fine = _mapping(token.get("fineGrained"))
+    scopes = fine.get("scoped")
+    listed = [_mapping(scope).get("permissions") for scope in scopes or []]
+    return {str(each) for found in (*listed, fine.get("global")) for each in found or []}
+
+
+def _mapping(found: object) -> Mapping[str, Any]:
+    return found if isinstance(found, Mapping) else {}
