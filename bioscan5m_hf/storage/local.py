@@ -14,6 +14,8 @@ from bioscan5m_hf.errors import ArchiveError
 
 _ADVICE_BYTES: Final = 128 << 10
 _PROBE_BYTES: Final = 1 << 20
+# The number of no file: reading from it fails.
+_CLOSED: Final = -1
 
 
 class Source(Protocol):
@@ -106,8 +108,11 @@ class LocalFile:
         return os.pread(self._descriptor, length - len(data), offset + len(data))
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
+        """Close the file; what is closed already stays so."""
+        # The system gives the number of a closed file to the next one that is opened, by whomever.
+        descriptor, self._descriptor = self._descriptor, _CLOSED
+        if descriptor != _CLOSED:
+            os.close(descriptor)
 
     def __enter__(self) -> Self:
         return self

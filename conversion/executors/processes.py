@@ -129,9 +129,12 @@ class Processes:
             self._beginning.join()
         # Private, but the only way before Python 3.14 to not wait for a shard of gigabytes.
         processes = list((getattr(self._executor, "_processes", None) or {}).values())
-        self._executor.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
+        # Waits for the pool's own thread, which ends with the workers: where it still lives when
+        # Python ends, it may close its pipe in the moment in which Python writes to it, and the
+        # last line is a traceback that tells of a bad file descriptor.
+        self._executor.shutdown(cancel_futures=True)
         for process in processes:
             process.join()
 

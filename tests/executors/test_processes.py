@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import _ThreadWakeup
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -34,6 +36,22 @@ def test_the_first_task_starts_every_worker() -> None:
         begun = [child for child in multiprocessing.active_children() if child not in before]
         assert len(begun) == 3
         assert task.result() in {child.pid for child in begun}
+
+
+def test_nothing_of_a_killed_pool_lives_when_python_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python writes to the pipe of a pool's thread as it ends, which may just be closing it."""
+    close = _ThreadWakeup.close
+
+    def close_late(self: _ThreadWakeup) -> None:
+        time.sleep(0.2)
+        close(self)
+
+    monkeypatch.setattr(_ThreadWakeup, "close", close_late)
+    before = set(threading.enumerate())
+    processes = Processes(1)
+    processes.submit(time.sleep, 60)
+    processes.kill()
+    assert set(threading.enumerate()) == before
 
 
 def test_workers_that_are_just_beginning_end_with_the_pool(
