@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bioscan5m_hf.errors import MetadataError, ReleaseNotFound, UnknownName, counted
+from bioscan5m_hf.errors import MetadataError, OutOfReach, UnknownName, counted
 from bioscan5m_hf.query.choice import Choice
 from bioscan5m_hf.readers.base import Piece
 from bioscan5m_hf.readers.formats import SUFFIXES, open_shard, reader_class
@@ -24,7 +25,7 @@ from bioscan5m_hf.schema.vocabularies import (
     check_rank,
     from_parquet,
 )
-from bioscan5m_hf.sources.dataset_folder import DatasetFolder
+from bioscan5m_hf.sources.dataset_folder import DatasetFolder, StoredShard
 from bioscan5m_hf.storage.identity import digest_of, identity_of
 from bioscan5m_hf.storage.open import exists, read_whole
 from bioscan5m_hf.storage.path import Location
@@ -82,12 +83,13 @@ class StoredData:
 
     Attributes:
         folder: What the folder holds.
-        pinned: Whether it lies in a commit of the Hub, or in the snapshot of one: then no file of
-            it can be another than its manifest says.
+        repository: The URL in a repository of the Hub that was asked for, where the folder lies in
+            a commit of it, or in the snapshot of one: then no file of it can be another than its
+            manifest says.
     """
 
     folder: DatasetFolder
-    pinned: bool = False
+    repository: str | None = None
 
     @property
     def root(self) -> Location:
@@ -112,26 +114,41 @@ class StoredData:
     ) -> list[Piece]:
         """One piece for each shard; what was flawed was settled when they were made."""
         del on_error
-        paths = [self.root / s.path for s in self.folder.shards_of(configuration, split)]
-        if self.pinned:
-            absent = [path for path in paths if isinstance(path, Path) and not path.exists()]
-            if absent:
-                raise ReleaseNotFound(
-                    f"the Hub's cache lacks {counted(len(absent), 'shard')} of "
-                    f"{configuration.name}, and the Hub is out of reach",
-                    where=str(absent[0]),
-                    fix="with a network, load it once, or get all of it with: hf download",
-                )
-        return [open_shard(path) for path in paths]
+        return [open_shard(path) for path in self.paths(configuration, split)]
+
+    def paths(self, configuration: Configuration, split: Split) -> list[Location]:
+        """The shards of one split, in order.
+
+        Raises:
+            OutOfReach: They are looked for in the Hub's cache, which lacks some of them.
+        """
+        shards = self.folder.shards_of(configuration, split)
+        absent = self._absent(shards)
+        if absent:
+            raise OutOfReach(
+                f"the Hub's cache lacks {counted(len(absent), 'shard')} of {configuration.name}/"
+                f"{split.published}, and the Hub is out of reach; the first is {absent[0]}",
+                where=self.repository,
+                fix="with a network, load it once, or get all of it with: hf download",
+            )
+        return [self.root / shard.path for shard in shards]
+
+    def _absent(self, shards: Iterable[StoredShard]) -> list[str]:
+        """The shards that are not in the snapshot, where the folder is one."""
+        root = self.root
+        if self.repository is None or not isinstance(root, Path):
+            return []
+        return [shard.path for shard in shards if not (root / shard.path).exists()]
 
     def mappable_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
         """The shards of a split, if they are local and of a format that can be mapped."""
         root = self.root
         if not isinstance(root, Path):
             return None
-        paths = [root / shard.path for shard in self.folder.shards_of(configuration, split)]
+        shards = self.folder.shards_of(configuration, split)
+        paths = [root / shard.path for shard in shards]
         maps = all(reader_class(SUFFIXES[path.suffix]).maps for path in paths)
-        return paths if maps and not (self.pinned and any(not p.exists() for p in paths)) else None
+        return paths if maps and not self._absent(shards) else None
 
     def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
         """The distinct values of a rank, from the file of vocabularies where there is one.
@@ -170,6 +187,6 @@ class StoredData:
         shards = self.folder.shards_of(configuration, split)
         told = [f"{shard.path} {shard.digest}" for shard in shards]
         # A shard may have been changed, and the manifest not.
-        if not (self.pinned and all(shard.digest for shard in shards)):
+        if not (self.repository and all(shard.digest for shard in shards)):
             told.append(identity_of(self.root / shard.path for shard in shards))
         return digest_of(self.folder.format, *told)

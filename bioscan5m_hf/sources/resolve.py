@@ -120,7 +120,7 @@ def open_data(
             return _open_remote(root, cache_dir)
         found = pinned(root)
         if isinstance(found, Path):
-            return _open_local(found, cache_dir, pinned=True)
+            return _open_local(found, cache_dir, repository=root.url)
         return _open_remote(found, cache_dir)
     except BioscanError as error:
         away = isinstance(error, OutOfReach) or is_unreachable(error)
@@ -132,7 +132,7 @@ def open_data(
 
 
 def _open_local(
-    root: Path, cache_dir: str | os.PathLike[str] | None, *, pinned: bool = False
+    root: Path, cache_dir: str | os.PathLike[str] | None, *, repository: str | None = None
 ) -> Data:
     if root.is_file():
         return _raw(find_release(root), cache_dir)
@@ -140,7 +140,9 @@ def _open_local(
     if folder is None:
         names = [p.relative_to(root).as_posix() for p in root.glob("*/*") if p.is_file()]
         folder = folder_of(root, names)
-    return _raw(find_release(root), cache_dir) if folder is None else StoredData(folder, pinned)
+    if folder is None:
+        return _raw(find_release(root), cache_dir)
+    return StoredData(folder, repository)
 
 
 def _raw(release: Release, cache_dir: str | os.PathLike[str] | None) -> RawData:
@@ -152,13 +154,13 @@ def _raw(release: Release, cache_dir: str | os.PathLike[str] | None) -> RawData:
 def _open_remote(root: RemotePath, cache_dir: str | os.PathLike[str] | None) -> Data:
     folder = open_folder(root)
     if folder is not None:
-        return StoredData(folder, pinned=root.asked is not None)
+        return StoredData(folder, root.asked)
     listed = list_files(root)
     if listed is not None:
         below = [path.relative_to(root) for path in listed]
         folder = folder_of(root, below)
         if folder is not None:
-            return StoredData(folder, pinned=root.asked is not None)
+            return StoredData(folder, root.asked)
     return _raw(gather(root, listed or probe_release(root)), cache_dir)
 
 

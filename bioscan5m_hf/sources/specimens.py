@@ -70,7 +70,7 @@ def _from_shards(
     for split in sorted(shards, key=size, reverse=True):
         if not left:
             break
-        paths = [data.root / shard.path for shard in shards[split]]
+        paths = data.paths(configuration, split)
         known = all(shard.rows for shard in shards[split])
         rows = [shard.rows or 0 if known else 1 for shard in shards[split]]
         with SplitLookup(paths, rows) as lookup:

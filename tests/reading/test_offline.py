@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bioscan5m_hf import load_dataset
+from bioscan5m_hf import get, load_dataset
+from bioscan5m_hf.errors import OutOfReach
 from tests.hub.repository import Repository
 from tests.hub.stand_in import HubStandIn, serve_hub
 from tests.reading.conftest import Rows
@@ -107,6 +109,35 @@ def test_a_snapshot_of_the_cache_loads_without_the_network(
             options = {**VAL, "streaming": streaming}
             found = load(hub, tmp_path, [(STORED, options), (RAW, options)], **settings)
             assert [sorted(rows, key=str) for rows in found] == [sorted(wanted, key=str)] * 2
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_a_snapshot_that_lacks_a_shard_is_told_by_the_repository(
+    form: str, forms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "hub" / "datasets--user--stored"
+    commit = "c" * 40
+    shutil.copytree(forms / form, kept / "snapshots" / commit)
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    cache = tmp_path / "cache"
+    val = load_dataset(STORED, "cropped_256", split="val", cache_dir=cache)
+    (shard,) = (kept / "snapshots" / commit / "cropped_256").glob("validation-*")
+    shard.unlink()
+    uses: list[Callable[[], Any]] = [
+        lambda: load_dataset(STORED, "cropped_256", split="val", cache_dir=tmp_path / "other"),
+        lambda: [*load_dataset(STORED, "cropped_256", split="val", streaming=True)],
+        lambda: get(STORED, val[0]["processid"], "cropped_256"),
+    ]
+    for use in uses:
+        with pytest.raises(OutOfReach) as error:
+            use()
+        told = str(error.value)
+        assert told.startswith(f"hf://datasets/{STORED}: the Hub's cache lacks 1 shard of ")
+        assert f"the first is cropped_256/{shard.name}" in told
+        assert str(tmp_path) not in told
 
 
 @pytest.mark.parametrize("hub", ["parquet"], indirect=True)

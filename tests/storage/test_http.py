@@ -7,10 +7,13 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from bioscan5m_hf.errors import ArchiveError
+from bioscan5m_hf import get, labels, load_dataset
+from bioscan5m_hf.builder import Bioscan5M
+from bioscan5m_hf.errors import ArchiveError, ReleaseNotFound
 from bioscan5m_hf.storage import http as reader
 from bioscan5m_hf.storage.http import HttpFile, read_page
 from bioscan5m_hf.storage.http_listing import linked_files
@@ -214,6 +217,28 @@ def test_a_listing_uses_what_is_given_and_stays_below(server: Server) -> None:
     found = [file.relative_to(root) for file in linked_files(root, 3)]
     assert found == ["a #b.zip", "Käfer.csv", "sub/deep.zip"]
     assert all(headers["Authorization"] == "Bearer sesame" for _, headers in server.seen)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda **named: load_dataset("bioscan-5m", streaming=True, **named),
+        lambda **named: labels("bioscan-5m", "order", **named),
+        lambda **named: get("bioscan-5m", "GMGMB061-20", **named),
+        lambda **named: Bioscan5M(data_dir="bioscan-5m", **named),
+    ],
+)
+def test_the_token_of_the_hub_is_for_the_hub_wherever_a_name_leads(
+    read: Callable[..., object], server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BIOSCAN5M_PATH", f"{server.url}/folder")
+    monkeypatch.setenv("HF_TOKEN", "hf_fromtheenvironment")
+    server.hook = lambda handler: handler.answer(404)
+    with pytest.raises(ReleaseNotFound):
+        read(token="hf_secretsecret", cache_dir=tmp_path / "cache")
+    assert server.seen
+    assert not [headers for _, headers in server.seen if "hf_" in str(headers)]
 
 
 def test_a_loopback_of_the_newer_protocol() -> None:
