@@ -159,7 +159,7 @@ class Lines:
         else:
             done = f"{count:,} of {self._total:,} {self._unit}"
             speed = f"{rate:,.0f} {self._unit}/s"
-        self._tell(f"{self._work}: {done}, {speed}, {_duration(left)} left")
+        self._tell(f"{self._work}: {done}, {speed}, {duration(left)} left")
 
     def close(self, *, left: bool) -> None:
         """Tell nothing: what came of the work is for others to tell."""
@@ -169,7 +169,12 @@ def _amount(count: int, unit: str) -> str:
     return readable_size(count) if unit == BYTES else f"{count:,} {unit}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time as hours, minutes and seconds.
+
+    Args:
+        seconds: How long it is.
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"

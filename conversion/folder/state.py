@@ -242,7 +242,7 @@ def open_state(folder: Path, say: Callable[[str], None] = warnings.warn) -> Iter
         ForeignFolder: It holds something that this program did not make, or its hidden folder
             leads elsewhere.
     """
-    _check_ours(folder)
+    check_ours(folder)
     made = not folder.exists()
     state = State(folder)
     descriptor = _lock(folder, say)
@@ -325,7 +325,15 @@ def _open_lock(path: Path, folder: Path) -> int:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _check_ours(folder: Path) -> None:
+def check_ours(folder: Path) -> None:
+    """See that nothing but a dataset folder of ours is written to.
+
+    Args:
+        folder: The folder; it need not be there.
+
+    Raises:
+        ForeignFolder: It holds something that this program did not make.
+    """
     try:
         names = {path.name for path in folder.iterdir()}
     except FileNotFoundError:

@@ -21,6 +21,8 @@ from conversion.formats.samples import PLAIN, SampleExtras
 from conversion.planning.packages import PackagePlan
 from conversion.rejects import Finding
 
+_SHOWN: Final = 5
+
 ALL_SPLITS: Final = "all"
 """What the record of the metadata's source stands under: they are of all splits."""
 
@@ -59,6 +61,25 @@ def refuse_mixing(
             where=str(folder),
             fix="choose another --output",
         )
+
+
+def refuse_changes(what: str, changes: Sequence[str], folder: Path) -> None:
+    """Stop where what is there was made from something else.
+
+    Args:
+        what: What is there.
+        changes: What is different, as phrases.
+        folder: The dataset folder, for the message.
+
+    Raises:
+        ChangedInput: Always.
+    """
+    told = "; ".join(changes[:_SHOWN]) + ("; …" if len(changes) > _SHOWN else "")
+    raise ChangedInput(
+        f"{what} was made from something else: {told}",
+        where=str(folder),
+        fix="use the same input and options, another --output, or --restart to make it anew",
+    )
 
 
 class Wanted(Protocol):

@@ -11,7 +11,7 @@ from bioscan5m_hf.errors import counted
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, METADATA
 from bioscan5m_hf.storage.path import Location, RemotePath
 from conversion.cli.command import command
-from conversion.cli.parameters import RELEASE, read_location
+from conversion.cli.parameters import DRY_RUN, RELEASE, read_location
 from conversion.pipeline.options import ConvertOptions, convert_options
 from conversion.pipeline.together import check_together
 from conversion.sizes import readable_size
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @command(
     "convert",
     [
+        "bioscan5m convert RELEASE bioscan-5m --package cropped_256 --dry-run",
         "bioscan5m convert RELEASE bioscan-5m --package cropped_256",
         "bioscan5m convert RELEASE bioscan-5m --split val,test",
         "bioscan5m convert hf://datasets/user/raw bioscan-5m --read-ahead 1GB",
@@ -38,12 +39,17 @@ if TYPE_CHECKING:
     | {
         "release": RELEASE,
         "output": replace(convert_options()["output"], read=read_location),
+        "dry_run": replace(
+            DRY_RUN,
+            help="only say what would be written, what disk and memory it takes, and how long "
+            "about",
+        ),
     },
     json=True,
     token=True,
 )
-def run(terminal: Terminal, **values: Any) -> int:
-    """Convert a release, and show what was written."""
+def run(terminal: Terminal, *, dry_run: bool, **values: Any) -> int:
+    """Convert a release, and show what was written, or would be."""
     given = {name: value for name, value in values.items() if value not in (None, (), False)}
     output: Location | None = given.pop("output", None)
     check_together(given, output)
@@ -53,6 +59,14 @@ def run(terminal: Terminal, **values: Any) -> int:
 
         output = Path(check_repository_name(given["name"]).partition("/")[2])
     asked = ConvertOptions(output=Path() if isinstance(output, RemotePath) else output, **given)
+    if dry_run:
+        # Nobody else needs it.
+        from conversion.cli.dry_run import show_preview
+        from conversion.preview.preview import preview
+
+        away = isinstance(output, RemotePath)
+        show_preview(terminal, preview(asked, terminal, away=away), output, asked.format)
+        return 0
     summary, url = _convert(terminal, asked, output)
     terminal.document(_document(summary, output, url))
     _show_summary(terminal, summary, output)

@@ -1,0 +1,269 @@
+"""Say what a conversion would write, how much disk and memory it takes, and how long about."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from bioscan5m_hf.errors import ForeignFolder
+from bioscan5m_hf.processors import processors
+from bioscan5m_hf.release.metadata.read import BadRow, read_metadata
+from bioscan5m_hf.release.remote import locate_release
+from bioscan5m_hf.schema.configurations import METADATA
+from bioscan5m_hf.storage.path import RemotePath
+from bioscan5m_hf.storage.prefetch import Ahead
+from conversion.catalogue.sources import Choice
+from conversion.files.atomic import require_apart
+from conversion.files.temporary import temporary_folder
+from conversion.folder.manifest import Manifest
+from conversion.folder.state import State, check_ours
+from conversion.formats.registry import writer_named
+from conversion.formats.samples import SAMPLE_BYTES
+from conversion.pipeline.comparison import compare_with, refuse_changes, refuse_mixing
+from conversion.pipeline.inputs import OpenedRelease, choose, covered_by
+from conversion.pipeline.options import ConvertOptions
+from conversion.pipeline.preparation import Prepared, prepare
+from conversion.pipeline.steps import read_before
+from conversion.planning.packages import PackagePlan
+from conversion.planning.shards import Shard
+from conversion.planning.tasks import ShardTask
+from conversion.preview.trial import seconds_for
+from conversion.progress import Watcher
+
+# Card, pictures, notebook and vocabularies.
+_PRESENTATION_BYTES: Final = 4 << 20
+# What a worker holds of its own beside what it shares: its row group, its buffers, its libraries.
+_WORKER_BYTES: Final = 120 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SplitPreview:
+    """What would be written of one split.
+
+    Attributes:
+        configuration: The configuration.
+        split: The published name of the split.
+        specimens: How many rows it would have.
+        left_out: How many specimens have no image to go with.
+        shards: How many shards.
+        bytes: About how long these are together.
+        there: Whether the folder has all of it already.
+    """
+
+    configuration: str
+    split: str
+    specimens: int
+    left_out: int
+    shards: int
+    bytes: int
+    there: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a conversion would do.
+
+    Attributes:
+        splits: What would be written.
+        temporary: The bytes of work files, which are removed at the end.
+        free: How much of the output's disk is free; ``None`` behind a URL.
+        scratch: How much of the output lies on the disk at a time, where shards are sent away.
+        memory: About how many bytes of memory all processes take together.
+        workers: How many shards are made at a time.
+        seconds: About how long it takes; ``None`` on a cluster, whose machines are others.
+    """
+
+    splits: tuple[SplitPreview, ...]
+    temporary: int
+    free: int | None
+    scratch: int | None
+    memory: int
+    workers: int
+    seconds: float | None
+
+    @property
+    def bytes(self) -> int:
+        """About how much would be written."""
+        return sum(split.bytes for split in self.splits if not split.there)
+
+    @property
+    def disk(self) -> int:
+        """About how much disk it takes at the most."""
+        held = self.bytes + _PRESENTATION_BYTES
+        return (min(held, self.scratch) if self.scratch else held) + self.temporary
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is as much disk."""
+        return self.free is None or self.disk <= self.free
+
+
+def preview(options: ConvertOptions, watcher: Watcher, *, away: bool = False) -> Preview:
+    """Say what a conversion would do, and do none of it.
+
+    Args:
+        options: What to convert, and how.
+        watcher: Told how it goes.
+        away: Whether the output lies behind a URL, so that nothing of it is looked at here.
+
+    Raises:
+        BioscanError: What the conversion would stop at before its first shard.
+    """
+    began = time.perf_counter()
+    with watcher.progress("looking for the release"):
+        release = locate_release(options.release)
+    if isinstance(options.release, Path) and not away:
+        require_apart(options.release, options.output)
+    choices = choose(options, release)
+    for note in (*release.notes, *(note for choice in choices for note in choice.notes)):
+        watcher.say(note)
+    before = None if away else _before(options, choices)
+    bad: list[BadRow] = []
+    notes: list[str] = []
+    batches = read_metadata(release.metadata, bad.append if options.record else None, notes.append)
+    workers = options.workers or processors()
+    with temporary_folder() as made, closing(Ahead(batches)) as reading:
+        work = made / "work"
+        opened = OpenedRelease(release, reading, bad, notes)
+        found = prepare(options, opened, choices, work, watcher, workers)
+        temporary = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
+        preparing = time.perf_counter() - began
+        tasks = [task for plan in found.plans for task in plan.tasks]
+        there = set() if away else _there(options, before, found.plans, tasks, watcher)
+        todo = [task for task in tasks if task.shard not in there]
+        seconds = None
+        if not options.scheduler:
+            with watcher.progress("making some images, to see how long it takes"):
+                seconds = preparing + _making(found.plans, todo, made / "trial", workers)
+        splits = (*_splits(options, found.plans, there), *_metadata(options, before, found))
+    return Preview(
+        splits,
+        temporary,
+        None if away else _free(options.output),
+        _scratch(options, away=away),
+        _memory(options, workers),
+        workers,
+        seconds,
+    )
+
+
+def _before(options: ConvertOptions, choices: Sequence[Choice]) -> Manifest | None:
+    """What the folder holds already; what would stop the conversion stops this too."""
+    check_ours(options.output)
+    try:
+        # Not to restart: that would remove what it cannot read.
+        before = read_before(replace(options, restart=False), covered_by(choices))
+    except ForeignFolder:
+        if not options.restart:
+            raise
+        return None
+    refuse_mixing(before, choices, options.extras, options.output)
+    return before
+
+
+def _there(
+    options: ConvertOptions,
+    before: Manifest | None,
+    plans: Sequence[PackagePlan],
+    tasks: Sequence[ShardTask],
+    watcher: Watcher,
+) -> set[Shard]:
+    """The shards that the folder has already."""
+    state = State(options.output)
+    finished: set[tuple[str, str]] = set()
+    with watcher.progress("looking at what is there"):
+        if before:
+            finished, changes = compare_with(before, plans, options, lambda *_: False)
+            if changes and not options.restart:
+                refuse_changes("what this folder holds", [*changes.values()], options.output)
+        todo = [t for t in tasks if (t.shard.configuration, t.shard.split) not in finished]
+        if (changed := state.changes(todo)) and not options.restart:
+            refuse_changes("the unfinished conversion in this folder", changed, options.output)
+        made = {task.shard for task in todo if state.trusted(task, lambda *_: False)}
+    return made | {task.shard for task in tasks} - {task.shard for task in todo}
+
+
+def _making(
+    plans: Sequence[PackagePlan], todo: Sequence[ShardTask], folder: Path, workers: int
+) -> float:
+    """How long all shards take; more workers than processors or shards make nothing faster."""
+    folder.mkdir()
+    alone = sum(
+        seconds_for([task for task in todo if task.shard.configuration == plan.package], folder)
+        for plan in plans
+    )
+    return alone / max(1, min(workers, processors(), len(todo)))
+
+
+def _splits(
+    options: ConvertOptions, plans: Sequence[PackagePlan], there: set[Shard]
+) -> list[SplitPreview]:
+    row_bytes = writer_named(options.format).row_bytes + options.extras.members * SAMPLE_BYTES
+    found = []
+    for plan in plans:
+        for count in plan.members.counts:
+            name = count.split.published
+            tasks = [task for task in plan.tasks if task.shard.split == name]
+            size = sum(
+                int(plan.members.planned[task.shard.start : task.shard.stop].sum())
+                for task in tasks
+            )
+            found.append(
+                SplitPreview(
+                    plan.package,
+                    name,
+                    count.with_image,
+                    count.specimens - count.with_image,
+                    len(tasks),
+                    size + count.with_image * row_bytes,
+                    there.issuperset(task.shard for task in tasks),
+                )
+            )
+    return found
+
+
+def _metadata(
+    options: ConvertOptions, before: Manifest | None, found: Prepared
+) -> list[SplitPreview]:
+    plan = found.metadata_plan(options.format, Path(), options.shard_bytes)
+    shards = plan.shards()
+    held = before.splits.get(METADATA, {}) if before else {}
+    return [
+        SplitPreview(
+            METADATA,
+            split.published,
+            count,
+            0,
+            sum(shard.split == split.published for shard in shards),
+            count * plan.writer.row_bytes,
+            split.published in held,
+        )
+        for split, count in found.counts
+        if count
+    ]
+
+
+def _free(folder: Path) -> int:
+    held = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(held).free
+
+
+def _scratch(options: ConvertOptions, *, away: bool) -> int | None:
+    if options.scratch or not away:
+        return options.scratch
+    return 2 * options.threads * options.shard_bytes
+
+
+def _memory(options: ConvertOptions, workers: int) -> int:
+    """What this process took to plan, and what each worker needs."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    own = peak if sys.platform == "darwin" else peak << 10
+    hold = options.hold(workers) if isinstance(options.release, RemotePath) else 0
+    return own + workers * (_WORKER_BYTES + hold)
