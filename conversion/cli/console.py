@@ -109,6 +109,11 @@ class Terminal:
         for result in results:
             console.print(result)
 
+    def place(self, text: str) -> None:
+        """Show where the result lies, which is all that a quiet command tells of it."""
+        if self.quiet and not self.json:
+            make_console().print(text)
+
     def document(self, result: Mapping[str, object]) -> None:
         """Show the result as JSON, where that is asked for."""
         if self.json:
@@ -151,7 +156,8 @@ class Terminal:
             return
         if not self.quiet and not self._console.is_terminal:
             self._console.print(announced(verb, images - done, "images"))
-        self._gauge = self._open(verb, images, "images", done)
+        self._gauge = self._made_for(verb, images, "images", done)
+        self._gauge.open()
 
     def reached(self, images: int) -> None:
         """Show how many were finished since the beginning."""
@@ -174,15 +180,16 @@ class Terminal:
         Yields:
             What takes the count.
         """
-        gauge = self._open(work, total, unit)
+        gauge = self._made_for(work, total, unit)
         left = True
         try:
+            gauge.open()
             yield gauge.reached
             left = False
         finally:
             gauge.close(left=left)
 
-    def _open(self, work: str, total: int | None, unit: str, done: int = 0) -> Gauge:
+    def _made_for(self, work: str, total: int | None, unit: str, done: int = 0) -> Gauge:
         if self.quiet:
             return Hidden()
         if self._console.is_terminal:

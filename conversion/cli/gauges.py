@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import Final, Protocol
 
 from rich.console import Console
@@ -32,6 +32,10 @@ _LINE_SECONDS: Final = 10.0
 class Gauge(Protocol):
     """Shows one piece of work."""
 
+    def open(self) -> None:
+        """Begin to show it."""
+        ...
+
     def reached(self, count: int) -> None:
         """So much is done by now, counted from the beginning."""
         ...
@@ -43,6 +47,9 @@ class Gauge(Protocol):
 
 class Hidden:
     """Shows nothing."""
+
+    def open(self) -> None:
+        """Show nothing."""
 
     def reached(self, count: int) -> None:
         """Show nothing."""
@@ -110,6 +117,9 @@ class Bar:
             )
         self._progress = Progress(*columns, console=console, transient=True)
         self._task = self._progress.add_task(work, total=total, completed=done)
+
+    def open(self) -> None:
+        """Show the bar; whoever is interrupted here closes it all the same."""
         self._progress.start()
 
     def reached(self, count: int) -> None:
@@ -138,12 +148,15 @@ class Lines:
     ) -> None:
         self._tell, self._work, self._total, self._unit = tell, work, total, unit
         self._before = done
-        self._began = self._told = time.monotonic()
+        self._began = self._told = monotonic()
         self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Tell nothing yet."""
 
     def reached(self, count: int) -> None:
         """Tell it, unless the last line is quite new."""
-        now = time.monotonic()
+        now = monotonic()
         with self._lock:
             if now - self._told < _LINE_SECONDS or count <= self._before:
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -146,6 +147,19 @@ def test_bytes_are_told_within_a_file(client: Client, folder: Path) -> None:
     assert told[-1] == total
     files = len(local_digests(folder))
     assert len(set(told)) > files
+
+
+def test_as_json_and_quietly(hub: HubStandIn, client: Client, converted: Path) -> None:
+    words = ("publish", str(converted), NAME)
+    planned = json.loads(client.run(*words, "--dry-run", "--json")[1])
+    assert planned["made"]
+    told = json.loads(client.run(*words, "--json")[1])
+    assert told["url"] == f"{hub.endpoint}/datasets/{NAME}"
+    assert told["sent"] == told["files"] == len(planned["send"])
+    assert client.run(*words, "--quiet") == (0, "", "")
+    # What there is to say beside the document goes to the other stream.
+    status, _, err = client.run(*words, "--json")
+    assert (status, err) == (0, f"publishing {converted} as user\n")
 
 
 def test_the_hubs_own_storage_tells_too() -> None:

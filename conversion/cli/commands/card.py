@@ -30,6 +30,7 @@ def run(terminal: Terminal, *, folder: Path, name: str | None) -> int:
     """Write what a dataset folder shows of itself."""
     from conversion.card.presentation import present
 
-    manifest = present(folder, name, terminal.say)
+    with terminal.progress("writing card and pictures"):
+        manifest = present(folder, name, terminal.say)
     terminal.show(*(str(folder / extra) for extra in sorted(manifest.extras)))
     return 0

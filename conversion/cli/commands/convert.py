@@ -69,6 +69,7 @@ def run(terminal: Terminal, *, dry_run: bool, **values: Any) -> int:
         return 0
     summary, url = _convert(terminal, asked, output)
     terminal.document(_document(summary, output, url))
+    terminal.place(url or str(output))
     _show_summary(terminal, summary, output)
     _show_next(terminal, summary.manifest, output, url)
     return 0

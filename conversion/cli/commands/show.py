@@ -55,7 +55,8 @@ def run(
 
     if image and os.path.lexists(image):
         raise OutputError("is there already", where=str(image), fix="choose another --image")
-    found = get(source, processid, package, columns=None)
+    with terminal.progress("looking for the specimen"):
+        found = get(source, processid, package, columns=None)
     if IMAGE_COLUMN in found.column_names:
         found = found.cast_column(IMAGE_COLUMN, datasets.Image(decode=False))
     row = found[0]
