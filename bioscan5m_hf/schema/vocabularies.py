@@ -198,7 +198,9 @@ def _read(data: bytes, rank: str) -> pa.Table:
         plain = sum(file.metadata.row_group(number).total_byte_size for number in groups)
         if plain > _PLAIN_BYTES:
             raise ValueError(f"it has {plain:,} bytes when decompressed")
-        table = file.read(_SCHEMA.names)
+        # A thread of Arrow that drops the last part of `data` while the interpreter ends would
+        # abort the process.
+        table = file.read(_SCHEMA.names, use_threads=False)
     table = table.filter(pc.equal(table["rank"], rank)).combine_chunks()
     values = pc.unique(table["value"]).dictionary_decode()
     if len(values) < len(table):
