@@ -17,7 +17,7 @@ from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
 from bioscan5m_hf.storage.inside import require_inside
 
 MANIFEST_NAME: Final = "manifest.json"
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 MANIFEST_BYTES: Final = 32 << 20
 """How long a manifest may be: it lists a hundred thousand shards in half of that."""
 

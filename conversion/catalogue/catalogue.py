@@ -28,7 +28,7 @@ from bioscan5m_hf.release.metadata.read import ROW, ROW_SCHEMA, BadRow, OnBadRow
 from bioscan5m_hf.schema.columns import RANKS, SPLITS, Split
 from bioscan5m_hf.schema.order import Keys
 from bioscan5m_hf.schema.vocabularies import Vocabulary, VocabularyCounter
-from conversion.catalogue.rows import SortedRows, settle_order
+from conversion.catalogue.rows import RowDigest, SortedRows, settle_order
 from conversion.catalogue.selection import SpecimenSelection
 
 _KEY_SCHEMA: Final = pa.schema([ROW_SCHEMA.field(name) for name in ("processid", "split", ROW)])
@@ -68,16 +68,16 @@ class Catalogue:
 
     Args:
         work: A folder for what does not fit into memory; whoever made it removes it.
-        threads: How many processors it may use.
     """
 
-    def __init__(self, work: Path, *, threads: int) -> None:
+    def __init__(self, work: Path) -> None:
         work.mkdir(parents=True, exist_ok=True)
         self.work = work
-        self.threads = threads
         self._stopped = threading.Event()
         self._rows: SortedRuns | None = None
         self._specimens: Specimens | None = None
+        self._digest = RowDigest()
+        self._selection = ""
         self._left_out: Keys = np.empty(0, np.uint64)
 
     @property
@@ -106,7 +106,13 @@ class Catalogue:
             OutputError: There is no room for them.
         """
         schema = _KEY_SCHEMA if slim else ROW_SCHEMA
-        self._rows = sort_rows(self._wanted(batches), self.work / "rows.arrow", schema)
+        rows = self._wanted(batches if slim else self._watched(batches))
+        self._rows = sort_rows(rows, self.work / "rows.arrow", schema)
+
+    def _watched(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            self._digest.add(batch)
+            yield batch
 
     def settle_rows(self, label: str, on_bad_row: OnBadRow | None = None) -> None:
         """See to it that no processid stands in two rows, and fix the order of the specimens.
@@ -141,6 +147,7 @@ class Catalogue:
         Raises:
             UsageError: None is.
         """
+        self._selection = selection.told
         rows = self.specimens.rows
         chosen = selection.choose(rows)
         if not chosen.any():
@@ -199,7 +206,7 @@ class Catalogue:
         Raises:
             OutputError: There is no room for it.
         """
-        return settle_order(self.specimens.rows, self.threads, self._stopped)
+        return settle_order(self.specimens.rows, self._digest.hexdigest(self._selection))
 
     def list_images(self, selection: Selection, splits: Sequence[Split]) -> ListedImages:
         """List where the images of a package lie.

@@ -118,7 +118,6 @@ def told_as_absent(package: str, absent: Sequence[tuple[Split, int]]) -> str:
 def inspect(
     root: Location,
     *,
-    threads: int,
     packages: Sequence[str] = (),
     splits: Sequence[Split] = (),
     watcher: Watcher | None = None,
@@ -127,7 +126,6 @@ def inspect(
 
     Args:
         root: Its folder, or the URL of it.
-        threads: How many processors may be used.
         packages: The packages to look at; none for all.
         splits: The splits to look at; none for all.
         watcher: Told how it goes.
@@ -142,7 +140,7 @@ def inspect(
     notes = list(release.notes)
     label = release.metadata.label
     with temporary_folder() as work:
-        catalogue = Catalogue(work, threads=threads)
+        catalogue = Catalogue(work)
         rows = read_metadata(release.metadata, bad.append, notes.append)
         measures = MeasureCheck(release.bbox) if isinstance(release.bbox, Path) else None
         with watcher.progress("reading the metadata", unit="records") as reached:

@@ -5,9 +5,7 @@ A shard takes its rows out of them, and so does the metadata configuration.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,19 +13,21 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from xxhash import xxh3_128
 
-from bioscan5m_hf.catalogue.runs import Places, SortedRuns, read_rows
+from bioscan5m_hf.catalogue.runs import SortedRuns, read_rows
 from bioscan5m_hf.schema.columns import arrow_schema, column_names
 from bioscan5m_hf.storage.disk import output_error
-from conversion.catalogue.canonical import canonical
 
 BLOCK_ROWS: Final = 8_000
-"""How many rows go into one part of the digest, and into one row group of the metadata."""
+"""How many rows go into one row group of the metadata."""
 
 # What is read at a time: the runs are many, so each of them is to have more than a few rows of it.
 _CHUNK_ROWS: Final = 2 * BLOCK_ROWS
 _PLACES: Final = np.dtype("<u4")
+# What stands for the length of a text that is missing.
+_MISSING: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,54 +43,71 @@ class SortedRows:
     content: str
 
 
-def settle_order(rows: SortedRuns, threads: int, stopped: threading.Event) -> SortedRows:
-    """Write where each row lies, and take the digest of all of them in their order.
+class RowDigest:
+    """A digest of every value in every row, in the order of the metadata file.
+
+    How the rows are cut into batches leaves no trace in it.
+    """
+
+    def __init__(self) -> None:
+        # Two of each column: its texts and their lengths, or what is missing and the numbers.
+        self._digests = [(xxh3_128(), xxh3_128()) for _ in column_names()]
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Take in some rows.
+
+        Args:
+            rows: Upstream's columns, and others that do not count.
+        """
+        for name, (first, second) in zip(column_names(), self._digests, strict=True):
+            column = rows.column(name)
+            if pa.types.is_string(column.type):
+                first.update(_text(column.fill_null("")))
+                numbers = pc.binary_length(column).fill_null(_MISSING)
+            else:
+                first.update(column.is_null().to_numpy(zero_copy_only=False).tobytes())
+                numbers = column.fill_null(0)
+            second.update(numbers.to_numpy().tobytes())
+
+    def hexdigest(self, selection: str) -> str:
+        """The digest.
+
+        Args:
+            selection: Which of the rows are wanted, in words.
+        """
+        joined = xxh3_128(selection.encode())
+        for first, second in self._digests:
+            joined.update(first.digest() + second.digest())
+        return joined.hexdigest()
+
+
+def _text(column: pa.Array) -> memoryview:
+    """The bytes of strings, one after the other."""
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int32)[column.offset :][: len(column) + 1]
+    return memoryview(data or b"")[ends[0] : ends[-1]]
+
+
+def settle_order(rows: SortedRuns, content: str) -> SortedRows:
+    """Write where each row lies.
 
     Args:
         rows: Upstream's columns of every specimen, in order.
-        threads: How many processors may be used.
-        stopped: Set by whoever does not want it any more.
+        content: A digest of every value in every row.
 
     Raises:
         OutputError: The order cannot be written.
-        CancelledError: Nobody wants it any more.
     """
     path = _places_path(rows.path)
     try:
         path.write_bytes(rows.places.astype(_PLACES, copy=False).data)
     except OSError as error:
         raise output_error(error, path) from error
-
-    def digests(start: int) -> list[bytes]:
-        if stopped.is_set():
-            raise CancelledError
-        chunk = _read_chunk(rows.path, rows.places[start : start + _CHUNK_ROWS])
-        firsts = range(0, chunk.num_rows, BLOCK_ROWS)
-        return [_content(chunk.slice(first, BLOCK_ROWS)) for first in firsts]
-
-    content = xxh3_128()
-    # Shards wait for this, and nothing else keeps the processors busy meanwhile.
-    with ThreadPoolExecutor(threads, thread_name_prefix="bioscan5m-rows") as pool:
-        for found in pool.map(digests, range(0, len(rows), _CHUNK_ROWS)):
-            for digest in found:
-                content.update(digest)
-    return SortedRows(str(rows.path), content.hexdigest())
+    return SortedRows(str(rows.path), content)
 
 
 def _places_path(path: Path) -> Path:
     return path.with_suffix(".places")
-
-
-def _read_chunk(path: Path, places: Places) -> pa.RecordBatch:
-    return read_rows(path, places, column_names())
-
-
-def _content(block: pa.RecordBatch) -> bytes:
-    digest = xxh3_128()
-    for column in block.columns:
-        for buffer in canonical(column).buffers():
-            digest.update(b"" if buffer is None else memoryview(buffer))
-    return digest.digest()
 
 
 class RowReader:
@@ -133,6 +150,6 @@ class RowReader:
             self._chunk = None
             offset = number * _CHUNK_ROWS * _PLACES.itemsize
             places = np.fromfile(_places_path(self._path), _PLACES, _CHUNK_ROWS, offset=offset)
-            self._chunk = _read_chunk(self._path, places)
+            self._chunk = read_rows(self._path, places, column_names())
             self._number = number
         return self._chunk

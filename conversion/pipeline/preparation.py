@@ -93,25 +93,24 @@ class _Preparation:
 
     def run(self, choices: Sequence[Choice], workers: int) -> Prepared:
         self._watcher.say(f"reading the metadata ({self._release.metadata.label})")
-        catalogue = Catalogue(self._work, threads=self._options.threads)
+        catalogue = Catalogue(self._work)
         with (
             ThreadPoolExecutor(2) as aside,
             catalogue.giving_up(),
         ):
-            # Reading the metadata and listing images do not need each other, nor do taking the
-            # digest of the rows and looking whether they fit together.
+            # Reading the metadata and listing images do not need each other, nor do numbering
+            # the rows and looking whether they fit together.
             first, *others = choices
             listing = aside.submit(catalogue.list_images, first.selection, first.splits)
             aside.submit(import_module, "conversion.pipeline.background")
             counts = self._load_metadata(catalogue)
             self._tell_of_absent_splits(choices, counts)
-            sorting = aside.submit(catalogue.sorted_rows)
             numbering = aside.submit(self._number_labels, catalogue)
             numbered = aside.submit(catalogue.source_order, self._opened.bad_rows)
             with self._watcher.progress("joining records and images"):
                 listed = [self._list(catalogue, first, listing.result())]
                 listed += [self._list(catalogue, choice) for choice in others]
-                rows = sorting.result()
+                rows = catalogue.sorted_rows()
         planning = self._plan_options(workers, numbering.result())
         with self._watcher.progress("planning the shards"):
             plans = [plan_package(members, rows, planning) for members in listed]

@@ -232,7 +232,7 @@ def _plan_again(
     release = locate_release(options.release)
     findings: list[str] = []
     sources: dict[str, ShardTask] = {}
-    catalogue = Catalogue(work, threads=options.workers)
+    catalogue = Catalogue(work)
     # What cannot be taken was recorded when the folder was made, and is left out again.
     with watcher.progress("reading the metadata of the release", unit="records") as reached:
         records = read_metadata(release.metadata, lambda _: None)

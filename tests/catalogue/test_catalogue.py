@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import resource
 import signal
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +19,10 @@ from bioscan5m_hf.catalogue import runs, specimens
 from bioscan5m_hf.errors import MetadataError, OutputError
 from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.release.metadata.read import read_metadata
-from bioscan5m_hf.schema.columns import SPLITS
+from bioscan5m_hf.schema.columns import SPLITS, arrow_schema, column_names
 from conversion.catalogue import catalogue as catalogue_module
 from conversion.catalogue.catalogue import Catalogue
-from conversion.catalogue.rows import RowReader
+from conversion.catalogue.rows import RowDigest, RowReader
 from tests.rows import as_csv, plain
 
 ROWS = [
@@ -56,7 +58,7 @@ def test_rows_are_put_into_the_same_order_whatever_a_run_holds(
 ) -> None:
     limit_runs(monkeypatch, limit)
     left_out: list[int] = []
-    made = Catalogue(tmp_path / "work", threads=2)
+    made = Catalogue(tmp_path / "work")
     made.load_metadata(read_metadata(metadata, lambda bad: left_out.append(bad.row)))
     made.settle_rows(metadata.label, lambda bad: left_out.append(bad.row))
     rows = made.sorted_rows()
@@ -77,14 +79,43 @@ def test_rows_are_put_into_the_same_order_whatever_a_run_holds(
     assert [row["coord-lat"] for row in found] == [
         float(row["coord-lat"]) if row["coord-lat"] else None for row in expected
     ]
-    # Taken from the rows in this order, in blocks of 8,000, before there were runs.
-    assert rows.content == "c060359f592c8474af4bbcfd64459d66"
+    assert rows.content == "8b37dafd82c878e4510a80a4df65e01b"
+
+
+def test_the_digest_of_rows_follows_their_values_and_their_order_alone() -> None:
+    rows = [dict.fromkeys(column_names()) | {"processid": f"A{n}", "taxon": "Ab"} for n in range(9)]
+    rows[3] |= {"coord-lat": 0.0, "inferred_ranks": 0, "genus": "a", "species": "bc"}
+
+    def digest(rows: list[dict[str, Any]], *cuts: int, selection: str = "") -> str:
+        batch = pa.RecordBatch.from_pylist(rows, arrow_schema(image=False))
+        taken = RowDigest()
+        for start, stop in itertools.pairwise((0, *cuts, len(rows))):
+            taken.add(batch.slice(start, stop - start))
+        return taken.hexdigest(selection)
+
+    def changed(**values: object) -> list[dict[str, Any]]:
+        return [*rows[:3], rows[3] | values, *rows[4:]]
+
+    whole = digest(rows)
+    assert {digest(rows, 4), digest(rows, 1, 3, 4), digest(changed())} == {whole}
+    others = [
+        digest(rows[::-1]),
+        digest(rows[:-1]),
+        digest(rows, selection="two of each family"),
+        digest(changed(genus="ab", species="c")),
+        digest(changed(genus=None, family="a")),
+        digest(changed(species=None)),
+        digest(changed(**{"coord-lat": None})),
+        digest(changed(inferred_ranks=None)),
+        digest(changed(inferred_ranks=1)),
+    ]
+    assert len({whole, *others}) == 1 + len(others)
 
 
 def test_a_repeated_processid_is_an_error_that_names_both_rows(
     metadata: MetadataFile, tmp_path: Path
 ) -> None:
-    made = Catalogue(tmp_path, threads=1)
+    made = Catalogue(tmp_path)
     made.load_metadata(read_metadata(metadata, lambda _: None), slim=True)
     repeated = ROWS[7]["processid"]
     with pytest.raises(MetadataError, match=f"row 20002: .*{repeated} stands already in row 9"):
@@ -92,7 +123,7 @@ def test_a_repeated_processid_is_an_error_that_names_both_rows(
 
 
 def test_positions_that_lie_far_apart(metadata: MetadataFile, tmp_path: Path) -> None:
-    made = Catalogue(tmp_path, threads=1)
+    made = Catalogue(tmp_path)
     made.load_metadata(read_metadata(metadata, lambda _: None))
     made.settle_rows(metadata.label, lambda _: None)
     reader = RowReader(made.sorted_rows().path)
@@ -107,7 +138,7 @@ def test_what_the_batches_raise_is_raised_as_it_is(metadata: MetadataFile, tmp_p
         yield next(read_metadata(metadata, lambda _: None))
         raise OSError("the disk is gone")
 
-    made = Catalogue(tmp_path, threads=2)
+    made = Catalogue(tmp_path)
     with pytest.raises(OSError, match="the disk is gone"):
         made.load_metadata(batches())
 
@@ -115,13 +146,13 @@ def test_what_the_batches_raise_is_raised_as_it_is(metadata: MetadataFile, tmp_p
 def test_an_interruption_ends_what_runs_in_other_threads(
     metadata: MetadataFile, tmp_path: Path
 ) -> None:
-    made = Catalogue(tmp_path, threads=2)
+    made = Catalogue(tmp_path)
     made.load_metadata(read_metadata(metadata, lambda _: None))
     made.settle_rows(metadata.label, lambda _: None)
     with pytest.raises(KeyboardInterrupt), made.giving_up():
         raise KeyboardInterrupt
     with pytest.raises(CancelledError):
-        made.sorted_rows()
+        made.vocabularies()
     with pytest.raises(CancelledError):
         made.load_metadata(read_metadata(metadata, lambda _: None))
 
@@ -131,7 +162,7 @@ def test_a_full_disk_is_told_of(
     limit: int, metadata: MetadataFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit_runs(monkeypatch, limit)
-    made = Catalogue(tmp_path, threads=1)
+    made = Catalogue(tmp_path)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, before[1]))

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bioscan5m_hf.errors import counted
-from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.storage.path import Location
 from conversion.cli.command import command
-from conversion.cli.parameters import PACKAGES, RELEASE, SPLITS, WORKERS, read_path
-from conversion.pipeline.option import Option
+from conversion.cli.parameters import PACKAGES, RELEASE, SPLITS, read_path
+from conversion.pipeline.option import Option, read_count
 from conversion.sizes import readable_size
 
 if TYPE_CHECKING:
@@ -41,7 +40,9 @@ _SHOWN: Final = 20
         "findings": Option(
             ("--findings",), "list everything that does not fit, as csv", "FILE", read_path
         ),
-        "workers": WORKERS,
+        "workers": Option(
+            ("--workers",), "changes nothing any more: this needs one processor", "N", read_count
+        ),
     },
     json=True,
     token=True,
@@ -59,13 +60,8 @@ def run(
     from conversion.catalogue.inspection import inspect, told_as_absent
     from conversion.files.atomic import write_whole
 
-    report = inspect(
-        release,
-        threads=workers or processors(),
-        packages=packages,
-        splits=splits,
-        watcher=terminal,
-    )
+    del workers
+    report = inspect(release, packages=packages, splits=splits, watcher=terminal)
     found = list(report.findings())
     if findings:
         write_whole(findings, _as_csv(found))
