@@ -24,5 +24,5 @@ assert os.listdir("/proc/self/task") == before
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no list of threads here")
 def test_no_thread_holds_the_bytes_of_a_vocabulary() -> None:
     # One that drops them while the interpreter ends aborts the process.
-    done = subprocess.run([sys.executable, "-c", READ], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", READ], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "['family']\n"), done.stderr
