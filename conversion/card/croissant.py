@@ -1,8 +1,9 @@
-"""``croissant.json``: the dataset folder in the vocabulary of MLCommons' Croissant 1.0.
+"""``croissant.json``: the dataset folder in the vocabulary of MLCommons' Croissant 1.1.
 
-Each split of a configuration is a set of files beside this one, and a record set over them. Of the
-formats a folder can have, Croissant's own reader reads Parquet; of the others only the files are
-described.
+Each split of a configuration is a set of files and a record set over them. The files lie beside
+this one; those of a folder that is published lie in its repository, where
+``mapping={"repo": folder}`` lets a reader take a folder instead. Of the formats a folder can have,
+Croissant's own reader reads Parquet; of the others only the files are described.
 """
 
 from __future__ import annotations
@@ -18,11 +19,25 @@ from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, SPLITS, Kind
 from bioscan5m_hf.schema.configurations import METADATA
 from conversion.card import readme
 from conversion.card.front_matter import TAGS, pattern
+from conversion.card.statements import (
+    COLLECTION,
+    LABELS,
+    MISSING,
+    PERSONAL_DATA,
+    PREPROCESSING,
+    USES,
+    biases,
+    limitations,
+)
+from conversion.card.statistics import Profile
 from conversion.folder.manifest import Manifest, SplitFiles
 from conversion.formats.base import ShardWriter
 from conversion.formats.registry import writer_named
 
 CROISSANT_NAME: Final = "croissant.json"
+_VERSION: Final = "http://mlcommons.org/croissant/1.1"
+_RESPONSIBLE: Final = "http://mlcommons.org/croissant/RAI/1.0"
+_REPOSITORY: Final = "repo"
 _TYPES: Final = {
     Kind.STRING: "sc:Text",
     Kind.FLOAT: "sc:Float",
@@ -34,14 +49,18 @@ _TYPES: Final = {
 _CONTEXT: Final[dict[str, Any]] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
+    "arrayShape": "cr:arrayShape",
     "citeAs": "cr:citeAs",
     "column": "cr:column",
     "conformsTo": "dct:conformsTo",
+    "containedIn": "cr:containedIn",
     "cr": "http://mlcommons.org/croissant/",
     "rai": "http://mlcommons.org/croissant/RAI/",
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "description": {"@container": "@language"},
+    "equivalentProperty": "cr:equivalentProperty",
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "field": "cr:field",
@@ -50,10 +69,12 @@ _CONTEXT: Final[dict[str, Any]] = {
     "fileSet": "cr:fileSet",
     "format": "cr:format",
     "includes": "cr:includes",
+    "isArray": "cr:isArray",
     "isLiveDataset": "cr:isLiveDataset",
     "jsonPath": "cr:jsonPath",
     "key": "cr:key",
     "md5": "cr:md5",
+    "name": {"@container": "@language"},
     "parentField": "cr:parentField",
     "path": "cr:path",
     "recordSet": "cr:recordSet",
@@ -61,6 +82,7 @@ _CONTEXT: Final[dict[str, Any]] = {
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",
@@ -69,11 +91,12 @@ _CONTEXT: Final[dict[str, Any]] = {
 }
 
 
-def render_croissant(manifest: Manifest) -> bytes:
+def render_croissant(manifest: Manifest, found: Profile | None = None) -> bytes:
     """Describe a dataset folder.
 
     Args:
         manifest: What it holds.
+        found: What the specimens are like, if that is told.
 
     Returns:
         The text of the file; the same manifest gives the same text.
@@ -85,23 +108,26 @@ def render_croissant(manifest: Manifest) -> bytes:
         if split.published in manifest.splits.get(configuration, {})
         and manifest.splits[configuration][split.published].rows
     ]
+    url = f"https://huggingface.co/datasets/{manifest.name}" if "/" in manifest.name else None
     data = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "name": upstream.NAME,
-        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "conformsTo": [_VERSION, _RESPONSIBLE],
         "description": readme.description(manifest),
         "license": upstream.LICENCE_URL,
-        "url": f"https://huggingface.co/datasets/{manifest.name}"
-        if "/" in manifest.name
-        else upstream.HOMEPAGE,
+        "url": url or upstream.HOMEPAGE,
         "version": "1.0.0",
         "datePublished": upstream.PUBLISHED,
         "citeAs": upstream.CITATION,
         "creator": {"@type": "sc:Organization", "name": upstream.HOLDER},
         "keywords": list(TAGS),
         "isAccessibleForFree": True,
-        "distribution": [_file_set(name, split, files) for name, split, files in parts],
+        **_responsible(manifest, found),
+        "distribution": [
+            *([_repository(url)] if url else []),
+            *(_file_set(name, split, files, published=bool(url)) for name, split, files in parts),
+        ],
         "recordSet": [
             _record_set(name, split, files)
             for name, split, files in parts
@@ -115,13 +141,44 @@ def _writer(files: SplitFiles) -> type[ShardWriter]:
     return writer_named(SUFFIXES[PurePosixPath(files.shards[0].path).suffix].name)
 
 
-def _file_set(configuration: str, split: str, files: SplitFiles) -> dict[str, Any]:
+def _repository(url: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": _REPOSITORY,
+        "name": _REPOSITORY,
+        "description": "the repository on the Hub",
+        "contentUrl": url,
+        "encodingFormat": "git+https",
+        # The specification wants a digest, and a repository has none; so writes the Hub.
+        "sha256": "https://github.com/mlcommons/croissant/issues/80",
+    }
+
+
+def _responsible(manifest: Manifest, found: Profile | None) -> dict[str, Any]:
+    """What the vocabulary for responsible use asks for, in the words of the card."""
+    return {
+        "rai:dataCollection": COLLECTION,
+        "rai:dataCollectionMissingData": MISSING,
+        "rai:dataPreprocessingProtocol": [PREPROCESSING],
+        "rai:dataAnnotationProtocol": [LABELS],
+        "rai:dataBiases": biases(manifest, found),
+        "rai:dataLimitations": limitations(found),
+        "rai:dataUseCases": list(USES),
+        "rai:personalSensitiveInformation": [PERSONAL_DATA],
+    }
+
+
+def _file_set(
+    configuration: str, split: str, files: SplitFiles, *, published: bool
+) -> dict[str, Any]:
+    contained = {"containedIn": {"@id": _REPOSITORY}} if published else {}
     return {
         "@type": "cr:FileSet",
         "@id": f"files/{configuration}/{split}",
         "name": f"{configuration}-{split}",
         "description": f"{counted(len(files.shards), 'shard')}, {counted(files.rows, 'specimen')}",
         "encodingFormat": _writer(files).media_type,
+        **contained,
         "includes": pattern(files),
     }
 

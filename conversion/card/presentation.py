@@ -103,7 +103,9 @@ def write_presentation(
         drawn = draw(profile(stored_metadata(folder, manifest)))
     for name in _MADE_HERE:
         manifest.extras.pop(name, None)
-    made: dict[str, bytes | None] = {CROISSANT_NAME: render_croissant(manifest)}
+    made: dict[str, bytes | None] = {
+        CROISSANT_NAME: render_croissant(manifest, drawn.profile if drawn else None)
+    }
     if drawn:
         made |= drawn.pictures
         made[readme.SHEET] = _sheet(folder, manifest, picks, drawn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Final
 
@@ -29,6 +30,15 @@ from conversion.card.front_matter import (
     shown_split,
 )
 from conversion.card.making import escaped, samples, selected, selection, shards
+from conversion.card.statements import (
+    COLLECTION,
+    LABELS,
+    MISSING,
+    PERSONAL_DATA,
+    PREPROCESSING,
+    biases,
+    limitations,
+)
 from conversion.card.statistics import Profile
 from conversion.folder.manifest import Manifest
 from conversion.formats.registry import writer_named
@@ -48,18 +58,6 @@ _LINKS: Final = f"""\
 [upstream's code](https://github.com/{REPOSITORY}) ·
 [homepage]({HOMEPAGE}) ·
 converted with bioscan5m-hf
-"""
-_SOURCE: Final = """\
-## Source and labels
-
-The specimens were collected in many countries, photographed and barcoded at the Centre for
-Biodiversity Genomics; `processid` is the id of a record in the Barcode of Life Data System (BOLD).
-Upstream cut the photographs to the organism, made the smaller sizes and divided the specimens into
-splits. The labels are upstream's: taxonomists gave them, or they follow from the Barcode Index
-Number of the specimen; `inferred_ranks` tells at which ranks. A rank that is not known is null, and
-nothing is filled in here.
-
-**Personal data**: there are none. `sampleid` names a specimen, not a person.
 """
 
 
@@ -85,8 +83,8 @@ def render(manifest: Manifest, found: Profile | None = None) -> str:
         _splits(manifest),
         _columns(manifest),
         _specimens(manifest, found) if found else "",
-        _SOURCE,
-        _limitations(found),
+        _source(),
+        _limitations(manifest, found),
         _left_out(manifest),
         _files(manifest),
         _rights(),
@@ -284,23 +282,15 @@ def _specimens(manifest: Manifest, found: Profile) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _limitations(found: Profile | None) -> str:
+def _source() -> str:
+    text = textwrap.fill(f"{COLLECTION} {PREPROCESSING} {LABELS} {MISSING}", 100)
+    return f"## Source and labels\n\n{text}\n\n**Personal data.** {PERSONAL_DATA}\n"
+
+
+def _limitations(manifest: Manifest, found: Profile | None) -> str:
     """What a model learns from these specimens that is not so elsewhere."""
-    facts = []
-    if found and found.specimens and found.orders and found.countries:
-        (order, most), (country, many) = found.orders[0], found.countries[0]
-        facts = [
-            f"{most / found.specimens:.0%} of the specimens are {escaped(order)}, and most taxa "
-            "have few specimens",
-            f"{many / found.specimens:.0%} were collected in {escaped(country)}; large parts of "
-            "the world have none",
-        ]
-        for rank in found.ranks:
-            if rank.rank in ("genus", "species"):
-                share = rank.labelled / found.specimens
-                facts.append(f"{share:.0%} are labelled to the {rank.rank}")
-    facts.append("photographs show preserved specimens in a dish, not insects where they live")
-    return "## Limitations\n\n" + "".join(f"- {fact}\n" for fact in facts)
+    facts = [*map(escaped, biases(manifest, found)), *limitations(found)]
+    return "## Limitations and biases\n\n" + "".join(f"- {fact}\n" for fact in facts)
 
 
 def _left_out(manifest: Manifest) -> str:

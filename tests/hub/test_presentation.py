@@ -24,6 +24,7 @@ from PIL import Image
 from bioscan5m_hf.errors import VerificationFailed
 from bioscan5m_hf.schema.configurations import configurations
 from conversion.card import making, readme
+from conversion.card.croissant import render_croissant
 from conversion.card.figures.charts import measures, taxonomy
 from conversion.card.figures.sites import sites
 from conversion.card.figures.specimens import Pick, contact_sheet, pick_specimens
@@ -33,6 +34,7 @@ from conversion.folder.manifest import Manifest, read_manifest
 from conversion.shards.read import read_shard
 from conversion.verify.folder import VerifyOptions, verify
 from tests.conftest import Run
+from tests.hub.conftest import NAME
 
 NOTHING = Profile(0, (), (), (0, 0), (0, 0), {}, {}, (), (0, 0), {})
 
@@ -273,7 +275,11 @@ def test_metadata_alone(converted: Path, tmp_path: Path) -> None:
 CROISSANT = """
 import json, sys, warnings
 import mlcroissant as mlc
-dataset = mlc.Dataset(jsonld=sys.argv[1])
+folder = sys.argv[1]
+dataset = mlc.Dataset(jsonld=f"{folder}/croissant.json", mapping={"repo": folder})
+assert dataset.metadata.ctx.conforms_to.value.endswith("/1.1")
+assert "BOLD" in dataset.metadata.data_collection
+assert "sampleid" in dataset.metadata.personal_sensitive_information[0]
 issues = dataset.metadata.issues
 assert not issues.errors and not issues.warnings, issues.report()
 told = {}
@@ -288,7 +294,7 @@ print(json.dumps(told))
 
 def test_croissant_is_valid_and_loads(converted: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", CROISSANT, str(converted / "croissant.json")],
+        [sys.executable, "-c", CROISSANT, str(converted)],
         capture_output=True,
         text=True,
         check=False,
@@ -310,6 +316,28 @@ def test_croissant_is_valid_and_loads(converted: Path) -> None:
         ]
         assert processids == rows
         assert images == (["NoneType"] if configuration == "metadata" else ["JpegImageFile"])
+
+
+def test_croissant_says_what_the_card_says(converted: Path) -> None:
+    found = json.loads((converted / "croissant.json").read_bytes())
+    card = " ".join((converted / "README.md").read_text().split())
+    said = [value for key, value in found.items() if key.startswith("rai:")]
+    assert len(said) == 8
+    uses = found["rai:dataUseCases"]
+    for text in [text for value in said for text in ([value] if isinstance(value, str) else value)]:
+        assert text in card or text in uses
+    url = f"https://huggingface.co/datasets/{NAME}"
+    repository, *sets = found["distribution"]
+    assert (repository["contentUrl"], repository["encodingFormat"]) == (url, "git+https")
+    assert all(each["containedIn"] == {"@id": repository["@id"]} for each in sets)
+
+
+def test_croissant_of_a_folder_that_is_not_published(converted: Path) -> None:
+    manifest = read_manifest(converted)
+    manifest.name = "bioscan-5m"
+    sets = json.loads(render_croissant(manifest))["distribution"]
+    assert {each["@type"] for each in sets} == {"cr:FileSet"}
+    assert not any("containedIn" in each for each in sets)
 
 
 def test_the_sheet_is_the_same_of_photographs_that_were_made_small(converted: Path) -> None:

@@ -1,0 +1,72 @@
+"""State what a user of the data must know: where it comes from, who labelled it, what it lacks.
+
+The card and the Croissant description say the same.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conversion.card.statistics import Profile
+from conversion.folder.manifest import Manifest
+
+COLLECTION: Final = (
+    "The specimens were collected in many countries, photographed and barcoded at the Centre for "
+    "Biodiversity Genomics; `processid` is the id of a record in the Barcode of Life Data System "
+    "(BOLD)."
+)
+PREPROCESSING: Final = (
+    "Upstream cut the photographs to the organism, made the smaller sizes and divided the "
+    "specimens into splits."
+)
+LABELS: Final = (
+    "The labels are upstream's: taxonomists gave them, or they follow from the Barcode Index "
+    "Number of the specimen; `inferred_ranks` tells at which ranks."
+)
+MISSING: Final = "A rank that is not known is null, and nothing is filled in here."
+PERSONAL_DATA: Final = "There are none: `sampleid` names a specimen, not a person."
+USES: Final = (
+    "classifying insects by photograph, by DNA barcode or by both",
+    "pretraining without labels",
+    "recognising species that were not seen in training, and telling that they are new",
+)
+
+
+def biases(manifest: Manifest, found: Profile | None) -> list[str]:
+    """How the specimens differ from a fair sample, as phrases; names are as they are in the data.
+
+    Args:
+        manifest: What the folder holds.
+        found: What the specimens are like, if that is told.
+    """
+    if not (found and found.specimens and found.orders and found.countries):
+        return []
+    (order, most), (country, many) = found.orders[0], found.countries[0]
+    # Of a selection nobody knows without counting.
+    rare = "" if manifest.selection else ", and most taxa have few specimens"
+    return [
+        f"{most / found.specimens:.0%} of the specimens are {order}{rare}",
+        f"{many / found.specimens:.0%} were collected in {country}; large parts of the world "
+        "have none",
+    ]
+
+
+def limitations(found: Profile | None) -> list[str]:
+    """What the data does not tell, as phrases.
+
+    Args:
+        found: What the specimens are like, if that is told.
+    """
+    shares: list[str] = []
+    if found and found.specimens:
+        shares = [
+            f"{rank.labelled / found.specimens:.0%} are labelled to the {rank.rank}"
+            for rank in found.ranks
+            if rank.rank in ("genus", "species")
+        ]
+    return [
+        *shares,
+        "a label that follows from a Barcode Index Number is wrong where that number holds more "
+        "than one taxon",
+        "photographs show preserved specimens in a dish, not insects where they live",
+    ]
