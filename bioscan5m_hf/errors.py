@@ -19,6 +19,7 @@
     ├── ConversionFailed           a shard could not be made
     │   └── ClusterError           a Dask cluster does not answer, or its workers are unfit
     │       └── UnfitWorker        one worker that would not make the shards that are wanted
+    ├── TooLittleMemory            this process may not have the memory that the work takes
     ├── VerificationFailed         a dataset folder differs from its manifest
     └── PublicationFailed          a dataset folder could not be published
         ├── NotSignedIn            no token, or one that the Hub does not know
@@ -36,6 +37,8 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final, Self
+
+from bioscan5m_hf.memory import require_memory
 
 _PASSWORD: Final = re.compile(r"(://[^\s/:@]*):[^\s/@]+(?=@)")
 _TOKEN: Final = re.compile(r"\b(?:(bearer|basic)\s+[\w.~+/=-]{4,}|(?-i:hf_)\w{8,})", re.IGNORECASE)
@@ -153,8 +156,7 @@ class ArchiveError(DataError):
         Raises:
             MemoryError: That there is no memory, which is not the fault of the file.
         """
-        if isinstance(error, MemoryError):
-            raise error
+        require_memory(error)
         return cls(f"cannot be read ({error})", where=str(where), fix="get it again")
 
     @classmethod
@@ -211,6 +213,10 @@ class ClusterError(ConversionFailed):
 
 class UnfitWorker(ClusterError):
     """A worker of a cluster that would not make the shards that are wanted, or cannot."""
+
+
+class TooLittleMemory(BioscanError):
+    """This process may not have the memory that the work takes."""
 
 
 class VerificationFailed(BioscanError):

@@ -20,8 +20,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.memory import require_memory
 from bioscan5m_hf.schema.order import Keys
-from bioscan5m_hf.storage.disk import require_memory, told
+from bioscan5m_hf.storage.disk import told
 
 Places = npt.NDArray[np.uint32]
 """Where rows lie in the file of the runs: the number of the batch and of the row in it."""

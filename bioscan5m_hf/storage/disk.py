@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.memory import require_memory
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ANOTHER: Final = "name another cache with cache_dir= or HF_DATASETS_CACHE"
@@ -61,16 +62,6 @@ def writing_to_cache(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise cache_error(error, folder) from error
-
-
-def require_memory(error: OSError) -> None:
-    """See that an error of the system is another one than that it has no memory.
-
-    Raises:
-        MemoryError: It has none.
-    """
-    if number_of(error) == errno.ENOMEM:
-        raise MemoryError from error
 
 
 def number_of(error: BaseException) -> int | None:

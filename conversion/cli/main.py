@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import io
 import os
+import resource
 import select
 import signal
 import sys
@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-from bioscan5m_hf.errors import BioscanError, UsageError
+from bioscan5m_hf.errors import BioscanError, TooLittleMemory, UsageError
+from bioscan5m_hf.memory import is_no_memory
 
 _COMPLETE: Final = "_BIOSCAN5M_COMPLETE"
 _WITH_WORKERS: Final = ("verify", "sample", "demo")
@@ -24,6 +25,11 @@ _SIGNALS: Final = {
     signal.SIGHUP: "the terminal is gone",
 }
 _ENDED_BY_SIGNAL: Final = 128
+_NO_MEMORY: Final = (
+    "there is not enough memory; use fewer --workers, or run it where a process may have more"
+)
+# Measured with small releases on two processors, each command: half of it ends some of them.
+_LEAST_BYTES: Final = {resource.RLIMIT_DATA: 256 << 20, resource.RLIMIT_AS: 768 << 20}
 
 
 def program() -> int:
@@ -114,6 +120,7 @@ def _run(words: Sequence[str], *, prepare: bool = False) -> int:
 
 def _prepare(name: str) -> None:
     """Make this process ready for a command; before what it needs is imported."""
+    _require_room()
     # Not at the top: whoever wants the help only does not want to wait.
     from conversion.executors.start import spare_effort, spare_pandas, worker_context
 
@@ -121,6 +128,24 @@ def _prepare(name: str) -> None:
     if name in _WITH_WORKERS:
         worker_context()
     spare_pandas()
+
+
+def _require_room() -> None:
+    """See that this process may have the memory that any command takes.
+
+    With less, libraries end it in ways of their own, in the middle of an import or of a thread.
+
+    Raises:
+        TooLittleMemory: It may not.
+    """
+    for limit, least in _LEAST_BYTES.items():
+        allowed, _ = resource.getrlimit(limit)
+        if allowed != resource.RLIM_INFINITY and allowed < least:
+            raise TooLittleMemory(
+                f"a process may have {allowed >> 20:,} MiB of memory here, and the work takes "
+                f"{least >> 20:,} at least",
+                fix="raise the limit of the shell (ulimit) or of the batch system",
+            )
 
 
 def _command_line(words: Sequence[str], prepare: Callable[[str], None] | None) -> int:
@@ -151,16 +176,14 @@ def _command_line(words: Sequence[str], prepare: Callable[[str], None] | None) -
 
 def _explain(error: BaseException) -> int:
     """Say what went wrong in a line; an error that nobody foresaw is raised again."""
+    if isinstance(error, TooLittleMemory) or is_no_memory(error):
+        told = str(error) if isinstance(error, TooLittleMemory) else _NO_MEMORY
+        # What shows other errors may have no room either.
+        sys.stderr.write(f"bioscan5m: error: {told}\n")
+        return TooLittleMemory.exit_status
     if isinstance(error, BioscanError):
         _print_error(str(error))
         return error.exit_status
-    if _is_no_memory(error):
-        # What shows errors in colours may have no room either.
-        sys.stderr.write(
-            "bioscan5m: error: there is not enough memory; use fewer --workers, or run it where a "
-            "process may have more\n"
-        )
-        return 1
     if isinstance(error, OSError):
         if isinstance(error, BrokenPipeError) and _nobody_reads(sys.stdout.fileno()):
             # The reader of a pipe has seen enough.
@@ -175,14 +198,6 @@ def _explain(error: BaseException) -> int:
             _drop_output()
         return 1
     raise error
-
-
-def _is_no_memory(error: BaseException) -> bool:
-    return (
-        isinstance(error, MemoryError)
-        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-        or (isinstance(error, RuntimeError) and "can't start new thread" in str(error))
-    )
 
 
 def _drop_output() -> None:

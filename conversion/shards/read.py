@@ -8,6 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from bioscan5m_hf.memory import require_memory
 from bioscan5m_hf.readers.formats import SUFFIXES
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, arrow_schema
 from bioscan5m_hf.storage.inside import require_regular
@@ -44,4 +45,5 @@ def read_shard(
         for batch in writer.read_back(require_regular(path), schema, batch_rows):
             yield batch.select(schema.names).cast(schema)
     except (pa.ArrowException, KeyError, ValueError) as error:
+        require_memory(error)
         raise BrokenShard(str(error).partition("\n")[0]) from error

@@ -16,6 +16,7 @@ from PIL import Image
 
 from bioscan5m_hf.decode import open_jpeg
 from bioscan5m_hf.errors import counted
+from bioscan5m_hf.memory import require_memory
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, column_names
 from bioscan5m_hf.storage.inside import require_regular
 from conversion.files.atomic import Written, digest_of
@@ -88,6 +89,7 @@ def check_bytes(folder: Path, file: ShardFile) -> str | None:
     except FileNotFoundError:
         return f"{file.path}: is missing"
     except OSError as error:
+        require_memory(error)
         return f"{file.path}: cannot be read ({error.strerror})"
     if found != Written(file.bytes, file.xxh3):
         return f"{file.path}: its bytes were changed (XXH3 {found.xxh3})"
@@ -157,6 +159,7 @@ def _undecodable(data: bytes) -> str | None:
         with open_jpeg(data) as image:
             image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        require_memory(error)
         return str(error)
     return None
 
