@@ -12,7 +12,7 @@ PACKAGES = ("bioscan5m_hf", "conversion")
 LONGEST = 420
 # From the ground up: a room imports from its own floor and from those below.
 FLOORS = (
-    {"errors", "processors"},
+    {"errors", "memory", "processors"},
     {"schema", "storage"},
     {"release"},
     {"catalogue"},
