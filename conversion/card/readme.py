@@ -345,5 +345,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: int = 0) -
 def _size(count: int) -> str:
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor:
-            return f"{count / factor:,.1f} {unit}"
+            # The unit stays beside its number in a narrow column.
+            return f"{count / factor:,.1f}\N{NO-BREAK SPACE}{unit}"
     return f"{count} bytes"
