@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -54,10 +55,12 @@ def told_by_xet(sent: Sent) -> Iterator[None]:
     Args:
         sent: Told how many bytes have gone.
     """
-    from huggingface_hub.utils import _xet_progress_reporting as reporting
-
     name = "XetUploadProgressReporter"
-    before = getattr(reporting, name, None)
+    try:
+        reporting = import_module("huggingface_hub.utils._xet_progress_reporting")
+        before = getattr(reporting, name)
+    except (ImportError, AttributeError):
+        before = None
     if before is None or constants.HF_HUB_DISABLE_PROGRESS_BARS:
         yield
         return
