@@ -35,8 +35,8 @@ def _columns() -> str:
 
 
 def _splits() -> str:
-    rows = [[f"`{s.published}`", f"`{s.name}`", f"`{s.partition}`", s.meaning] for s in SPLITS]
-    return _table(["split", "upstream", "partition", "meaning"], rows)
+    rows = [[f"`{s.published}`", f"`{s.partition}`", s.meaning] for s in SPLITS]
+    return _table(["split", "partition", "meaning"], rows)
 
 
 def _packages() -> str:
