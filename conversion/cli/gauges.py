@@ -27,6 +27,8 @@ from conversion.progress import BYTES
 from conversion.sizes import readable_size
 
 _LINE_SECONDS: Final = 10.0
+# A large shard takes minutes to prove, and the bar moves when it is done.
+_ESTIMATED_OVER: Final = 300.0
 
 
 class Gauge(Protocol):
@@ -115,7 +117,12 @@ class Bar:
                 TimeRemainingColumn(),
                 TextColumn("left"),
             )
-        self._progress = Progress(*columns, console=console, transient=True)
+        self._progress = Progress(
+            *columns,
+            console=console,
+            transient=True,
+            speed_estimate_period=_ESTIMATED_OVER,
+        )
         self._task = self._progress.add_task(work, total=total, completed=done)
 
     def open(self) -> None:

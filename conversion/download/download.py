@@ -58,8 +58,10 @@ class Reporter(Protocol):
         """Something that the user should know."""
         ...
 
-    def begin(self, files: Sequence[tuple[str, int]]) -> list[Callable[[int], None]]:
-        """Files of these names and lengths are going to be fetched; returns who counts each."""
+    def begin(
+        self, files: Sequence[tuple[str, int]], verb: str = "fetching"
+    ) -> list[Callable[[int], None]]:
+        """Files of these names and lengths are fetched, or proved; returns who counts each."""
         ...
 
     def end(self) -> None:
@@ -146,21 +148,28 @@ def _look(output: Path, remote: RemoteFile) -> Item:
 
 def _check_there(output: Path, items: Sequence[Item], reporter: Reporter) -> None:
     """Prove the files that are there; one that is something else is never overwritten."""
-    for item in items:
-        if item.presence is not Presence.WHOLE:
-            continue
-        path = output / item.remote.name
-        reporter.say(f"{item.remote.name} is there: proving it")
-        try:
-            wrong = prove(path, item.remote.expected)
-        except OSError as error:
-            raise OutputError(f"cannot be read ({error.strerror})", where=str(path)) from error
-        if wrong:
-            raise OutputError(
-                f"is there already, but {wrong}",
-                where=str(path),
-                fix="remove it to fetch it anew, or choose another --output",
-            )
+    there = [item for item in items if item.presence is Presence.WHOLE]
+    if not there:
+        return
+    listed = [(item.remote.name, item.remote.expected.bytes) for item in there]
+    try:
+        for item, count in zip(there, reporter.begin(listed, "proving"), strict=True):
+            _require_same(output / item.remote.name, item.remote.expected, count)
+    finally:
+        reporter.end()
+
+
+def _require_same(path: Path, expected: Expected, on_bytes: OnBytes) -> None:
+    try:
+        wrong = prove(path, expected, on_bytes)
+    except OSError as error:
+        raise OutputError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    if wrong:
+        raise OutputError(
+            f"is there already, but {wrong}",
+            where=str(path),
+            fix="remove it to fetch it anew, or choose another --output",
+        )
 
 
 def _check_room(output: Path, todo: Sequence[Item]) -> None:

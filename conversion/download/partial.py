@@ -182,12 +182,15 @@ class Partial:
         self._file.close()
 
 
-def prove(path: Path, expected: Expected) -> str | None:
+def prove(
+    path: Path, expected: Expected, on_bytes: Callable[[int], None] = lambda _: None
+) -> str | None:
     """Compare a file that is there with what is known of it.
 
     Args:
         path: The file.
         expected: What is known.
+        on_bytes: Told how many bytes were read since the last call.
 
     Returns:
         What differs, as a phrase; ``None`` where nothing does.
@@ -200,8 +203,12 @@ def prove(path: Path, expected: Expected) -> str | None:
         return f"has {size:,} bytes, and {expected.bytes:,} were expected"
     if expected.algorithm is None:
         return None
+    digest = hashlib.new(expected.algorithm)
     with path.open("rb", buffering=0) as file:
-        found = hashlib.file_digest(file, expected.algorithm).hexdigest()
+        while block := file.read(_READ):
+            digest.update(block)
+            on_bytes(len(block))
+    found = digest.hexdigest()
     if found != expected.digest:
         return f"its {expected.told} is {found}, and {expected.digest} was expected"
     return None

@@ -43,21 +43,25 @@ class DownloadReporter:
         if not self._quiet:
             self._console.print(text, markup=False)
 
-    def begin(self, files: Sequence[tuple[str, int]]) -> list[Callable[[int], None]]:
-        """Show that files are going to be fetched.
+    def begin(
+        self, files: Sequence[tuple[str, int]], verb: str = "fetching"
+    ) -> list[Callable[[int], None]]:
+        """Show that files are going to be fetched, or proved.
 
         Args:
             files: The name of each, and its length in bytes.
+            verb: What is done with them.
 
         Returns:
-            For each, what is to be told how many bytes have come.
+            For each, what is to be told how many bytes are done.
         """
         self._total = sum(size for _, size in files)
+        self._done = 0
         self._told = time.monotonic()
         if self._quiet:
             return [lambda _: None for _ in files]
         if not self._console.is_terminal:
-            self.say(f"fetching {counted(len(files), 'file')}, {readable_size(self._total)}")
+            self.say(f"{verb} {counted(len(files), 'file')}, {readable_size(self._total)}")
             return [self._count for _ in files]
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),

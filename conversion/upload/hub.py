@@ -153,7 +153,8 @@ class HubRepository:
         self._api = HfApi(library_name="bioscan5m-hf")
         self._explainer = Explainer(self.name, self.url, str(self._api.endpoint), revision)
         # Bars of single files would run through what the command line shows.
-        disable_progress_bars()
+        if constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
+            disable_progress_bars()
 
     @property
     def url(self) -> str:

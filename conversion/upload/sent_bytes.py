@@ -74,9 +74,13 @@ def told_by_xet(sent: Sent) -> Iterator[None]:
         def close(self) -> None: ...
 
     setattr(reporting, name, Reporter)
-    enable_progress_bars()
+    # Where the user has said that bars are to be shown, they are, and may not be switched.
+    switched = constants.HF_HUB_DISABLE_PROGRESS_BARS is None
+    if switched:
+        enable_progress_bars()
     try:
         yield
     finally:
-        disable_progress_bars()
+        if switched:
+            disable_progress_bars()
         setattr(reporting, name, before)
