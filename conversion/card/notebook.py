@@ -139,9 +139,9 @@ for number, row in enumerate(shown):
     image = {names.image}.convert("RGB")
     image.thumbnail((TILE - 8, TILE - 8))
     grid.paste(image, (left + (TILE - image.width) // 2, top + (TILE - image.height) // 2))
-    record = {names.record}
-    draw.text((left + 6, top + TILE), record["order"] or "order not known", "black", font)
-    draw.text((left + 6, top + TILE + 16), record["taxon"] or "", "gray", font)
+    order, taxon = ({names.record}[name] for name in ("order", "taxon"))
+    draw.text((left + 6, top + TILE), order or "order not known", "black", font)
+    draw.text((left + 6, top + TILE + 16), taxon or "", "gray", font)
 grid
 """,
         ),
@@ -154,20 +154,39 @@ some = {names.filtered}
 """,
         ),
         *_map_cells(names),
-        ("markdown", "## The tree of taxa\n\nOf the first specimens, with how many there are."),
+        (
+            "markdown",
+            "## The tree of taxa\n\nOf the first specimens: classes within, then orders, then "
+            "families.",
+        ),
         (
             "code",
             f"""
 from collections import Counter
+from itertools import groupby
+from math import cos, radians, sin
 
-LEVELS = ["class", "order", "family"]
-counted = Counter()
-for row in islice(rows, 300):
-    record = {names.record}
-    taxa = tuple(record[level] or "not known" for level in LEVELS)
-    counted.update(taxa[:depth] for depth in range(1, len(LEVELS) + 1))
-for taxa in sorted(counted):
-    print("    " * (len(taxa) - 1) + f"{{taxa[-1]}} {{counted[taxa]}}")
+LEVELS, FIRST, RING = ["class", "order", "family"], 300, 140
+counted = Counter(
+    tuple({names.record}[level] or "not known" for level in LEVELS) for row in islice(rows, FIRST)
+)
+middle = RING * len(LEVELS) + 20
+tree = Image.new("RGB", (2 * middle, 2 * middle), "white")
+draw = ImageDraw.Draw(tree)
+# The outermost ring first: each slice covers what lies within it.
+for depth in range(len(LEVELS), 0, -1):
+    radius, start = RING * depth, 0.0
+    for taxa, group in groupby(sorted(counted), key=lambda taxa: taxa[:depth]):
+        part = 360 * sum(counted[found] for found in group) / counted.total()
+        center = radians(start + part / 2)
+        color = f"hsl({{round(start + part / 2)}}, 40%, {{48 + 12 * depth}}%)"
+        box = (middle - radius, middle - radius, middle + radius, middle + radius)
+        draw.pieslice(box, start, start + part, color, "white", 2)
+        if part > 7:
+            place = [middle + (radius - RING / 2) * turn(center) for turn in (cos, sin)]
+            draw.text(place, taxa[-1], "black", font, "mm")
+        start += part
+tree
 """,
         ),
         (

@@ -31,7 +31,8 @@ def test_every_cell_runs(client: Client, converted: Path) -> None:
     told_of = [found["text"] for found in outputs if found.get("name") == "stderr"]
     assert [text for text in told_of if "TqdmWarning" not in text] == []
     pictures = [found for found in outputs if "image/png" in found.get("data", {})]
-    assert len(pictures) == 3
+    # A specimen, some side by side, the map and the tree.
+    assert len(pictures) == 4
     assert "224, 224, 3) [" in told
     cells = json.loads(notebook.read_text())["cells"]
     assert f"REPOSITORY = '{NAME}'\n" in cells[1]["source"]
