@@ -42,8 +42,13 @@ class LocalPool:
         context = multiprocessing.get_context("fork") if forking else worker_context()
         counter: Synchronized[int] = context.Value("q", 0)
         processes = Processes(self.workers, context, partial(_share, counter))
-        # Workers that are not forked take a moment to begin; meanwhile the catalogue is made.
-        processes.begin(meanwhile=not forking)
+        try:
+            # Workers that are not forked take a moment to begin; meanwhile the catalogue is made.
+            processes.begin(meanwhile=not forking)
+        except BaseException:
+            # An interruption: no block will end them.
+            processes.kill()
+            raise
         return processes, counter
 
     def submit(self, task: ShardTask) -> Future[ShardResult]:

@@ -152,7 +152,9 @@ def _begin_worker(initializer: Callable[[], None] | None) -> None:
     """Let a worker live and die with its parent."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    # The pool ends with it those that are left when one has died.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     # What is shared with the parent is not to be written to by a search for garbage.
     gc.freeze()
     spare_pandas()

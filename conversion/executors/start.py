@@ -1,4 +1,4 @@
-"""How processes of ours begin: early, without what they will not use, and deaf to Ctrl-C."""
+"""How processes of ours begin: early, without what they will not use, and deaf to signals."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from typing import Final
 
 _PRELOADED: Final = "conversion.executors.preload"
 _OBJECTS_TO_SEARCH: Final = 50_000
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _THREADS: Final = Path("/proc/self/task")
 _JEMALLOC: Final = "JE_ARROW_MALLOC_CONF"
 # What glibc's allocator keeps for itself: the variable, the parameter of mallopt(3), and bytes.
@@ -59,11 +60,13 @@ def worker_context() -> BaseContext:
 
 @contextmanager
 def deaf_processes() -> Iterator[None]:
-    """Processes that begin in the block do not hear Ctrl-C, not even while they import.
+    """Processes that begin in the block hear no signal that ends a command while they import.
 
-    It reaches every process of the terminal; only the parent shall answer to it.
+    Ctrl-C and the end of the terminal reach every process of it; only the parent shall answer to
+    them, and not before it knows all of its children: it would wait at its end for one that it does
+    not know.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         yield
     finally:

@@ -54,6 +54,35 @@ def test_nothing_of_a_killed_pool_lives_when_python_ends(monkeypatch: pytest.Mon
     assert set(threading.enumerate()) == before
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_workers_begin_leaves_none_behind(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python waits at its end for each child that lives, and a worker waits for work."""
+    begun: list[BaseProcess] = []
+
+    class Interrupted(BaseProcess):
+        def start(self) -> None:
+            super().start()
+            begun.append(self)
+            os.kill(os.getpid(), number)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(fork, "Process", type("Process", (Interrupted, fork.Process), {}))
+    monkeypatch.setattr("conversion.executors.local.may_fork", lambda: True)
+    before = signal.signal(number, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            LocalPool(2)
+    finally:
+        signal.signal(number, before)
+    assert len(begun) == 2
+    assert not any(process.is_alive() for process in begun)
+
+
 def test_workers_that_are_just_beginning_end_with_the_pool(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
