@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -48,6 +49,9 @@ def connect(address: str) -> Client:
             where=address,
             fix="name the address that the scheduler shows when it starts",
         )
+    # A scheduler that is lost is told of in a line by whoever waits for it; the client's own report
+    # are tracebacks of its attempts to reconnect.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     return distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
 
 

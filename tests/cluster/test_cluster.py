@@ -283,6 +283,7 @@ def test_a_cluster_that_is_gone_stops_the_run(
     assert program.wait() == 1
     [line] = [line for line in program.said.splitlines() if line.startswith("bioscan5m: ")]
     assert "the scheduler is gone; run the same command again" in line
+    assert "Traceback" not in program.said
     assert not partials(output)
     run("convert", source, "--output", output)
     assert digests(output) == whole
