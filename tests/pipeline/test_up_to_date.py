@@ -261,7 +261,10 @@ def test_unpacked_images_are_told_by_name_length_and_time(tmp_path: Path) -> Non
 
 def test_derived_packages_depend_on_the_boxes(tmp_path: Path) -> None:
     release = tmp_path / "release"
-    write_sample(SampleOptions(release, 20, seed=5, workers=1, packages=("original_full",)))
+    options_of_release = SampleOptions(
+        release, 20, seed=5, workers=1, packages=("original_full",), distinct=2
+    )
+    write_sample(options_of_release)
     options = ConvertOptions(
         release,
         tmp_path / "out",

@@ -19,6 +19,7 @@ from tests.conftest import Run
 from tests.reading.range_server import serve
 
 KINDS = ("zips", "unpacked", "parquet", "arrow", "webdataset")
+SMALL = ("--package", "cropped_256", "--tiny", "--quiet")
 
 
 def test_a_file_is_another_one_after_any_change(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_data_that_were_replaced_under_one_path(
     assert builder_rows(path) == first
     shutil.rmtree(path)
     other = tmp_path / "other"
-    call("sample", other, "-n", "60", "--seed", "9", "--package", "cropped_256", "--quiet")
+    call("sample", other, "-n", "60", "--seed", "9", *SMALL)
     if kind in ("zips", "unpacked"):
         other.rename(path)
     else:
@@ -82,7 +83,7 @@ def test_plain_datasets_on_folders_of_one_name(form: str, tmp_path: Path, call: 
     found = []
     for seed in (1, 2):
         release, folder = tmp_path / f"release{seed}", tmp_path / str(seed) / "bioscan-5m"
-        call("sample", release, "-n", "60", "--seed", seed, "--package", "cropped_256", "--quiet")
+        call("sample", release, "-n", "60", "--seed", seed, *SMALL)
         call("convert", release, "--output", folder, "--format", form, "--quiet")
         rows = datasets.load_dataset(str(folder), "cropped_256", split="validation")
         found.append(set(rows["__key__" if form == "webdataset" else "processid"]))
