@@ -170,6 +170,18 @@ def _cache_of_the_suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_disks() -> Iterator[None]:
+    """What this process writes is not forced onto the disk: no test lets the power fail.
+
+    The processes that tests start and kill do force it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        # A descriptor that is none is still an error.
+        patch.setattr(os, "fsync", os.fstat)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test finds what another has left in the cache of a library."""

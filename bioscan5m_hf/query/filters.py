@@ -215,7 +215,7 @@ def _columns_of(expression: pc.Expression) -> tuple[str, ...]:
     """The columns that an expression reads.
 
     Arrow does not tell them. So the expression is bound to a schema that lacks one column after
-    another: where it cannot be bound any more, the column was needed.
+    another of those that its text names: where it cannot be bound any more, the column was needed.
     """
     schema = arrow_schema(image=False)
     if problem := _binding_problem(expression, schema.names):
@@ -223,9 +223,11 @@ def _columns_of(expression: pc.Expression) -> tuple[str, ...]:
         if _REFERENCE.search(problem):
             raise UnknownName.of("column to filter by", name, column_names())
         raise UsageError(f"where= does not fit the columns ({problem.splitlines()[0]})")
+    # A name may also be that of a value. Binding takes milliseconds, and every split is asked.
+    named = [name for name in schema.names if name in str(expression)]
     needed = [
         name
-        for name in schema.names
+        for name in named
         if _binding_problem(expression, [other for other in schema.names if other != name])
     ]
     # A constant reads nothing; a table needs a column all the same to have rows.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from bioscan5m_hf.query.choice import PROCESSID, Choice, Numbers
 from bioscan5m_hf.readers.base import Piece
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from bioscan5m_hf.torch.dataset import BIOSCAN5M
+from bioscan5m_hf.torch.items import Transform
 
 _BATCH: Final = 64
 
@@ -27,30 +29,53 @@ class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
     and ``load_state_dict`` continue behind the last item, also in torchdata's
     ``StatefulDataLoader``, with as many ranks and workers as before.
 
+    What is not told here is an argument of ``BIOSCAN5M``.
+
     Args:
-        root: See ``BIOSCAN5M``.
+        root: What to read.
         shuffle: Take the shards in another order in each epoch, and the rows of each part that is
             read at once too.
         seed: What the order depends on, beside the epoch.
         rank: The number of this process; that of ``torch.distributed`` by default, else 0.
         world_size: How many processes there are; likewise.
-        **options: Those of ``BIOSCAN5M``.
 
     Raises:
         UsageError: The rank is not among the processes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its own arguments, and those of ``BIOSCAN5M``
         self,
-        root: Any,
+        root: str | os.PathLike[str],
         *,
         shuffle: bool = False,
         seed: int = 0,
         rank: int | None = None,
         world_size: int | None = None,
-        **options: Any,
+        split: str | None = "train",
+        modality: str | Iterable[str] = ("image", "dna"),
+        image_package: str = "cropped_256",
+        reduce_repeated_barcodes: bool = False,
+        max_nucleotides: int | None = 660,
+        target_type: str | Iterable[str] = "species",
+        target_format: str = "index",
+        output_format: str = "tuple",
+        transform: Transform = None,
+        dna_transform: Transform = None,
+        target_transform: Transform = None,
+        download: bool = False,
+        size: int | None = None,
+        center_crop: bool = False,
+        image_output: str = "pil",
+        revision: str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._source = BIOSCAN5M(root, **options)
+        self._source = BIOSCAN5M(
+            root, split, modality, image_package, reduce_repeated_barcodes, max_nucleotides,
+            target_type, target_format, output_format, transform, dna_transform, target_transform,
+            download, size=size, center_crop=center_crop, image_output=image_output,
+            revision=revision, storage_options=storage_options, cache_dir=cache_dir,
+        )  # fmt: skip
         spread = torch.distributed.is_available() and torch.distributed.is_initialized()
         if rank is None:
             rank = torch.distributed.get_rank() if spread else 0

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 from bioscan5m_hf.errors import UnknownName, UsageError
 from bioscan5m_hf.schema.columns import RANKS, SPLITS, Split, split_named
@@ -13,6 +14,7 @@ from bioscan5m_hf.schema.configurations import package_named
 from bioscan5m_hf.schema.split_expressions import GROUPS
 
 _LONGEST_COUNT: Final = 10
+_SCHEMES: Final = ("tcp", "tls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,25 @@ def read_one_of(kind: str, *words: str) -> Callable[[str], str]:
         return text
 
     return read
+
+
+def read_scheduler(text: str) -> str:
+    """The address of a scheduler, such as ``tcp://host:8786``; ``tcp://`` may be left out.
+
+    Raises:
+        UsageError: It is none.
+    """
+    address = text if "://" in text else f"tcp://{text}"
+    try:
+        parts = urlsplit(address)
+        fits = bool(parts.hostname and parts.port and parts.scheme in _SCHEMES)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise UsageError(
+            f"{text!r} is no address of a scheduler", fix="name one such as tcp://host:8786"
+        )
+    return address
 
 
 def read_where(text: str) -> str:

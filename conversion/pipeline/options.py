@@ -11,9 +11,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, get_type_hints
-from urllib.parse import urlsplit
 
-from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.readers.formats import FORMATS, format_named
 from bioscan5m_hf.schema.columns import RANKS, SPLITS, Split
@@ -27,6 +25,7 @@ from conversion.pipeline.option import (
     read_count,
     read_one_of,
     read_package,
+    read_scheduler,
     read_splits,
     read_where,
 )
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from conversion.formats.samples import SampleExtras
 
 DEFAULT_SHARD_BYTES: Final = 500_000_000
-_SCHEMES: Final = ("tcp", "tls")
 _HANDLING: Final = ("stop", "record")
 
 
@@ -52,20 +50,6 @@ def _read_handling(word: str) -> bool:
 
 def _read_source(word: str) -> str:
     return read_package(word) if word else ""
-
-
-def _read_scheduler(word: str) -> str:
-    address = word if "://" in word else f"tcp://{word}"
-    try:
-        parts = urlsplit(address)
-        fits = bool(parts.hostname and parts.port and parts.scheme in _SCHEMES)
-    except ValueError:
-        fits = False
-    if not fits:
-        raise UsageError(
-            f"{word!r} is no address of a scheduler", fix="name one such as tcp://host:8786"
-        )
-    return address
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +312,7 @@ class ConvertOptions:
             "make the shards on the Dask cluster of this scheduler, such as tcp://host:8786; "
             "release and output must lie where its workers see them",
             metavar="ADDRESS",
-            read=_read_scheduler,
+            read=read_scheduler,
         ),
         Effect.NONE,
     ] = None

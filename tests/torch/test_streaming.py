@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ OPTIONS: dict[str, Any] = {
 
 def _ids(items: Any) -> list[str]:
     return [item[1] for item in items]
+
+
+def test_the_same_arguments() -> None:
+    def defaults(kind: Any) -> dict[str, Any]:
+        return {name: p.default for name, p in inspect.signature(kind).parameters.items()}
+
+    own = {"shuffle": False, "seed": 0, "rank": None, "world_size": None}
+    assert defaults(BIOSCAN5MStream) == defaults(BIOSCAN5M) | own
 
 
 @pytest.mark.parametrize("kind", ["zips", "parquet", "arrow", "webdataset"])
