@@ -38,6 +38,19 @@ class Expected:
         """By what the file is proved, for people."""
         return _NAMES.get(self.algorithm, "length only")
 
+    def difference(self, length: int, digest: Callable[[], str]) -> str | None:
+        """What differs, as a phrase; ``None`` where nothing does.
+
+        Args:
+            length: How many bytes there are.
+            digest: Gives their digest in hex; asked where the length is right and one is known.
+        """
+        if length != self.bytes:
+            return f"has {length:,} bytes, and {self.bytes:,} were expected"
+        if self.algorithm and (found := digest()) != self.digest:
+            return f"its {self.told} is {found}, and {self.digest} was expected"
+        return None
+
 
 _NOTE_BYTES: Final = 1 << 20
 _NAMES: Final[dict[str | None, str]] = {"md5": "MD5", "sha256": "SHA-256"}
@@ -152,14 +165,9 @@ class Partial:
 
     def difference(self) -> str | None:
         """What differs from what was expected, as a phrase; ``None`` where nothing does."""
-        if self.length != self._expected.bytes:
-            return f"has {self.length:,} bytes, and {self._expected.bytes:,} were expected"
-        if self._digest and self._digest.hexdigest() != self._expected.digest:
-            return (
-                f"its {self._expected.told} is {self._digest.hexdigest()}, and "
-                f"{self._expected.digest} was expected"
-            )
-        return None
+        return self._expected.difference(
+            self.length, lambda: self._digest.hexdigest() if self._digest else ""
+        )
 
     def commit(self) -> Path:
         """Let the file have its own name.
@@ -198,17 +206,13 @@ def prove(
     Raises:
         OSError: It cannot be read.
     """
-    size = path.stat().st_size
-    if size != expected.bytes:
-        return f"has {size:,} bytes, and {expected.bytes:,} were expected"
-    if expected.algorithm is None:
-        return None
-    digest = hashlib.new(expected.algorithm)
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(_READ):
-            digest.update(block)
-            on_bytes(len(block))
-    found = digest.hexdigest()
-    if found != expected.digest:
-        return f"its {expected.told} is {found}, and {expected.digest} was expected"
-    return None
+
+    def digest() -> str:
+        hasher = hashlib.new(expected.algorithm or "")
+        with path.open("rb", buffering=0) as file:
+            while block := file.read(_READ):
+                hasher.update(block)
+                on_bytes(len(block))
+        return hasher.hexdigest()
+
+    return expected.difference(path.stat().st_size, digest)

@@ -24,7 +24,6 @@ from conversion.pipeline.inputs import choose, covered_by
 from conversion.pipeline.interfaces import Reporter
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.outcome import Summary
-from conversion.planning.tasks import ShardTask
 from conversion.upload.comparison import require_room
 from conversion.upload.hub import HubRepository, LocalFile, RemoteFile
 from conversion.upload.hub_digests import HubDigests
@@ -79,20 +78,6 @@ class Rolling(Sender):
             self._remote = self._repository.files(commit)
         self._thread.start()
 
-    def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
-        """See whether the disk suffices, and make the repository, now that nothing is refused.
-
-        Args:
-            tasks: The shards of this run.
-            shard_bytes: The size that one should have at most.
-
-        Raises:
-            UsageError: Not even one shard at a time has room.
-            PublicationFailed: The Hub refuses, or does not answer.
-        """
-        super().plan(tasks, shard_bytes)
-        self._repository.prepare(private=self._private)
-
     def has(self, path: str, written: Written) -> bool:
         """Whether the repository shows a shard with these bytes.
 
@@ -104,6 +89,10 @@ class Rolling(Sender):
         if remote is None or remote.bytes != written.bytes or remote.sha256 is None:
             return False
         return remote.sha256 == self._digests.known(written)
+
+    def _begin(self) -> None:
+        # Not before: now nothing is refused any more.
+        self._repository.prepare(private=self._private)
 
     def _send(self, shard: FinishedShard) -> bool:
         if self.has(shard.path, shard.written):

@@ -88,6 +88,10 @@ class Sender(ABC):
         """
 
     @abstractmethod
+    def _begin(self) -> None:
+        """Make ready where shards go, now that the conversion has decided what it makes."""
+
+    @abstractmethod
     def _send(self, shard: FinishedShard) -> bool:
         """Send a shard; false where its bytes were there already."""
 
@@ -98,7 +102,7 @@ class Sender(ABC):
     # ----------------------------------------------------------------- asked by the conversion
 
     def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
-        """See whether the disk that is allowed suffices.
+        """See whether the disk that is allowed suffices, and make ready for what will be sent.
 
         Args:
             tasks: The shards of this run.
@@ -106,8 +110,10 @@ class Sender(ABC):
 
         Raises:
             UsageError: Not even one shard at a time has room.
+            BioscanError: Where they go refuses, or does not answer.
         """
         self._scratch.plan(tasks, shard_bytes)
+        self._begin()
 
     def has_room(self, running: int) -> bool:
         """Whether one more shard may be begun.

@@ -34,7 +34,6 @@ from conversion.pipeline.convert import convert
 from conversion.pipeline.interfaces import Reporter
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.outcome import Summary
-from conversion.planning.tasks import ShardTask
 from conversion.upload.copies import about_url
 from conversion.upload.scratch import PICKS_FOLDER, Scratch
 from conversion.upload.sender import FinishedShard, Sender
@@ -114,19 +113,8 @@ class Sending(Sender):
         """
         return self._remote.get(path) == written.bytes
 
-    def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
-        """See whether the disk suffices, and clear the store of what is not gone on from.
-
-        Args:
-            tasks: The shards of this run.
-            shard_bytes: The size that one should have at most.
-
-        Raises:
-            UsageError: Not even one shard at a time has room.
-            OutputError: The store refuses, or does not answer.
-        """
-        super().plan(tasks, shard_bytes)
-        # Here the conversion has decided what it goes on from.
+    def _begin(self) -> None:
+        """Clear the store of what is not gone on from."""
         kept = [path for path in self._remote if path.startswith(f"{STATE_FOLDER}/receipts/")]
         if forgotten := [path for path in kept if not (self._folder / path).exists()]:
             picks = [path for path in self._remote if path.startswith(f"{PICKS_FOLDER}/")]
