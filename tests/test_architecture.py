@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("bioscan5m_hf", "conversion")
 LONGEST = 400
-MOST = 12
+MOST = 13
 # From the ground up: a room imports from its own floor and from those below.
 FLOORS = (
     {"errors", "memory", "processors"},
