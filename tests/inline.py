@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -49,6 +50,23 @@ def without_processes() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(POOL, NoProcesses)
         yield
+
+
+@contextlib.contextmanager
+def environment(wanted: Mapping[str, str]) -> Iterator[pytest.MonkeyPatch]:
+    """This process has another environment, and huggingface-hub asks the Hub that it names."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ.keys() - wanted.keys():
+            patch.delenv(name)
+        for name, value in wanted.items():
+            patch.setenv(name, value)
+        if endpoint := wanted.get("HF_ENDPOINT"):
+            from huggingface_hub import constants
+
+            address = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+            patch.setattr(constants, "ENDPOINT", endpoint)
+            patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
+        yield patch
 
 
 def call(*words: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:

@@ -23,6 +23,7 @@ from conversion.download.download import (
     download,
 )
 from conversion.download.progress import DownloadReporter
+from tests import inline
 from tests.download.server import COMMIT, REPOSITORY, Handler, Server, cut_after, refuse
 
 EVAL = "BIOSCAN_5M_cropped_256_eval.zip"
@@ -30,9 +31,6 @@ CONTENT = {
     METADATA_ZIP: random.Random(1).randbytes(200_000),
     EVAL: random.Random(2).randbytes(1_500_000),
 }
-
-
-COMMAND = [sys.executable, "-m", "conversion", "download"]
 
 
 @pytest.fixture
@@ -45,17 +43,8 @@ def server() -> Iterator[Server]:
 def run(
     server: Server, *words: str | Path, status: int = 0, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*COMMAND, *map(str, words)],
-        timeout=100,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=_environment(server) | environment,
-    )
-    assert done.returncode == status, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    with inline.environment(_environment(server) | environment):
+        return inline.call("download", *words, status=status)
 
 
 def _environment(server: Server) -> dict[str, str]:
@@ -220,11 +209,9 @@ def test_an_interrupted_run_is_taken_up(server: Server, tmp_path: Path) -> None:
         return True
 
     server.site.faults = [dawdle, dawdle]
+    words = ["-m", "conversion", "download", "--split", "val", "--output", str(tmp_path)]
     process = subprocess.Popen(
-        [
-            *COMMAND,
-            *("--split", "val", "--output", str(tmp_path)),
-        ],
+        [sys.executable, *words],
         env=_environment(server),
         stderr=subprocess.PIPE,
         text=True,

@@ -110,23 +110,15 @@ class Client:
         """This very process knows of no other Hub than the stand-in, as long as this lasts."""
         from huggingface_hub import constants
 
-        environment = self.environment(token)
         settings = {
-            "ENDPOINT": self.hub.endpoint,
-            "HUGGINGFACE_CO_URL_TEMPLATE": self.hub.endpoint
-            + "/{repo_id}/resolve/{revision}/{filename}",
             "HF_HOME": str(self.home),
             "HF_HUB_CACHE": str(self.home / "hub"),
             "HF_TOKEN_PATH": str(self.home / "token"),
             "HF_HUB_DISABLE_XET": True,
         }
-        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        with inline.environment(self.environment(token)) as patch, warnings.catch_warnings():
             # huggingface-hub uploads with a keyword that httpx2 no longer likes.
             warnings.filterwarnings("ignore", "Use 'content=", DeprecationWarning)
-            for name in os.environ.keys() - environment.keys():
-                patch.delenv(name)
-            for name, value in environment.items():
-                patch.setenv(name, value)
             for name, setting in settings.items():
                 patch.setattr(constants, name, setting)
             yield

@@ -15,8 +15,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from tests import inline
 from tests.conftest import Run, make_once
-from tests.inline import call
 from tests.processes import digests
 from tests.reading.range_server import serve
 from tests.remote.stores import BUCKET, S3, Ftp, serve_ftp, serve_s3, stall
@@ -51,15 +51,11 @@ class Cli:
 
     def run(self, *words: str | Path, status: int = 0) -> str:
         """Run a command in this process; returns all that it printed."""
-        with pytest.MonkeyPatch.context() as patch:
-            for name in os.environ.keys() - self.environment.keys():
-                patch.delenv(name)
-            for name, value in self.environment.items():
-                patch.setenv(name, value)
+        with inline.environment(self.environment) as patch:
             # Both keep what the environment said when they were asked first.
             patch.setattr(tempfile, "tempdir", None)
             fsspec.get_filesystem_class("s3").clear_instance_cache()
-            done = call(*words, status=status)
+            done = inline.call(*words, status=status)
         return done.stdout + done.stderr
 
     def run_apart(self, *words: str | Path) -> str:

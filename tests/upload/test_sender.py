@@ -43,6 +43,8 @@ class Shelf(Sender):
     def has(self, path: str, written: Written) -> bool:
         return self.digests.get(path) == written.xxh3
 
+    def _begin(self) -> None: ...
+
     def _send(self, shard: FinishedShard) -> bool:
         assert self.go_on.wait(60)
         if len(self.digests) + 1 == self.fails_at and self.failure:
