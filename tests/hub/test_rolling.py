@@ -104,7 +104,7 @@ def test_all_goes_through_little_disk(
     assert hub.storage.received == received
     assert len(repository.commits) == len(trees)
     publish(client, output)
-    told = json.loads(client.python(LOADING.format(streaming=True)))
+    told = json.loads(client.python(LOADING.format(modes=[True])))
     assert sum(map(len, told.values())) == 2000
 
 

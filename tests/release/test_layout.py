@@ -220,7 +220,7 @@ def test_each_wrong_place_has_its_message(tmp_path: Path, converted: Path) -> No
         find_release(tmp_path / "absent")
     with pytest.raises(ReleaseNotFound, match="is a converted dataset folder"):
         find_release(converted)
-    shutil.copytree(converted, tmp_path / "copy")
+    shutil.copytree(converted, tmp_path / "copy", copy_function=os.link)
     (tmp_path / "copy" / "notes.zip").touch()
     with pytest.raises(ReleaseNotFound, match="is a converted dataset folder"):
         find_release(tmp_path / "copy")
