@@ -39,8 +39,8 @@ from conversion.progress import Watcher
 
 # Card, pictures, notebook and vocabularies.
 _PRESENTATION_BYTES: Final = 4 << 20
-# What a worker holds of its own beside what it shares: its row group, its buffers, its libraries.
-_WORKER_BYTES: Final = 120 << 20
+# What a worker holds of its own, beside what it shares with the process that it is forked from.
+_WORKER_BYTES: Final = 48 << 20
 
 
 @dataclass(frozen=True, slots=True)
