@@ -123,7 +123,8 @@ def steps(found: Comparison) -> list[Step]:
     if len(last) > _MOST_FILES:
         withdrawn = (CARD_NAME,) if CARD_NAME in found.replaced else ()
         last = [file for file in last if not _is_shard(file)]
-    first = [file for file in found.missing if file not in last]
+    late = {file.path for file in last}
+    first = [file for file in found.missing if file.path not in late]
     made = [
         Step(tuple(first[start : start + _MOST_FILES]), (), SHARDS_MESSAGE)
         for start in range(0, len(first), _MOST_FILES)
