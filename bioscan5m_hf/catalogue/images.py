@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,7 @@ NOWHERE: Final = -1
 """The position of an image that no specimen has."""
 
 _STRETCH: Final = 1 << 16
+_ORPHAN_COLUMNS: Final = ("processid", "source", "folder", "ending")
 PLACE_SCHEMA: Final = pa.schema(
     [
         pa.field("folder", pa.int32()) if field.name == "folder" else field
@@ -129,6 +130,42 @@ class Orphan:
     folder: str
     ending: int
     actual: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """Images that no specimen of their split has, in the order of their keys, in little memory.
+
+    Attributes:
+        places: The name, source, folder and ending of each.
+        splits: The number of the split that its folder says.
+        actual: The number of the split that the metadata have this specimen in, or ``NOWHERE``.
+        folders: What the numbers of folders mean.
+    """
+
+    places: pa.Table
+    splits: npt.NDArray[np.int8]
+    actual: npt.NDArray[np.int8]
+    folders: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.splits)
+
+    def __iter__(self) -> Iterator[Orphan]:
+        for start in range(0, len(self), _STRETCH):
+            here = slice(start, start + _STRETCH)
+            columns = [column.to_pylist() for column in self.places.slice(start, _STRETCH).columns]
+            splits, actual = self.splits[here].tolist(), self.actual[here].tolist()
+            for name, source, folder, ending, split, other in zip(
+                *columns, splits, actual, strict=True
+            ):
+                placed = None if other == NOWHERE else other
+                yield Orphan(name, split, source, self.folders[folder], ending, placed)
+
+    def choose(self, wanted: npt.NDArray[np.bool_]) -> Orphans:
+        """Some of them, by a mask."""
+        places = self.places.filter(pa.array(wanted))
+        return Orphans(places, self.splits[wanted], self.actual[wanted], self.folders)
 
 
 def sort_images(batches: Iterable[pa.RecordBatch], path: Path, *, limit: int = RUN_BYTES) -> Images:
@@ -276,28 +313,27 @@ def find(names: pa.Array, keys: Keys, among: Keys, specimens: Specimens) -> Posi
     return found
 
 
-def list_orphans(images: Images, specimens: Specimens) -> list[Orphan]:
-    """Describe images that no specimen of their split has, in the order of their keys.
+def list_orphans(images: Images, specimens: Specimens) -> Orphans:
+    """Look whether images that no specimen of their split has belong to one of another split.
 
     Args:
         images: The orphans.
         specimens: The specimens.
     """
-    if not len(images.rows):
-        return []
-    rows = images.rows.take(["processid", "source", "folder", "ending"])
+    count = len(images.rows)
     hashes = specimens.rows.keys & HASH
-    order = np.argsort(hashes, kind="stable")
+    order = np.argsort(hashes, kind="stable") if count else np.empty(0, np.int64)
     by_hash = Specimens(specimens.rows, specimens.names.take(pa.array(order)))
-    found = find(rows["processid"], images.rows.keys & HASH, hashes[order], by_hash)
-    splits = split_numbers(specimens.rows.keys)[order]
-    actual = [None if at == NOWHERE else int(splits[at]) for at in found.tolist()]
-    columns = (
-        rows["processid"].to_pylist(),
-        split_numbers(images.rows.keys).tolist(),
-        rows["source"].to_pylist(),
-        (images.folders[number] for number in rows["folder"].to_pylist()),
-        rows["ending"].to_pylist(),
-        actual,
-    )
-    return [Orphan(*values) for values in zip(*columns, strict=True)]
+    numbers = split_numbers(specimens.rows.keys)[order]
+    actual = np.full(count, NOWHERE, np.int8)
+    places: list[pa.RecordBatch] = []
+    for start, batch in images.rows.stretches(_STRETCH, _ORPHAN_COLUMNS):
+        here = slice(start, start + batch.num_rows)
+        keys = images.rows.keys[here] & HASH
+        found = find(batch["processid"], keys, hashes[order], by_hash)
+        there = found != NOWHERE
+        actual[here][there] = numbers[found[there]]
+        places.append(batch)
+    schema = pa.schema([PLACE_SCHEMA.field(name) for name in _ORPHAN_COLUMNS])
+    table = pa.Table.from_batches(places, schema)
+    return Orphans(table, split_numbers(images.rows.keys).astype(np.int8), actual, images.folders)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,13 @@ from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.storage.path import Location
 from conversion.catalogue.catalogue import Catalogue
-from conversion.catalogue.reconcile import Reconciliation, SplitCount, plain_sizes, reconcile
+from conversion.catalogue.reconcile import (
+    Reconciliation,
+    SplitCount,
+    plain_sizes,
+    reconcile,
+    take_as_subset,
+)
 from conversion.derive.measures import MeasureCheck
 from conversion.files.temporary import temporary_folder
 from conversion.progress import Unwatched, Watcher, counting_rows
@@ -57,6 +64,12 @@ class PackageReport:
     absent: tuple[tuple[Split, int], ...]
     reconciliation: Reconciliation
 
+    def as_subset(self) -> tuple[PackageReport, tuple[str, ...]]:
+        """What does not fit even in a selection on purpose; and what is absent, as sentences."""
+        fitting, notes = take_as_subset(self.reconciliation)
+        left = fitting.findings.choose(lambda kind: not kind.absent)
+        return replace(self, reconciliation=replace(fitting, findings=left)), notes
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -83,8 +96,16 @@ class Report:
             package.reconciliation.findings for package in self.packages
         )
 
-    def findings(self) -> Iterable[tuple[str | None, Finding]]:
-        """Everything that does not fit, with the package it concerns."""
+    def count(self) -> Counter[str]:
+        """How many findings there are of each reason."""
+        found = Counter(finding.reason for finding in self.bad_rows)
+        for package in self.packages:
+            for kind in package.reconciliation.findings.kinds:
+                found[kind.reason] += kind.splits.total()
+        return found
+
+    def findings(self) -> Iterator[tuple[str | None, Finding]]:
+        """Everything that does not fit, with the package it concerns; made anew each time."""
         yield from ((None, finding) for finding in self.bad_rows)
         for package in self.packages:
             name = package.selection.package
@@ -120,6 +141,7 @@ def inspect(
     *,
     packages: Sequence[str] = (),
     splits: Sequence[Split] = (),
+    subset: bool = False,
     watcher: Watcher | None = None,
 ) -> Report:
     """Look at a release.
@@ -128,6 +150,7 @@ def inspect(
         root: Its folder, or the URL of it.
         packages: The packages to look at; none for all.
         splits: The splits to look at; none for all.
+        subset: Whether the release is a selection on purpose: what is absent is a note then.
         watcher: Told how it goes.
 
     Raises:
@@ -156,7 +179,11 @@ def inspect(
         for package in packages or release.packages:
             with watcher.progress(f"listing the images of {package}"):
                 chosen = release.select(package, splits or SPLITS)
-                reports.append(_inspect_package(catalogue, chosen, specimens))
+                report = _inspect_package(catalogue, chosen, specimens)
+            if subset:
+                report, lacking = report.as_subset()
+                notes += lacking
+            reports.append(report)
     bad_rows = [bad_row_finding(found, label) for found in in_file_order(bad)]
     bad_rows += measures.findings(label) if measures else []
     notes += [note for report in reports for note in report.selection.notes]

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from bioscan5m_hf.catalogue.images import (
     NOWHERE,
-    Conflict,
     Located,
-    Orphan,
     list_orphans,
     locate,
     single_images,
@@ -24,11 +20,20 @@ from bioscan5m_hf.catalogue.specimens import Specimens
 from bioscan5m_hf.errors import MismatchError, counted
 from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import Stray, source_labels
-from bioscan5m_hf.release.layout import member_name
 from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from conversion.catalogue.catalogue import Catalogue, ListedImages
-from conversion.rejects import NO_ROW, Finding
+from conversion.catalogue.findings import (
+    CONFLICTING,
+    MISPLACED,
+    MISSING,
+    ORPHAN,
+    Findings,
+    conflicting,
+    misplaced,
+    missing,
+    orphaned,
+)
 
 _SHOWN = 5
 
@@ -44,12 +49,8 @@ class Reconciliation:
     """
 
     package: str
-    findings: tuple[Finding, ...]
+    findings: Findings
     strays: tuple[Stray, ...] = field(default=())
-
-    def of(self, reason: str) -> list[Finding]:
-        """The findings of one kind."""
-        return [finding for finding in self.findings if finding.reason == reason]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +101,15 @@ def reconcile(
     images, conflicts = single_images(catalogue.of_selected(listed.images), specimens)
     located = locate(images, specimens)
     counts = _count(located, specimens, splits)
-    findings = [_conflict_finding(conflict, labels) for conflict in conflicts]
-    findings += _missing_findings(
-        located, specimens, splits, {conflict.position for conflict in conflicts}
+    kinds = (
+        conflicting(conflicts, labels),
+        missing(located, specimens, splits, conflicts),
+        *orphaned(list_orphans(located.orphans(), specimens), labels),
+        misplaced([stray for stray in listed.strays if stray.image]),
     )
-    orphans = list_orphans(located.orphans(), specimens)
-    findings += [_orphan_finding(orphan, labels) for orphan in orphans]
-    findings += [
-        Finding("misplaced-image", None, None, stray.archive, stray.member, stray.detail)
-        for stray in listed.strays
-        if stray.image
-    ]
+    findings = Findings(kinds).choose(lambda kind: bool(kind.splits))
     others = tuple(stray for stray in listed.strays if not stray.image)
-    reconciliation = Reconciliation(selection.package, tuple(findings), others)
+    reconciliation = Reconciliation(selection.package, findings, others)
     return Joined(located, counts, reconciliation)
 
 
@@ -135,49 +132,6 @@ def _count(
     return tuple(counts[SPLITS.index(split)] for split in splits)
 
 
-def _missing_findings(
-    located: Located, specimens: Specimens, splits: Sequence[Split], conflicting: set[int]
-) -> Iterator[Finding]:
-    lacking = np.ones(len(specimens.names), np.bool_)
-    lacking[located.positions[located.positions != NOWHERE]] = False
-    lacking[list(conflicting)] = False
-    for split, (start, stop) in zip(
-        SPLITS, itertools.pairwise(specimens.edges().tolist()), strict=True
-    ):
-        if split in splits:
-            missing = pa.array(np.flatnonzero(lacking[start:stop]) + start)
-            for name in specimens.names.take(missing).to_pylist():
-                detail = "no archive has an image of it"
-                yield Finding("missing-image", name, split.name, None, None, detail)
-
-
-def _conflict_finding(conflict: Conflict, labels: Sequence[str]) -> Finding:
-    return Finding(
-        "conflicting-images",
-        conflict.processid,
-        SPLITS[conflict.split].name,
-        labels[conflict.sources[0]],
-        member_name(conflict.folder, conflict.processid, conflict.ending),
-        f"other bytes under the same name in {labels[conflict.sources[1]]}",
-    )
-
-
-def _orphan_finding(orphan: Orphan, labels: Sequence[str]) -> Finding:
-    told = (
-        NO_ROW
-        if orphan.actual is None
-        else f"the metadata places it in {SPLITS[orphan.actual].name}"
-    )
-    return Finding(
-        "orphan-image",
-        orphan.processid,
-        SPLITS[orphan.split].name,
-        labels[orphan.source],
-        member_name(orphan.folder, orphan.processid, orphan.ending),
-        told,
-    )
-
-
 def require_fit(reconciliation: Reconciliation, release: str, *, subset: bool = False) -> None:
     """Stop where anything does not fit.
 
@@ -189,8 +143,8 @@ def require_fit(reconciliation: Reconciliation, release: str, *, subset: bool = 
     Raises:
         MismatchError: Something does not fit; the message counts it and names the first few.
     """
-    if conflicts := reconciliation.of("conflicting-images"):
-        first = conflicts[0]
+    if conflicts := reconciliation.findings.of(CONFLICTING):
+        first = next(iter(conflicts))
         raise MismatchError(
             f"two archives hold other bytes of {counted(len(conflicts), 'image')}; the first is "
             f"{first.processid} ({first.detail})",
@@ -199,9 +153,9 @@ def require_fit(reconciliation: Reconciliation, release: str, *, subset: bool = 
             "--on-error record",
         )
     problems = [
-        f"{len(found):,} {noun} ({_named(found)})"
-        for reason, noun in _NOUNS.items()
-        if (found := reconciliation.of(reason)) and not (subset and reason == _MISSING)
+        f"{_told(reason, len(found))} ({_named(found)})"
+        for reason in _NOUNS
+        if (found := reconciliation.findings.of(reason)) and not (subset and reason == MISSING)
     ]
     if problems:
         raise MismatchError(
@@ -223,28 +177,30 @@ def take_as_subset(reconciliation: Reconciliation) -> tuple[Reconciliation, tupl
         What does not fit even so, and specimens without an image, which are left out; and what is
         absent, as sentences.
     """
-    strangers = {id(f) for f in reconciliation.of("orphan-image") if f.detail == NO_ROW}
-    absent = Counter(
-        (finding.reason, finding.split)
-        for finding in reconciliation.findings
-        if id(finding) in strangers or finding.reason == _MISSING
-    )
+    findings = reconciliation.findings
     notes = tuple(
-        f"{reconciliation.package}/{split}: {count:,} {_NOUNS[reason]}, as in a subset"
-        for (reason, split), count in absent.items()
+        f"{reconciliation.package}/{split}: {_told(kind.reason, count)}, as in a subset"
+        for kind in findings.kinds
+        if kind.absent
+        for split, count in kind.splits.items()
     )
-    kept = tuple(f for f in reconciliation.findings if id(f) not in strangers)
+    kept = findings.choose(lambda kind: not kind.absent or kind.reason == MISSING)
     return replace(reconciliation, findings=kept), notes
 
 
-_MISSING = "missing-image"
 _NOUNS = {
-    _MISSING: "specimens without an image",
-    "orphan-image": "images without a specimen",
-    "misplaced-image": "images in unknown places",
+    MISSING: ("specimen", "without an image"),
+    ORPHAN: ("image", "without a specimen"),
+    MISPLACED: ("image", "in an unknown place"),
 }
 
 
-def _named(findings: list[Finding]) -> str:
-    names = [finding.processid or str(finding.member) for finding in findings[:_SHOWN]]
+def _told(reason: str, count: int) -> str:
+    noun, what = _NOUNS[reason]
+    return f"{counted(count, noun)} {what}"
+
+
+def _named(findings: Findings) -> str:
+    first = itertools.islice(findings, _SHOWN)
+    names = [finding.processid or str(finding.member) for finding in first]
     return ", ".join(names) + (", …" if len(findings) > _SHOWN else "")

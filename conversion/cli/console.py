@@ -117,7 +117,9 @@ class Terminal:
     def document(self, result: Mapping[str, object]) -> None:
         """Show the result as JSON, where that is asked for."""
         if self.json:
-            sys.stdout.write(json.dumps(result, indent=2) + "\n")
+            # In parts: a list may be one that is made while it is written.
+            sys.stdout.writelines(json.JSONEncoder(indent=2).iterencode(result))
+            sys.stdout.write("\n")
 
     def say(self, text: str) -> None:
         """Show one note."""

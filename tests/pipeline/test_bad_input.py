@@ -237,8 +237,8 @@ def test_an_image_without_a_row_and_a_row_without_an_image(copy: Path, call: Run
     processid = Path(name).stem
     rewrite_zip(copy / EVAL, lambda n, data: (n.replace(processid, "STRANGER-1"), data))
     line = refused(call, copy)
-    assert f"1 specimens without an image ({processid})" in line
-    assert "1 images without a specimen (STRANGER-1)" in line
+    assert f"1 specimen without an image ({processid})" in line
+    assert "1 image without a specimen (STRANGER-1)" in line
     inspected = call("inspect", copy, "--findings", copy.parent / "found.csv", status=1)
     assert "1 missing-image" in inspected.stdout
     found = (copy.parent / "found.csv").read_text().splitlines()

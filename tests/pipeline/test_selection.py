@@ -197,7 +197,7 @@ def test_an_orphan_is_one_still(small_release: Path, tmp_path: Path, call: Run) 
         name = next(n for n in archive.namelist() if n.endswith(".jpg"))
         archive.writestr(name.rpartition("/")[0] + "/NOBODY1-20.jpg", archive.read(name))
     words = ("convert", source, tmp_path / "out", "--package", "cropped_256", "--sample", "20")
-    assert "images without a specimen" in call(*words, status=1).stderr
+    assert "1 image without a specimen" in call(*words, status=1).stderr
 
 
 def test_only_what_is_wanted_is_fetched(release: Path, tmp_path: Path, call: Run) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,8 +129,45 @@ def test_what_contradicts_is_no_selection(
     told = call("convert", source, "--output", tmp_path / "output", "--subset", status=1).stderr
     expected = {
         "damage": "the image is cut off",
-        "another split": "images without a specimen",
-        "an odd place": "images in unknown places (elsewhere/A-1.jpg)",
+        "another split": "1 image without a specimen",
+        "an odd place": "1 image in an unknown place (elsewhere/A-1.jpg)",
         "a wrong value": "the chunk is 'zz'",
     }
     assert expected[flaw] in told
+
+
+def test_inspect_takes_a_selection_as_convert_does(source: Path, tmp_path: Path, call: Run) -> None:
+    splits = {row["processid"]: row["split"] for row in rows_of(source)}
+    kept = filter_rows(source, lambda row: row["split"] in ("train", "val"))
+    lost = min(name for name in kept if splits[name] == "train")
+    rewrite(source / TRAIN, lambda name, data: None if name.endswith(f"{lost}.jpg") else data)
+    listed = tmp_path / "findings.csv"
+    told = json.loads(call("inspect", source, "--findings", listed, "--json", status=1).stdout)
+    with listed.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["processid"] for row in rows] == [f["processid"] for f in told["findings"]]
+    found = Counter((row["reason"], row["processid"], row["split"]) for row in rows)
+    strangers = splits.keys() - kept
+    assert found == Counter(
+        [("missing-image", lost, "train")]
+        + [("orphan-image", name, splits[name]) for name in strangers]
+    )
+    fitting = call("inspect", source, "--subset").stdout
+    assert "cropped_256/train: 1 specimen without an image, as in a subset" in fitting
+    number = sum(splits[name] == "pretrain" for name in strangers)
+    assert f"cropped_256/pretrain: {number} images without a specimen" in fitting
+    assert "What is there fits" in fitting
+    assert json.loads(call("inspect", source, "--subset", "--json").stdout)["findings"] == []
+
+
+def test_a_subset_forgives_no_image_in_another_split(source: Path, call: Run) -> None:
+    rows = rows_of(source)
+    moved = next(row for row in rows if row["split"] == "train")
+    moved["split"] = "val"
+    with next(source.rglob(CSV)).open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    told = call("inspect", source, "--subset", status=1).stdout
+    assert "1 orphan-image" in told
+    assert "cropped_256/val: 1 specimen without an image, as in a subset" in told

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +14,7 @@ from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.storage.path import Location
 from conversion.cli.command import command
-from conversion.cli.parameters import PACKAGES, RELEASE, SPLITS, read_path
+from conversion.cli.parameters import PACKAGES, RELEASE, SPLITS, read_path, switch
 from conversion.pipeline.option import Option, read_count
 from conversion.sizes import readable_size
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from conversion.rejects import Finding
 
 _SHOWN: Final = 20
+_WRITTEN: Final = 10_000
 
 
 @command(
@@ -37,6 +40,11 @@ _SHOWN: Final = 20
         "release": RELEASE,
         "packages": PACKAGES,
         "splits": SPLITS,
+        "subset": switch(
+            "--subset",
+            "the release is a selection on purpose: specimens without an image and images without "
+            "a specimen are told, and are no fault",
+        ),
         "findings": Option(
             ("--findings",), "list everything that does not fit, as csv", "FILE", read_path
         ),
@@ -53,32 +61,36 @@ def run(
     release: Location,
     packages: tuple[str, ...],
     splits: tuple[Split, ...],
+    subset: bool,
     findings: Path | None,
     workers: int | None,
 ) -> int:
     """Show what is in a release; status 1 where something does not fit."""
     from conversion.catalogue.inspection import inspect, told_as_absent
-    from conversion.files.atomic import write_whole
 
     del workers
-    report = inspect(release, packages=packages, splits=splits, watcher=terminal)
-    found = list(report.findings())
+    report = inspect(release, packages=packages, splits=splits, subset=subset, watcher=terminal)
+    count = report.count()
     if findings:
-        write_whole(findings, _as_csv(found))
-    terminal.document(_document(report, found))
+        _write_csv(findings, report.findings())
+    terminal.document(_document(report))
     _show(terminal, report)
     if findings:
-        terminal.show(f"{counted(len(found), 'finding')} listed in {findings}")
+        terminal.show(f"{counted(count.total(), 'finding')} listed in {findings}")
     absent = [(p.selection.package, p.absent) for p in report.packages if p.absent]
     terminal.show(*(told_as_absent(name, lacking) for name, lacking in absent))
     if report.fits:
-        told = "What is there fits" if absent else "Everything fits: each specimen has its image"
+        told = (
+            "What is there fits"
+            if absent or subset
+            else "Everything fits: each specimen has its image"
+        )
         terminal.show(
             f"{told}, each image its specimen.",
             "Images are not read here; convert proves each of them.",
         )
         return 0
-    terminal.show(_findings_table(found))
+    terminal.show(_findings_table(report.findings(), count))
     return 1
 
 
@@ -96,9 +108,26 @@ def _show(terminal: Terminal, report: Report) -> None:
     terminal.show(*(f"note: {note}" for note in report.notes))
 
 
-def _document(report: Report, findings: Sequence[tuple[str | None, Finding]]) -> dict[str, Any]:
-    from dataclasses import asdict
+class _Listed(list[dict[str, Any]]):
+    """Findings as JSON takes them: a list, of which each item is made when it is written."""
 
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self._report = report
+
+    def __len__(self) -> int:
+        return self._report.count().total()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        from conversion.rejects import Finding
+
+        # Not ``asdict``, which copies each value: there may be millions.
+        names = [field.name for field in fields(Finding)]
+        for package, finding in self._report.findings():
+            yield {"package": package, **{name: getattr(finding, name) for name in names}}
+
+
+def _document(report: Report) -> dict[str, Any]:
     boxes = report.release.bbox
     return {
         "metadata": report.release.metadata.label,
@@ -123,7 +152,7 @@ def _document(report: Report, findings: Sequence[tuple[str | None, Finding]]) ->
             for package in report.packages
         },
         "notes": list(report.notes),
-        "findings": [{"package": package, **asdict(finding)} for package, finding in findings],
+        "findings": _Listed(report),
         "fits": report.fits,
     }
 
@@ -155,11 +184,10 @@ def _splits_table(package: PackageReport) -> Table:
     return make_table("", head, rows, right=3)
 
 
-def _findings_table(findings: Sequence[tuple[str | None, Finding]]) -> Table:
+def _findings_table(findings: Iterator[tuple[str | None, Finding]], count: Counter[str]) -> Table:
     from conversion.cli.console import make_table
 
-    counts = Counter(finding.reason for _, finding in findings)
-    summary = ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+    summary = ", ".join(f"{number:,} {reason}" for reason, number in count.items())
     rows = [
         (
             finding.reason,
@@ -168,24 +196,31 @@ def _findings_table(findings: Sequence[tuple[str | None, Finding]]) -> Table:
             finding.member or finding.archive or "",
             finding.detail,
         )
-        for package, finding in findings[:_SHOWN]
+        for package, finding in itertools.islice(findings, _SHOWN)
     ]
     title = f"What does not fit: {summary}"
-    if len(findings) > _SHOWN:
+    if count.total() > _SHOWN:
         title += f" (the first {_SHOWN}; --findings FILE lists all)"
     return make_table(title, ("reason", "package", "processid", "where", "detail"), rows)
 
 
-def _as_csv(findings: Iterable[tuple[str | None, Finding]]) -> bytes:
+def _write_csv(path: Path, findings: Iterator[tuple[str | None, Finding]]) -> None:
     import csv
     import io
 
+    from conversion.files.atomic import AtomicFile
     from conversion.rejects import REJECTS_SCHEMA
 
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
     names = REJECTS_SCHEMA.names
-    writer.writerow(names)
-    for package, finding in findings:
-        writer.writerow([package, *(getattr(finding, name) for name in names[1:])])
-    return text.getvalue().encode()
+    with AtomicFile(path) as file, io.StringIO(newline="") as text:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(names)
+        while True:
+            some = list(itertools.islice(findings, _WRITTEN))
+            for package, finding in some:
+                writer.writerow([package, *(getattr(finding, name) for name in names[1:])])
+            file.write(text.getvalue().encode())
+            text.seek(0)
+            text.truncate()
+            if not some:
+                break
