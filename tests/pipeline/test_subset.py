@@ -162,12 +162,12 @@ def test_inspect_takes_a_selection_as_convert_does(source: Path, tmp_path: Path,
 
 def test_a_subset_forgives_no_image_in_another_split(source: Path, call: Run) -> None:
     rows = rows_of(source)
-    moved = next(row for row in rows if row["split"] == "train")
-    moved["split"] = "val"
+    moved = next(row for row in rows if row["split"] == "val")
+    moved["split"] = "test"
     with next(source.rglob(CSV)).open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     told = call("inspect", source, "--subset", status=1).stdout
-    assert "1 orphan-image" in told
-    assert "cropped_256/val: 1 specimen without an image, as in a subset" in told
+    assert "What does not fit: 1 orphan-image" in told
+    assert "cropped_256/test: 1 specimen without an image, as in a subset" in told
