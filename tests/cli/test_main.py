@@ -121,3 +121,23 @@ def test_demo_ends_with_rows_and_a_picture(tmp_path: Path, run: Run) -> None:
     assert sheet.read_bytes().startswith(b"\xff\xd8")
     again = run("demo", "--output", tmp_path, status=1).stderr
     assert "something else than an earlier demo" in again
+
+
+def test_ctrl_c_while_it_imports_is_no_traceback() -> None:
+    # The import system asks the first finder of all: it is where the signal comes.
+    program = """
+import sys
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "conversion.cli.main":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Finder())
+from conversion.cli import program
+sys.exit(program())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
