@@ -16,7 +16,8 @@ from bioscan5m_hf.schema.columns import arrow_schema, column_names
 from bioscan5m_hf.schema.configurations import package_names
 from conversion.shards.read import read_shard
 from conversion.synthetic import SampleOptions, write_sample
-from tests.conftest import Run
+from tests import inline
+from tests.conftest import Run, make_once
 from tests.independent import read_release
 
 
@@ -53,33 +54,45 @@ def test_every_value_and_image_of_every_package_arrives(converted: Path, release
         assert_equal_to_release(converted, release, package)
 
 
+LAID_OUT = ("original_full", "cropped_256")
+
+
+def laid_out(root: Path, specimens: int, layout: str, names: str) -> Path:
+    """A release of one layout, and the dataset folder that it becomes."""
+    options = SampleOptions(
+        root / "release",
+        specimens,
+        seed=4,
+        packages=LAID_OUT,
+        layout=layout,  # type: ignore[arg-type]
+        names=names,  # type: ignore[arg-type]
+        distinct=6,
+        workers=1,
+        # Many of the real size would only be many bytes.
+        tiny=specimens > 200,
+    )
+    write_sample(options)
+    inline.call("convert", root / "release", "--output", root / "out", "--quiet")
+    return root
+
+
 @pytest.mark.parametrize("layout", ["full", "parts", "folder"])
 @pytest.mark.parametrize("names", ["hub", "seed"])
 def test_every_layout_gives_the_same_dataset(
-    layout: str, names: str, tmp_path: Path, call: Run
+    layout: str, names: str, shared: Path, tmp_path: Path
 ) -> None:
-    packages = ("original_full", "cropped_256")
-    for other in ("groups", layout):
-        options = SampleOptions(
-            tmp_path / other,
-            2000 if (layout, names) == ("full", "seed") else 120,
-            seed=4,
-            packages=packages,
-            layout=other,  # type: ignore[arg-type]
-            names=names if other == layout else "hub",  # type: ignore[arg-type]
-            distinct=6,
-            workers=1,
-        )
-        write_sample(options)
-        call("convert", tmp_path / other, "--output", tmp_path / f"out-{other}", "--quiet")
-    for package in packages:
-        assert_equal_to_release(tmp_path / f"out-{layout}", tmp_path / layout, package)
-    first, second = digests(tmp_path / "out-groups"), digests(tmp_path / f"out-{layout}")
+    specimens = 2000 if (layout, names) == ("full", "seed") else 120
+    groups = make_once(
+        shared / f"groups-{specimens}", lambda root: laid_out(root, specimens, "groups", "hub")
+    )
+    other = laid_out(tmp_path, specimens, layout, names)
+    for package in LAID_OUT:
+        assert_equal_to_release(other / "out", other / "release", package)
+    first, second = digests(groups / "out"), digests(other / "out")
     del first["manifest.json"], second["manifest.json"]
     assert first == second
     manifests = [
-        json.loads((tmp_path / f"out-{other}" / "manifest.json").read_text())
-        for other in ("groups", layout)
+        json.loads((root / "out" / "manifest.json").read_text()) for root in (groups, other)
     ]
     for manifest in manifests:
         del manifest["source"], manifest["digest"]
