@@ -17,8 +17,8 @@ from tests.inline import call
 from tests.processes import RELEASE_CSV, digests, leftovers
 from tests.rows import as_csv, plain
 
-SPECIMENS = 15_000
-"""So many that the csv is read in several batches."""
+SPECIMENS = 3_000
+"""So many that the csv is read in several batches, of the size that ``many_runs`` sets."""
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def source(shared: Path) -> Path:
 
 
 def command(release: Path, output: Path) -> tuple[str | Path, ...]:
-    return ("convert", release, "--output", output, "--shard-size", "2MB", "--workers", "2")
+    return ("convert", release, "--output", output, "--shard-size", "400kB", "--workers", "2")
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +79,7 @@ def test_a_disk_that_is_full_while_runs_are_written(
     source: Path, tmp_path: Path, whole: dict[str, str]
 ) -> None:
     output = tmp_path / "out"
-    full = many_runs("full", 3 << 20, *command(source, output), "--quiet")
+    full = many_runs("full", 600_000, *command(source, output), "--quiet")
     assert full.returncode == 1
     [line] = full.stderr.splitlines()
     assert line.startswith("bioscan5m: error: ")
