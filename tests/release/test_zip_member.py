@@ -196,7 +196,10 @@ def test_both_inflaters_agree(
         packed[flip // 8 % len(packed)] ^= 1 << flip % 8
     size = max(1, len(plain) + off)
     ours = inflated(inflate._inflate_libdeflate, bytes(packed), size)
-    assert ours == inflated(inflate._inflate_zlib, bytes(packed), size)
+    theirs = inflated(inflate._inflate_zlib, bytes(packed), size)
+    # libdeflate takes two codes that stand for nothing for a length, as a flipped bit may make of
+    # another one. Bytes of either are held against their CRC-32.
+    assert ours == theirs or (flip is not None and theirs is None)
     if not off and not cut and flip is None and plain:
         assert ours == plain
 
