@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    # Not for work: the command line imports this, and Arrow takes a quarter of a second.
+    import pyarrow as pa
 
 BYTES: Final = "bytes"
 """The unit of work that is shown as a size, with a rate and the time that is left."""

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from bioscan5m_hf.errors import OutputError, without_passwords
 from conversion.cli.gauges import Bar, Gauge, Hidden, Lines, announced
+from conversion.cli.interruption import heed
 from conversion.progress import Reached
 
 # Where nobody sets a width, as in a log file, a table must not be cut.
@@ -153,6 +154,7 @@ class Terminal:
 
     def begin(self, images: int, done: int, verb: str = "converting") -> None:
         """Show that images are going to be worked on, of which some are done."""
+        heed()
         self._done = done
         if not images:
             return
@@ -163,6 +165,7 @@ class Terminal:
 
     def reached(self, images: int) -> None:
         """Show how many were finished since the beginning."""
+        heed()
         self._gauge.reached(self._done + images)
 
     def end(self, *, left: bool = False) -> None:
@@ -182,6 +185,7 @@ class Terminal:
         Yields:
             What takes the count.
         """
+        heed()
         gauge = self._made_for(work, total, unit)
         left = True
         try:

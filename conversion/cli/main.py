@@ -16,6 +16,7 @@ from typing import Final
 
 from bioscan5m_hf.errors import BioscanError, TooLittleMemory, UsageError
 from bioscan5m_hf.memory import is_no_memory
+from conversion.cli.interruption import asked
 
 _COMPLETE: Final = "_BIOSCAN5M_COMPLETE"
 _WITH_WORKERS: Final = ("verify", "sample", "demo")
@@ -76,7 +77,7 @@ def _open_streams() -> None:
 
 
 def _watched(command: Callable[[], int]) -> int:
-    _signals.clear()
+    asked.clear()
     with _interruptible():
         return command()
 
@@ -104,12 +105,12 @@ def _run(words: Sequence[str], *, prepare: bool = False) -> int:
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - raised again if nobody foresaw it
         # A library that is interrupted may make an error of its own of it.
-        if not (_signals or isinstance(error, KeyboardInterrupt)):
+        if not (asked or isinstance(error, KeyboardInterrupt)):
             return _explain(error)
         # Who asks once more does not want to wait for a line.
         for number in _heard():
             signal.signal(number, signal.SIG_DFL)
-        number = signal.Signals(_signals[0]) if _signals else signal.SIGINT
+        number = signal.Signals(asked[0]) if asked else signal.SIGINT
         if sys.stderr.isatty():
             # The terminal shows ^C where the cursor is.
             sys.stderr.write("\n")
@@ -212,11 +213,8 @@ def _print_error(message: str) -> None:
     print_error(message)
 
 
-_signals: list[int] = []
-
-
 def _interrupt(number: int, _frame: FrameType | None) -> None:
-    _signals.append(number)
+    asked.append(number)
     raise KeyboardInterrupt
 
 

@@ -6,15 +6,17 @@ import io
 import os
 import pty
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from conversion.cli import console, gauges
+from conversion.cli import console, gauges, interruption
 from conversion.cli.console import Terminal
 from conversion.progress import BYTES
 
@@ -123,6 +125,27 @@ def test_images_are_counted_from_those_that_were_done(
         "converting 600 images",
         "converting: 500 of 1,000 images, 10 images/s, 0:00:50 left",
     ]
+
+
+def test_what_a_library_has_swallowed_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, _ = plain(monkeypatch)
+    terminal.begin(10, 0)
+    monkeypatch.setattr(interruption, "asked", [2])
+    with pytest.raises(KeyboardInterrupt):
+        terminal.reached(1)
+    with pytest.raises(KeyboardInterrupt), terminal.progress("sending", 10, BYTES):
+        pass
+    # What is cleared away then is not disturbed.
+    terminal.say("clearing")
+    terminal.end(left=True)
+    # Another thread cannot end the command.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(terminal.reached, 2).result()
+
+
+def test_showing_something_imports_no_arrow() -> None:
+    program = "import sys, conversion.cli.console; sys.exit('pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_a_quiet_terminal_shows_no_progress(
