@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,11 +43,14 @@ def _get(root: Path, cache: Path) -> Any:
 def files_of_at_most(limit: int) -> Iterator[None]:
     """In the block the system takes no more bytes of a file, as a disk does that becomes full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # What is first imported in the block would be kept cut off, and fail when imported again.
+    writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        sys.dont_write_bytecode = writes_none
 
 
 def _is_told(error: pytest.ExceptionInfo[OutputError], cache: Path) -> None:
