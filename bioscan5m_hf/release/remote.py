@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from bioscan5m_hf.errors import ReleaseNotFound
@@ -16,6 +17,7 @@ from bioscan5m_hf.storage.inside import require_inside
 from bioscan5m_hf.storage.open import exists
 from bioscan5m_hf.storage.path import Location, RemotePath
 
+_QUESTIONS: Final = 8
 _MOST_PARTS: Final = 99
 
 
@@ -80,20 +82,29 @@ def probe_release(root: RemotePath) -> list[RemotePath]:
     Args:
         root: The folder.
     """
-    found = [root / name for name in _archive_names() if exists(root / name)]
-    for name in _part_stems():
-        for part in range(1, _MOST_PARTS + 1):
-            path = root / f"{name}.{part:02}.zip"
-            if not exists(path):
-                break
-            found.append(path)
-    metadata = (
+    names = [
+        *_archive_names(),
         f"{METADATA_STEM}.csv",
         f"{METADATA_STEM}.jsonld",
         METADATA_ZIP,
         f"{METADATA_STEM}.zip",
-    )
-    return found + [root / name for name in (*metadata, BBOX_NAME) if exists(root / name)]
+        BBOX_NAME,
+    ]
+    # There are some forty names, and each question takes as long as the way to the server.
+    with ThreadPoolExecutor(_QUESTIONS, thread_name_prefix="bioscan5m-probe") as asking:
+        singles = asking.map(lambda name: _present([root / name]), names)
+        parts = asking.map(lambda stem: _present(_numbered(root, stem)), _part_stems())
+        return [path for found in (*singles, *parts) for path in found]
+
+
+def _present(paths: Iterable[RemotePath]) -> list[RemotePath]:
+    """The paths up to the first that is not there."""
+    return list(itertools.takewhile(exists, paths))
+
+
+def _numbered(root: RemotePath, stem: str) -> Iterator[RemotePath]:
+    for part in range(1, _MOST_PARTS + 1):
+        yield root / f"{stem}.{part:02}.zip"
 
 
 def _stems() -> Iterator[str]:

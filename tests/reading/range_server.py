@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import re
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(send=True)
 
     def _answer(self, *, send: bool) -> None:
+        time.sleep(self.server.delay)
         path = urllib.parse.unquote(urllib.parse.urlparse(self.path).path)
         target = self.server.root / path.lstrip("/")
         if target.is_dir() and path.endswith("/") and self.server.lists:
@@ -90,11 +92,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, root: Path, *, lists: bool, ranges: bool) -> None:
+    def __init__(self, root: Path, *, lists: bool, ranges: bool, delay: float) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.root = root
         self.lists = lists
         self.ranges = ranges
+        self.delay = delay
         self.traffic = Traffic()
         self.failures: list[int] = []
         self.lock = threading.Lock()
@@ -111,8 +114,18 @@ class Served:
 
 
 @contextmanager
-def serve(root: Path, *, lists: bool = False, ranges: bool = True) -> Iterator[Served]:
-    server = _Server(root, lists=lists, ranges=ranges)
+def serve(
+    root: Path, *, lists: bool = False, ranges: bool = True, delay: float = 0.0
+) -> Iterator[Served]:
+    """Serve a folder.
+
+    Args:
+        root: The folder.
+        lists: Whether there are pages about folders.
+        ranges: Whether parts of files are served.
+        delay: How many seconds each answer takes to come.
+    """
+    server = _Server(root, lists=lists, ranges=ranges, delay=delay)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
