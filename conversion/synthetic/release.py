@@ -6,13 +6,15 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.memory import require_memory
 from bioscan5m_hf.schema.columns import column_names
 from bioscan5m_hf.schema.upstream import BBOX_NAME, METADATA_STEM, METADATA_ZIP
+from bioscan5m_hf.storage.disk import told
 from conversion.derive.bbox import BBOX_COLUMNS
 from conversion.derive.geometry import Box
 from conversion.executors.processes import Processes
@@ -48,20 +50,20 @@ def write_sample(
         What was written.
 
     Raises:
-        OutputError: The folder holds something already, or cannot be made.
+        OutputError: The folder holds something already, or cannot be written to.
     """
     _prepare(options.root)
     drawing = _TINY_DRAWING if options.tiny else _DRAWING
     images = len(options.wanted) * options.specimens
     effort = options.photographs * drawing + images + options.specimens * _ROW
-    spent = told = 0
+    spent = reached = 0
     with closing(_work(options, drawing)) as work:
         for step in work:
             spent += step
             finished = spent * options.specimens // effort
-            if advance and finished > told:
-                advance(finished - told)
-                told = finished
+            if advance and finished > reached:
+                advance(finished - reached)
+                reached = finished
     files = [path for path in options.root.rglob("*") if path.is_file()]
     return SampleSummary(
         files=len(files),
@@ -90,13 +92,27 @@ def _prepare(root: Path) -> None:
         )
 
 
+@contextmanager
+def _explained(root: Path) -> Iterator[None]:
+    """Say why the release cannot be written, and what to do with the half of it that is there."""
+    try:
+        yield
+    except OSError as error:
+        require_memory(error)
+        raise OutputError(
+            f"the release cannot be written ({told(error)})",
+            where=str(root),
+            fix="make room, remove this folder, and run the same command again",
+        ) from error
+
+
 def _work(options: SampleOptions, drawing: int) -> Generator[int, None, None]:
     """Draw, pack and write down; yields the effort that each step took."""
     people = populate(options.entropy, options.specimens, options.photographs)
     packages = tuple(package.name for package in options.wanted)
     boxes: list[Box] = []
     pixels: list[int] = []
-    with ExitStack() as stack:
+    with ExitStack() as stack, _explained(options.root):
         workers = Processes(options.workers) if options.workers > 1 else None
         run = stack.enter_context(workers).map if workers else map
         store = stack.enter_context(BodyStore(options.root, packages))

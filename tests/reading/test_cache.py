@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ import pytest
 
 from bioscan5m_hf import get, labels, load_dataset
 from bioscan5m_hf.errors import OutputError
+from tests.limits import files_of_at_most
 from tests.reading.conftest import plain
 
 Use = Callable[[Path, Path], Any]
@@ -37,20 +35,6 @@ def _labels(root: Path, cache: Path) -> Any:
 
 def _get(root: Path, cache: Path) -> Any:
     return get(root, "GMGMB061-20", cache_dir=cache)
-
-
-@contextmanager
-def files_of_at_most(limit: int) -> Iterator[None]:
-    """In the block the system takes no more bytes of a file, as a disk does that becomes full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # What is first imported in the block would be kept cut off, and fail when imported again.
-    writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        sys.dont_write_bytecode = writes_none
 
 
 def _is_told(error: pytest.ExceptionInfo[OutputError], cache: Path) -> None:

@@ -15,6 +15,7 @@ from bioscan5m_hf.schema.configurations import PARTITIONS, package_names, splits
 from bioscan5m_hf.schema.upstream import BBOX_NAME, METADATA_ZIP
 from bioscan5m_hf.schema.upstream import METADATA_STEM as STEM
 from conversion.synthetic import SampleOptions, write_sample
+from tests.limits import files_of_at_most
 
 Rows = list[dict[str, str]]
 
@@ -212,6 +213,16 @@ def test_an_archive_that_is_broken_off_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_sample(_tiny(tmp_path / "release", 500, layout="full"), interrupt)
     assert list((tmp_path / "release").iterdir()) == []
+
+
+def test_a_disk_that_becomes_full_is_told_with_the_folder(tmp_path: Path) -> None:
+    root = tmp_path / "release"
+    with files_of_at_most(10_000), pytest.raises(OutputError) as error:
+        write_sample(_tiny(root, 500, layout="full"))
+    assert str(error.value) == (
+        f"{root}: the release cannot be written (File too large); make room, remove this folder, "
+        "and run the same command again"
+    )
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
