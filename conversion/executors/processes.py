@@ -25,6 +25,8 @@ _Made = TypeVar("_Made")
 
 # Tasks that wait for each process; more would pile up results.
 _WAITING: Final = 2
+# How long the thread of a pool that was killed is waited for.
+_PATIENCE_SECONDS: Final = 10
 
 
 class Processes:
@@ -128,15 +130,22 @@ class Processes:
             # that what it shares with its parent is gone.
             self._beginning.join()
         # Private, but the only way before Python 3.14 to not wait for a shard of gigabytes.
-        processes = list((getattr(self._executor, "_processes", None) or {}).values())
+        executor = self._executor
+        processes = list((getattr(executor, "_processes", None) or {}).values())
+        manager = getattr(executor, "_executor_manager_thread", None)
+        results = getattr(executor, "_result_queue", None)
+        executor.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
-        # Waits for the pool's own thread, which ends with the workers: where it still lives when
-        # Python ends, it may close its pipe in the moment in which Python writes to it, and the
-        # last line is a traceback that tells of a bad file descriptor.
-        self._executor.shutdown(cancel_futures=True)
         for process in processes:
             process.join()
+        if results and manager:
+            # One that was killed while it sent a result has sent a part of it. The pool's thread
+            # waits for the rest as long as anybody could send it, and that is this process too.
+            results._writer.close()
+            # Where it still lives when Python ends, it may close its pipe in the moment in which
+            # Python writes to it, and the last line is a traceback of a bad file descriptor.
+            manager.join(_PATIENCE_SECONDS)
 
     def __enter__(self) -> Self:
         return self

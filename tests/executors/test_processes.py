@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import _ThreadWakeup
@@ -54,33 +56,67 @@ def test_nothing_of_a_killed_pool_lives_when_python_ends(monkeypatch: pytest.Mon
     assert set(threading.enumerate()) == before
 
 
+def send_a_part() -> None:
+    """Send the length of a result as a worker does, and nothing of the result."""
+    results = sys._getframe(1).f_locals["result_queue"]
+    os.write(results._writer.fileno(), struct.pack("!i", 100))
+    time.sleep(60)
+
+
+def test_a_worker_that_is_killed_while_it_sends_a_result_is_not_waited_for() -> None:
+    before = set(threading.enumerate())
+    processes = Processes(1)
+    processes.submit(send_a_part)
+    [thread] = [t for t in threading.enumerate() if type(t).__name__ == "_ExecutorManagerThread"]
+    while "_recv" not in {
+        frame.name for frame in traceback.extract_stack(sys._current_frames()[thread.ident or 0])
+    }:
+        time.sleep(0.01)
+    processes.kill()
+    assert set(threading.enumerate()) == before
+
+
+# A process of its own has one thread, as the command has when it begins its workers.
+INTERRUPTED = """
+import multiprocessing, os, signal, sys
+from multiprocessing.process import BaseProcess
+from conversion.executors.start import may_fork, spare_effort
+spare_effort()
+from conversion.executors.local import LocalPool
+
+assert may_fork()
+number = int(sys.argv[1])
+begun = []
+
+class Interrupted(BaseProcess):
+    def start(self):
+        super().start()
+        begun.append(self)
+        os.kill(os.getpid(), number)
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+fork = multiprocessing.get_context("fork")
+fork.Process = type("Process", (Interrupted, fork.Process), {})
+signal.signal(number, interrupt)
+try:
+    LocalPool(2)
+except KeyboardInterrupt:
+    print(len(begun), sum(process.is_alive() for process in begun))
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_while_workers_begin_leaves_none_behind(
-    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_signal_while_workers_begin_leaves_none_behind(number: signal.Signals) -> None:
     """Python waits at its end for each child that lives, and a worker waits for work."""
-    begun: list[BaseProcess] = []
-
-    class Interrupted(BaseProcess):
-        def start(self) -> None:
-            super().start()
-            begun.append(self)
-            os.kill(os.getpid(), number)
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    fork = multiprocessing.get_context("fork")
-    monkeypatch.setattr(fork, "Process", type("Process", (Interrupted, fork.Process), {}))
-    monkeypatch.setattr("conversion.executors.local.may_fork", lambda: True)
-    before = signal.signal(number, interrupt)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            LocalPool(2)
-    finally:
-        signal.signal(number, before)
-    assert len(begun) == 2
-    assert not any(process.is_alive() for process in begun)
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(int(number))],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "2 0\n", done.stderr
 
 
 def test_workers_that_are_just_beginning_end_with_the_pool(

@@ -163,6 +163,6 @@ def test_a_push_is_seen_where_the_hub_answers(
 def test_a_gated_repository_is_told_as_gated(hub: HubStandIn, tmp_path: Path) -> None:
     hub.storage.repositories[STORED].gated = True
     cases = [(STORED, {**VAL, "streaming": streaming}) for streaming in (True, False)]
-    for told in load(hub, tmp_path, cases, token="hf_reader"):
+    for told in load(hub, tmp_path, cases, token="hf_other"):
         assert "the repository is gated" in told
         assert "token=" in told
