@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from bioscan5m_hf.readers.formats import FORMATS, Format
 from bioscan5m_hf.schema.columns import arrow_schema
-from conversion.catalogue.canonical import canonical
 from conversion.formats.base import Images, ShardWriter, with_images
+from conversion.formats.canonical import canonical
 
 
 class ArrowWriter(ShardWriter):
