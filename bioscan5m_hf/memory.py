@@ -1,4 +1,4 @@
-"""Tell want of memory from every other error: it is the fault of no file and of no disk."""
+"""Tell lack of memory from other errors: no file and no disk is at fault."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def is_no_memory(error: BaseException) -> bool:
 
 
 def require_memory(error: BaseException) -> None:
-    """See that an error says something else than that there is no memory.
+    """Raise ``MemoryError`` where an error says that there is no memory.
 
     Args:
         error: What was raised.

@@ -163,7 +163,7 @@ class Orphans:
                 yield Orphan(name, split, source, self.folders[folder], ending, placed)
 
     def choose(self, wanted: npt.NDArray[np.bool_]) -> Orphans:
-        """Some of them, by a mask."""
+        """The images that a mask picks."""
         places = self.places.filter(pa.array(wanted))
         return Orphans(places, self.splits[wanted], self.actual[wanted], self.folders)
 
@@ -314,7 +314,7 @@ def find(names: pa.Array, keys: Keys, among: Keys, specimens: Specimens) -> Posi
 
 
 def list_orphans(images: Images, specimens: Specimens) -> Orphans:
-    """Look whether images that no specimen of their split has belong to one of another split.
+    """List images that no specimen of their split has, with the split that has one, if any does.
 
     Args:
         images: The orphans.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
@@ -19,10 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bioscan5m_hf.errors import OutputError
-from bioscan5m_hf.memory import require_memory
 from bioscan5m_hf.schema.order import Keys
-from bioscan5m_hf.storage.disk import told
+from bioscan5m_hf.storage.disk import explained
 
 Places = npt.NDArray[np.uint32]
 """Where rows lie in the file of the runs: the number of the batch and of the row in it."""
@@ -110,7 +108,7 @@ class RunWriter:
         self._runs: list[tuple[Keys, Places]] = []
         self._batches = 0
         options = pa.ipc.IpcWriteOptions(compression=compression, use_threads=False)
-        with _explained(self._path):
+        with _writing(self._path):
             self._file = pa.OSFile(str(path), "wb")
             self._writer = pa.ipc.new_file(self._file, schema, options=options)
         # Sorting and writing a run and reading the next one overlap.
@@ -141,7 +139,7 @@ class RunWriter:
         """
         self._end_run()
         self._wait()
-        with _explained(self._path):
+        with _writing(self._path):
             self._writer.close()
             self._file.close()
         keys = np.concatenate([keys for keys, _ in self._runs] or [np.empty(0, np.uint64)])
@@ -168,7 +166,7 @@ class RunWriter:
         held.clear()
         keys = np.concatenate(held_keys)
         order = np.argsort(keys, kind="stable")
-        with _explained(self._path):
+        with _writing(self._path):
             for start in range(0, len(order), _TAKEN_ROWS):
                 taken = rows.take(pa.array(order[start : start + _TAKEN_ROWS]))
                 self._writer.write_table(pa.Table.from_batches([taken]), max_chunksize=_BATCH_ROWS)
@@ -189,17 +187,12 @@ class RunWriter:
             self._file.close()
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        require_memory(error)
-        raise OutputError(
-            f"the catalogue cannot be made ({told(error)})",
-            where=str(path.parent),
-            fix="see that there is room on this disk, and run the same command again",
-        ) from error
+def _writing(path: Path) -> AbstractContextManager[None]:
+    return explained(
+        "the catalogue cannot be made",
+        path.parent,
+        "see that there is room on this disk, and run the same command again",
+    )
 
 
 def keep_order(rows: SortedRuns) -> None:
@@ -211,7 +204,7 @@ def keep_order(rows: SortedRuns) -> None:
     Raises:
         OutputError: The disk is full.
     """
-    with _explained(rows.path):
+    with _writing(rows.path):
         np.save(rows.path.with_suffix(_KEYS), rows.keys)
         np.save(rows.path.with_suffix(_PLACES), rows.places)
 

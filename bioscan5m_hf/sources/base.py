@@ -134,7 +134,7 @@ class StoredData:
         return [self.root / shard.path for shard in shards]
 
     def _absent(self, shards: Iterable[StoredShard]) -> list[str]:
-        """The shards that are not in the snapshot, where the folder is one."""
+        """The shards that a snapshot of the Hub's cache lacks; none for another folder."""
         root = self.root
         if self.repository is None or not isinstance(root, Path):
             return []

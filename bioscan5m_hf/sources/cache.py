@@ -28,7 +28,7 @@ def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
     except OSError as error:
         raise cache_error(error, folder.parent) from error
     except OutputError as error:
-        # The same from who knows not what a cache is.
+        # From code that also writes elsewhere, and does not say that this is a cache.
         if isinstance(error.__cause__, OSError):
             raise cache_error(error.__cause__, folder.parent) from error
         raise

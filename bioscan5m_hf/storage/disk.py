@@ -1,4 +1,4 @@
-"""Say why a disk does not take what is written to it, and what helps."""
+"""Explain why something could not be written to a disk, and what helps."""
 
 from __future__ import annotations
 
@@ -46,6 +46,26 @@ def cache_error(error: OSError, folder: Path) -> OutputError:
     what = f"the cache cannot be written to ({told(error)})"
     room = "make room on its disk, or " if number_of(error) in _FULL else ""
     return OutputError(what, where=str(folder), fix=room + _ANOTHER)
+
+
+@contextmanager
+def explained(what: str, folder: Path, fix: str) -> Iterator[None]:
+    """Turn what the system refuses in the block into an error of this project.
+
+    Args:
+        what: What cannot be done, as a clause.
+        folder: The folder that is written to.
+        fix: What helps.
+
+    Raises:
+        MemoryError: There is no memory, which is not the fault of the disk.
+        OutputError: The system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        require_memory(error)
+        raise OutputError(f"{what} ({told(error)})", where=str(folder), fix=fix) from error
 
 
 @contextmanager

@@ -72,6 +72,16 @@ class PackagePlan:
         return self.members.package
 
 
+def specimen_bytes(form: str, extras: SampleExtras) -> int:
+    """What a specimen takes in a shard beside its image, by which shards are cut.
+
+    Args:
+        form: The name of the format.
+        extras: What samples have beside upstream's columns.
+    """
+    return writer_named(form).row_bytes + extras.members * SAMPLE_BYTES
+
+
 def plan_package(members: MemberList, rows: SortedRows, options: PlanOptions) -> PackagePlan:
     """Cut a package into shard tasks.
 
@@ -84,7 +94,7 @@ def plan_package(members: MemberList, rows: SortedRows, options: PlanOptions) ->
     splits = [count.split for count in members.counts]
     sizes = [members.planned[members.splits == SPLITS.index(split)] for split in splits]
     writer = writer_named(options.format)
-    row_bytes = writer.row_bytes + options.extras.members * SAMPLE_BYTES
+    row_bytes = specimen_bytes(options.format, options.extras)
     shards = plan_shards(
         members.package,
         [

@@ -24,14 +24,12 @@ from conversion.files.atomic import require_apart
 from conversion.files.temporary import temporary_folder
 from conversion.folder.manifest import Manifest
 from conversion.folder.state import State, check_ours
-from conversion.formats.registry import writer_named
-from conversion.formats.samples import SAMPLE_BYTES
 from conversion.pipeline.comparison import compare_with, refuse_changes, refuse_mixing
 from conversion.pipeline.inputs import OpenedRelease, choose, covered_by
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.preparation import Prepared, prepare
 from conversion.pipeline.steps import read_before
-from conversion.planning.packages import PackagePlan
+from conversion.planning.packages import PackagePlan, specimen_bytes
 from conversion.planning.shards import Shard
 from conversion.planning.tasks import ShardTask
 from conversion.preview.trial import seconds_for
@@ -205,7 +203,7 @@ def _making(
 def _splits(
     options: ConvertOptions, plans: Sequence[PackagePlan], there: set[Shard]
 ) -> list[SplitPreview]:
-    row_bytes = writer_named(options.format).row_bytes + options.extras.members * SAMPLE_BYTES
+    row_bytes = specimen_bytes(options.format, options.extras)
     found = []
     for plan in plans:
         for count in plan.members.counts:

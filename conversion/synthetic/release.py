@@ -6,15 +6,14 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import OutputError
-from bioscan5m_hf.memory import require_memory
 from bioscan5m_hf.schema.columns import column_names
 from bioscan5m_hf.schema.upstream import BBOX_NAME, METADATA_STEM, METADATA_ZIP
-from bioscan5m_hf.storage.disk import told
+from bioscan5m_hf.storage.disk import explained
 from conversion.derive.bbox import BBOX_COLUMNS
 from conversion.derive.geometry import Box
 from conversion.executors.processes import Processes
@@ -92,18 +91,12 @@ def _prepare(root: Path) -> None:
         )
 
 
-@contextmanager
-def _explained(root: Path) -> Iterator[None]:
-    """Say why the release cannot be written, and what to do with the half of it that is there."""
-    try:
-        yield
-    except OSError as error:
-        require_memory(error)
-        raise OutputError(
-            f"the release cannot be written ({told(error)})",
-            where=str(root),
-            fix="make room, remove this folder, and run the same command again",
-        ) from error
+def _writing(root: Path) -> AbstractContextManager[None]:
+    return explained(
+        "the release cannot be written",
+        root,
+        "make room, remove this folder, and run the same command again",
+    )
 
 
 def _work(options: SampleOptions, drawing: int) -> Generator[int, None, None]:
@@ -112,7 +105,7 @@ def _work(options: SampleOptions, drawing: int) -> Generator[int, None, None]:
     packages = tuple(package.name for package in options.wanted)
     boxes: list[Box] = []
     pixels: list[int] = []
-    with ExitStack() as stack, _explained(options.root):
+    with ExitStack() as stack, _writing(options.root):
         workers = Processes(options.workers) if options.workers > 1 else None
         run = stack.enter_context(workers).map if workers else map
         store = stack.enter_context(BodyStore(options.root, packages))
