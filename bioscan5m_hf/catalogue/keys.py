@@ -43,6 +43,12 @@ def hashes(keys: Keys) -> Keys:
     return shifted
 
 
+def full_keys(keys: Keys) -> Keys:
+    """What ``keys_of`` gives of the same specimens, but for the last bits."""
+    shifted: Keys = keys << np.uint64(64 - _HASH_BITS)
+    return shifted
+
+
 def first_key(split: Split) -> np.uint64:
     """The smallest key of a split."""
     return np.uint64(SPLITS.index(split) << _HASH_BITS)

@@ -44,11 +44,13 @@ class DatasetFolder:
         root: Where it is.
         format: The name of its format.
         shards: For each package (and ``metadata``) and each published split, its shards in order.
+        extras: The paths of what lies beside them, as far as the manifest tells.
     """
 
     root: Location
     format: str
     shards: dict[str, dict[str, tuple[StoredShard, ...]]]
+    extras: frozenset[str] = frozenset()
 
     def splits(self, configuration: Configuration) -> list[Split]:
         """The splits of a configuration that there are shards of.
@@ -108,6 +110,7 @@ def open_folder(root: Location) -> DatasetFolder | None:
                 name: {split: _shards(files) for split, files in splits.items()}
                 for name, splits in manifest["configurations"].items()
             },
+            frozenset(file["path"] for file in manifest["extras"]),
         )
     except ValueError as error:
         raise MetadataError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,7 @@ from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, configuration_named
 from bioscan5m_hf.schema.order import keys_of
 from bioscan5m_hf.sources.base import Data, StoredData
+from bioscan5m_hf.sources.split_table import SPLIT_TABLE_NAME, likely_splits
 
 _SHOWN = 20
 
@@ -23,8 +26,9 @@ def read_specimens(
 ) -> pa.Table:
     """Read the rows of some specimens.
 
-    Of a dataset folder, whose rows lie in the order of md5(processid), a few blocks of each split
-    are looked at, largest split first. Of a raw release the index in the cache tells.
+    Of a dataset folder, whose rows lie in the order of md5(processid), a few blocks of a split are
+    looked at: of the one that the table of splits tells, or of each, largest split first. Of a raw
+    release the index in the cache tells.
 
     Args:
         data: The data.
@@ -65,17 +69,25 @@ def _from_shards(
     def size(split: Split) -> tuple[int, int]:
         return sum(shard.rows or 0 for shard in shards[split]), len(shards[split])
 
+    table = data.root / SPLIT_TABLE_NAME
+    there = SPLIT_TABLE_NAME in data.folder.extras
+    if isinstance(table, Path):
+        # Of a repository only some files may have been fetched.
+        there = there and table.is_file()
+    likely = likely_splits(table, wanted) if there else {}
+    order = sorted(shards, key=size, reverse=True)
     left = set(wanted)
     tables: list[pa.Table] = []
-    for split in sorted(shards, key=size, reverse=True):
-        if not left:
-            break
+    for hinted, split in itertools.product((True, False), order):
+        names = {name for name in left if (split in likely.get(name, ())) == hinted}
+        if not names:
+            continue
         paths = data.paths(configuration, split)
         known = all(shard.rows for shard in shards[split])
         rows = [shard.rows or 0 if known else 1 for shard in shards[split]]
         with SplitLookup(paths, rows) as lookup:
             places: dict[tuple[int, int], list[int]] = {}
-            for name in sorted(left):
+            for name in sorted(names):
                 if place := lookup.find(name):
                     places.setdefault((place.shard, place.block), []).append(place.row)
                     left.discard(name)

@@ -22,6 +22,7 @@ from bioscan5m_hf.schema.upstream import (
 )
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME
 from bioscan5m_hf.sources.manifest import MANIFEST_NAME
+from bioscan5m_hf.sources.split_table import SPLIT_TABLE_NAME
 from conversion.card.front_matter import (
     available,
     default_configuration,
@@ -310,6 +311,7 @@ def _files(manifest: Manifest) -> str:
         "croissant.json": "the dataset in the vocabulary of Croissant",
         "labels": "the labels of each rank as text; the number of a line, from 0, is the label",
         SOURCE_ROWS_NAME: "which record of upstream's metadata file each specimen was, for NumPy",
+        SPLIT_TABLE_NAME: "in which split each specimen is, by which `get` finds a single one",
         VOCABULARIES_NAME: "every label of each rank with its number, and how often a split has it",
     }
     there = {part for path in manifest.extras for part in (path, path.partition("/")[0])}

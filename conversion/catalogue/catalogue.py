@@ -57,10 +57,12 @@ class SourceOrder:
     Attributes:
         rows: The number of each specimen's record, from 0, in the order of the specimens.
         records: How many records the file has.
+        keys: The key of each specimen, which tells its split too.
     """
 
     rows: npt.NDArray[np.uint32]
     records: int
+    keys: Keys
 
 
 class Catalogue:
@@ -187,7 +189,8 @@ class Catalogue:
         left_out = [bad.row for bad in bad_rows]
         first = min([int(every.min()), *left_out])
         last = max([int(every.max()), *left_out])
-        return SourceOrder((numbers - np.uint64(first)).astype(np.uint32), last - first + 1)
+        found = (numbers - np.uint64(first)).astype(np.uint32)
+        return SourceOrder(found, last - first + 1, rows.keys)
 
     def _numbers(self, rows: SortedRuns) -> npt.NDArray[np.uint64]:
         stretches = self._wanted(rows.stretches(_STRETCH, [ROW]))

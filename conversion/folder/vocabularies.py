@@ -1,4 +1,4 @@
-"""Write what tells numbers for specimens: the vocabularies, and the records they were read from."""
+"""Write what tells numbers for specimens: vocabularies, the records they were read from, splits."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bioscan5m_hf.schema.source_rows import SOURCE_ROWS_NAME, to_npy
+from bioscan5m_hf.catalogue.keys import full_keys, split_numbers
+from bioscan5m_hf.schema import source_rows
+from bioscan5m_hf.schema.source_rows import SOURCE_ROWS_NAME
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, Vocabulary, to_parquet
+from bioscan5m_hf.sources import split_table
+from bioscan5m_hf.sources.split_table import SPLIT_TABLE_NAME
 from bioscan5m_hf.storage.inside import link_on_the_way
 from conversion.catalogue.catalogue import SourceOrder
 from conversion.files.atomic import write_whole
@@ -39,8 +43,8 @@ def write_vocabularies(
         _add(folder, manifest, name, data, values)
 
 
-def write_source_rows(folder: Path, manifest: Manifest, order: SourceOrder) -> None:
-    """Write which record of the metadata file each specimen was, and enter the file.
+def write_order(folder: Path, manifest: Manifest, order: SourceOrder) -> None:
+    """Write which record of the metadata file each specimen was, and in which split it is.
 
     Args:
         folder: The dataset folder.
@@ -48,10 +52,14 @@ def write_source_rows(folder: Path, manifest: Manifest, order: SourceOrder) -> N
         order: The records.
 
     Raises:
-        OutputError: The file cannot be written.
+        OutputError: A file cannot be written.
     """
-    data = to_npy(order.rows, order.records)
-    _add(folder, manifest, SOURCE_ROWS_NAME, data, len(order.rows))
+    files = {
+        SOURCE_ROWS_NAME: source_rows.to_npy(order.rows, order.records),
+        SPLIT_TABLE_NAME: split_table.to_npy(full_keys(order.keys), split_numbers(order.keys)),
+    }
+    for name, data in files.items():
+        _add(folder, manifest, name, data, len(order.rows))
 
 
 def _add(folder: Path, manifest: Manifest, name: str, data: bytes, values: int) -> None:

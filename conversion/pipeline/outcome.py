@@ -18,7 +18,7 @@ from conversion.derive.recipe import versions
 from conversion.files.atomic import Written, digest_of, write_whole
 from conversion.folder.loss import beyond, shards_on_disk
 from conversion.folder.manifest import DerivedRecord, Manifest, ShardFile, SourceRecord, SplitFiles
-from conversion.folder.vocabularies import write_source_rows, write_vocabularies
+from conversion.folder.vocabularies import write_order, write_vocabularies
 from conversion.formats.base import Shape
 from conversion.formats.registry import writer_named
 from conversion.formats.samples import PLAIN, SampleExtras
@@ -144,7 +144,7 @@ class Folder:
         self._record(manifest, outcomes, bad_rows)
         self._add_companions(manifest)
         write_vocabularies(self.path, manifest, metadata.vocabularies)
-        write_source_rows(self.path, manifest, order)
+        write_order(self.path, manifest, order)
         # Not at the top: it takes a tenth of a second, and is needed last.
         from conversion.card.presentation import sheet_shards, write_presentation
 

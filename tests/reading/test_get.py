@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +19,9 @@ from bioscan5m_hf.errors import UnknownName, UsageError
 from bioscan5m_hf.readers import lookup
 from bioscan5m_hf.readers.formats import FORMATS
 from bioscan5m_hf.readers.lookup import Place, SplitLookup
+from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.order import keys_of
+from bioscan5m_hf.sources.split_table import SPLIT_TABLE_NAME, likely_splits, to_npy
 from conversion.synthetic import SampleOptions, write_sample
 from tests.conftest import Run, make_once
 from tests.reading.conftest import KINDS, Rows, plain
@@ -99,11 +102,11 @@ def served_large(large: Path) -> Iterator[Served]:
 
 
 @pytest.mark.parametrize("form", ["parquet", "webdataset"])
-@pytest.mark.parametrize("split", ["pretrain", "val_unseen"])
+@pytest.mark.parametrize("split", [split.published for split in SPLITS])
 def test_one_specimen_costs_a_handful_of_requests(
     form: str, split: str, large: Path, served_large: Served
 ) -> None:
-    ds = load_dataset(large / form, split=split, streaming=True, columns=["processid"])
+    ds = load_dataset(large / form, "metadata", split=split, streaming=True, columns=["processid"])
     names = [row["processid"] for row in ds]
     for name in (names[0], names[len(names) // 3], names[-1]):
         served_large.traffic.forget()
@@ -111,8 +114,37 @@ def test_one_specimen_costs_a_handful_of_requests(
         assert row["processid"] == name
         traffic = served_large.traffic
         assert traffic.sent() < 2_000_000
-        # The manifest is looked for and read; each split before the right one costs three.
-        assert traffic.count() < (15 if split == "pretrain" else 45)
+        # The manifest is looked for and read, then the table of splits, then one shard.
+        assert traffic.count() <= 13
+        shards = {path for _, path, _ in traffic.requests if "/cropped_256/" in path}
+        assert all(f"/{split}-" in path for path in shards)
+
+
+def test_the_table_of_splits_tells_where_each_specimen_is(tmp_path: Path) -> None:
+    names = [f"P{number}" for number in range(40_000)]
+    splits = np.random.default_rng(1).integers(0, len(SPLITS), len(names))
+    path = tmp_path / SPLIT_TABLE_NAME
+    path.write_bytes(to_npy(keys_of(names), splits))
+    assert np.load(path).dtype == np.uint32
+    # One is looked up in a window, and so many in the whole.
+    for chosen in [[number] for number in range(0, len(names), 1_999)] + [range(len(names))]:
+        found = likely_splits(path, [names[number] for number in chosen])
+        assert all(SPLITS[splits[number]] in found[names[number]] for number in chosen)
+        assert sum(map(len, found.values())) <= len(found) * 1.01
+    assert likely_splits(path, ["NOBODY1-20"]) == {"NOBODY1-20": set()}
+
+
+@pytest.mark.parametrize("wrong", [b"", b"nothing", bytes(500)])
+def test_the_table_of_splits_is_only_a_hint(wrong: bytes, forms: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(forms / "parquet", tmp_path / "folder"))
+    names = load_dataset(folder, "metadata", split="val")["processid"]
+    path = folder / SPLIT_TABLE_NAME
+    keys = keys_of(names)
+    for data in (wrong, to_npy(keys, np.full(len(keys), 7)), to_npy(keys[:1], np.zeros(1))):
+        path.write_bytes(data)
+        assert get(folder, names, "metadata")["processid"] == names
+    path.unlink()
+    assert get(folder, names, "metadata")["processid"] == names
 
 
 class _Listed:
