@@ -17,7 +17,7 @@ from bioscan5m_hf import config
 from bioscan5m_hf.config import Bioscan5MConfig
 from bioscan5m_hf.errors import BioscanError, UnknownName, UsageError
 from bioscan5m_hf.query.choice import Choice, choose_columns
-from bioscan5m_hf.query.filters import Filter, Where
+from bioscan5m_hf.query.filters import Filter, Where, plain_where
 from bioscan5m_hf.readers.barcodes import BARCODE, cut, unique_keys
 from bioscan5m_hf.readers.base import Piece
 from bioscan5m_hf.readers.mapped import link_all, map_shards
@@ -126,7 +126,8 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
                 data_dir=data_dir,
                 storage_options=storage_options,
                 columns=columns,
-                where=where,
+                # datasets copies it, which not every form of it can be.
+                where=plain_where(where),
                 class_labels=class_labels,
                 max_nucleotides=max_nucleotides,
                 unique_barcodes=unique_barcodes,

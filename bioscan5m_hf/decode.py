@@ -38,7 +38,8 @@ OUTPUTS: Final = ("numpy", "pil", "torch")
 MAX_PIXELS: Final = 64_000_000
 """More than any photograph of the release has by far; a larger one is an attack on the decoder."""
 
-_EXIF: Final = b"Exif\0\0"
+# What holds the orientation of an image: Exif data, or XMP, which counts where those are silent.
+_TURNING: Final = (b"Exif\0\0", b"tiff:Orientation")
 _ORIENTATION: Final = 0x0112
 # For each orientation of Exif: whether rows and columns are swapped, and the steps through both.
 _TURNS: Final = {
@@ -268,12 +269,13 @@ def open_jpeg(data: bytes | memoryview) -> Image.Image:
 
 
 def orientation(data: bytes | memoryview) -> int:
-    """How an image is to be turned, by its Exif data: 1 for not at all, up to 8.
+    """How an image is to be turned, by its Exif data or its XMP: 1 for not at all, up to 8.
 
     Args:
         data: Its bytes.
     """
-    if _EXIF not in bytes(data):
+    whole = bytes(data)
+    if not any(sign in whole for sign in _TURNING):
         return 1
     with open_jpeg(data) as image:
         found = image.getexif().get(_ORIENTATION, 1)

@@ -7,6 +7,7 @@ plain Parquet filters give no row at all.
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 from collections.abc import Callable, Collection, Iterable
@@ -25,14 +26,15 @@ Where: TypeAlias = pc.Expression | list[Condition] | list[list[Condition]] | Con
 
 _COMPARISONS: Final[dict[str, Callable[[pc.Expression, Any], pc.Expression]]] = {
     "==": lambda field, value: field == value,
-    "=": lambda field, value: field == value,
     "!=": lambda field, value: field != value,
     "<": lambda field, value: field < value,
     "<=": lambda field, value: field <= value,
     ">": lambda field, value: field > value,
     ">=": lambda field, value: field >= value,
 }
-_OPERATORS: Final = (*_COMPARISONS, "in", "not in")
+_OPERATORS: Final = (*_COMPARISONS, "=", "in", "not in")
+# Of pandas, which need not be imported to be asked.
+_MISSING: Final = ("NAType", "NaTType")
 _ROW: Final = "__row"
 
 
@@ -61,9 +63,10 @@ class Filter:
             UnknownName: A column or an operator that does not exist.
             UsageError: The form is another one, or a value does not fit its column.
         """
-        if where is None or (isinstance(where, list | tuple) and not where):
+        plain = plain_where(where)
+        if plain is None:
             return None
-        expression = where if isinstance(where, pc.Expression) else _any_of(where)
+        expression = plain if isinstance(plain, pc.Expression) else _any_of(plain)
         columns = _columns_of(expression)
         made = cls(expression, columns)
         try:
@@ -89,6 +92,66 @@ class Filter:
         return np.sort(found)
 
 
+def plain_where(where: Where | None) -> pc.Expression | list[list[Condition]] | None:
+    """A condition in plain Python, which can be read twice, pickled and compared.
+
+    Args:
+        where: What ``where=`` takes. Values may be those of NumPy, pandas and Arrow, and so may the
+            lists behind ``in``; what pandas has for a missing value is ``None``.
+
+    Returns:
+        The expression, if it is one; else groups of conditions, one of which must hold as a whole;
+        ``None`` where every row is wanted.
+
+    Raises:
+        UnknownName: A column or an operator that does not exist.
+        UsageError: The form is another one.
+    """
+    if where is None or (isinstance(where, list | tuple) and not where):
+        return None
+    if isinstance(where, pc.Expression):
+        return where
+    return [[_plain_condition(entry) for entry in group] for group in _alternatives(where)]
+
+
+def _plain_condition(entry: Condition) -> Condition:
+    name, operator, value = entry
+    _check_column(name)
+    if operator not in _OPERATORS:
+        raise UnknownName.of("operator", str(operator), _OPERATORS)
+    if operator not in ("in", "not in"):
+        return name, "==" if operator == "=" else operator, _plain(name, value)
+    for listed in ("to_pylist", "tolist"):
+        if hasattr(value, listed):
+            value = getattr(value, listed)()
+    if isinstance(value, str) or not isinstance(value, Collection):
+        raise UsageError(
+            f"where= wants a list behind {operator!r}, not {value!r:.60}",
+            fix=f'write ("{name}", "{operator}", [value, …])',
+        )
+    return name, operator, [_plain(name, each) for each in value]
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A value as its column has it: 5 and 5.0 are one number."""
+    if isinstance(value, pa.Scalar):
+        value = value.as_py()
+    elif isinstance(value, np.generic | np.ndarray) and value.size == 1:
+        value = value.item()
+    if type(value).__name__ in _MISSING or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, str):
+        # Not what is derived from it, such as an enumeration.
+        return str.__str__(value)
+    kind = arrow_schema(image=False).field(name).type
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if pa.types.is_floating(kind):
+            return float(value)
+        if pa.types.is_integer(kind) and float(value).is_integer():
+            return int(value)
+    return value
+
+
 def canonical_where(where: Where | None) -> str | None:
     """The same text for conditions that mean the same, in every process.
 
@@ -98,37 +161,29 @@ def canonical_where(where: Where | None) -> str | None:
     Returns:
         A text to be compared, not to be read; ``None`` where every row is wanted.
     """
-    if where is None or (isinstance(where, list | tuple) and not where):
+    plain = plain_where(where)
+    if plain is None:
         return None
-    if isinstance(where, pc.Expression):
+    if isinstance(plain, pc.Expression):
         # Its text leaves out what is long.
-        return pickle.dumps(where, protocol=4).hex()
+        return pickle.dumps(plain, protocol=4).hex()
     # It says what is wrong with a condition.
     Filter.of(where)
-    groups = [sorted({_told(condition) for condition in group}) for group in _alternatives(where)]
-    return repr(sorted(groups))
+    return repr(sorted(sorted({_told(condition) for condition in group}) for group in plain))
 
 
 def _told(condition: Condition) -> str:
     name, operator, value = condition
-    operator = "==" if operator == "=" else operator
     if operator in ("in", "not in"):
-        return repr((name, operator, sorted({repr(_plain(name, entry)) for entry in value})))
-    return repr((name, operator, _plain(name, value)))
+        value = sorted({repr(each) for each in value})
+    return repr((name, operator, value))
 
 
-def _plain(name: str, value: Any) -> Any:
-    """A value as its column has it: 5 and 5.0 are one number."""
-    kind = arrow_schema(image=False).field(name).type
-    return pa.scalar(value, kind).as_py() if pa.types.is_floating(kind) else value
-
-
-def _any_of(where: Any) -> pc.Expression:
-    groups = [
-        _joined([_condition(entry) for entry in group], pc.Expression.__and__)
-        for group in _alternatives(where)
+def _any_of(groups: list[list[Condition]]) -> pc.Expression:
+    conditions = [
+        _joined([_condition(entry) for entry in group], pc.Expression.__and__) for group in groups
     ]
-    return _joined(groups, pc.Expression.__or__)
+    return _joined(conditions, pc.Expression.__or__)
 
 
 def _alternatives(where: Any) -> list[list[Condition]]:
@@ -163,25 +218,23 @@ def _joined(
 
 def _condition(entry: Condition) -> pc.Expression:
     name, operator, value = entry
-    _check_column(name)
     field = pc.field(name)
     if operator in ("in", "not in"):
-        if isinstance(value, str) or not isinstance(value, Collection):
-            raise UsageError(
-                f"where= wants a list behind {operator!r}, not {value!r:.60}",
-                fix=f'write ("{name}", "{operator}", [value, …])',
-            )
-        return _member(name, operator, list(value))
-    if operator not in _COMPARISONS:
-        raise UnknownName.of("operator", str(operator), _OPERATORS)
+        return _member(name, operator, value)
     if value is None:
-        if operator not in ("==", "=", "!="):
+        if operator not in ("==", "!="):
             raise UsageError(
                 f"where= compares {name} with None by {operator!r}",
                 fix="None goes with == and != only",
             )
         return field.is_valid() if operator == "!=" else field.is_null()
-    return _COMPARISONS[operator](field, value)
+    try:
+        return _COMPARISONS[operator](field, value)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"where= compares {name} with what is no value of it: {value!r:.60}",
+            fix=f"the values of {name} are {arrow_schema(image=False).field(name).type}",
+        ) from error
 
 
 def _member(name: str, operator: str, values: list[Any]) -> pc.Expression:
@@ -190,7 +243,7 @@ def _member(name: str, operator: str, values: list[Any]) -> pc.Expression:
     present = [value for value in values if value is not None]
     try:
         wanted = pa.array(present, kind)
-    except (pa.ArrowException, TypeError) as error:
+    except (pa.ArrowException, OverflowError, TypeError) as error:
         raise UsageError(
             f"where= lists values that are not of the column {name} ({error})",
             fix=f"the values of {name} are {kind}",

@@ -6,6 +6,7 @@ only where no loose metadata file was found.
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import zipfile
@@ -30,6 +31,7 @@ from bioscan5m_hf.release.layout import (
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import package_names
 from bioscan5m_hf.schema.upstream import METADATA_STEM
+from bioscan5m_hf.storage.inside import is_folder
 from bioscan5m_hf.storage.local import SourceStream
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location
@@ -248,9 +250,8 @@ def gather(root: Location, paths: Iterable[Location | ImageFolder]) -> Release:
         elif note := passed_over(path.name):
             unread.append(note)
     if not archives and not folders:
-        seen = f" ({'; '.join(unread[:_SHOWN])})" if unread else ""
         raise ReleaseNotFound(
-            f"no images of BIOSCAN-5M in this folder{seen}",
+            f"no images of BIOSCAN-5M in this folder{_seen(unread)}",
             where=str(root),
             fix="expected zips such as BIOSCAN_5M_cropped_256_train.zip, "
             "or an unpacked bioscan5m/images",
@@ -285,7 +286,7 @@ def _walk(folder: Path, depth: int, top: Path | None = None) -> Iterator[Locatio
         path = folder / entry.name
         if entry.name.startswith(".") or is_twin(entry.name) or path in held:
             continue
-        if not entry.is_dir():
+        if not is_folder(entry):
             yield path
         elif depth > 1:
             yield from _walk(path, depth - 1, top)
@@ -307,20 +308,35 @@ def _choose_metadata(
                     notes.append(f"{chosen.label}: read for the metadata, not {', '.join(others)}")
                 return chosen
     raise ReleaseNotFound(
-        "no metadata in this folder",
+        f"no metadata in this folder{_seen(notes)}",
         where=str(root),
         fix=f"put {METADATA_STEM}.csv or .jsonld, or the metadata zip, beside the images",
     )
 
 
+def _seen(unread: list[str]) -> str:
+    """What is there and is not read, as the end of a sentence."""
+    return f" ({'; '.join(unread[:_SHOWN])})" if unread else ""
+
+
 def _only_one(candidates: list[MetadataFile]) -> MetadataFile:
     candidates = sorted(candidates, key=lambda file: (len(file.path.parts), str(file.path)))
-    if candidates[0].member is None and len({_size(file.path) for file in candidates}) > 1:
+    first, *others = candidates
+    if other := next((o for o in others if not o.member and _differ(first.path, o.path)), None):
         raise MetadataError(
-            f"two different metadata files: {candidates[0].path} and {candidates[1].path}",
+            f"two different metadata files: {first.path} and {other.path}",
             fix="keep the one that belongs to the images",
         )
-    return candidates[0]
+    return first
+
+
+def _differ(one: Location, other: Location) -> bool:
+    """Whether two files have other bytes; of those behind a URL their lengths have to do."""
+    if _size(one) != _size(other):
+        return True
+    if isinstance(one, Path) and isinstance(other, Path):
+        return not filecmp.cmp(one, other, shallow=False)
+    return False
 
 
 def _size(path: Location) -> int:

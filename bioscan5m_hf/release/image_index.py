@@ -18,6 +18,7 @@ from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.layout import ENDINGS, IMAGE_FOLDER, Archive, ImageFolder, is_twin
 from bioscan5m_hf.release.zip_directory import ENCRYPTED, read_directory
 from bioscan5m_hf.schema.columns import Split
+from bioscan5m_hf.storage.inside import is_folder
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.prefetch import ReadAhead
 
@@ -244,7 +245,7 @@ def _read_folder(number: int, folder: ImageFolder, on_stray: OnStray) -> Iterato
             continue
         stem, ending = _parts_of(entry.name)
         # A pipe would be waited for, a link may lead nowhere.
-        if not stem or not _CHUNK.fullmatch(below) or is_twin(entry.name) or not entry.is_file():
+        if not stem or not _CHUNK.fullmatch(below) or is_twin(entry.name) or not _is_file(entry):
             leave(below, entry, "not where upstream puts it")
             continue
         rows.append((below, stem, ending, entry.stat().st_size))
@@ -262,6 +263,18 @@ def _parts_of(name: str) -> tuple[str, int]:
     return "", 0
 
 
+def _resolved(path: os.PathLike[str]) -> Path:
+    """Where a path leads; not by ``Path``, which fails where links go round in a circle."""
+    return Path(os.path.realpath(path))
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
 def _scan(
     path: os.PathLike[str], below: str, top: Path
 ) -> Iterator[tuple[str, os.DirEntry[str], bool]]:
@@ -274,10 +287,11 @@ def _scan(
         with os.scandir(path) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        raise ArchiveError(f"cannot be listed ({error.strerror})", where=str(path)) from error
+        where = os.fspath(path)
+        raise ArchiveError(f"cannot be listed ({error.strerror})", where=where) from error
     for entry in listed:
-        inside = not entry.is_symlink() or Path(entry).resolve().is_relative_to(top)
-        if not inside or not entry.is_dir():
+        inside = not entry.is_symlink() or _resolved(entry).is_relative_to(top)
+        if not inside or not is_folder(entry):
             yield below, entry, inside
         elif below.count("/") < 2:
             yield from _scan(entry, f"{below}{entry.name}/", top)

@@ -27,13 +27,22 @@ _UPSTREAM: Final = re.compile(
 )
 # A zip of the folder of a package, or of a split in it, goes by the name of the folder.
 _OF_FOLDER: Final = re.compile(
-    rf"(?P<stem>{'|'.join(package_names())})(?:_(?P<group>{_GROUPS}))?\.zip"
+    rf"(?P<stem>{'|'.join(package_names())})(?:_(?P<group>{_GROUPS}))?\.zip", re.IGNORECASE
 )
-_OF_SPLIT: Final = re.compile(rf"(?P<group>{_GROUPS})\.zip")
+_OF_SPLIT: Final = re.compile(rf"(?P<group>{_GROUPS})\.zip", re.IGNORECASE)
+# What is named as a file of the release, more or less, and is not about one (a digest, a lock).
 _NEARLY: Final = re.compile(
-    rf"BIOSCAN(?:_5M)?_(?:{'|'.join(_STEMS)})(?![a-z0-9]).*zip.*|.*BIOSCAN.*\.zip.+", re.IGNORECASE
+    r"(?!.*\.(?:md5|sha\d+|sig|asc|torrent|lock|log|md|html|metadata|zip\.json)$)"
+    rf".*BIOSCAN.*(?:(?<=_)(?:{'|'.join(_STEMS)})(?![a-z0-9])|metadata|bbox|\.zip.).*",
+    re.IGNORECASE,
 )
-_UNFINISHED: Final = re.compile(r"\.(?:crdownload|part|partial|download|tmp|aria2|opdownload|!ut)$")
+_UNFINISHED: Final = re.compile(
+    r"\.(?:(?:file)?part|partial|download|incomplete|tmp|crdownload|crswap|opdownload|aria2|!ut|!qb)$",
+    re.IGNORECASE,
+)
+_PACKED: Final = re.compile(r"\.(?:gz|bz2|xz|zst|tar|tgz|7z|rar)$", re.IGNORECASE)
+_KIND: Final = re.compile(r"zip|csv|jsonld|tsv", re.IGNORECASE)
+_OTHER_TABLE: Final = re.compile(r"\.(?:tsv|json|parquet|feather|xlsx?|ods)$", re.IGNORECASE)
 _SPLIT_ARCHIVE: Final = re.compile(r"\.(?:zip\.\d{3}|z\d{2})$", re.IGNORECASE)
 _METADATA_FILE: Final = re.compile(r"BIOSCAN.*metadata.*\.(?P<form>csv|jsonld)", re.IGNORECASE)
 _METADATA_ZIP: Final = re.compile(r"BIOSCAN.*metadata.*\.zip", re.IGNORECASE)
@@ -152,7 +161,7 @@ def archive_at(path: Location) -> Archive | None:
         return Archive(path, package, group.lower() if group else None, int(part) if part else None)
     match = _OF_SPLIT.fullmatch(name)
     if match and len(path.parts) > 1 and path.parts[-2] in package_names():
-        return Archive(path, path.parts[-2], match["group"], None)
+        return Archive(path, path.parts[-2], match["group"].lower(), None)
     return None
 
 
@@ -165,15 +174,20 @@ def passed_over(name: str) -> str | None:
     Returns:
         A sentence; ``None`` where the file looks like nothing of ours.
     """
-    if _UNFINISHED.search(name) and "bioscan" in name.lower():
-        return f"{name}: not read, its download did not finish; let it finish, or get it again"
-    if _SPLIT_ARCHIVE.search(name):
-        return f"{name}: not read, it is one piece of a zip that was cut; join the pieces first"
-    if _NEARLY.fullmatch(name):
-        return f"{name}: not read, its name is nearly one of upstream's; rename it if it is whole"
-    if name.lower().endswith(".zip"):
-        return f"{name}: not read, its name is not one of upstream's"
-    return None
+    ours = bool(_NEARLY.fullmatch(name))
+    found = {
+        "its download did not finish; let it finish, or get it again": _UNFINISHED.search(name)
+        and (ours or name.endswith(".crdownload")),
+        "it is one piece of a zip that was cut; join the pieces first": _SPLIT_ARCHIVE.search(name),
+        "it is packed in another way than upstream's; unpack it": ours and _PACKED.search(name),
+        "metadata are a .csv or .jsonld, boxes a .tsv": ours
+        and _OTHER_TABLE.search(name)
+        and not is_bbox(name),
+        "its name is nearly one of upstream's; rename it if it is whole": ours
+        and _KIND.search(name),
+        "its name is not one of upstream's": name.lower().endswith(".zip"),
+    }
+    return next((f"{name}: not read, {told}" for told, true in found.items() if true), None)
 
 
 def metadata_form(name: str) -> Form | None:

@@ -41,6 +41,22 @@ class Flaw(enum.Enum):
     BOX_MISMATCH = "box-mismatch"
 
 
+MEANINGS: Final = {
+    Flaw.UNREADABLE: "the image cannot be read",
+    Flaw.BAD_CRC: "the image is damaged: its CRC is wrong",
+    Flaw.EMPTY: "the image is empty",
+    Flaw.OVERSIZED: "the image is too large",
+    Flaw.NOT_JPEG: "the image is not a JPEG",
+    Flaw.TRUNCATED: "the image is cut off",
+    Flaw.UNDECODABLE: "the image cannot be decoded",
+    Flaw.OTHER_SIZE: "the image is not the one that the bounding box is for",
+    Flaw.MISSING_BOX: "the image has no bounding box",
+    Flaw.BAD_BOX: "the bounding box of the image cannot be right",
+    Flaw.BOX_MISMATCH: "the bounding box of the image and the metadata differ",
+}
+"""What messages say of each."""
+
+
 class FlawedImage(ValueError):
     """An image whose bytes cannot be trusted.
 

@@ -184,7 +184,7 @@ def from_parquet(data: bytes, rank: str, where: str) -> Vocabulary:
         table = _read(data, rank)
         counts = {split.name: table[split.name].to_numpy() for split in SPLITS}
         return Vocabulary(rank, table["value"].to_pylist(), counts)
-    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+    except (pa.ArrowException, ValueError, OSError) as error:
         raise MetadataError(
             f"cannot be read as vocabularies ({error})", where=where, fix="make the folder anew"
         ) from error
@@ -198,6 +198,8 @@ def _read(data: bytes, rank: str) -> pa.Table:
         plain = sum(file.metadata.row_group(number).total_byte_size for number in groups)
         if plain > _PLAIN_BYTES:
             raise ValueError(f"it has {plain:,} bytes when decompressed")
+        if missing := sorted(set(_SCHEMA.names).difference(file.schema_arrow.names)):
+            raise ValueError(f"it has no column {missing[0]}")
         # A thread of Arrow that drops the last part of `data` while the interpreter ends would
         # abort the process.
         table = file.read(_SCHEMA.names, use_threads=False)

@@ -17,7 +17,7 @@ from bioscan5m_hf.query.choice import Choice, Numbers
 from bioscan5m_hf.readers.base import Encoded, ImageReader, Piece
 from bioscan5m_hf.release.image import name_of, read_image
 from bioscan5m_hf.release.image_index import LOCATION_COLUMNS
-from bioscan5m_hf.release.zip_member import FlawedImage
+from bioscan5m_hf.release.zip_member import MEANINGS, FlawedImage
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, image_type
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location
@@ -148,11 +148,12 @@ class RawPiece:
             where = f"{self.labels[place['source']]}: {name_of(place)}"
             if not self.skip:
                 raise ImageError(
-                    f"the image is {flawed.flaw.value} ({flawed.detail})",
+                    f"{MEANINGS[flawed.flaw]} ({flawed.detail})",
                     where=where,
                     fix='get the archive again, or leave such images out with on_error="skip"',
                 ) from flawed
-            _log.warning("%s: the image is left out: %s (%s)", where, flawed.flaw.value, flawed)
+            told = MEANINGS[flawed.flaw]
+            _log.warning("%s: %s, and is left out (%s)", where, told, flawed.detail)
             return None
 
 

@@ -19,7 +19,7 @@ from bioscan5m_hf.sources.prepared import prepared_of
 from bioscan5m_hf.sources.raw_release import RawData
 from bioscan5m_hf.storage.fsspec import is_unreachable
 from bioscan5m_hf.storage.hub import is_repository, pinned
-from bioscan5m_hf.storage.path import Location, RemotePath, location_of
+from bioscan5m_hf.storage.path import Location, RemotePath, absolute, location_of
 
 NAME: Final = "bioscan-5m"
 PATH_VARIABLE: Final = "BIOSCAN5M_PATH"
@@ -172,4 +172,4 @@ def index_cache(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """
     from datasets import config
 
-    return Path(cache_dir or config.HF_DATASETS_CACHE).expanduser() / "bioscan5m_index"
+    return absolute(cache_dir or config.HF_DATASETS_CACHE) / "bioscan5m_index"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import ArchiveError
+from bioscan5m_hf.storage.inside import is_folder
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location
 
@@ -85,19 +86,21 @@ def _stamps(folder: os.PathLike[str], below: str) -> Iterator[str]:
         with os.scandir(folder) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
         for entry in listed:
-            if entry.is_dir() and below.count("/") < _DEPTH:
+            if is_folder(entry) and below.count("/") < _DEPTH:
                 yield from _stamps(entry, f"{below}{entry.name}/")
             else:
                 yield f"{below}{entry.name} {_stamp_of_entry(entry)}"
     except OSError as error:
-        raise ArchiveError(f"cannot be listed ({error.strerror})", where=str(folder)) from error
+        raise ArchiveError(
+            f"cannot be listed ({error.strerror})", where=os.fspath(folder)
+        ) from error
 
 
 def _stamp_of_entry(entry: os.DirEntry[str]) -> str:
     try:
         return stamp_of(entry.stat())
-    except FileNotFoundError:
-        return "a link that leads nowhere"
+    except OSError as error:
+        return f"a link that leads nowhere: {error.strerror}"
 
 
 def identity_of(files: Iterable[Location], folders: Iterable[Path] = ()) -> str:

@@ -212,6 +212,18 @@ def remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry of a folder is one too; a link that leads round in a circle is none.
+
+    Args:
+        entry: The entry; a link to a folder counts as one.
+    """
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def real_folders(folder: Path) -> list[Path]:
     """The folders directly below a folder, without links to folders, in the order of their names.
 

@@ -108,13 +108,24 @@ def location_of(path: str | Path, options: Mapping[str, Any] | None = None) -> L
     """
     text = os.fspath(path)
     if not _URL.match(text):
-        return Path(text).expanduser().absolute()
+        return absolute(text)
     if text.lower().startswith("file://"):
         machine, slash, below = text[len("file://") :].partition("/")
         if machine.lower() not in ("", "localhost"):
             raise UsageError("this is a file of another machine", where=text, fix="give its path")
         return Path(unquote(slash + below)).absolute()
     return RemotePath(text.rstrip("/"), tuple(sorted((options or {}).items())))
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """The absolute path of something on this machine.
+
+    Args:
+        path: It may be relative, and begin with ``~`` or with ``~`` and the name of a user.
+    """
+    # Not by ``Path``, which refuses a name such as ``~backup`` where there is no such user, and
+    # takes ``./~`` for the home of this one.
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
 
 
 def is_remote(path: str | Path) -> bool:

@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.storage.path import location_of
+from bioscan5m_hf.storage.path import absolute, location_of
 from conversion.pipeline.option import Option, read_count
 from conversion.pipeline.options import convert_options
 
@@ -20,12 +20,12 @@ _BY_POSITION: Final = "_by_position"
 
 def read_location(word: str) -> Any:
     """A path or a URL; the shell leaves ``~`` alone behind ``=``."""
-    return location_of(str(Path(word).expanduser()) if word.startswith("~") else word)
+    return location_of(word)
 
 
 def read_path(word: str) -> Path:
     """A path, absolute from here on; the shell leaves ``~`` alone behind ``=``."""
-    return Path(word).expanduser().absolute()
+    return absolute(word)
 
 
 RELEASE: Final = replace(convert_options()["release"], read=read_location)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -319,8 +320,12 @@ def _open_lock(path: Path, folder: Path) -> int:
         except OSError as error:
             if left and isinstance(error, FileNotFoundError | FileExistsError):
                 continue
+            # A link or a pipe in place of the lock: ``open_own`` opens neither.
+            odd = error.errno in (errno.ELOOP, errno.EINVAL, errno.EISDIR)
             raise ForeignFolder(
-                f"the folder cannot be written to ({error.strerror})", where=str(folder)
+                f"the folder cannot be written to ({error.strerror})",
+                where=str(path if odd else folder),
+                fix="remove what stands in place of the lock" if odd else None,
             ) from error
     raise AssertionError("the last attempt returns or raises")
 

@@ -17,7 +17,13 @@ import pyarrow as pa
 
 from bioscan5m_hf.errors import ImageError
 from bioscan5m_hf.release.image import MEMBER_COLUMNS, name_of, read_image
-from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES, Flaw, FlawedImage, read_sound
+from bioscan5m_hf.release.zip_member import (
+    MAX_IMAGE_BYTES,
+    MEANINGS,
+    Flaw,
+    FlawedImage,
+    read_sound,
+)
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.storage.local import LocalFile, Source
 from bioscan5m_hf.storage.prefetch import ahead
@@ -228,7 +234,7 @@ def _reject(task: ShardTask, entry: dict[str, int | str], flawed: FlawedImage) -
     member = name_of(entry)
     if not task.record:
         raise ImageError(
-            f"{_MEANING[flawed.flaw]} ({flawed.detail})",
+            f"{MEANINGS[flawed.flaw]} ({flawed.detail})",
             where=f"{label}: {member}",
             fix=f"{_FIXES.get(flawed.flaw, 'download the archive again')}, or convert with "
             "--on-error record to leave it out",
@@ -237,19 +243,6 @@ def _reject(task: ShardTask, entry: dict[str, int | str], flawed: FlawedImage) -
     return Finding(flawed.flaw.value, str(entry["processid"]), split, label, member, flawed.detail)
 
 
-_MEANING: Final = {
-    Flaw.UNREADABLE: "the image cannot be read",
-    Flaw.BAD_CRC: "the image is damaged: its CRC is wrong",
-    Flaw.EMPTY: "the image is empty",
-    Flaw.OVERSIZED: "the image is too large",
-    Flaw.NOT_JPEG: "the image is not a JPEG",
-    Flaw.TRUNCATED: "the image is cut off",
-    Flaw.UNDECODABLE: "the image cannot be decoded",
-    Flaw.OTHER_SIZE: "the image is not the one that the bounding box is for",
-    Flaw.MISSING_BOX: "the image has no bounding box",
-    Flaw.BAD_BOX: "the bounding box of the image cannot be right",
-    Flaw.BOX_MISMATCH: "the bounding box of the image and the metadata differ",
-}
 _OTHER_BOXES: Final = "use the bounding boxes that belong to the release"
 _FIXES: Final = dict.fromkeys(
     (Flaw.OTHER_SIZE, Flaw.MISSING_BOX, Flaw.BAD_BOX, Flaw.BOX_MISMATCH), _OTHER_BOXES

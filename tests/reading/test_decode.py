@@ -144,6 +144,24 @@ def test_pixels_are_those_of_datasets(
     assert min(small.shape[:2]) == 32
 
 
+@pytest.mark.parametrize("told", ["by an attribute", "by an element", "behind other Exif data"])
+@pytest.mark.parametrize("turbo", [True, False])
+def test_xmp_turns_an_image_as_it_does_for_datasets(
+    told: str, turbo: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixels, "HAVE_TURBO", turbo and pixels.HAVE_TURBO)
+    xmp = b'<rdf:Description tiff:Orientation="6"/>'
+    if told == "by an element":
+        xmp = b"<tiff:Orientation>6</tiff:Orientation>"
+    exif = Image.Exif()
+    if told == "behind other Exif data":
+        exif[0x010F] = "a camera"
+    data = _jpeg(90, 64, xmp=b"<x:xmpmeta>" + xmp + b"</x:xmpmeta>", exif=exif)
+    theirs = datasets.Image().decode_example({"bytes": data, "path": None})
+    assert theirs.size == (64, 90)
+    np.testing.assert_allclose(decode_jpeg(data), np.asarray(theirs), atol=2)
+
+
 def _claiming(width: int, height: int) -> bytes:
     data = _jpeg(32, 32)
     at = data.index(b"\xff\xc0") + 5

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -86,6 +88,12 @@ def test_the_rows_are_right(
         ([("order", "in", "Diptera")], "wants a list"),
         ([("coord-lat", "in", ["north"])], "lists values"),
         ([("order", ">", 3)], "does not fit"),
+        ([("order", "==", np.datetime64("2020"))], "does not fit"),
+        ([("order", "==", ["Diptera"])], "does not fit"),
+        ([("order", "==", object())], "no value of it"),
+        ([("image_measurement_value", "<", 10**30)], "values of image_measurement_value are int64"),
+        ([("order", "in", np.array("Diptera"))], "wants a list"),
+        ([("order", "in", (name for name in ["Diptera"]))], "wants a list"),
         (pc.field("order"), "does not fit"),
         ("order == 'Diptera'", "cannot be read"),
         ([["order", "=="]], "cannot be read"),
@@ -123,3 +131,38 @@ def test_two_filters_do_not_share_a_cache(forms: Path, tmp_path: Path) -> None:
     assert count([("order", "in", [*names, "No such"])]) == 0
     assert count(pc.field("order").isin([*names[:25], "Diptera", *names[25:]])) > 0
     assert count(pc.field("order").isin([*names[:25], "No such", *names[25:]])) == 0
+
+
+DIPTERA: list[Any] = [
+    ["Diptera"],
+    {"Diptera": 1}.keys(),
+    np.array(["Diptera"]),
+    pd.Series(["x", "Diptera"])[1:],
+    pd.Categorical(["Diptera"]),
+    pa.array(["Diptera"]),
+    pa.chunked_array([["Diptera"]]),
+]
+SAME: list[list[Any]] = [
+    [[("order", "in", names)] for names in DIPTERA],
+    [("order", "==", name) for name in ("Diptera", np.str_("Diptera"), pa.scalar("Diptera"))],
+    [("image_measurement_value", ">", n) for n in (9000, 9000.0, np.int64(9000), np.float32(9000))],
+    [("coord-lat", ">", n) for n in (10, 10.0, np.float32(10), np.uint8(10), np.array(10))],
+    [("species", "!=", none) for none in (None, float("nan"), np.nan, pd.NA, pd.NaT)],
+    [("order", "in", ["Diptera", none]) for none in (None, float("nan"), pd.NA)],
+]
+
+
+@pytest.mark.parametrize("wheres", SAME, ids=lambda wheres: str(wheres[0]))
+def test_one_condition_in_many_forms_is_one_prepared_copy(
+    wheres: list[Any], forms: Path, tmp_path: Path
+) -> None:
+    def count(where: Any) -> int:
+        options = {"split": "train", "where": where, "cache_dir": tmp_path}
+        rows = len(load_dataset(forms / "parquet", **options))
+        assert sum(1 for _ in load_dataset(forms / "parquet", streaming=True, **options)) == rows
+        return rows
+
+    counts = {count(where) for where in wheres}
+    assert len(counts) == 1
+    assert counts != {0}
+    assert len([*tmp_path.rglob("*.arrow")]) == 1

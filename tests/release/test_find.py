@@ -115,9 +115,13 @@ def test_csv_is_preferred_and_a_loose_file_to_the_zip(tmp_path: Path) -> None:
 
 def test_two_different_metadata_files_are_refused(tmp_path: Path) -> None:
     lay_out(tmp_path, "BIOSCAN_cropped.zip", f"old/{METADATA_STEM}.csv")
-    (tmp_path / "old" / f"{METADATA_STEM}.csv").write_text("another")
-    with pytest.raises(MetadataError, match="two different metadata files"):
-        find_release(tmp_path)
+    for name, text in (("", "one"), ("old/", "two"), ("old/", "another")):
+        (tmp_path / name / f"{METADATA_STEM}.csv").write_text(text)
+        if name:
+            with pytest.raises(MetadataError, match="two different metadata files"):
+                find_release(tmp_path)
+    (tmp_path / "old" / f"{METADATA_STEM}.csv").write_text("one")
+    assert find_release(tmp_path).metadata.path == tmp_path / f"{METADATA_STEM}.csv"
 
 
 def test_a_metadata_zip_that_is_none(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bioscan5m_hf.release.find import find_release
 from bioscan5m_hf.release.image_index import Stray, read_images
 from bioscan5m_hf.release.layout import archive_at, passed_over
 from bioscan5m_hf.schema.columns import SPLITS
+from bioscan5m_hf.storage.identity import tree_identity
 
 METADATA = "BIOSCAN_5M_Insect_Dataset_metadata.csv"
 TREE = {
@@ -171,7 +172,18 @@ def test_what_a_mac_writes_is_no_image(tmp_path: Path) -> None:
         ("BIOSCAN_5M_cropped_256_train.zip.part", "did not finish"),
         ("BIOSCAN_5M_cropped_256_train.zip.001", "one piece"),
         ("BIOSCAN_5M_cropped_256_train.z01", "one piece"),
+        ("BIOSCAN_5M_cropped_256_train.zip.filepart", "did not finish"),
+        ("Unconfirmed 40761.crdownload", "did not finish"),
+        ("BIOSCAN_5M_cropped_256_train.7z", "packed in another way"),
+        ("BIOSCAN_5M_cropped_256_train.tar.gz", "packed in another way"),
+        ("Copy of BIOSCAN_5M_cropped_256_train.zip", "nearly one of upstream's"),
         ("train.zip", "not one of upstream's"),
+        ("BIOSCAN_5M_Insect_Dataset_metadata.csv.crdownload", "did not finish"),
+        ("BIOSCAN_5M_Insect_Dataset_metadata.csv.gz", "packed in another way"),
+        ("BIOSCAN_5M_Insect_Dataset_metadata.csv?download=1", "nearly one of upstream's"),
+        ("BIOSCAN_5M_Insect_Dataset_metadata.csv.txt", "nearly one of upstream's"),
+        ("BIOSCAN_5M_Insect_Dataset_metadata.xlsx", "metadata are a .csv or .jsonld"),
+        ("BIOSCAN_5M_Insect_bbox.tsv.gz", "packed in another way"),
     ],
 )
 def test_what_is_nearly_an_archive_is_told(name: str, told: str, tmp_path: Path) -> None:
@@ -181,11 +193,17 @@ def test_what_is_nearly_an_archive_is_told(name: str, told: str, tmp_path: Path)
     assert name in note
     assert "not read" in note
     assert told in note
-    put(tmp_path, {name: b"", METADATA: b"", "BIOSCAN_5M_cropped_256_eval.zip": b""})
+    put(tmp_path, {name: b"", "BIOSCAN_5M_cropped_256_eval.zip": b""})
+    with pytest.raises(ReleaseNotFound, match="no metadata in this folder") as missing:
+        find_release(tmp_path)
+    assert note in str(missing.value)
+    (tmp_path / METADATA).touch()
     assert note in find_release(tmp_path).notes
 
 
-@pytest.mark.parametrize("name", ["README.md", "zip", "notes.txt", "photo.jpg"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "zip", "notes.txt", "BIOSCAN_5M_cropped_256_train.zip.md5"]
+)
 def test_other_files_are_nobodys_concern(name: str) -> None:
     assert passed_over(name) is None
 
@@ -205,6 +223,8 @@ def test_links_stay_inside_the_tree(tmp_path: Path) -> None:
     (train / "0" / "F-6.jpg").symlink_to("../f/B-2.jpg")
     (root / "images" / "cropped_256" / "test").symlink_to(private / "album")
     os.mkfifo(train / "0" / "G-7.jpg")
+    for circle in (train / "0" / "H-8.jpg", train / "2", root / "BIOSCAN_cropped"):
+        circle.symlink_to(circle.name)
     found, strays = listed(root)
     assert found == {**IMAGES, "F-6": 2}
     assert {(s.member, s.image, s.detail.startswith("a link")) for s in strays} == {
@@ -212,7 +232,10 @@ def test_links_stay_inside_the_tree(tmp_path: Path) -> None:
         ("1", True, True),
         ("test", True, True),
         ("0/G-7.jpg", True, False),
+        ("0/H-8.jpg", True, False),
+        ("2", False, False),
     }
+    assert len({tree_identity(train), tree_identity(train / "0"), tree_identity(train)}) == 2
 
 
 def test_each_wrong_place_has_its_message(tmp_path: Path, converted: Path) -> None:

@@ -10,6 +10,7 @@ from bioscan5m_hf.errors import ArchiveError, UsageError
 from bioscan5m_hf.storage.path import RemotePath, location_of
 
 ODD = ["run:1", "C:\\x", "C:/x", "C://x", "a%20b", "a#b", "a?b", "a b", "Käfer", "a::b", "file:x"]
+ODD += ["~nobody at all", "./~", "./~nobody at all"]
 
 
 @pytest.mark.parametrize("name", ODD)

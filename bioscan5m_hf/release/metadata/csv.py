@@ -12,7 +12,12 @@ import pyarrow.csv as pacsv
 
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.release.metadata.rows import BadRow, OnBadRow, OnNote, Texts, check_header
-from bioscan5m_hf.release.metadata.stream import MetadataStream, first_line, not_text
+from bioscan5m_hf.release.metadata.stream import (
+    MetadataStream,
+    first_line,
+    not_text,
+    other_encoding,
+)
 from bioscan5m_hf.schema.columns import column_names
 
 # One row has to fit into a block; upstream's longest has some 3,000 bytes.
@@ -111,7 +116,7 @@ def _read_header(stream: MetadataStream, label: str) -> list[str]:
     if line is None:
         raise _no_csv(f"its first line has more than {_LONGEST_HEADER:,} bytes", label)
     if b"\0" in line:
-        raise not_text(label, " but UTF-16", "utf-16")
+        raise not_text(label, *other_encoding(line))
     text = line.decode("utf-8-sig", "replace")
     names = _fields(text, ",")
     for separator, called in _SEPARATORS.items():

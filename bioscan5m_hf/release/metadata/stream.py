@@ -118,7 +118,7 @@ class MetadataStream(io.RawIOBase):
         try:
             _check_text(text, whole)
         except pa.ArrowInvalid as error:
-            raise not_text(self._file.label, *_other_encoding(text, self._begun)) from error
+            raise not_text(self._file.label, *other_encoding(text, self._begun)) from error
         self._cut_off = text[whole:]
         self._begun = True
         return data
@@ -138,11 +138,20 @@ def not_text(label: str, what: str = "", encoding: str = "") -> MetadataError:
     )
 
 
-def _other_encoding(text: bytes, begun: bool) -> tuple[str, str]:
-    """What bytes that are not UTF-8 seem to be."""
+def other_encoding(text: bytes, begun: bool = False) -> tuple[str, str]:
+    """What bytes that are not UTF-8 seem to be, as ``not_text`` takes it.
+
+    Args:
+        text: The bytes.
+        begun: Whether others were before them.
+    """
     for mark, name in _MARKS.items():
         if not begun and text.startswith(mark):
             return f" but {name}", name.lower()
+    for first, name in enumerate(("utf-16-be", "utf-16-le")):
+        # Without a mark: every other byte of a name of a column is zero.
+        if not begun and not any(text[first : 2 * _CONTEXT : 2]) and len(text) > 1:
+            return " but UTF-16", name
     try:
         text.decode()
     except UnicodeDecodeError as error:

@@ -226,7 +226,15 @@ BROKEN = {
     "a byte that no encoding has here": (GOOD + b"\x00\xff", "is not UTF-8 text; download"),
     "cp1252": (GOOD.decode().replace("t2", "Québec").encode("cp1252"), "it looks like cp1252"),
     "UTF-16": (GOOD.decode().encode("utf-16"), "not UTF-8 text but UTF-16"),
-    "UTF-16 without a mark": (GOOD.decode().encode("utf-16-le"), "not UTF-8 text but UTF-16"),
+    "UTF-16 without a mark": (GOOD.decode().encode("utf-16-le"), "encoding='utf-16-le'"),
+    "UTF-16 the other way": (
+        GOOD.decode().replace("t2", "Québec").encode("utf-16-be"),
+        "not UTF-8 text but UTF-16; save it as UTF-8 (pandas reads it with encoding='utf-16-be')",
+    ),
+    "UTF-16 with other letters": (
+        GOOD.decode().replace("t2", "Québec").encode("utf-16-le"),
+        "not UTF-8 text but UTF-16",
+    ),
     "UTF-32": (GOOD.decode().encode("utf-32"), "not UTF-8 text but UTF-32"),
     "a page of HTML": (b"<html><body>Quota exceeded</body></html>\n<p>", "lacks 'processid'"),
     "tabs": (GOOD.replace(b",", b"\t"), "separated by tabs ('\\t'), not by commas"),
