@@ -150,6 +150,26 @@ def _covered(options: ConvertOptions) -> set[tuple[str, str]]:
     return found
 
 
+def open_repository(options: ConvertOptions, *, private: bool) -> HubRepository:
+    """Ask the Hub, before hours of work, for all that would refuse the publication after them.
+
+    Args:
+        options: What to convert; its name is the repository.
+        private: Whether others may not see the repository.
+
+    Raises:
+        PublicationFailed: The Hub does not answer, the token may not write, the repository is
+            public, or files in it would go.
+    """
+    assert options.name is not None
+    repository = HubRepository(options.name)
+    repository.sign_in()
+    repository.require_private(private=private)
+    asked = PublishOptions(options.output, options.name, private)
+    require_room(repository, _covered(options), asked.foreign)
+    return repository
+
+
 def convert_and_publish(
     options: ConvertOptions, reporter: Reporter, *, private: bool, scratch: int | None
 ) -> tuple[Summary, Published]:
@@ -165,13 +185,8 @@ def convert_and_publish(
     Raises:
         BioscanError: See the tree in ``bioscan5m_hf.errors``.
     """
-    assert options.name is not None
-    repository = HubRepository(options.name)
-    asked = PublishOptions(options.output, options.name, private)
-    # Before hours of work, not after them.
-    repository.sign_in()
-    repository.require_private(private=private)
-    require_room(repository, _covered(options), asked.foreign)
+    repository = open_repository(options, private=private)
+    asked = PublishOptions(options.output, repository.name, private)
     if scratch is None:
         return convert(options, reporter), publish(asked, reporter)
     with Rolling(repository, options.output, scratch, reporter.say, private=private) as rolling:

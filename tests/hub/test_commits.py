@@ -217,8 +217,8 @@ def test_a_token_that_may_not_write_is_found_before_the_work(
     assert "the token does not allow it" in refused(client, converted, token="hf_reader")
     output = tmp_path / "out"
     command = ("convert", str(small_release), "--output", str(output), "--publish", NAME)
-    for token in ("hf_reader", "hf_other"):
-        status, _, err = client.run(*command, token=token)
+    for token, more in itertools.product(("hf_reader", "hf_other"), ((), ("--dry-run",))):
+        status, _, err = client.run(*command, *more, token=token)
         assert status == 1
         (line,) = err.splitlines()
         assert line.startswith("bioscan5m: error: ")

@@ -355,7 +355,7 @@ def test_convert_and_publish_is_refused_before_the_work(
     scratch = ("--scratch", "40MB", "--shard-size", "60kB")
 
     def refuse(*options: str, told: str) -> None:
-        for more in ((), scratch):
+        for more in ((), scratch, ("--dry-run",)):
             status, _, err = client.run(*command, *options, *more)
             assert status != 0
             assert told in err
@@ -374,3 +374,16 @@ def test_convert_and_publish_is_refused_before_the_work(
     del hub.storage.repositories[NAME]
     publish(client, converted)
     refuse("--package", "original_256", told="what this folder does not have: cropped_256/")
+
+
+def test_a_dry_run_asks_the_hub_and_makes_nothing_there(
+    hub: HubStandIn, client: Client, small_release: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    command = ("convert", str(small_release), "--output", str(output), "--publish", NAME)
+    status, out, err = client.run(*command, "--split", "val", "--dry-run")
+    assert status == 0, err
+    assert "validation" in out
+    assert any("/whoami-v2" in request for request in hub.requests)
+    assert hub.storage.repositories == {}
+    assert not output.exists()

@@ -64,6 +64,10 @@ def run(terminal: Terminal, *, dry_run: bool, **values: Any) -> int:
         from conversion.cli.dry_run import show_preview
         from conversion.preview.preview import preview
 
+        if asked.name:
+            from conversion.upload.rolling import open_repository
+
+            open_repository(asked, private=asked.private)
         away = isinstance(output, RemotePath)
         show_preview(terminal, preview(asked, terminal, away=away), output, asked.format)
         return 0
