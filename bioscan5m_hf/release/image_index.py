@@ -137,7 +137,9 @@ def _read_archive(
                 _report_strays(archive.path.name, block["name"].filter(pc.invert(placed)), on_stray)
             parts = parts.append_column("ending", endings)
             chosen = pc.and_(placed, pc.is_in(parts["split"], wanted))
-            batch, parts = block.filter(chosen), parts.filter(chosen)
+            batch = block
+            if not pc.all(chosen).as_py():
+                batch, parts = block.filter(chosen), parts.filter(chosen)
             _check_encryption(archive.path.name, batch)
             if batch.num_rows:
                 yield _image_batch(number, archive.rank, batch, parts)
@@ -158,10 +160,10 @@ def _endings(files: pa.Array) -> pa.Array:
 
 def _part_names(names: pa.Array) -> pa.RecordBatch:
     """Folder (with its slash) and file of each name; package and split where images lie."""
-    slashed = pc.if_else(
-        pc.match_substring(names, "/"), names, pc.binary_join_element_wise("", names, "/")
-    )
-    parts = pc.split_pattern(slashed, "/", max_splits=1, reverse=True)
+    below = pc.match_substring(names, "/")
+    if not pc.all(below).as_py():
+        names = pc.if_else(below, names, pc.binary_join_element_wise("", names, "/"))
+    parts = pc.split_pattern(names, "/", max_splits=1, reverse=True)
     folders = pc.list_element(parts, 0).dictionary_encode()
     # Members are many, folders are few: a pattern is looked for in those only.
     whole = pc.binary_join_element_wise(folders.dictionary, "", "/")

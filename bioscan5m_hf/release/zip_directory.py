@@ -61,7 +61,6 @@ _ENTRY: Final = np.dtype(
     ]
 )
 _ENTRY_SIGNATURE: Final = 0x02014B50
-_LENGTHS: Final = struct.Struct("<HHH")
 _END: Final = struct.Struct("<4s4H2LH")
 _END64_LOCATOR: Final = struct.Struct("<4sLQL")
 _END64: Final = struct.Struct("<4sQ2H2L4Q")
@@ -69,6 +68,10 @@ _LOCAL_HEADER_LENGTH: Final = 30
 _MAX32: Final = 0xFFFFFFFF
 _MAX16: Final = 0xFFFF
 _BLOCK_BYTES: Final = 8 << 20
+
+
+Offsets = npt.NDArray[np.int64]
+"""Where something lies in a block of the directory, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +184,14 @@ def read_directory(source: Source, *, block_bytes: int = _BLOCK_BYTES) -> Iterat
             raise _damaged(source, "its directory is cut off")
         position += wanted
         block = pending + piece
-        starts, names, used = _split_entries(block)
+        entries, at, used = _split_entries(source, block)
         pending = block[used:]
-        if not starts:
+        if not len(entries):
             continue
-        batch = _parse_entries(source, extent, block, starts, names)
-        found += len(starts)
-        occupied += int(batch["compressed"].to_numpy().sum())
-        occupied += sum(map(len, names)) + _LOCAL_HEADER_LENGTH * len(names)
+        batch = _parse_entries(source, extent, block, entries, at)
+        found += len(entries)
+        occupied += int(batch["compressed"].to_numpy().sum()) + _LOCAL_HEADER_LENGTH * len(entries)
+        occupied += int(entries["name_length"].sum(dtype=np.int64))
         yield batch
     if pending or found not in (extent.members, extent.members + (found & ~_MAX16)):
         raise _damaged(source, f"its end promises {extent.members:,} members, it has {found:,}")
@@ -196,33 +199,42 @@ def read_directory(source: Source, *, block_bytes: int = _BLOCK_BYTES) -> Iterat
         raise _damaged(source, "its members overlap: together they are longer than the file")
 
 
-def _split_entries(block: bytes) -> tuple[list[int], list[bytes], int]:
-    """Find the entries that lie whole in a block: their starts, their names, the bytes used."""
-    starts: list[int] = []
-    names: list[bytes] = []
-    position = 0
-    limit = len(block) - _ENTRY.itemsize
-    lengths_of = _LENGTHS.unpack_from
-    while position <= limit:
-        name, extra, comment = lengths_of(block, position + 28)
-        after_name = position + 46 + name
-        after = after_name + extra + comment
-        if after > len(block):
-            break
-        starts.append(position)
-        names.append(block[position + 46 : after_name])
-        position = after
-    return starts, names, position
+def _split_entries(source: Source, block: bytes) -> tuple[npt.NDArray[np.void], Offsets, int]:
+    """Find the entries that lie whole in a block, where each begins, and the bytes used."""
+    # An entry may begin at any byte: all of them are looked at, which is a quarter of the time of
+    # going from one to the next.
+    windows = np.ndarray(max(0, len(block) - _ENTRY.itemsize + 1), _ENTRY, block, strides=(1,))
+    first = np.flatnonzero(np.frombuffer(block, np.uint8, len(windows)) == _ENTRY_SIGNATURE & 0xFF)
+    at = first[windows["signature"][first] == _ENTRY_SIGNATURE]
+    entries = windows[at]
+    after = at + _ENTRY.itemsize
+    for name in ("name_length", "extra_length", "comment_length"):
+        after += entries[name]
+    # A name may hold a signature too: one that does not begin where an entry ends is none.
+    breaks = np.append(np.flatnonzero(after[:-1] != at[1:]), len(at) - 1)
+    true = np.zeros(len(at), np.bool_)
+    here = used = 0
+    while here < len(at) and at[here] == used:
+        last = int(breaks[np.searchsorted(breaks, here)])
+        if after[last] > len(block):
+            true[here:last] = True
+            return entries[true], at[true], int(at[last])
+        true[here : last + 1] = True
+        used = int(after[last])
+        here = int(np.searchsorted(at, used))
+    if used < len(windows):
+        raise _damaged(source, "its directory holds something else than entries")
+    return entries[true], at[true], used
 
 
 def _parse_entries(
-    source: Source, extent: Extent, block: bytes, starts: list[int], names: list[bytes]
+    source: Source,
+    extent: Extent,
+    block: bytes,
+    entries: npt.NDArray[np.void],
+    at: Offsets,
 ) -> pa.RecordBatch:
     raw = np.frombuffer(block, np.uint8)
-    at = np.asarray(starts, np.int64)
-    entries = raw[at[:, None] + np.arange(_ENTRY.itemsize)].view(_ENTRY).reshape(-1)
-    if (entries["signature"] != _ENTRY_SIGNATURE).any():
-        raise _damaged(source, "its directory holds something else than entries")
     size = entries["size"].astype(np.uint64)
     compressed = entries["compressed"].astype(np.uint64)
     offset = entries["offset"].astype(np.uint64)
@@ -233,8 +245,10 @@ def _parse_entries(
     inside = (offset <= extent.start - extent.shift) & (compressed <= extent.start)
     offset += np.uint64(extent.shift)
     inside &= offset + compressed + np.uint64(_LOCAL_HEADER_LENGTH) <= extent.start
+    names = _names(block, at + _ENTRY.itemsize, entries["name_length"])
     if not inside.all():
-        worst = names[int(np.flatnonzero(~inside)[0])].decode("utf-8", "backslashreplace")
+        name: bytes = names[int(np.flatnonzero(~inside)[0])].as_py()
+        worst = name.decode("utf-8", "backslashreplace")
         raise _damaged(source, f"the member {worst!r} would lie outside of it")
     return pa.record_batch(
         [
@@ -250,20 +264,31 @@ def _parse_entries(
     )
 
 
-def _decode_names(names: list[bytes], flags: npt.NDArray[np.uint16]) -> pa.Array:
-    if all(map(bytes.isascii, names)):
-        return pa.array(names, pa.binary()).cast(pa.string())
+def _names(block: bytes, begin: Offsets, lengths: npt.NDArray[np.uint16]) -> pa.BinaryArray:
+    """The names of entries, gathered out of the block."""
+    # As Arrow sees it, the block is names and what lies between them in turn.
+    edges = np.column_stack([begin, begin + lengths]).astype(np.int32).ravel()
+    buffers = [None, pa.py_buffer(edges), pa.py_buffer(block)]
+    every = pa.Array.from_buffers(pa.binary(), len(edges) - 1, buffers)
+    return every.take(pa.array(np.arange(0, len(edges), 2)))
+
+
+def _decode_names(names: pa.BinaryArray, flags: npt.NDArray[np.uint16]) -> pa.Array:
+    if bytes(names.buffers()[2] or b"").isascii():
+        return names.cast(pa.string())
     # APPNOTE appendix D: names are code page 437 unless bit 11 says UTF-8.
-    decoded = [
-        name.decode("utf-8" if flag & UTF8_NAME else "cp437", "backslashreplace")
-        for name, flag in zip(names, flags.tolist(), strict=True)
-    ]
-    return pa.array(decoded, pa.string())
+    return pa.array(
+        [
+            name.decode("utf-8" if flag & UTF8_NAME else "cp437", "backslashreplace")
+            for name, flag in zip(names.to_pylist(), flags.tolist(), strict=True)
+        ],
+        pa.string(),
+    )
 
 
 def _fill_zip64(
     raw: npt.NDArray[np.uint8],
-    at: npt.NDArray[np.int64],
+    at: Offsets,
     entries: npt.NDArray[np.void],
     rows: npt.NDArray[np.int64],
     values: tuple[npt.NDArray[np.uint64], ...],
@@ -300,8 +325,6 @@ def _take_zip64(
         cursor = cursor + np.where(marked, 8, 0)
 
 
-def _gather(
-    raw: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], width: int
-) -> npt.NDArray[np.uint8]:
+def _gather(raw: npt.NDArray[np.uint8], at: Offsets, width: int) -> npt.NDArray[np.uint8]:
     picked: npt.NDArray[np.uint8] = raw[at[:, None] + np.arange(width)]
     return picked

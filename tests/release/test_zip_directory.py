@@ -136,6 +136,21 @@ def test_what_python_writes_is_read_as_python_reads_it(
     assert listed(file.getvalue(), block) == listed_by_python(file.getvalue())
 
 
+@pytest.mark.parametrize("block", [1, 47, 100, 8 << 20])
+def test_an_entry_within_a_name_or_a_comment_is_none(block: int) -> None:
+    other = bytes(Zip((Entry(b"inner.jpg", b"12345"), Entry(b"two.jpg"))))
+    directory = other[other.index(b"PK\x01\x02") : other.index(b"PK\x05\x06")]
+    for text in (directory, directory[1:] * 2, directory[:50], b"PK\x01\x02" * 20):
+        for entry in (
+            Entry(b"a" + text),
+            Entry(text),
+            Entry(b"a.jpg", comment=text),
+            Entry(b"a.jpg", extra=struct.pack("<2H", 7, len(text)) + text),
+        ):
+            data = bytes(Zip((ONE, entry, ONE, entry)))
+            assert listed(data, block) == listed_by_python(data)
+
+
 def test_more_members_than_sixteen_bits_count() -> None:
     data = bytes(Zip(tuple(Entry(b"%d.jpg" % number, method=0) for number in range(70_000))))
     assert len(listed(data, 100_000)) == 70_000
