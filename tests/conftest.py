@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,18 @@ def pytest_xdist_auto_num_workers() -> int | None:
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
     return processors() + 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def datasets_without_torch() -> Iterator[None]:
+    """Let processes of tests use ``datasets`` without torch, which takes it 1.5 s to import.
+
+    This process has imported it with torch, so that both ways are taken.
+    """
+    import_module("datasets.config")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("USE_TORCH", "0")
+        yield
 
 
 @pytest.fixture(scope="session")
