@@ -14,7 +14,8 @@ from conversion.cli.console import Terminal, make_table
 from conversion.files.atomic import write_whole
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from conversion.verify.folder import VerifyOptions, verify
 
 if TYPE_CHECKING:
@@ -43,14 +44,7 @@ def demo(folder: Path, *, workers: int, terminal: Terminal) -> None:
 
     terminal.show(f"1. bioscan5m sample {release} -n {_SPECIMENS}")
     terminal.begin(_SPECIMENS, 0, "sampling")
-    done = 0
-
-    def advance(specimens: int) -> None:
-        nonlocal done
-        done += specimens
-        terminal.reached(done)
-
-    write_sample(SampleOptions(release, _SPECIMENS, workers=workers), advance)
+    write_sample(SampleOptions(release, _SPECIMENS, workers=workers), terminal.reached)
     terminal.end()
 
     terminal.show(f"2. bioscan5m convert {release} --output {dataset}")

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, settings
 
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.readers.formats import FORMATS
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests import inline
 from tests.inline import check
 

@@ -18,7 +18,8 @@ from datasets.distributed import split_dataset_by_node
 
 from bioscan5m_hf.schema.columns import SPLITS, features
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, configurations
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests.conftest import Run, make_once
 from tests.independent import Specimen, read_release
 

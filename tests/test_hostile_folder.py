@@ -23,7 +23,8 @@ import pytest
 
 from bioscan5m_hf.storage.retry import Patience
 from conversion.cli.main import main
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests.conftest import Run, make_once
 
 pytestmark = pytest.mark.usefixtures("no_processes")

@@ -1,9 +1,4 @@
-"""Synthetic releases in upstream's layout, to try everything on without 39 GB of images.
+"""Make synthetic releases in upstream's layout, to try everything on without 39 GB of images.
 
 Here lives all that makes such a release up; how a release is read or converted lives elsewhere.
 """
-
-from conversion.synthetic.options import SampleOptions, SampleSummary
-from conversion.synthetic.release import write_sample
-
-__all__ = ["SampleOptions", "SampleSummary", "write_sample"]

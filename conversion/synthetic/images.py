@@ -37,7 +37,7 @@ class DrawTask:
 
     seed: int
     start: int  # the number of the first
-    forms: tuple[str, ...]
+    forms: list[str]
     packages: tuple[str, ...]
     tiny: bool
 
@@ -49,32 +49,19 @@ class Body(NamedTuple):
     deflated: bytes
 
 
-class Drawn(NamedTuple):
-    """A photograph as it is needed: its box, the pixels of the organism, a body per package."""
-
-    box: Box
-    pixels: int
-    bodies: list[Body]
-
-
-def draw(task: DrawTask) -> list[Drawn]:
-    """Draw and compress some photographs."""
+def draw(task: DrawTask) -> list[tuple[Box, list[Body]]]:
+    """Draw and compress some photographs: the box of each, and a body for each package."""
     drawn = []
     for number, form in enumerate(task.forms, start=task.start):
         seed = (task.seed, 3, number)
         taken = tiny_photograph(seed) if task.tiny else photograph(form, seed)
         bodies = [body_of(encode(picture_of(package, taken))) for package in task.packages]
-        drawn.append(Drawn(taken.box, taken.pixels, bodies))
+        drawn.append((taken.box, bodies))
     return drawn
 
 
 def picture_of(package: str, taken: Photograph) -> Image.Image:
-    """The picture that a package has of a specimen.
-
-    Args:
-        package: The name of the package.
-        taken: The original; a tiny one is reduced as a full-size photograph would be.
-    """
+    """The picture that a package has of a specimen; tiny ones are reduced as large ones are."""
     whole = taken.picture
     if package.startswith("cropped"):
         whole = Image.new("RGB", taken.box.size, _PADDING)
@@ -102,41 +89,29 @@ def body_of(jpeg: bytes) -> Body:
     return Body(plain, bytes(deflate.deflate_compress(plain, _LEVEL)))
 
 
-def whole_jpeg(processid: str, body: Body) -> bytes:
-    """The JPEG of a specimen, with a comment that names it."""
-    return _head(processid) + body.plain
+def head_of(processid: str) -> bytes:
+    """The first bytes of the JPEG of a specimen, with a comment that names it."""
+    comment = processid.encode("ascii")
+    return _HEADER + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
 
 
-def deflated_jpeg(processid: str, body: Body) -> tuple[bytes, int, int]:
-    """The JPEG of a specimen as a raw deflate stream, its CRC-32 and its length.
+def deflated_jpeg(head: bytes, body: Body) -> tuple[bytes, int, int]:
+    """A JPEG as a raw deflate stream, its CRC-32 and its length.
 
     A million images that differ in their comment alone need not be deflated one by one: a stored
     block ends on a byte, so the deflated body can be put behind it.
     """
-    head = _head(processid)
     size = len(head).to_bytes(2, "little") + (len(head) ^ 0xFFFF).to_bytes(2, "little")
     crc = zlib.crc32(body.plain, zlib.crc32(head))
     return b"\0" + size + head + body.deflated, crc, len(head) + len(body.plain)
 
 
-def _head(processid: str) -> bytes:
-    comment = processid.encode("ascii")
-    return _HEADER + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
-
-
 class BodyStore:
-    """Keeps bodies on disk, those of one photograph after those of another.
+    """Keeps bodies in a nameless file in a folder, those of one photograph after another's."""
 
-    Args:
-        folder: Where its nameless file lies while it is open.
-        packages: The packages that have a body of each photograph, in their order.
-    """
-
-    def __init__(self, folder: Path, packages: Sequence[str]) -> None:
-        self._packages = {package: place for place, package in enumerate(packages)}
+    def __init__(self, folder: Path) -> None:
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
-        self._places: list[tuple[int, int, int]] = []
-        self._end = 0
+        self._places: list[list[tuple[int, int, int]]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -145,20 +120,14 @@ class BodyStore:
         self._file.close()
 
     def add(self, bodies: Sequence[Body]) -> None:
-        """Keep one more photograph."""
-        for body in bodies:
-            self._file.write(body.plain + body.deflated)
-            self._places.append((self._end, len(body.plain), len(body.deflated)))
-            self._end += len(body.plain) + len(body.deflated)
+        """Keep the bodies of one more photograph, one for each package."""
+        self._places.append([])
+        for plain, deflated in bodies:
+            self._places[-1].append((self._file.tell(), len(plain), len(deflated)))
+            self._file.write(plain + deflated)
 
-    def read(self, photograph: int, package: str) -> Body:
-        """Fetch a body."""
-        at = photograph * len(self._packages) + self._packages[package]
-        start, plain, deflated = self._places[at]
+    def read(self, package: int, photograph: int) -> Body:
+        """Fetch a body, by the numbers of package and photograph."""
+        start, plain, deflated = self._places[photograph][package]
         data = os.pread(self._file.fileno(), plain + deflated, start)
         return Body(data[:plain], data[plain:])
-
-    def mean_size(self, package: str) -> float:
-        """The mean length of the deflated bodies of a package, in bytes."""
-        sizes = [size for *_, size in self._places[self._packages[package] :: len(self._packages)]]
-        return sum(sizes) / len(sizes)

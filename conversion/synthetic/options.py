@@ -1,22 +1,21 @@
-"""Define the options of a synthetic release, and the summary of what was written."""
+"""Define what a synthetic release may be asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from bioscan5m_hf.errors import UnknownName, UsageError
 from bioscan5m_hf.processors import processors
-from bioscan5m_hf.schema.configurations import Package, package_named, package_names
-from conversion.synthetic.population import split_counts
+from bioscan5m_hf.schema.configurations import package_names
 
 Layout = Literal["groups", "full", "parts", "folder"]
 Names = Literal["hub", "seed"]
 MetadataFile = Literal["csv", "jsonld", "zip"]
 
-_MOST_PHOTOGRAPHS: Final = 3_000
+LAYOUTS: Final[tuple[Layout, ...]] = get_args(Layout)
+NAMES: Final[tuple[Names, ...]] = get_args(Names)
+METADATA: Final[tuple[MetadataFile, ...]] = get_args(MetadataFile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +37,6 @@ class SampleOptions:
         workers: How many processes draw and write.
         tiny: Whether images are a few pixels in size, for tests of scale.
         distinct: How many different photographs are drawn at most; further specimens reuse them.
-            By default 3,000.
-
-    Raises:
-        UsageError: The options contradict each other or ask for too little.
-        UnknownName: There is no such package, layout, naming or metadata file.
     """
 
     root: Path
@@ -54,27 +48,7 @@ class SampleOptions:
     metadata: tuple[MetadataFile, ...] = ("csv", "jsonld")
     workers: int = field(default_factory=processors)
     tiny: bool = False
-    distinct: int | None = None
-
-    def __post_init__(self) -> None:
-        split_counts(self.specimens)
-        for name in self.packages:
-            package_named(name)
-        _check("layout", self.layout, get_args(Layout))
-        _check("naming", self.names, get_args(Names))
-        for name in self.metadata:
-            _check("metadata file", name, get_args(MetadataFile))
-        if self.workers < 1:
-            raise UsageError(f"{self.workers} processes cannot work", fix="ask for at least 1")
-        if self.distinct is not None and self.distinct < 1:
-            raise UsageError(
-                f"specimens cannot share {self.distinct} photographs", fix="ask for at least 1"
-            )
-
-    @property
-    def wanted(self) -> tuple[Package, ...]:
-        """The packages to write, each once, in the order asked for."""
-        return tuple(dict.fromkeys(package_named(name) for name in self.packages))
+    distinct: int = 3_000
 
     @property
     def entropy(self) -> int:
@@ -84,27 +58,4 @@ class SampleOptions:
     @property
     def photographs(self) -> int:
         """How many different photographs are drawn."""
-        limit = _MOST_PHOTOGRAPHS if self.distinct is None else self.distinct
-        return min(self.specimens, limit)
-
-
-@dataclass(frozen=True, slots=True)
-class SampleSummary:
-    """What was written.
-
-    Attributes:
-        files: How many files.
-        size: Their bytes together.
-        specimens: How many specimens each split has.
-        images: How many images each package has.
-    """
-
-    files: int
-    size: int
-    specimens: Mapping[str, int]
-    images: Mapping[str, int]
-
-
-def _check(kind: str, given: str, valid: tuple[str, ...]) -> None:
-    if given not in valid:
-        raise UnknownName.of(kind, given, valid)
+        return min(self.specimens, self.distinct)

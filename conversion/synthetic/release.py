@@ -6,9 +6,12 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from numpy.typing import NDArray
 
 from bioscan5m_hf.errors import OutputError
 from bioscan5m_hf.schema.columns import column_names
@@ -17,12 +20,18 @@ from bioscan5m_hf.storage.disk import explained
 from conversion.derive.bbox import BBOX_COLUMNS
 from conversion.derive.geometry import Box
 from conversion.executors.processes import Processes
-from conversion.synthetic.archives import TREE, archives, write_archive, write_tree
+from conversion.synthetic.archives import (
+    DATE,
+    TREE,
+    archives,
+    members,
+    write_archive,
+    write_tree,
+)
 from conversion.synthetic.images import BodyStore, DrawTask, draw
-from conversion.synthetic.options import SampleOptions, SampleSummary
-from conversion.synthetic.population import Population, populate, split_counts
-from conversion.synthetic.rows import RowsTask, Texts, write_rows
-from conversion.synthetic.zip_writer import DATE
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.population import populate, split_counts
+from conversion.synthetic.rows import RowsTask, write_rows
 
 _PHOTOGRAPHS_PER_TASK: Final = 4
 _TINY_PER_TASK: Final = 256
@@ -34,42 +43,36 @@ _ROW: Final = 4
 
 
 def write_sample(
-    options: SampleOptions, advance: Callable[[int], None] | None = None
-) -> SampleSummary:
+    options: SampleOptions, reached: Callable[[int], None] | None = None
+) -> dict[str, int]:
     """Write a synthetic release.
 
     The metadata is written last, so that a release that was broken off has none.
 
     Args:
         options: What to write, and where.
-        advance: Called with the number of specimens that were finished since the last call;
-            the numbers add up to all of them.
+        reached: Called with the number of specimens that are finished, again and again.
 
     Returns:
-        What was written.
+        How many specimens each split has.
 
     Raises:
+        UsageError: There are fewer specimens than splits.
         OutputError: The folder holds something already, or cannot be written to.
     """
+    counts = split_counts(options.specimens)
     _prepare(options.root)
     drawing = _TINY_DRAWING if options.tiny else _DRAWING
-    images = len(options.wanted) * options.specimens
+    images = len(options.packages) * options.specimens
     effort = options.photographs * drawing + images + options.specimens * _ROW
-    spent = reached = 0
+    spent = 0
     with closing(_work(options, drawing)) as work:
         for step in work:
-            spent += step
+            before, spent = spent, spent + step
             finished = spent * options.specimens // effort
-            if advance and finished > reached:
-                advance(finished - reached)
-                reached = finished
-    files = [path for path in options.root.rglob("*") if path.is_file()]
-    return SampleSummary(
-        files=len(files),
-        size=sum(path.stat().st_size for path in files),
-        specimens=split_counts(options.specimens),
-        images={package.name: options.specimens for package in options.wanted},
-    )
+            if reached and finished > before * options.specimens // effort:
+                reached(finished)
+    return counts
 
 
 def _prepare(root: Path) -> None:
@@ -91,78 +94,57 @@ def _prepare(root: Path) -> None:
         )
 
 
-def _writing(root: Path) -> AbstractContextManager[None]:
-    return explained(
-        "the release cannot be written",
-        root,
-        "make room, remove this folder, and run the same command again",
-    )
-
-
 def _work(options: SampleOptions, drawing: int) -> Generator[int, None, None]:
     """Draw, pack and write down; yields the effort that each step took."""
-    people = populate(options.entropy, options.specimens, options.photographs)
-    packages = tuple(package.name for package in options.wanted)
+    people, forms = populate(options.entropy, options.specimens, options.photographs)
+    advice = "make room, remove this folder, and run the same command again"
     boxes: list[Box] = []
-    pixels: list[int] = []
-    with ExitStack() as stack, _writing(options.root):
+    with ExitStack() as stack:
+        stack.enter_context(explained("the release cannot be written", options.root, advice))
         workers = Processes(options.workers) if options.workers > 1 else None
         run = stack.enter_context(workers).map if workers else map
-        store = stack.enter_context(BodyStore(options.root, packages))
-        for some in run(draw, _draw_tasks(options, people, packages)):
-            for drawn in some:
-                boxes.append(drawn.box)
-                pixels.append(drawn.pixels)
-                store.add(drawn.bodies)
+        store = stack.enter_context(BodyStore(options.root))
+        for some in run(draw, _draw_tasks(options, forms)):
+            for box, bodies in some:
+                boxes.append(box)
+                store.add(bodies)
             yield drawing * len(some)
-        for package in options.wanted:
-            if options.layout == "folder":
-                yield from write_tree(options.root, package.name, people, store)
-                continue
-            size = store.mean_size(package.name)
-            for name, members in archives(package, people, options.layout, options.names, size):
-                path = options.root / name
-                yield from write_archive(path, package.name, people, members, store)
-        tasks = _rows_tasks(options, people, boxes, pixels)
-        with tempfile.TemporaryDirectory(dir=options.root, prefix=".metadata-") as scratch:
-            yield from _write_metadata(options, Path(scratch), run(write_rows, tasks))
+        for number, package in enumerate(options.packages):
+            for name, order in archives(package, people, options.layout, options.names):
+                found = members(package, people, order, partial(store.read, number))
+                if options.layout == "folder":
+                    steps = write_tree(options.root, found)
+                else:
+                    steps = write_archive(options.root / name, found)
+                for _ in steps:
+                    yield 1
+        scratch = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(dir=options.root, prefix=".metadata-"))
+        )
+        written = run(write_rows, _rows_tasks(options, people, boxes))
+        yield from _write_metadata(options, scratch, written)
 
 
-def _draw_tasks(
-    options: SampleOptions, people: Population, packages: tuple[str, ...]
-) -> Iterator[DrawTask]:
+def _draw_tasks(options: SampleOptions, forms: list[str]) -> Iterator[DrawTask]:
     step = _TINY_PER_TASK if options.tiny else _PHOTOGRAPHS_PER_TASK
-    for start in range(0, options.photographs, step):
-        forms = tuple(people.forms[start : start + step])
-        yield DrawTask(options.entropy, start, forms, packages, options.tiny)
+    for start in range(0, len(forms), step):
+        some = forms[start : start + step]
+        yield DrawTask(options.entropy, start, some, options.packages, options.tiny)
 
 
 def _rows_tasks(
-    options: SampleOptions, people: Population, boxes: list[Box], pixels: list[int]
+    options: SampleOptions, people: NDArray[Any], boxes: list[Box]
 ) -> Iterator[RowsTask]:
     for start in range(0, options.specimens, _ROWS_PER_TASK):
-        some = slice(start, start + _ROWS_PER_TASK)
-        shown = people.photographs[some].tolist()
-        processids = [name.decode("ascii") for name in people.processids[some].tolist()]
-        yield RowsTask(
-            options.entropy,
-            options.specimens,
-            start,
-            processids,
-            people.splits[some].tolist(),
-            [people.chunk(start + at) for at in range(len(shown))],
-            people.lineages[some],
-            [boxes[number] for number in shown],
-            [pixels[number] for number in shown],
-        )
+        some = people[start : start + _ROWS_PER_TASK]
+        shown = [boxes[number] for number in some["shown"].tolist()]
+        yield RowsTask(options.entropy, options.specimens, start, some, shown)
 
 
 def _write_metadata(
-    options: SampleOptions, scratch: Path, written: Iterable[Texts]
+    options: SampleOptions, scratch: Path, written: Iterable[dict[str, bytes]]
 ) -> Iterator[int]:
     """Write the files side by side, then put those that are wanted in their places."""
-    packed = "zip" in options.metadata
-    kinds = [kind for kind in ("csv", "jsonld") if packed or kind in options.metadata]
     # What goes before the first lines, between lines, and behind the last.
     frames = {
         "csv": (",".join(column_names()) + "\n", "", ""),
@@ -170,18 +152,16 @@ def _write_metadata(
         "bbox": ("\t".join(BBOX_COLUMNS) + "\n", "", ""),
     }
     with ExitStack() as stack:
-        files = {
-            kind: stack.enter_context((scratch / kind).open("wb")) for kind in (*kinds, "bbox")
-        }
+        files = {kind: stack.enter_context((scratch / kind).open("wb")) for kind in frames}
         for number, texts in enumerate(written):
             for kind, file in files.items():
-                file.write(frames[kind][min(number, 1)].encode() + getattr(texts, kind))
-            yield _ROW * texts.specimens
+                file.write(frames[kind][min(number, 1)].encode() + texts[kind])
+            yield _ROW * min(_ROWS_PER_TASK, options.specimens - number * _ROWS_PER_TASK)
         for kind, file in files.items():
             file.write(frames[kind][2].encode())
-    names = {kind: f"{METADATA_STEM}.{kind}" for kind in kinds}
+    names = {kind: f"{METADATA_STEM}.{kind}" for kind in ("csv", "jsonld")}
     inside = {kind: f"{TREE}metadata/{kind}/{name}" for kind, name in names.items()}
-    if packed:
+    if "zip" in options.metadata:
         with zipfile.ZipFile(scratch / "zip", "w") as archive:
             for kind, name in inside.items():
                 member = zipfile.ZipInfo(name, DATE)

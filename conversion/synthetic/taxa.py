@@ -22,62 +22,49 @@ class Genus(NamedTuple):
     weight: float
 
 
-# How common the members of a genus are stands last: Diptera dominate as they do upstream. Where
-# BOLD assigns no subfamily, it says "unassigned".
+# The form of some genera and how common each is, then their ranks. Diptera dominate as they do
+# upstream. Where BOLD assigns no subfamily, it says "unassigned".
 _TABLE: Final = """
-Insecta Diptera Cecidomyiidae Cecidomyiinae Contarinia midge 4.12
-Insecta Diptera Cecidomyiidae Cecidomyiinae Dasineura midge 4.12
-Insecta Diptera Chironomidae Chironominae Chironomus midge 4.12
-Insecta Diptera Chironomidae Chironominae Tanytarsus midge 4.12
-Insecta Diptera Chironomidae Orthocladiinae Cricotopus midge 4.12
-Insecta Diptera Sciaridae - Bradysia midge 4.12
-Insecta Diptera Ceratopogonidae Ceratopogoninae Culicoides midge 4.12
-Insecta Diptera Psychodidae Psychodinae Psychoda midge 4.12
-Insecta Diptera Culicidae Culicinae Culex midge 4.12
-Insecta Diptera Phoridae Metopininae Megaselia fly 4.12
-Insecta Diptera Chloropidae Oscinellinae Oscinella fly 4.12
-Insecta Diptera Drosophilidae Drosophilinae Drosophila fly 4.12
-Insecta Diptera Muscidae Muscinae Musca fly 4.12
-Insecta Diptera Agromyzidae Phytomyzinae Liriomyza fly 4.12
-Insecta Diptera Dolichopodidae Sciapodinae Condylostylus fly 4.12
-Insecta Diptera Syrphidae Syrphinae Toxomerus fly 4.12
-Insecta Diptera Anthomyiidae Anthomyiinae Delia fly 4.12
-Insecta Hymenoptera Platygastridae Platygastrinae Platygaster wasp 1.1
-Insecta Hymenoptera Scelionidae Telenominae Telenomus wasp 1.1
-Insecta Hymenoptera Braconidae Microgastrinae Apanteles wasp 1.1
-Insecta Hymenoptera Braconidae Aphidiinae Aphidius wasp 1.1
-Insecta Hymenoptera Ichneumonidae Campopleginae Diadegma wasp 1.1
-Insecta Hymenoptera Eulophidae Tetrastichinae Aprostocetus wasp 1.1
-Insecta Hymenoptera Pteromalidae Pteromalinae Pteromalus wasp 1.1
-Insecta Hymenoptera Formicidae Formicinae Lasius ant 1.1
-Insecta Hymenoptera Formicidae Myrmicinae Pheidole ant 1.1
-Insecta Hymenoptera Halictidae Halictinae Lasioglossum wasp 1.1
-Insecta Hemiptera Cicadellidae Typhlocybinae Empoasca bug 1.25
-Insecta Hemiptera Aphididae Aphidinae Aphis bug 1.25
-Insecta Hemiptera Miridae Mirinae Lygus bug 1.25
-Insecta Hemiptera Aleyrodidae Aleyrodinae Bemisia bug 1.25
-Insecta Lepidoptera Gelechiidae Gelechiinae Tuta moth 0.8
-Insecta Lepidoptera Nepticulidae - Ectoedemia moth 0.8
-Insecta Lepidoptera Tineidae Tineinae Tinea moth 0.8
-Insecta Lepidoptera Noctuidae Noctuinae Agrotis moth 0.8
-Insecta Lepidoptera Tortricidae Olethreutinae Cydia moth 0.8
-Insecta Coleoptera Staphylinidae Aleocharinae Atheta beetle 0.7
-Insecta Coleoptera Chrysomelidae Galerucinae Phyllotreta beetle 0.7
-Insecta Coleoptera Curculionidae Scolytinae Xyleborus beetle 0.7
-Insecta Coleoptera Carabidae Trechinae Bembidion beetle 0.7
-Insecta Coleoptera Coccinellidae Coccinellinae Harmonia ladybird 0.7
-Insecta Psocodea Ectopsocidae - Ectopsocus bug 0.8
-Insecta Trichoptera Hydropsychidae Hydropsychinae Hydropsyche moth 0.4
-Insecta Orthoptera Acrididae Gomphocerinae Chorthippus cricket 0.3
-Insecta Neuroptera Chrysopidae Chrysopinae Chrysoperla lacewing 0.3
-Insecta Ephemeroptera Baetidae - Baetis lacewing 0.2
-Collembola Entomobryomorpha Entomobryidae Entomobryinae Entomobrya springtail 0.7
-Collembola Entomobryomorpha Isotomidae Isotominae Isotoma springtail 0.7
-Collembola Symphypleona Sminthuridae Sminthurinae Sminthurus springtail 0.5
-Arachnida Araneae Linyphiidae Erigoninae Erigone spider 0.35
-Arachnida Araneae Salticidae Salticinae Salticus spider 0.35
-Arachnida Trombidiformes Tetranychidae Tetranychinae Tetranychus mite 0.6
-Arachnida Sarcoptiformes Scheloribatidae - Scheloribates mite 0.5
+midge 4.1 Insecta Diptera Cecidomyiidae Cecidomyiinae Contarinia Dasineura
+midge 4.1 Insecta Diptera Chironomidae Chironominae Chironomus Tanytarsus
+midge 4.1 Insecta Diptera Chironomidae Orthocladiinae Cricotopus
+midge 4.1 Insecta Diptera Sciaridae - Bradysia
+midge 4.1 Insecta Diptera Ceratopogonidae Ceratopogoninae Culicoides
+midge 4.1 Insecta Diptera Psychodidae Psychodinae Psychoda
+midge 4.1 Insecta Diptera Culicidae Culicinae Culex
+fly 4.1 Insecta Diptera Phoridae Metopininae Megaselia
+fly 4.1 Insecta Diptera Chloropidae Oscinellinae Oscinella
+fly 4.1 Insecta Diptera Drosophilidae Drosophilinae Drosophila
+fly 4.1 Insecta Diptera Muscidae Muscinae Musca
+fly 4.1 Insecta Diptera Agromyzidae Phytomyzinae Liriomyza
+fly 4.1 Insecta Diptera Syrphidae Syrphinae Toxomerus
+wasp 1.1 Insecta Hymenoptera Scelionidae Telenominae Telenomus
+wasp 1.1 Insecta Hymenoptera Braconidae Microgastrinae Apanteles Cotesia Glyptapanteles
+wasp 1.1 Insecta Hymenoptera Ichneumonidae Campopleginae Diadegma
+wasp 1.1 Insecta Hymenoptera Eulophidae Tetrastichinae Aprostocetus
+ant 1.1 Insecta Hymenoptera Formicidae Formicinae Lasius
+ant 1.1 Insecta Hymenoptera Formicidae Myrmicinae Pheidole Solenopsis
+bug 1.2 Insecta Hemiptera Cicadellidae Typhlocybinae Empoasca
+bug 1.2 Insecta Hemiptera Aphididae Aphidinae Aphis Myzus
+bug 1.2 Insecta Hemiptera Miridae Mirinae Lygus
+moth 0.8 Insecta Lepidoptera Gelechiidae Gelechiinae Tuta
+moth 0.8 Insecta Lepidoptera Nepticulidae - Ectoedemia Stigmella
+moth 0.8 Insecta Lepidoptera Noctuidae Noctuinae Agrotis
+moth 0.8 Insecta Lepidoptera Tortricidae Olethreutinae Cydia
+beetle 0.7 Insecta Coleoptera Staphylinidae Aleocharinae Atheta
+beetle 0.7 Insecta Coleoptera Curculionidae Scolytinae Xyleborus
+beetle 0.7 Insecta Coleoptera Carabidae Trechinae Bembidion
+ladybird 0.7 Insecta Coleoptera Coccinellidae Coccinellinae Harmonia Coccinella
+bug 0.8 Insecta Psocodea Ectopsocidae - Ectopsocus
+moth 0.4 Insecta Trichoptera Hydropsychidae Hydropsychinae Hydropsyche
+lacewing 0.3 Insecta Ephemeroptera Baetidae - Baetis Cloeon
+lacewing 0.3 Insecta Neuroptera Chrysopidae Chrysopinae Chrysoperla
+springtail 0.7 Collembola Entomobryomorpha Entomobryidae Entomobryinae Entomobrya
+springtail 0.7 Collembola Entomobryomorpha Isotomidae Isotominae Isotoma
+springtail 0.5 Collembola Symphypleona Sminthuridae Sminthurinae Sminthurus
+spider 0.4 Arachnida Araneae Linyphiidae Erigoninae Erigone
+spider 0.4 Arachnida Araneae Salticidae Salticinae Salticus
+mite 0.5 Arachnida Trombidiformes Tetranychidae Tetranychinae Tetranychus Panonychus
 """
 
 # They agree with a genus of any grammatical gender.
@@ -93,11 +80,11 @@ costaricensis peruensis thailandensis kenyensis norvegiensis queenslandensis ont
 """
 
 
-def _genus(line: str) -> Genus:
-    class_name, order, family, subfamily, name, form, weight = line.split()
+def _genera(line: str) -> list[Genus]:
+    form, weight, class_name, order, family, subfamily, *names = line.split()
     within = f"unassigned {family}" if subfamily == "-" else subfamily
-    return Genus(class_name, order, family, within, name, form, float(weight))
+    return [Genus(class_name, order, family, within, name, form, float(weight)) for name in names]
 
 
-GENERA: Final = tuple(_genus(line) for line in _TABLE.strip().splitlines())
 EPITHETS: Final = tuple(_EPITHETS.split())
+GENERA: Final = tuple(genus for line in _TABLE.strip().splitlines() for genus in _genera(line))

@@ -344,7 +344,8 @@ def main() -> None:
         print("litdata is not installed and is left out; it is there after: pip install litdata")
         ways.remove("litdata")
     # Not at the top: what a way imports counts.
-    from conversion.synthetic import SampleOptions, write_sample
+    from conversion.synthetic.options import SampleOptions
+    from conversion.synthetic.release import write_sample
 
     found: dict[int, Found] = {}
     megabytes: dict[int, float] = {}

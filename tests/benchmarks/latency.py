@@ -18,7 +18,8 @@ from typing import Final
 from bioscan5m_hf import load_dataset
 from conversion.cli.main import main as command_line
 from conversion.sizes import readable_size
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests.benchmarks.machine import machine, markdown
 from tests.reading.range_server import Served, serve
 

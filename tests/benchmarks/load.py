@@ -33,7 +33,8 @@ import pandas as pd
 from bioscan5m_hf import load_dataset
 from bioscan5m_hf.schema.upstream import METADATA_STEM
 from conversion.cli.main import main as command_line
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests.benchmarks import training
 from tests.benchmarks.machine import machine, markdown, spend
 

@@ -24,7 +24,8 @@ from rich.table import Table
 
 from bioscan5m_hf import iter_images, load_dataset
 from conversion.cli.main import main as command_line
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 
 CASES: tuple[tuple[str, int | None], ...] = (("cropped_256", None), ("original_full", 256))
 

@@ -189,7 +189,8 @@ def convert(release: Path, output: Path, *, kill: bool = False) -> Converted:
 
 def measure(specimens: int, form: Form, work: Path, release: Path | None) -> Measured:
     """Make a release, and convert it: whole, again, and after it was killed."""
-    from conversion.synthetic import SampleOptions, write_sample
+    from conversion.synthetic.options import SampleOptions
+    from conversion.synthetic.release import write_sample
 
     made = work / "release"
     if release is None:

@@ -14,7 +14,8 @@ from distributed import LocalCluster
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
 from conversion.progress import Unwatched
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests.cluster.dask_cluster import DaskCluster, wait_until
 from tests.conftest import Run, make_once
 from tests.processes import RELEASE_CSV, Program, digests, leftovers

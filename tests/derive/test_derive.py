@@ -16,7 +16,8 @@ from datasets import load_dataset
 from PIL import Image
 
 from conversion.derive.bbox import BBOX_COLUMNS
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests.conftest import Run, make_once
 from tests.derive.pictures import psnr
 

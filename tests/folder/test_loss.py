@@ -10,7 +10,8 @@ import pytest
 
 from conversion.folder.loss import beyond, shards_on_disk, told_shards
 from conversion.folder.manifest import read_manifest
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests.conftest import Run, make_once
 from tests.processes import RELEASE_CSV, digests
 

@@ -15,7 +15,8 @@ import pytest
 from bioscan5m_hf.schema.columns import arrow_schema, column_names
 from bioscan5m_hf.schema.configurations import package_names
 from conversion.shards.read import read_shard
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests import inline
 from tests.conftest import Run, make_once
 from tests.independent import read_release

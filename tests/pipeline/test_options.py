@@ -19,7 +19,8 @@ from conversion.pipeline.inputs import choose
 from conversion.pipeline.option import Effect, PerTaxon
 from conversion.pipeline.options import ConvertOptions, convert_options, effects
 from conversion.pipeline.up_to_date import fingerprint
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests.conftest import make_once
 
 DERIVED: dict[str, Any] = {"derive": "", "packages": ("cropped",), "short_side": 64}

@@ -23,7 +23,8 @@ from conversion.pipeline.outcome import Summary
 from conversion.planning.tasks import ShardTask
 from conversion.progress import Unwatched
 from conversion.shards.build import ShardResult
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests.conftest import Run, make_once
 from tests.derive.test_derive import BBOX
 from tests.pipeline.test_record import TRAIN, member, write

@@ -22,7 +22,8 @@ from bioscan5m_hf.readers.lookup import Place, SplitLookup
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.order import keys_of
 from bioscan5m_hf.sources.split_table import SPLIT_TABLE_NAME, likely_splits, to_npy
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests.conftest import Run, make_once
 from tests.reading.conftest import KINDS, Rows, plain
 from tests.reading.range_server import Served, serve

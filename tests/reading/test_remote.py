@@ -14,7 +14,8 @@ from bioscan5m_hf.errors import ArchiveError
 from bioscan5m_hf.storage.open import exists, open_location, read_whole
 from bioscan5m_hf.storage.path import RemotePath, location_of
 from bioscan5m_hf.storage.prefetch import ReadAhead
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests.conftest import make_once
 from tests.independent import read_images, read_rows
 from tests.reading.conftest import by_id, plain

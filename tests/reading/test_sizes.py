@@ -10,7 +10,8 @@ import pytest
 
 from bioscan5m_hf import Bioscan5M, load_dataset
 from bioscan5m_hf.errors import ReleaseNotFound, UnknownName
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests.conftest import Run, make_once
 from tests.reading.conftest import plain
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from tests.conftest import Run, make_once
 from tests.processes import digests, leftovers
 from tests.reading.range_server import Served, serve

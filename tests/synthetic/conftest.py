@@ -8,7 +8,8 @@ import pytest
 
 from bioscan5m_hf.schema.upstream import BBOX_NAME
 from bioscan5m_hf.schema.upstream import METADATA_STEM as STEM
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 
 Rows = list[dict[str, str]]
 

@@ -34,46 +34,43 @@ def test_fewer_specimens_than_splits_are_refused() -> None:
 
 @pytest.mark.parametrize("specimens", [8, 97, 2_000])
 def test_splits_have_the_sizes_that_were_counted(specimens: int) -> None:
-    people = populate(3, specimens, specimens)
-    assert np.bincount(people.splits).tolist() == list(split_counts(specimens).values())
+    people, _ = populate(3, specimens, specimens)
+    assert np.bincount(people["split"]).tolist() == list(split_counts(specimens).values())
 
 
 @pytest.mark.parametrize("specimens", [8, 200_000])
 def test_processids_look_like_bolds_and_are_unique_in_any_case(specimens: int) -> None:
-    ids = [name.decode() for name in populate(1, specimens, 8).processids.tolist()]
+    ids = [name.decode() for name in populate(1, specimens, 8)[0]["processid"].tolist()]
     assert len({processid.casefold() for processid in ids}) == specimens
     assert all(re.fullmatch(r"[A-Z]{5}\d{3,5}-2[0-3]", processid) for processid in ids)
 
 
 def test_folders_follow_md5() -> None:
-    people = populate(2, 2_000, 8)
-    for specimen in range(2_000):
-        split = SPLITS[people.splits[specimen]]
-        digest = hashlib.md5(people.processids[specimen]).hexdigest()
-        assert people.chunk(specimen) == digest[: split.chunk_digits]
-        parts = [part for part in (split.name, people.chunk(specimen)) if part]
-        assert people.folder(specimen) == "/".join(parts) + "/"
+    people, _ = populate(2, 2_000, 8)
+    for processid, split, chunk, *_ in people.tolist():
+        digest = hashlib.md5(processid).hexdigest()
+        assert chunk.decode() == digest[: SPLITS[split].chunk_digits]
 
 
 def test_another_seed_gives_other_specimens() -> None:
-    first, again, other = (populate(seed, 100, 8).processids.tolist() for seed in (0, 0, 1))
+    first, again, other = (populate(at, 100, 8)[0]["processid"].tolist() for at in (0, 0, 1))
     assert first == again
     assert not set(first) & set(other)
 
 
 def test_specimens_share_photographs_of_their_form_alone() -> None:
-    people, every = populate(0, 3_000, 200), populate(0, 3_000, 3_000)
-    assert people.photographs[:200].tolist() == list(range(200))
-    assert people.photographs.max() < 200
+    (people, drawn), (_, forms) = populate(0, 3_000, 200), populate(0, 3_000, 3_000)
+    shown = people["shown"].tolist()
+    assert shown[:200] == list(range(200))
+    assert max(shown) < 200
     for specimen in range(200, 3_000):
-        form = every.forms[specimen]
-        if form in people.forms:
-            assert people.forms[people.photographs[specimen]] == form
+        if forms[specimen] in drawn:
+            assert drawn[shown[specimen]] == forms[specimen]
 
 
 @pytest.mark.parametrize("specimens", [8, 2_000, 5_150_850])
 def test_binomials_are_distinct(specimens: int) -> None:
-    named = [species for species in lineages(0, specimens).species if species]
+    named = [species for *_, species in lineages(0, specimens).labels if species]
     assert len(set(named)) == len(named)
 
 
@@ -88,7 +85,7 @@ def test_relatives_have_similar_barcodes() -> None:
     differing: dict[bool, list[int]] = {True: [], False: []}
     for a in range(60):
         for b in range(a):
-            relatives = bool(lines.genera[a] == lines.genera[b])
+            relatives = lines.labels[a][:-1] == lines.labels[b][:-1]
             differing[relatives].append(int((lines.barcodes[a] != lines.barcodes[b]).sum()))
     assert 0 < np.mean(differing[True]) < np.mean(differing[False])
     assert 5 < np.mean(differing[False]) / BARCODE_LENGTH * 100 < 30

@@ -18,7 +18,8 @@ from bioscan5m_hf.readers.formats import FORMATS
 from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from conversion.files.atomic import digest_of
 from conversion.folder.manifest import read_manifest
-from conversion.synthetic import SampleOptions, write_sample
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
 from conversion.verify.folder import VerifyOptions, verify
 from tests.conftest import Run, make_once
 from tests.processes import RELEASE_CSV

@@ -13,13 +13,10 @@ from conversion.cli.command import command
 from conversion.cli.parameters import PACKAGES, WORKERS, read_path, switch
 from conversion.pipeline.option import Option, read_count, read_one_of
 from conversion.sizes import readable_size
+from conversion.synthetic.options import LAYOUTS, METADATA, NAMES, SampleOptions
 
 if TYPE_CHECKING:
     from conversion.cli.console import Terminal
-
-_LAYOUTS = ("groups", "full", "parts", "folder")
-_NAMES = ("hub", "seed")
-_METADATA = ("csv", "jsonld", "zip")
 
 
 def _read_seed(text: str) -> int:
@@ -52,8 +49,8 @@ def _read_seed(text: str) -> int:
             ("--layout",),
             "a zip for each group of splits, one zip, numbered parts, or plain files",
             "NAME",
-            read_one_of("layout", *_LAYOUTS),
-            names=_LAYOUTS,
+            read_one_of("layout", *LAYOUTS),
+            names=LAYOUTS,
             default="groups",
             shown="groups",
         ),
@@ -61,8 +58,8 @@ def _read_seed(text: str) -> int:
             ("--names",),
             "the names of the zips: BIOSCAN_5M_… as on the Hub, or BIOSCAN_…",
             "NAME",
-            read_one_of("naming", *_NAMES),
-            names=_NAMES,
+            read_one_of("naming", *NAMES),
+            names=NAMES,
             default="hub",
             shown="hub",
         ),
@@ -70,8 +67,8 @@ def _read_seed(text: str) -> int:
             ("--metadata",),
             "a form of the metadata",
             "NAME",
-            read_one_of("form of the metadata", *_METADATA),
-            names=_METADATA,
+            read_one_of("form of the metadata", *METADATA),
+            names=METADATA,
             shown="csv and jsonld",
             repeated=True,
         ),
@@ -91,35 +88,27 @@ def run(
     *,
     release: Path,
     packages: tuple[str, ...],
-    metadata: tuple[Any, ...],
     workers: int | None,
     **settings: Any,
 ) -> int:
     """Write a synthetic release."""
     from conversion.cli.console import make_table
-    from conversion.synthetic import SampleOptions, write_sample
-
-    done = 0
-
-    def advance(specimens: int) -> None:
-        nonlocal done
-        done += specimens
-        terminal.reached(done)
+    from conversion.synthetic.release import write_sample
 
     asked = SampleOptions(
-        root=release,
+        release,
         packages=packages or tuple(package_names()),
-        metadata=metadata or ("csv", "jsonld"),
         workers=workers or processors(),
-        **settings,
+        **{name: value for name, value in settings.items() if value},
     )
     terminal.begin(asked.specimens, 0, "sampling")
-    summary = write_sample(asked, advance)
+    counts = write_sample(asked, terminal.reached)
     terminal.end()
-    rows = [(split, f"{count:,}") for split, count in summary.specimens.items()]
-    images = ", ".join(f"{count:,} {package}" for package, count in summary.images.items())
+    sizes = [path.stat().st_size for path in release.rglob("*") if path.is_file()]
+    rows = [(split, f"{count:,}") for split, count in counts.items()]
+    images = ", ".join(f"{asked.specimens:,} {package}" for package in asked.packages)
     terminal.show(
         make_table(str(release), ("split", "specimens"), rows, right=1),
-        f"{counted(summary.files, 'file')}, {readable_size(summary.size)}; images: {images}",
+        f"{counted(len(sizes), 'file')}, {readable_size(sum(sizes))}; images: {images}",
     )
     return 0
