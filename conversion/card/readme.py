@@ -192,8 +192,9 @@ def _loading(manifest: Manifest) -> str:
         text += f"\n`{manifest.name}` is the path of this folder, or its repository's name.\n"
     suffix = writer.form.suffix
     text += (
-        "\nReaders of plain files (pyarrow, Polars, DuckDB, Ray, Daft, Dask, LitData) are given\n"
-        f"one configuration, `{name}/*{suffix}`, or one split, `{name}/{split}-*{suffix}`:\n"
+        f"\nReaders of plain files are given the files of one split, `{name}/{split}-*{suffix}`\n"
+        "(DuckDB, Polars, Daft, Dask; as a list where a reader knows no patterns: pyarrow, Ray,\n"
+        f"pandas), or the folder of one configuration, `{name}` (LitData, pyarrow, Ray, Dask):\n"
         "the whole folder would mix images, metadata and vocabularies.\n"
     )
     if writer.note:
