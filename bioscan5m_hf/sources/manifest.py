@@ -65,16 +65,21 @@ def parse_manifest(text: bytes) -> dict[str, Any]:
                 raise ValueError(f"the source of {configuration}/{split} is missing")
             listed += [shard["path"] for shard in files["shards"]]
             for shard in files["shards"]:
-                _check_place(shard["path"], configuration, split)
+                _check_place(shard["path"], configuration, split, data["format"])
     if len(set(listed)) < len(listed):
         twice = next(path for path, count in Counter(listed).items() if count > 1)
         raise ValueError(f"{twice!r} is listed twice")
     return data
 
 
-def _check_place(path: str, configuration: str, split: str) -> None:
+def _check_place(path: str, configuration: str, split: str, form: str) -> None:
     match = SHARD_PATH.fullmatch(path)
-    if match is None or (match["configuration"], match["split"]) != (configuration, split):
+    if (
+        match is None
+        or (match["configuration"], match["split"]) != (configuration, split)
+        # The metadata beside shards of another format may be Parquet.
+        or (configuration != METADATA and SUFFIXES[match["suffix"]].name != form)
+    ):
         raise ValueError(f"{path!r:.120} is no path of a shard of {configuration}/{split}")
 
 
@@ -113,6 +118,15 @@ def _or_null(check: Check) -> Check:
     def checked(value: Any, where: str) -> None:
         if value is not None:
             check(value, where)
+
+    return checked
+
+
+def _some(check: Check) -> Check:
+    def checked(value: Any, where: str) -> None:
+        check(value, where)
+        if not value:
+            raise _refuse(value, where, "something")
 
     return checked
 
@@ -175,7 +189,7 @@ _FILES: Final = _record(
         "image_bytes": _count,
         "rejected": _count,
         "shard_bytes": _count,
-        "shards": _list(_FILE),
+        "shards": _some(_list(_FILE)),
     }
 )
 _SOURCE: Final = _record(
@@ -199,7 +213,9 @@ _SELECTION: Final = _record(
     {},
     {
         "where": _text(r"[^\x00-\x1f\x7f-\x9f]{1,100000}", "a condition"),
-        "per_taxon": _text(r"[a-z_]{1,20}:[1-9][0-9]{0,9}:[1-9][0-9]{0,9}", "numbers of a rank"),
+        "per_taxon": _text(
+            rf"(?:{'|'.join(RANKS)}):[1-9][0-9]{{0,9}}:[1-9][0-9]{{0,9}}", "numbers of a rank"
+        ),
         "sample": _count,
     },
 )
@@ -211,7 +227,7 @@ _MANIFEST: Final = _record(
         "format": _text("|".join(FORMATS), f"one of {', '.join(FORMATS)}"),
         "name": _NAME,
         "libraries": _map(_LINE, _LINE),
-        "configurations": _map(_CONFIGURATION, _map(_SPLIT, _FILES)),
+        "configurations": _map(_CONFIGURATION, _some(_map(_SPLIT, _FILES))),
         "extras": _list(_FILE),
         "rejects": _map(_REASON, _count),
         "source": _map(_CONFIGURATION, _map(_LINE, _SOURCE)),
