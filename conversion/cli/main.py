@@ -9,22 +9,17 @@ import resource
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from bioscan5m_hf.errors import BioscanError, TooLittleMemory, UsageError
 from bioscan5m_hf.memory import is_no_memory
-from conversion.cli.interruption import asked
+from conversion.cli.interruption import SIGNALS, asked, heard, interruptible, settle
 
 _COMPLETE: Final = "_BIOSCAN5M_COMPLETE"
 _WITH_WORKERS: Final = ("verify", "sample", "demo")
-_SIGNALS: Final = {
-    signal.SIGINT: "interrupted",
-    signal.SIGTERM: "terminated",
-    signal.SIGHUP: "the terminal is gone",
-}
+# What these have done is not done again; all others begin anew.
+_GOING_ON: Final = ("download", "convert", "publish", "demo")
 _ENDED_BY_SIGNAL: Final = 128
 _NO_MEMORY: Final = (
     "there is not enough memory; use fewer --workers, or run it where a process may have more"
@@ -38,7 +33,7 @@ def program() -> int:
     _open_streams()
     status = _watched(lambda: _run(sys.argv[1:], prepare=True))
     # What is done stays done, whoever interrupts it now; what failed may still be ended at once.
-    for number in _heard():
+    for number in heard():
         signal.signal(number, signal.SIG_DFL if status else signal.SIG_IGN)
     # A process that ends would look through all that it holds for garbage.
     gc.freeze()
@@ -77,26 +72,8 @@ def _open_streams() -> None:
 
 
 def _watched(command: Callable[[], int]) -> int:
-    asked.clear()
-    with _interruptible():
+    with interruptible():
         return command()
-
-
-def _heard() -> list[signal.Signals]:
-    """The signals that end this process; a job in the background is deaf to some of them."""
-    return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """In the block, what asks this process to end interrupts the command, and not after it."""
-    before = [(number, signal.signal(number, _interrupt)) for number in _heard()]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            # None is what somebody else than Python does, which cannot be had back.
-            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _run(words: Sequence[str], *, prepare: bool = False) -> int:
@@ -107,14 +84,17 @@ def _run(words: Sequence[str], *, prepare: bool = False) -> int:
         # A library that is interrupted may make an error of its own of it.
         if not (asked or isinstance(error, KeyboardInterrupt)):
             return _explain(error)
+        settle()
         # Who asks once more does not want to wait for a line.
-        for number in _heard():
+        for number in heard():
             signal.signal(number, signal.SIG_DFL)
         number = signal.Signals(asked[0]) if asked else signal.SIGINT
         if sys.stderr.isatty():
             # The terminal shows ^C where the cursor is.
             sys.stderr.write("\n")
-        _print_error(f"{_SIGNALS[number]}; run the same command again to go on")
+        goes_on = words[:1] and words[0] in _GOING_ON
+        then = "run the same command again to go on" if goes_on else "the same command begins anew"
+        _print_error(f"{SIGNALS[number]}; {then}")
         return _ENDED_BY_SIGNAL + number
     return status
 
@@ -211,11 +191,6 @@ def _print_error(message: str) -> None:
     from conversion.cli.console import print_error
 
     print_error(message)
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    asked.append(number)
-    raise KeyboardInterrupt
 
 
 def _nobody_reads(descriptor: int) -> bool:
