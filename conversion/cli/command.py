@@ -48,7 +48,7 @@ _TOKEN: Final = Option(
 )
 _JSON: Final = switch("--json", "print the result as one JSON document")
 _COMMON: Final = {
-    "quiet": Option(("--quiet", "-q"), "no notes, no progress, no tables: nothing but errors"),
+    "quiet": Option(("--quiet", "-q"), "nothing but errors, and where the result of convert lies"),
     "verbose": Option(("--verbose", "-v"), "say when, and where an error comes from"),
     "log": Option(("--log-file",), "add all that is said to this file", "FILE", read_path),
 }
