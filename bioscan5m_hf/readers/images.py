@@ -21,8 +21,11 @@ from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location
 
 
-class _Mapped:
-    """A local file, mapped into memory: what is read of it is not copied."""
+class _Mapped(Source):
+    """A local file, mapped into memory: what is read of it is not copied.
+
+    The memory is given back when nobody looks at it any more.
+    """
 
     def __init__(self, path: Path) -> None:
         self.location = str(path)
@@ -36,15 +39,6 @@ class _Mapped:
     def read_at(self, offset: int, length: int) -> Any:
         """Look at up to ``length`` bytes from ``offset``."""
         return self._data[offset : offset + length]
-
-    def close(self) -> None:
-        """The memory is given back when nobody looks at it any more."""
-
-    def __enter__(self) -> _Mapped:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 def open_mapped(path: Location) -> Source:

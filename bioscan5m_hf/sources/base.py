@@ -66,7 +66,8 @@ class Data(Protocol):
 
     def mappable_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
         """The files of a split, if they can be mapped into memory as they are."""
-        ...
+        del configuration, split
+        return None
 
     def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
         """The distinct values of a rank over all records that are served."""

@@ -31,7 +31,7 @@ _FIX: Final = "load it once while the server can be reached"
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedData:
+class PreparedData(Data):
     """Remote data of which nothing is here but what was prepared.
 
     Attributes:
@@ -73,11 +73,6 @@ class PreparedData:
         """
         del on_error
         self._lack(f"{configuration.name}/{split.published}, with these options,")
-
-    def mappable_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
-        """There are no files."""
-        del configuration, split
-        return None
 
     def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
         """The distinct values of a rank, where they were asked for while preparing.

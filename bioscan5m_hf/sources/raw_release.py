@@ -20,6 +20,7 @@ from bioscan5m_hf.schema.vocabularies import (
     check_rank,
     from_parquet,
 )
+from bioscan5m_hf.sources.base import Data
 from bioscan5m_hf.sources.raw_index import (
     MetadataIndex,
     Plan,
@@ -35,7 +36,7 @@ from bioscan5m_hf.storage.path import Location, RemotePath
 
 
 @dataclass(frozen=True, slots=True)
-class RawData:
+class RawData(Data):
     """A raw release as data.
 
     Attributes:
@@ -109,11 +110,6 @@ class RawData:
 
     def _index(self, *, skip: bool) -> MetadataIndex:
         return index_metadata(self.release.metadata, self.cache, skip=skip)
-
-    def mappable_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
-        """A raw release has no file that can be mapped."""
-        del configuration, split
-        return None
 
     def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
         """The distinct values of a rank, counted once and kept in the cache.

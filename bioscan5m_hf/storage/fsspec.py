@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from bioscan5m_hf.errors import ArchiveError, BioscanError, MissingDependency, UsageError
+from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.path import RemotePath
 from bioscan5m_hf.storage.retry import PASSING_STATUSES, Patience, persist
 
@@ -179,7 +180,7 @@ def patiently(
     return persist(attempt, passing, patience)
 
 
-class FsspecFile:
+class FsspecFile(Source):
     """A file of any file system that ``fsspec`` knows.
 
     Args:
@@ -226,15 +227,6 @@ class FsspecFile:
                 return answer
 
         return patiently(self._at, what, ArchiveError, attempt)
-
-    def close(self) -> None:
-        """The file system is shared and stays."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 def _range(system: AbstractFileSystem, name: str, start: int, stop: int, scheme: str) -> bytes:

@@ -8,11 +8,12 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 import httpx2
 
 from bioscan5m_hf.errors import ArchiveError
+from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.path import RemotePath
 from bioscan5m_hf.storage.retry import PASSING_STATUSES, Patience, persist, seconds_asked
 
@@ -25,7 +26,7 @@ _ABSENT: Final = frozenset({403, 404, 410})
 _CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
-class HttpFile:
+class HttpFile(Source):
     """A file behind an HTTP server that serves ranges of bytes.
 
     Args:
@@ -85,15 +86,6 @@ class HttpFile:
             return data
 
         return _persist(self._path, ask, f" at byte {offset:,}")
-
-    def close(self) -> None:
-        """The connections are shared and stay."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 def is_there(path: RemotePath) -> bool:

@@ -34,15 +34,17 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back what the source holds."""
-        ...
+        """Give back what the source holds alone; what it shares with others stays open."""
+        return
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, *exception: object) -> None: ...
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
 
-class LocalFile:
+class LocalFile(Source):
     """A file on a disk, read without a shared position, so that threads can share it.
 
     Raises:
@@ -113,12 +115,6 @@ class LocalFile:
         descriptor, self._descriptor = self._descriptor, _CLOSED
         if descriptor != _CLOSED:
             os.close(descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 class SourceStream(io.RawIOBase):

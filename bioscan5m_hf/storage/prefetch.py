@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 from bioscan5m_hf.storage.local import Source
 
@@ -99,7 +99,7 @@ def ahead(items: Iterator[T], depth: int = _DEPTH) -> Generator[T]:
         yield from reader
 
 
-class HeldPart:
+class HeldPart(Source):
     """A source of which one part is fetched with one request; what lies beyond is read as needed.
 
     Args:
@@ -123,17 +123,8 @@ class HeldPart:
             return self._data[begin:stop]
         return self._source.read_at(offset, length)
 
-    def close(self) -> None:
-        """The source stays open."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-
-class ReadAhead:
+class ReadAhead(Source):
     """A source that reads on while it is read in order, ever more at a time.
 
     Args:
@@ -168,9 +159,3 @@ class ReadAhead:
     def close(self) -> None:
         """Close what is read."""
         self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()

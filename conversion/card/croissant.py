@@ -134,7 +134,8 @@ def render_croissant(manifest: Manifest, found: Profile | None = None) -> bytes:
             if _writer(files).croissant
         ],
     }
-    return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
+    # A line for each value, for those who compare; with an indent, json is Python and not C.
+    return (json.dumps(data, ensure_ascii=False, separators=(",\n", ": ")) + "\n").encode()
 
 
 def _writer(files: SplitFiles) -> type[ShardWriter]:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from bioscan5m_hf.errors import OutputError, without_passwords
 from conversion.cli.gauges import Bar, Gauge, Hidden, Lines, announced
-from conversion.cli.interruption import heed
+from conversion.interruption import heed
 from conversion.progress import Reached
 
 # Where nobody sets a width, as in a log file, a table must not be cut.

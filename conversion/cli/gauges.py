@@ -60,24 +60,22 @@ class Hidden:
         """Show nothing."""
 
 
-class _Rate(ProgressColumn):
-    """How many are done a second, since the bar appeared."""
-
+class _Units(ProgressColumn):
     def __init__(self, unit: str) -> None:
         super().__init__()
         self._unit = unit
+
+
+class _Rate(_Units):
+    """How many are done a second, since the bar appeared."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f} {self._unit}/s" if speed else f"- {self._unit}/s")
 
 
-class _Count(ProgressColumn):
+class _Count(_Units):
     """How many are done, once there are any."""
-
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self._unit = unit
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.completed:,.0f} {self._unit}" if task.completed else "")

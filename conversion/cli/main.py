@@ -14,7 +14,7 @@ from typing import Final
 
 from bioscan5m_hf.errors import BioscanError, TooLittleMemory, UsageError
 from bioscan5m_hf.memory import is_no_memory
-from conversion.cli.interruption import SIGNALS, asked, heard, interruptible, settle
+from conversion.interruption import SIGNALS, asked, heard, interruptible, settle
 
 _COMPLETE: Final = "_BIOSCAN5M_COMPLETE"
 _WITH_WORKERS: Final = ("verify", "sample", "demo")

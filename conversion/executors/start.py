@@ -17,9 +17,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from conversion.interruption import SIGNALS
+
 _PRELOADED: Final = "conversion.executors.preload"
 _OBJECTS_TO_SEARCH: Final = 50_000
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _THREADS: Final = Path("/proc/self/task")
 _JEMALLOC: Final = "JE_ARROW_MALLOC_CONF"
 # What glibc's allocator keeps for itself: the variable, the parameter of mallopt(3), and bytes.
@@ -66,7 +67,7 @@ def deaf_processes() -> Iterator[None]:
     them, and not before it knows all of its children: it would wait at its end for one that it does
     not know.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:

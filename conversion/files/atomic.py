@@ -19,6 +19,7 @@ from xxhash import xxh3_128
 from bioscan5m_hf.errors import OutputError
 from bioscan5m_hf.storage.disk import output_error
 from bioscan5m_hf.storage.inside import open_regular, real_folders
+from bioscan5m_hf.storage.path import Location
 
 # What was digested is still in the processor's cache when it is written, and Linux finds memory for
 # some megabytes at once much more slowly (measured: four times) than for a few pieces.
@@ -287,18 +288,19 @@ def _sync(path: Path, flags: int) -> None:
         os.close(descriptor)
 
 
-def require_apart(release: Path, output: Path) -> None:
+def require_apart(release: Location, output: Location) -> None:
     """See that what is written cannot be taken for a part of what is read.
 
     Args:
-        release: The folder that is read.
-        output: The folder that is written.
+        release: The folder that is read, or its URL.
+        output: The folder that is written, or its URL.
 
     Raises:
         OutputError: One of them lies in the other.
     """
-    release, output = release.resolve(), output.resolve()
-    if output.is_relative_to(release) or release.is_relative_to(output):
+    if isinstance(release, Path) and isinstance(output, Path):
+        release, output = release.resolve(), output.resolve()
+    if f"{release}/".startswith(f"{output}/") or f"{output}/".startswith(f"{release}/"):
         raise OutputError(
             "the output folder and the release must not lie within each other",
             where=str(output),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +43,25 @@ def covered_by(choices: Iterable[Choice]) -> set[tuple[str, str]]:
         choices: What each package is made of.
     """
     return {(choice.package, split.published) for choice in choices for split in choice.splits}
+
+
+def choose_aloud(
+    options: ConvertOptions, release: Release, say: Callable[[str], None]
+) -> list[Choice]:
+    """Decide what each package is made of, and say what is noteworthy of that and of the release.
+
+    Args:
+        options: What to convert, and how.
+        release: What there is.
+        say: Told each note.
+
+    Raises:
+        BioscanError: See ``choose``.
+    """
+    choices = choose(options, release)
+    for note in (*release.notes, *(note for choice in choices for note in choice.notes)):
+        say(note)
+    return choices
 
 
 def choose(options: ConvertOptions, release: Release) -> list[Choice]:

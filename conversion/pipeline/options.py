@@ -335,6 +335,11 @@ class ConvertOptions:
         return self.workers if self.workers and not self.scheduler else processors()
 
     @property
+    def shards_on_disk(self) -> int:
+        """How many shards lie on the disk where they are sent away: made and being sent."""
+        return 2 * self.threads
+
+    @property
     def selection(self) -> SpecimenSelection:
         """Which specimens are wanted."""
         from conversion.catalogue.selection import SpecimenSelection

@@ -28,7 +28,7 @@ from conversion.pipeline.comparison import (
     refuse_mixing,
     without,
 )
-from conversion.pipeline.inputs import OpenedRelease, choose, covered_by
+from conversion.pipeline.inputs import OpenedRelease, choose_aloud, covered_by
 from conversion.pipeline.interfaces import Reporter, Sink
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.outcome import Folder, Outcome, Summary, settle
@@ -62,11 +62,8 @@ def run(
         BioscanError: See ``convert``.
     """
     release = opened.release
-    if isinstance(options.release, Path):
-        require_apart(options.release, options.output)
-    choices = choose(options, release)
-    for note in (*release.notes, *(note for choice in choices for note in choice.notes)):
-        reporter.say(note)
+    require_apart(options.release, options.output)
+    choices = choose_aloud(options, release, reporter.say)
     with open_state(options.output, reporter.say) as state:
         before = read_before(options, covered_by(choices))
         refuse_mixing(before, choices, options.extras, options.output)

@@ -25,7 +25,7 @@ from conversion.files.temporary import temporary_folder
 from conversion.folder.manifest import Manifest
 from conversion.folder.state import State, check_ours
 from conversion.pipeline.comparison import compare_with, refuse_changes, refuse_mixing
-from conversion.pipeline.inputs import OpenedRelease, choose, covered_by
+from conversion.pipeline.inputs import OpenedRelease, choose_aloud, covered_by
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.preparation import Prepared, prepare
 from conversion.pipeline.steps import read_before
@@ -117,11 +117,9 @@ def preview(options: ConvertOptions, watcher: Watcher, *, away: bool = False) ->
     began = time.perf_counter()
     with watcher.progress("looking for the release"):
         release = locate_release(options.release)
-    if isinstance(options.release, Path) and not away:
+    if not away:
         require_apart(options.release, options.output)
-    choices = choose(options, release)
-    for note in (*release.notes, *(note for choice in choices for note in choice.notes)):
-        watcher.say(note)
+    choices = choose_aloud(options, release, watcher.say)
     before = None if away else _before(options, choices)
     bad: list[BadRow] = []
     notes: list[str] = []
@@ -256,7 +254,7 @@ def _free(folder: Path) -> int:
 def _scratch(options: ConvertOptions, *, away: bool) -> int | None:
     if options.scratch or not away:
         return options.scratch
-    return 2 * options.threads * options.shard_bytes
+    return options.shards_on_disk * options.shard_bytes
 
 
 def _memory(options: ConvertOptions, workers: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Self
 
 import pyarrow as pa
 
@@ -72,7 +71,7 @@ class RemoteSources:
         return self._source(number).read_at(offset, length)
 
 
-class _Remote:
+class _Remote(Source):
     """One remote archive; what is expected of it comes out of the windows."""
 
     def __init__(self, number: int, source: Source, windows: Windows) -> None:
@@ -84,12 +83,3 @@ class _Remote:
     def read_at(self, offset: int, length: int) -> bytes:
         """Read up to ``length`` bytes from ``offset``; fewer only at the end of the file."""
         return self._windows.read_at(self._number, offset, length)
-
-    def close(self) -> None:
-        """The archive is closed with the others."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()

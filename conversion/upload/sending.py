@@ -18,14 +18,13 @@ from typing import Final
 from bioscan5m_hf.errors import (
     BioscanError,
     ForeignFolder,
-    OutputError,
     VerificationFailed,
 )
 from bioscan5m_hf.sources.manifest import MANIFEST_NAME, SHARD_PATH
 from bioscan5m_hf.storage.path import RemotePath
 from conversion.card.figures.specimens import Pick, pick_specimens
 from conversion.card.readme import CARD_NAME
-from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of
+from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of, require_apart
 from conversion.files.temporary import temporary_folder
 from conversion.folder.loss import beyond
 from conversion.folder.manifest import Manifest, ShardFile, read_manifest
@@ -258,12 +257,11 @@ def convert_to_url(
         BioscanError: See the tree in ``bioscan5m_hf.errors``.
     """
     store = Store(url)
-    if isinstance(options.release, RemotePath):
-        _require_apart(options.release, url)
+    require_apart(options.release, url)
     with temporary_folder() as made:
         folder = made / "folder"
         folder.mkdir()
-        space = Scratch(folder, scratch, shards=2 * options.threads)
+        space = Scratch(folder, scratch, shards=options.shards_on_disk)
         try:
             with Sending(store, folder, space, reporter) as sending:
                 sending.prepare()
@@ -272,12 +270,3 @@ def convert_to_url(
         except BioscanError as error:
             raise about_url(error, folder, url) from error
     return summary
-
-
-def _require_apart(release: RemotePath, output: RemotePath) -> None:
-    if f"{release}/".startswith(f"{output}/") or f"{output}/".startswith(f"{release}/"):
-        raise OutputError(
-            "the output folder and the release must not lie within each other",
-            where=str(output),
-            fix="choose an --output beside the release",
-        )

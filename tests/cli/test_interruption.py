@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from conversion.cli.interruption import asked, interruptible
+from conversion.interruption import asked, interruptible
 
 
 def ask() -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from conversion.cli import console, gauges, interruption
+from conversion import interruption
+from conversion.cli import console, gauges
 from conversion.cli.console import Terminal
 from conversion.progress import BYTES
 
