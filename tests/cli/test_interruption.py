@@ -52,6 +52,13 @@ class Mortal:
         ask()
 
 
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    """What was asked of these tests is not asked of those that follow in this process."""
+    yield
+    asked.clear()
+
+
 @pytest.fixture
 def finder() -> Iterator[Finder]:
     made = Finder()
