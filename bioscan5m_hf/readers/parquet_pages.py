@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from bioscan5m_hf.query.choice import Numbers
@@ -67,6 +68,7 @@ class ImagePages:
         self._column = column
         self._indexes: list[bytes] | None = None
         self._located: dict[int, list[Page]] = {}
+        self._edges: dict[int, npt.NDArray[np.uint32]] = {}
 
     @classmethod
     def of(cls, source: Source, metadata: Any) -> Self | None:
@@ -136,9 +138,14 @@ class ImagePages:
             length = stretch[-1].offset + stretch[-1].length - start
             data = memoryview(self._source.read_at(start, length))
             for page in stretch:
-                values = _values(data[page.offset - start :][: page.length], page)
+                held_page = data[page.offset - start :][: page.length]
+                # In random order each page is read again and again, and walking through its
+                # lengths took a tenth of the time that a decoded image takes.
+                if (edges := self._edges.get(page.offset)) is None:
+                    edges = self._edges[page.offset] = _edges(held_page, page)
                 chosen = rows[(rows >= page.first) & (rows < page.stop)] - page.first
-                images += [values[number] for number in chosen.tolist()]
+                ends = zip(edges[chosen].tolist(), edges[chosen + 1].tolist(), strict=True)
+                images += [held_page[begin + _LENGTH.size : end] for begin, end in ends]
         return images
 
     def _pages(self, group: int) -> list[Page]:
@@ -178,8 +185,11 @@ def _read_tail(source: Source, length: int) -> bytes:
     return source.read_at(start, source.size - start)
 
 
-def _values(data: memoryview, page: Page) -> list[memoryview]:
-    """The values of a page: behind header and levels, each behind its length."""
+def _edges(data: memoryview, page: Page) -> npt.NDArray[np.uint32]:
+    """Where each value of a page begins, behind header and levels, and where the last one ends.
+
+    A value begins with its length.
+    """
     reader = CompactReader(data)
     header = reader.struct()
     if header[1] != _DATA_PAGE or header[5][2] != _PLAIN:
@@ -187,14 +197,13 @@ def _values(data: memoryview, page: Page) -> list[memoryview]:
     position = reader.position
     # The levels tell which values are missing. Where as many as rows are there, none is.
     position += _LENGTH.size + _LENGTH.unpack_from(data, position)[0]
-    values = []
+    edges = [position]
     for _ in range(page.stop - page.first):
-        start = position + _LENGTH.size
-        position = start + _LENGTH.unpack_from(data, position)[0]
-        values.append(data[start:position])
+        position += _LENGTH.size + _LENGTH.unpack_from(data, position)[0]
+        edges.append(position)
     if position != len(data):
         raise ThriftError("a page has other rows than the page index says, or lacks an image")
-    return values
+    return np.array(edges, np.uint32)
 
 
 def _array(images: list[memoryview]) -> pa.BinaryArray:

@@ -273,6 +273,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--specimens", "-n", type=int, default=20_000)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--only", choices=MEASURES, action="append", help="measure nothing else")
     parser.add_argument("--work", type=Path, help="a folder for what is made")
     options = parser.parse_args()
     # Not at the top: it takes a while.
@@ -288,6 +289,8 @@ def main() -> None:
                 # A cache of its own each time: opening is what happens the first time.
                 cache = work / f"cache-{order}-{number}"
                 for name, (measure, _) in MEASURES.items():
+                    if options.only and name not in options.only:
+                        continue
                     if (value := measure(way, cache)) is not None:
                         found[way.name][name].append(value)
         titles = ["way", *MEASURES, "on disk, MB"]
