@@ -32,13 +32,16 @@ from conversion.pipeline.steps import read_before
 from conversion.planning.packages import PackagePlan, specimen_bytes
 from conversion.planning.shards import Shard
 from conversion.planning.tasks import ShardTask
-from conversion.preview.trial import seconds_for
 from conversion.progress import Watcher
+from conversion.shards.build import make_shard
 
 # Card, pictures, notebook and vocabularies.
 _PRESENTATION_BYTES: Final = 4 << 20
 # What a worker holds of its own, beside what it shares with the process that it is forked from.
 _WORKER_BYTES: Final = 48 << 20
+# Of the trial: images that load libraries and open archives, and images that are timed.
+_WARMING: Final = 16
+_IMAGES: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +195,41 @@ def _making(
     """How long all shards take; more workers than processors or shards make nothing faster."""
     folder.mkdir()
     alone = sum(
-        seconds_for([task for task in todo if task.shard.configuration == plan.package], folder)
+        _seconds_for([task for task in todo if task.shard.configuration == plan.package], folder)
         for plan in plans
     )
     return alone / max(1, min(workers, processors(), len(todo)))
+
+
+def _seconds_for(tasks: Sequence[ShardTask], folder: Path) -> float:
+    """Estimate how long one worker needs for some shards of one package.
+
+    The first images of the largest one are made, after a few that load libraries and open archives.
+
+    Args:
+        tasks: The shards.
+        folder: A folder for what is made; whoever made it removes it.
+
+    Raises:
+        BioscanError: An image is flawed, or a source cannot be read.
+    """
+    if not tasks:
+        return 0.0
+    largest = max(tasks, key=lambda task: task.shard.rows)
+    _made(largest, _WARMING, folder)
+    images, seconds = _made(largest, _IMAGES, folder)
+    return seconds / images * sum(task.shard.rows for task in tasks)
+
+
+def _made(task: ShardTask, most: int, folder: Path) -> tuple[int, float]:
+    shard = task.shard
+    piece = replace(shard, stop=min(shard.stop, shard.start + most))
+    began = time.perf_counter()
+    result = make_shard(replace(task, shard=piece, folder=str(folder), record=True))
+    seconds = time.perf_counter() - began
+    if result.written:
+        replace(task, folder=str(folder)).path.unlink()
+    return piece.rows, seconds
 
 
 def _splits(

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from shutil import copyfileobj
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,13 +39,6 @@ class Member(NamedTuple):
     name: str
     head: bytes = b""
     body: Body | None = None
-
-
-class _Appended(Protocol):
-    """What bytes are appended to."""
-
-    def write(self, data: bytes, /) -> int: ...
-    def tell(self) -> int: ...
 
 
 def archives(
@@ -109,7 +102,7 @@ def write_archive(path: Path, found: Iterable[Member]) -> Iterator[None]:
         yield from write_zip(file, found, path.parent)
 
 
-def write_zip(file: _Appended, found: Iterable[Member], folder: Path) -> Iterator[None]:
+def write_zip(file: BinaryIO | AtomicFile, found: Iterable[Member], folder: Path) -> Iterator[None]:
     """Write a zip of millions of small members in little memory, which ``zipfile`` cannot.
 
     The directory is written to a nameless file in ``folder`` meanwhile, and Zip64 records where

@@ -9,7 +9,7 @@ import pytest
 from datasets import Dataset, concatenate_datasets
 
 from bioscan5m_hf.schema.columns import arrow_schema
-from conversion.formats.canonical import canonical
+from conversion.formats.arrow import canonical
 from tests.conftest import Run, make_once
 from tests.independent import read_release
 
