@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioscan5m_hf.catalogue.keys import HASH, order_keys, split_numbers
-from bioscan5m_hf.catalogue.runs import RUN_BYTES, RunWriter, SortedRuns
+from bioscan5m_hf.catalogue.runs import RunWriter, SortedRuns
 from bioscan5m_hf.catalogue.specimens import (
     Specimens,
     equal_keys,
@@ -168,19 +168,18 @@ class Orphans:
         return Orphans(places, self.splits[wanted], self.actual[wanted], self.folders)
 
 
-def sort_images(batches: Iterable[pa.RecordBatch], path: Path, *, limit: int = RUN_BYTES) -> Images:
+def sort_images(batches: Iterable[pa.RecordBatch], path: Path) -> Images:
     """Put images into the order of specimens.
 
     Args:
         batches: Record batches of ``IMAGE_SCHEMA``.
         path: The file that keeps them.
-        limit: How many bytes of rows are sorted at a time.
 
     Raises:
         OutputError: The file cannot be written.
     """
     folders: dict[str, int] = {}
-    with RunWriter(path, PLACE_SCHEMA, limit=limit) as runs:
+    with RunWriter(path, PLACE_SCHEMA) as runs:
         for batch in batches:
             encoded = batch["folder"].dictionary_encode()
             numbers = [

@@ -150,13 +150,7 @@ def is_passing(error: BioscanError) -> bool:
     return not lasting and not _has(names, _REFUSED)
 
 
-def patiently(
-    where: RemotePath,
-    what: str,
-    kind: type[BioscanError],
-    ask: Callable[[], T],
-    patience: Patience = _PATIENCE,
-) -> T:
+def patiently(where: RemotePath, what: str, kind: type[BioscanError], ask: Callable[[], T]) -> T:
     """Ask a driver, and again where the connection breaks.
 
     Args:
@@ -164,7 +158,6 @@ def patiently(
         what: What is being done, as ``explained`` takes it.
         kind: The error to raise.
         ask: Asks the driver; it may be called more than once.
-        patience: How often and after how long.
 
     Raises:
         BioscanError: Of that kind, with the driver's error as its cause.
@@ -177,7 +170,7 @@ def patiently(
     def passing(error: Exception) -> float | None:
         return 0.0 if isinstance(error, BioscanError) and is_passing(error) else None
 
-    return persist(attempt, passing, patience)
+    return persist(attempt, passing, _PATIENCE)
 
 
 class FsspecFile(Source):

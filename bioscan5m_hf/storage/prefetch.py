@@ -12,6 +12,7 @@ from bioscan5m_hf.storage.local import Source
 
 T = TypeVar("T")
 
+# How many items may wait. One more is being made meanwhile, so memory is bounded.
 _DEPTH: Final = 1
 _POLL_SECONDS: Final = 0.1
 _SMALLEST_READ: Final = 1 << 16
@@ -33,16 +34,12 @@ class Ahead(Iterator[T]):
 
     Args:
         items: What to run.
-        depth: How many items may wait. One more is being made meanwhile, so memory is bounded.
-        start: How many may wait until the first is asked for, if these are others.
+        start: How many may wait until the first is asked for.
     """
 
-    def __init__(
-        self, items: Iterator[T], depth: int = _DEPTH, *, start: int | None = None
-    ) -> None:
+    def __init__(self, items: Iterator[T], *, start: int = _DEPTH) -> None:
         self._items = items
-        self._depth = depth
-        self._waiting: queue.Queue[T | _End] = queue.Queue(start or depth)
+        self._waiting: queue.Queue[T | _End] = queue.Queue(start)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bioscan5m-ahead", daemon=True)
         self._thread.start()
@@ -50,7 +47,7 @@ class Ahead(Iterator[T]):
     def __next__(self) -> T:
         if self._stopped.is_set():
             raise StopIteration
-        self._waiting.maxsize = self._depth
+        self._waiting.maxsize = _DEPTH
         item = self._waiting.get()
         if not isinstance(item, _End):
             return item
@@ -84,18 +81,17 @@ class Ahead(Iterator[T]):
         return False
 
 
-def ahead(items: Iterator[T], depth: int = _DEPTH) -> Generator[T]:
+def ahead(items: Iterator[T]) -> Generator[T]:
     """Hand out the items of an iterator that is run in a thread, from the first that is asked for.
 
     Args:
         items: What to run; it is closed in the thread where the consumer stops early, even where
             it only forgets the generator.
-        depth: See ``Ahead``.
 
     Yields:
         The items, in order. What the iterator raises is raised here.
     """
-    with closing(Ahead(items, depth)) as reader:
+    with closing(Ahead(items)) as reader:
         yield from reader
 
 
@@ -129,14 +125,12 @@ class ReadAhead(Source):
 
     Args:
         source: What is read.
-        largest: How many bytes are asked for at most beyond what is wanted.
     """
 
-    def __init__(self, source: Source, largest: int = _LARGEST_READ) -> None:
+    def __init__(self, source: Source) -> None:
         self.location = source.location
         self.size = source.size
         self._source = source
-        self._largest = largest
         self._ahead = _SMALLEST_READ
         self._start = 0
         self._held = b""
@@ -149,7 +143,7 @@ class ReadAhead(Source):
             if self._start <= offset and min(offset + length, self.size) <= stop:
                 return self._held[offset - self._start : offset - self._start + length]
             in_order = self._start <= offset <= stop and self._held
-            self._ahead = min(2 * self._ahead, self._largest) if in_order else _SMALLEST_READ
+            self._ahead = min(2 * self._ahead, _LARGEST_READ) if in_order else _SMALLEST_READ
             kept = self._held[offset - self._start :] if in_order else b""
             wanted = max(length, self._ahead) - len(kept)
             self._held = kept + self._source.read_at(offset + len(kept), wanted)
