@@ -43,6 +43,19 @@ class _Specimens:
     rows: Numbers
 
 
+def _told(name: str) -> Any:
+    """An argument as an attribute, as in bioscan-dataset."""
+    return property(lambda self: getattr(self.items, name))
+
+
+def _set(name: str) -> Any:
+    """An argument as an attribute that may be set."""
+    return property(
+        lambda self: getattr(self.items, name),
+        lambda self, value: setattr(self.items, name, value),
+    )
+
+
 class BIOSCAN5M(torch.utils.data.Dataset[Any]):
     """BIOSCAN-5M as a map-style dataset; one changed import moves a script of bioscan-dataset over.
 
@@ -114,6 +127,8 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
         storage_options: Mapping[str, Any] | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
+        self.root, self.image_package = os.fspath(root), image_package
+        self.split = {"validation": "val"}.get(split or "", split)
         found = {"revision": revision, "options": storage_options, "cache_dir": cache_dir}
         data = open_root(root, found, download=download)
         self.items = Items(
@@ -126,6 +141,24 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
         if reduce_repeated_barcodes:
             self.kept = first_of_each_barcode(data, max_nucleotides)
         self._forget()
+
+    modality = _told("modality")
+    target_type = _told("target_type")
+    target_format = _told("target_format")
+    output_format = _told("output_format")
+    max_nucleotides = _told("max_nucleotides")
+    transform = _set("transform")
+    dna_transform = _set("dna_transform")
+    target_transform = _set("target_transform")
+
+    def __repr__(self) -> str:
+        lines = [f"Number of datapoints: {len(self)}", f"Root location: {self.root}"]
+        lines += [f"split: {self.split!r}", *self.items.told]
+        if self.items.image:
+            lines.insert(4, f"image_package: {self.image_package!r}")
+        if self.reduce_repeated_barcodes:
+            lines.insert(4 + self.items.image, "reduce_repeated_barcodes: True")
+        return "\n    ".join([f"Dataset {type(self).__name__}", *lines])
 
     def _forget(self) -> None:
         self._pieces: list[Piece] | None = None
@@ -245,9 +278,11 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
         names = self.items.vocabulary(self._column(column)).names
         if isinstance(index, str):
             raise TypeError(f"index must be a number, not {index!r}: did you mean label2index?")
-        if not hasattr(index, "__len__"):
-            return "" if index < 0 else names[index]
-        found = ["" if each < 0 else names[each] for each in np.asarray(index).tolist()]
+        index = np.asarray(index)
+        if not index.ndim:
+            # Also one target of a batch, which torch takes out of it as a tensor.
+            return "" if index < 0 else names[int(index)]
+        found = ["" if each < 0 else names[each] for each in index.tolist()]
         return np.array(found, dtype=object)
 
     def label2index(self, label: Any, column: str | None = None) -> Any:

@@ -19,17 +19,20 @@ BARCODE: Final = "dna_barcode"
 BARCODE_NAMES: Final = ("dna", BARCODE, "barcode")
 IMAGE_PATH: Final = "image_path"
 INDEX: Final = "_index"
+MAX_LENGTH: Final = 660
+"""Where barcodes are cut by default."""
+
 _PATH_COLUMNS: Final = ("split", "chunk", "processid")
 
 Transform = Callable[[Any], Any] | None
 
 
-def _listed(names: str | Iterable[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+def _listed(names: str | Iterable[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
 
 
-def _targets(names: str | Iterable[str]) -> tuple[str, ...]:
-    return tuple("dna_bin" if name == "uri" else name for name in _listed(names))
+def _targets(names: str | Iterable[str]) -> list[str]:
+    return ["dna_bin" if name == "uri" else name for name in _listed(names)]
 
 
 @dataclass
@@ -103,6 +106,22 @@ class Items:
         if rank not in self._vocabularies:
             self._vocabularies[rank] = self.data.vocabulary(rank)
         return self._vocabularies[rank]
+
+    @property
+    def told(self) -> list[str]:
+        """Lines for ``repr``, those of bioscan-dataset."""
+        cut = any(name in BARCODE_NAMES for name in self.modality)
+        lines: list[tuple[str, Any, bool]] = [
+            ("modality", self.modality, True),
+            ("max_nucleotides", self.max_nucleotides, cut and self.max_nucleotides != MAX_LENGTH),
+            ("target_type", self.target_type, True),
+            ("target_format", self.target_format, bool(self.target_type)),
+            ("output_format", self.output_format, True),
+            ("transform", self.transform, self.transform is not None),
+            ("dna_transform", self.dna_transform, cut and self.dna_transform is not None),
+            ("target_transform", self.target_transform, self.target_transform is not None),
+        ]
+        return [f"{name}: {value!r}" for name, value, shown in lines if shown]
 
     def make(self, table: pa.Table, images: Sequence[bytes | memoryview]) -> list[Any]:
         """Make the items of some rows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import pickle
 import shutil
@@ -22,7 +23,7 @@ from bioscan5m_hf.torch import BIOSCAN5M, RGB_MEAN, RGB_STDEV
 KINDS = ("zips", "unpacked", "parquet", "arrow", "webdataset")
 EXPRESSIONS = (
     *(split.name for split in SPLITS), "validation", "seen", "unseen", "all", "pretrain+train",
-    "train+validation", "seen+train",
+    "train+validation", "seen+train", " unseen + val ", "all+seen", None,
 )  # fmt: skip
 COLUMNS = (
     "image", "dna", "processid", "country", "coord-lat", "image_measurement_value", "chunk",
@@ -67,7 +68,7 @@ def _compare(ours: Any, theirs: Any) -> None:
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_every_item_of_every_split(
-    expression: str, theirs: Any, their_root: Path, forms: Path, tmp_path: Path
+    expression: str | None, theirs: Any, their_root: Path, forms: Path, tmp_path: Path
 ) -> None:
     their = theirs.BIOSCAN5M(str(their_root), split=expression)
     for kind in ("zips", "parquet"):
@@ -92,6 +93,47 @@ def test_every_option(
     their = theirs.BIOSCAN5M(str(their_root), split="all", **options)
     ours = BIOSCAN5M(forms / kind, split="all", cache_dir=tmp_path, **options)
     _compare(ours, their)
+
+
+def test_arguments_and_attributes_are_theirs(theirs: Any, their_root: Path, forms: Path) -> None:
+    wanted = list(inspect.signature(theirs.BIOSCAN5M).parameters.values())
+    found = list(inspect.signature(BIOSCAN5M).parameters.values())[: len(wanted)]
+    assert [(each.name, each.default) for each in found] == [
+        (each.name, each.default) for each in wanted
+    ]
+    some: tuple[dict[str, Any], ...] = (
+        {}, {"split": "validation", "modality": "image", "target_type": "uri"},
+        {"modality": ("dna", "country"), "max_nucleotides": 20, "dna_transform": len},
+        {"target_type": [], "output_format": "dictionary", "split": None},
+    )  # fmt: skip
+    names = (
+        "split", "modality", "image_package", "reduce_repeated_barcodes", "max_nucleotides",
+        "target_type", "target_format", "output_format", "transform", "dna_transform",
+        "target_transform",
+    )  # fmt: skip
+    for options in some:
+        their = theirs.BIOSCAN5M(str(their_root), **options)
+        ours = BIOSCAN5M(forms / "parquet", **options)
+        assert {name: getattr(ours, name) for name in names} == {
+            name: getattr(their, name) for name in names
+        }
+        told = repr(ours).splitlines()
+        assert told[:2] == ["Dataset BIOSCAN5M", f"    Number of datapoints: {len(their)}"]
+        assert [line.strip() for line in told[3:]] == their.extra_repr().splitlines()
+    ours.transform = their.transform = len
+    assert "transform: <built-in function len>" in repr(ours)
+    assert pickle.loads(pickle.dumps(ours)).transform is len
+
+
+def test_a_transform_may_be_set_later(forms: Path) -> None:
+    data = BIOSCAN5M(forms / "parquet", split="val")
+    before = data[0]
+    data.transform, data.dna_transform, data.target_transform = (
+        lambda image: image.size, len, str,
+    )  # fmt: skip
+    assert data[0] == (before[0].size, len(before[1]), str(before[2]))
+    with pytest.raises(AttributeError):
+        data.target_type = ["genus"]
 
 
 def test_their_root_is_ours(their_root: Path, tmp_path: Path) -> None:
@@ -150,6 +192,9 @@ def test_metadata_and_labels(theirs: Any, their_root: Path, forms: Path) -> None
         assert ours.index2label(0, rank) == their.index2label(0, rank)
         assert ours.label2index(labels[0], rank) == their.label2index(labels[0], rank) == 0
         assert ours.label2index(labels.tolist(), rank).tolist() == [0, -1, 0]
+    assert ours.index2label(torch.tensor(0)) == ours.index2label(np.int64(0))
+    assert ours.index2label(torch.tensor(0)) == ours.metadata["species"].cat.categories[0]
+    assert ours.index2label(torch.tensor([0, -1]), rank).tolist() == [labels[0], ""]
     assert ours.label2index("") == their.label2index("") == -1
     with pytest.raises(TypeError):
         ours.index2label("x")
