@@ -48,8 +48,11 @@ def worker_context() -> BaseContext:
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_PRELOADED])
-    # It would be begun with the first process, and let this one, and so that, hear Ctrl-C again.
-    resource_tracker.ensure_running()
+    # It would be begun with the first process, and let this one, and so that, hear Ctrl-C again. By
+    # itself it is deaf to all but the end of the terminal; one that is begun anew in place of one
+    # that was ended complains of every lock that it does not know.
+    with deaf_processes():
+        resource_tracker.ensure_running()
     try:
         with deaf_processes():
             forkserver.ensure_running()
