@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
@@ -280,18 +281,20 @@ class _Loader:
 
         split = term.split.published
         among = {each.split.published for each in terms} if self.rows["unique_barcodes"] else ()
-        builder = Bioscan5M(
-            data=self.data,
-            config_name=self.configuration.name,
-            cache_dir=self.cache_dir,
-            splits=[split],
-            among=sorted(among) if len(among) > 1 else None,
-            # Nothing is kept of what is streamed.
-            hash="streamed" if self.streaming else None,
+        options = {
+            "data": self.data,
+            "config_name": self.configuration.name,
+            "splits": [split],
+            "among": sorted(among) if len(among) > 1 else None,
             **self.rows,
-        )
+        }
         if self.streaming:
+            # Nothing is kept of what is streamed; datasets wants a folder to lock all the same, and
+            # the cache may be one that cannot be written to.
+            with tempfile.TemporaryDirectory(prefix="bioscan5m-") as folder:
+                builder = Bioscan5M(cache_dir=folder, hash="streamed", **options)
             return builder.as_streaming_dataset(split=split)
+        builder = Bioscan5M(cache_dir=self.cache_dir, **options)
         if not self.in_memory:
             mapped = builder.as_mapped_dataset(split + term.slice)
             if mapped is not None:

@@ -73,6 +73,20 @@ def test_a_cache_that_is_no_folder(use: Use, small_release: Path, tmp_path: Path
     _is_told(error, cache)
 
 
+@pytest.mark.parametrize("form", ["parquet", "arrow", "webdataset"])
+def test_a_converted_folder_is_streamed_without_a_cache(
+    form: str, forms: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    cache.write_text("a file")
+    streamed = load_dataset(
+        forms / form, split="val+test", class_labels=["order"], streaming=True, cache_dir=cache
+    )
+    prepared = load_dataset(forms / form, split="val+test", cache_dir=tmp_path / "other")
+    assert [row["processid"] for row in streamed] == list(prepared["processid"])
+    assert cache.read_text() == "a file"
+
+
 def test_arrow_shards_whose_links_have_no_room(
     forms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
