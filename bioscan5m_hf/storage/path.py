@@ -122,10 +122,21 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
     Args:
         path: It may be relative, and begin with ``~`` or with ``~`` and the name of a user.
+
+    Raises:
+        UsageError: It is relative, and the folder in which this process stands was removed.
     """
     # Not by ``Path``, which refuses a name such as ``~backup`` where there is no such user, and
     # takes ``./~`` for the home of this one.
-    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
+    expanded = Path(os.path.expanduser(path))  # noqa: PTH111
+    try:
+        return expanded.absolute()
+    except FileNotFoundError as error:
+        raise UsageError(
+            "the current folder was removed, so a relative path means nothing",
+            where=os.fspath(path),
+            fix="change to another folder",
+        ) from error
 
 
 def is_remote(path: str | Path) -> bool:

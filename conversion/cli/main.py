@@ -10,6 +10,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import BioscanError, TooLittleMemory, UsageError
@@ -102,6 +103,8 @@ def _run(words: Sequence[str], *, prepare: bool = False) -> int:
 def _prepare(name: str) -> None:
     """Make this process ready for a command; before what it needs is imported."""
     _require_room()
+    if name in _WITH_WORKERS:
+        _require_place()
     # Not at the top: whoever wants the help only does not want to wait.
     from conversion.executors.start import spare_effort, spare_pandas, worker_context
 
@@ -127,6 +130,21 @@ def _require_room() -> None:
                 f"{least >> 20:,} at least",
                 fix="raise the limit of the shell (ulimit) or of the batch system",
             )
+
+
+def _require_place() -> None:
+    """See that the folder in which this process stands is there.
+
+    Raises:
+        UsageError: It was removed, and Python starts no process from there.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError(
+            "the current folder was removed, and no process starts there",
+            fix="change to another folder",
+        ) from error
 
 
 def _command_line(words: Sequence[str], prepare: Callable[[str], None] | None) -> int:

@@ -17,6 +17,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Final, ParamSpec, Self, TypeVar
 
+from bioscan5m_hf.errors import ConversionFailed
 from conversion.executors.start import deaf_processes, spare_pandas, worker_context
 
 _Given = ParamSpec("_Given")
@@ -109,15 +110,21 @@ class Processes:
             The results, in the order of the tasks.
 
         Raises:
-            BrokenProcessPool: A worker died.
+            ConversionFailed: A worker died, or could not be started.
         """
         waiting: deque[Future[_Made]] = deque()
-        for task in tasks:
-            waiting.append(self.submit(function, task))
-            if len(waiting) > self._count * _WAITING:
+        try:
+            for task in tasks:
+                waiting.append(self.submit(function, task))
+                if len(waiting) > self._count * _WAITING:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise ConversionFailed(
+                "a worker process died (out of memory?)",
+                fix="run the same command again with fewer --workers",
+            ) from error
 
     def finish(self) -> None:
         """Wait for what was submitted, then end the workers."""

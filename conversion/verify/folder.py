@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,7 @@ from typing import Final
 import numpy as np
 import yaml
 
-from bioscan5m_hf.errors import VerificationFailed, counted
+from bioscan5m_hf.errors import ConversionFailed, VerificationFailed, counted
 from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import Split, split_named
@@ -149,11 +148,8 @@ def _check_shards(
 def _checked(tasks: Sequence[CheckTask], pool: _Pool) -> Iterator[Checked]:
     try:
         yield from pool.map(check_shard, tasks)
-    except BrokenProcessPool as error:
-        raise VerificationFailed(
-            "a worker process died (out of memory?), so nothing is proved",
-            fix="run the same command again with fewer --workers",
-        ) from error
+    except ConversionFailed as error:
+        raise VerificationFailed(f"{error.found}, so nothing is proved", fix=error.fix) from error
 
 
 def _keys(shards: Iterable[ShardFile], checked: dict[str, Checked]) -> Keys | None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.errors import ConversionFailed, OutputError
 from conversion.executors.local import LocalPool
 from conversion.executors.processes import Processes
 from conversion.files.atomic import AtomicFile
@@ -210,6 +210,11 @@ def test_an_error_ends_the_workers_at_once() -> None:
         processes.submit(time.sleep, 3000)
         raise ZeroDivisionError
     assert multiprocessing.active_children() == before
+
+
+def test_a_worker_that_dies_is_told_in_a_line_of_ours() -> None:
+    with Processes(1) as processes, pytest.raises(ConversionFailed, match="a worker process died"):
+        list(processes.map(os._exit, [1]))
 
 
 def test_results_come_in_order_and_few_are_held() -> None:

@@ -23,6 +23,18 @@ def test_a_relative_path_is_absolute_from_the_start(
     assert found == tmp_path / name
 
 
+def test_a_relative_path_in_a_folder_that_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert location_of("/a/b") == Path("/a/b")
+    with pytest.raises(UsageError, match=r"release: the current folder was removed"):
+        location_of("release")
+
+
 @pytest.mark.parametrize(
     ("url", "path"),
     [
