@@ -75,15 +75,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _send(
         self, status: int, body: bytes, headers: dict[str, str], path: str, *, send: bool
     ) -> None:
+        # Before the answer, or whoever has it would count too few requests, and this one later.
+        with self.server.lock:
+            entry = (self.command, path, len(body) if send else 0)
+            self.server.traffic.requests.append(entry)
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
         if send:
             self.wfile.write(body)
-        with self.server.lock:
-            entry = (self.command, path, len(body) if send else 0)
-            self.server.traffic.requests.append(entry)
 
     def log_message(self, *_: Any) -> None:
         pass
