@@ -74,11 +74,14 @@ class ShardReader(ABC):
     Attributes:
         path: Where the shard is.
         blocks: The numbers of its row groups or record batches; all by default.
+        rows: The numbers of the rows that may be wanted, where they are known and few; a format may
+            pass over blocks without any.
         maps: Whether a local file of the format is a stream that ``datasets`` can map into memory.
     """
 
     path: Location
     blocks: tuple[int, ...] | None = None
+    rows: tuple[int, ...] | None = None
     maps: ClassVar[bool] = False
 
     @abstractmethod

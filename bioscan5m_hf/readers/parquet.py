@@ -60,7 +60,11 @@ class ParquetReader(ShardReader):
                 yield from read_wanted(choice, read)
 
     def _groups(self, file: pq.ParquetFile) -> tuple[int, ...]:
-        return tuple(range(file.num_row_groups)) if self.blocks is None else self.blocks
+        groups = range(file.num_row_groups) if self.blocks is None else self.blocks
+        if self.rows is None:
+            return tuple(groups)
+        held = {group for group, _ in by_block(_starts(file), np.array(self.rows, np.int64))}
+        return tuple(group for group in groups if group in held)
 
     def divide(self) -> list[Piece]:
         """One piece for each row group."""
@@ -84,6 +88,14 @@ def _opened(path: Location, source: Source) -> pq.ParquetFile:
         return pq.ParquetFile(pa.PythonFile(SourceStream(source), mode="r"), pre_buffer=True)
     except (pa.ArrowException, OSError) as error:
         raise ArchiveError.unreadable(path, error) from error
+
+
+def _starts(file: pq.ParquetFile) -> Numbers:
+    """The number of the first row of each row group, and of the row after the last."""
+    metadata = file.metadata
+    counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    starts: Numbers = np.cumsum([0, *counts])
+    return starts
 
 
 def _read_columns(
@@ -126,10 +138,8 @@ class _Blocks:
             tail = min(max(source.size // _TAIL_SHARE, shortest), longest)
             self._source = HeldPart(source, max(0, source.size - tail), source.size)
         self._file = stack.enter_context(_opened(path, self._source))
-        metadata = self._file.metadata
-        counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-        self.edges = np.cumsum([0, *counts])
-        self._pages = ImagePages.of(self._source, metadata)
+        self.edges = _starts(self._file)
+        self._pages = ImagePages.of(self._source, self._file.metadata)
 
     def names(self, block: int) -> list[str]:
         """The processids of a row group, a column of some kilobytes."""
@@ -150,10 +160,8 @@ class _Images:
         source = open_mapped(path)
         self._file = _opened(path, source)
         require_columns(self._file.schema_arrow.names, [IMAGE_COLUMN], path)
-        metadata = self._file.metadata
-        counts = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-        self._starts = np.cumsum([0, *counts])
-        self._pages = ImagePages.of(source, metadata)
+        self._starts = _starts(self._file)
+        self._pages = ImagePages.of(source, self._file.metadata)
 
     def read(self, rows: Numbers) -> list[Encoded]:
         found: list[Encoded] = []

@@ -1,19 +1,20 @@
 """Find the shards that hold a row that is wanted, by the metadata that lie beside them.
 
 Over a network the columns that decide are read from the ``metadata`` configuration, where thousands
-of rows lie together; a shard without a wanted row is not opened at all.
+of rows lie together; a shard without a wanted row is not opened at all, nor a row group of Parquet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from bioscan5m_hf.query.choice import Choice, Numbers
 from bioscan5m_hf.query.filters import Filter
-from bioscan5m_hf.readers.base import Piece
+from bioscan5m_hf.readers.base import Piece, ShardReader, by_block
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA, Configuration, configuration_named
 from bioscan5m_hf.sources.base import Data, StoredData
@@ -23,6 +24,10 @@ from bioscan5m_hf.storage.path import RemotePath
 # Of more rows the first one would have to be waited for. Other formats than Parquet are read whole
 # over a network, so it pays always.
 _MOST_ROWS: Final = 500_000
+# A split of one shard has few row groups, and they are asked as quickly as the metadata are.
+_FEW_ROWS: Final = 5_000
+# More rows of a shard would be in nearly every row group.
+_SPARSE: Final = 1_000
 
 
 def matching_pieces(
@@ -55,11 +60,19 @@ def matching_pieces(
     # Both lie in the order of md5(processid): of equally many, each has the place of the other.
     if not count or count != sum(beside) or 0 in shards:
         return pieces
-    if data.folder.format == "parquet" and (len(shards) == 1 or count > _MOST_ROWS):
+    few = len(shards) == 1 and count < _FEW_ROWS
+    if data.folder.format == "parquet" and (few or count > _MOST_ROWS):
         return pieces
     ends = np.cumsum(shards)
     numbers = np.concatenate([np.empty(0, np.int64), *_numbers(data, split, condition)])
-    return [pieces[number] for number in np.unique(np.searchsorted(ends, numbers, side="right"))]
+    return [_sparse(pieces[shard], rows) for shard, rows in by_block(np.append(0, ends), numbers)]
+
+
+def _sparse(piece: Piece, rows: Numbers) -> Piece:
+    """The piece, which is told its rows where they are few."""
+    if isinstance(piece, ShardReader) and len(rows) <= _SPARSE:
+        return replace(piece, rows=tuple(rows.tolist()))
+    return piece
 
 
 def _counts(shards: Sequence[StoredShard]) -> list[int]:

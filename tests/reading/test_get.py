@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from datasets import concatenate_datasets
 
 from bioscan5m_hf import BioscanError, get, load_dataset
 from bioscan5m_hf.errors import UnknownName, UsageError
+from bioscan5m_hf.query.choice import Choice
 from bioscan5m_hf.readers import lookup
 from bioscan5m_hf.readers.formats import FORMATS
 from bioscan5m_hf.readers.lookup import Place, SplitLookup
+from bioscan5m_hf.readers.parquet import ParquetReader
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.order import keys_of
 from bioscan5m_hf.sources.split_table import SPLIT_TABLE_NAME, likely_splits, to_npy
@@ -119,6 +122,27 @@ def test_one_specimen_costs_a_handful_of_requests(
         assert traffic.count() <= 13
         shards = {path for _, path, _ in traffic.requests if "/cropped_256/" in path}
         assert all(f"/{split}-" in path for path in shards)
+
+
+def test_row_groups_without_a_match_are_not_asked(large: Path, served_large: Served) -> None:
+    path = sorted((large / "parquet" / "cropped_256").glob("pretrain-*"))[2]
+    file = pq.ParquetFile(path)
+    groups = [
+        file.read_row_group(n, ["processid"])["processid"] for n in range(file.num_row_groups)
+    ]
+    assert len(groups) > 2
+    ends = (0, file.metadata.num_rows - 1)
+    read = ParquetReader(path, rows=ends).read(Choice(("processid",)))
+    assert [table["processid"] for table in read] == [groups[0], groups[-1]]
+
+    wanted = groups[1][5].as_py()
+    condition = ("processid", "==", wanted)
+    url = f"{served_large.url}/parquet"
+    found = load_dataset(url, split="pretrain", streaming=True, where=[condition])
+    assert [row["processid"] for row in found] == [wanted]
+    asked = [path for _, path, _ in served_large.traffic.requests if "/cropped_256/" in path]
+    # The end of one shard, what decides in one row group, the other columns and a page.
+    assert len(asked) <= 7
 
 
 def test_the_table_of_splits_tells_where_each_specimen_is(tmp_path: Path) -> None:
