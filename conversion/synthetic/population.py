@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.schema.columns import SPLITS
-from conversion.synthetic.taxa import EPITHETS, GENERA, PHYLUM
+from conversion.synthetic.taxa import EPITHETS, FORM_NAMES, GENERA, PHYLUM
 
 BARCODE_LENGTH: Final = 658
 
@@ -60,14 +60,14 @@ class Lineages:
     """All lineages of a release; arrays have one value or row for each.
 
     Attributes:
-        forms: What their members look like.
+        forms: Places in ``FORM_NAMES``: what their members look like.
         labels: From phylum to species; the last is empty where a lineage has no species.
         bins: Barcode Index Numbers, such as ``BOLD:ACW1968``.
         barcodes: The typical barcodes, as rows of ASCII letters.
         pools: For each split the numbers of the lineages that its specimens have.
     """
 
-    forms: NDArray[np.str_]
+    forms: NDArray[np.uint8]
     labels: list[tuple[str, ...]]
     bins: list[str]
     barcodes: NDArray[np.uint8]
@@ -109,7 +109,8 @@ def populate(seed: int, specimens: int, photographs: int) -> tuple[NDArray[Any],
     lines = lineages(seed, specimens)
     people = np.empty(specimens, dtype=PERSON)
     counts = split_counts(specimens)
-    people["split"] = rng.permutation(np.repeat(np.arange(len(SPLITS)), [*counts.values()]))
+    splits = np.repeat(np.arange(len(SPLITS), dtype=np.uint8), [*counts.values()])
+    people["split"] = rng.permutation(splits)
     firsts = {names[0] for names, _, _ in _POOLS}
     for number, split in enumerate(SPLITS):
         pool = lines.pools[split.name]
@@ -120,7 +121,7 @@ def populate(seed: int, specimens: int, photographs: int) -> tuple[NDArray[Any],
         people["lineage"][people["split"] == number] = pool.start + chosen
 
     forms = lines.forms[people["lineage"]]
-    people["shown"] = np.arange(specimens)
+    people["shown"] = np.arange(specimens, dtype=np.int32)
     for form in np.unique(forms[photographs:]):
         owners = np.flatnonzero(forms[:photographs] == form)
         others = photographs + np.flatnonzero(forms[photographs:] == form)
@@ -132,7 +133,7 @@ def populate(seed: int, specimens: int, photographs: int) -> tuple[NDArray[Any],
     ):
         digest = hashlib.md5(name, usedforsecurity=False).hexdigest()
         names[at], chunks[at] = name, digest[: SPLITS[split].chunk_digits].encode()
-    return people, forms[:photographs].tolist()
+    return people, [FORM_NAMES[form] for form in forms[:photographs]]
 
 
 def _processids(rng: np.random.Generator, specimens: int) -> Iterator[bytes]:
@@ -170,7 +171,7 @@ def lineages(seed: int, specimens: int) -> Lineages:
     labels = [
         (PHYLUM, *GENERA[genus][:5], name) for genus, name in zip(genera, species, strict=True)
     ]
-    forms = np.array([genus.form for genus in GENERA])[genera]
+    forms = np.array([FORM_NAMES.index(genus.form) for genus in GENERA], dtype=np.uint8)[genera]
     codes = rng.choice(_LETTERS**2 * 10_000, total, replace=False).tolist()
     bins = [
         f"BOLD:A{chr(65 + code // 260_000)}{chr(65 + code // 10_000 % 26)}{code % 10_000:04d}"

@@ -88,3 +88,4 @@ def _genera(line: str) -> list[Genus]:
 
 EPITHETS: Final = tuple(_EPITHETS.split())
 GENERA: Final = tuple(genus for line in _TABLE.strip().splitlines() for genus in _genera(line))
+FORM_NAMES: Final = sorted({genus.form for genus in GENERA})
