@@ -27,7 +27,7 @@ from tests.hub.repository import Repository
 from tests.hub.stand_in import Fault, HubStandIn
 from tests.hub.test_publish import local_digests, publish, refused, remote_digests
 
-MOST = 18
+MOST = 19
 
 
 @pytest.fixture
