@@ -18,7 +18,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
 """Splits that go by one name together; the names are those of the package ``bioscan-dataset``."""
 
 ALL: Final = "all"
-_TERM: Final = re.compile(r"(?P<name>[^\[\]+]*)(?P<slice>\[[^\[\]]*\])?(?P<rounding>\([^()]*\))?")
+_TERM: Final = re.compile(r"(?P<name>[^\[\]+,]*)(?P<slice>\[[^\[\]]*\])?(?P<rounding>\([^()]*\))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def parse_split(
         if match is None:
             raise UsageError(
                 f"cannot read the split {text.strip()!r}",
-                fix="write a name, or a name and a slice such as train[:10%]",
+                fix="write a name, or a name and a slice such as train[:10%]; several as train+val",
             )
         part = (match["slice"] or "") + (match["rounding"] or "")
         named = _splits_named(match["name"].strip(), configuration, available)

@@ -51,6 +51,11 @@ def test_what_is_no_split(text: str) -> None:
         _parsed(text)
 
 
+def test_several_splits_are_joined_by_a_plus() -> None:
+    with pytest.raises(UsageError, match=r"cannot read the split 'train,val'.*train\+val"):
+        _parsed("train,val")
+
+
 def test_a_split_without_data_is_never_left_out() -> None:
     with pytest.raises(ReleaseNotFound, match=r"no data of the split 'validation'.*train, test"):
         parse_split("seen", WHOLE, [split_named("train"), split_named("test")])
