@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.hub.conftest import Client
+import pyarrow.parquet as pq
+
+from tests.hub.conftest import NAME, Client
 from tests.hub.stand_in import HubStandIn
 from tests.processes import digests
 
@@ -37,3 +39,20 @@ def test_a_repository_is_read_by_ranges(
     # Directory and members of two archives, the metadata: no request for each image.
     reads = [line for line in hub.requests if line.startswith("GET") and ".zip" in line]
     assert 2 <= len(reads) < 30
+
+
+def test_one_specimen_is_shown_with_a_handful_of_requests(
+    hub: HubStandIn, client: Client, folder: Path
+) -> None:
+    status, _, err = client.run("publish", str(folder), NAME)
+    assert status == 0, err
+    for split in ("pretrain", "test_unseen"):
+        path = next((folder / "metadata").glob(f"{split}-*"))
+        name = pq.read_table(path)["processid"][0].as_py()
+        hub.requests.clear()
+        status, out, err = client.run("show", NAME, name)
+        assert status == 0, err
+        assert name in out
+        shards = {line for line in hub.requests if "/cropped_256/" in line and "GET" in line}
+        assert {f"/{split}-" in line for line in shards} == {True}
+        assert len(hub.requests) <= 14
