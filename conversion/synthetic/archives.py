@@ -24,6 +24,7 @@ TREE: Final = "bioscan5m/"
 DATE: Final = (2024, 6, 1, 12, 0, 0)
 
 _PARTS: Final = 2
+_AT_ONCE: Final = 4_096  # specimens
 
 _STAMP: Final = (DATE[3] << 11, (DATE[0] - 1980) << 9 | DATE[1] << 5 | DATE[2])
 _PLAIN, _ZIP64, _UNIX = 20, 45, 3 << 8  # versions of the format, and the system
@@ -71,8 +72,8 @@ def members(
 ) -> Iterator[Member]:
     """The images of the specimens in ``order``, and before them the folders that they lie in."""
     entered = {""}
-    for specimen in order.tolist():
-        processid, split, chunk, _, shown = people[specimen].item()
+    some = (order[start : start + _AT_ONCE] for start in range(0, len(order), _AT_ONCE))
+    for processid, split, chunk, _, shown in (row for at in some for row in people[at].tolist()):
         folder = f"{TREE}images/{package}/{SPLITS[split].name}/"
         if chunk:
             folder += f"{chunk.decode()}/"

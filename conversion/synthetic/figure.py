@@ -182,9 +182,11 @@ class _Canvas:
         if skin.dome:
             height = skin.dome * radii[1] * np.sqrt(np.maximum(1 - away**2, 0)) + 0.04
             self._height[place] = np.where(cover > 0, height, self._height[place])
-        dark = skin.pattern(u, v) if skin.pattern else np.zeros_like(u)
-        tone = colour + (_DARK - colour) * dark[..., None]
-        opacity = cover * np.maximum(skin.opacity, 0.7 * dark)
+        tone, opacity = np.asarray(colour, np.float32), skin.opacity * cover
+        if skin.pattern:
+            dark = skin.pattern(u, v)
+            tone = tone + (_DARK - tone) * dark[..., None]
+            opacity = cover * np.maximum(skin.opacity, 0.7 * dark)
         self._gloss[place] += (skin.gloss - self._gloss[place]) * opacity
         layers = self._layers[place]
         whole = np.maximum(opacity + layers[..., 3] * (1 - opacity), 1e-6)

@@ -128,11 +128,10 @@ def populate(seed: int, specimens: int, photographs: int) -> tuple[NDArray[Any],
         people["shown"][others] = rng.choice(owners if len(owners) else photographs, len(others))
 
     names, chunks = people["processid"], people["chunk"]
-    for at, (name, split) in enumerate(
-        zip(_processids(rng, specimens), people["split"], strict=True)
-    ):
+    places = people["split"].tobytes()
+    for at, (name, place) in enumerate(zip(_processids(rng, specimens), places, strict=True)):
         digest = hashlib.md5(name, usedforsecurity=False).hexdigest()
-        names[at], chunks[at] = name, digest[: SPLITS[split].chunk_digits].encode()
+        names[at], chunks[at] = name, digest[: SPLITS[place].chunk_digits].encode()
     return people, [FORM_NAMES[form] for form in forms[:photographs]]
 
 

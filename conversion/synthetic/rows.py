@@ -61,7 +61,7 @@ def _rows(task: RowsTask) -> list[dict[str, str]]:
     lines = lineages(task.seed, task.specimens)
     draws = rng.random((len(task.people), 10)).tolist()
     barcodes = _barcodes(rng, lines.barcodes[task.people["lineage"]])
-    rows = []
+    rows, names = [], column_names()
     for at, (processid, split, chunk, line, _) in enumerate(task.people.tolist()):
         number, box = task.start + at, task.boxes[at]
         depth, no_bin, pixels, inferred, earlier, *where = draws[at]
@@ -87,7 +87,7 @@ def _rows(task: RowsTask) -> list[dict[str, str]]:
             f"{number * 5}.0" if earlier < 0.2 else "",
             chunk.decode(),
         )
-        rows.append(dict(zip(column_names(), values, strict=True)))
+        rows.append(dict(zip(names, values, strict=True)))
     return rows
 
 
