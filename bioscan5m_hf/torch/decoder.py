@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bioscan5m_hf.decode import OUTPUTS, decode_jpeg, finisher, without_decoding
+from bioscan5m_hf.decode import HAVE_OPENCV, OUTPUTS, decode_jpeg, finisher, without_decoding
 from bioscan5m_hf.errors import ImageError, UnknownName, UsageError
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 
@@ -39,6 +39,9 @@ class Decoder:
             raise UsageError(f"size={self.size!r} is not a positive number")
         if self.center_crop and self.size is None:
             raise UsageError("center_crop=True needs a size", fix="give size=224, for example")
+        if self.size is not None and HAVE_OPENCV:
+            # Workers that are forked have it then: each of each epoch would import it for 0.2 s.
+            import cv2  # noqa: F401
 
     def __call__(self, data: bytes | memoryview, name: str = "an image") -> Any:
         """Decode one image.
