@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,7 +75,7 @@ class Clibd(Target):
                 fix="pip install 'bioscan5m-hf[hdf5]'",
             ) from error
         result = ExportResult(files=1)
-        with h5py.File(part, "x") as file:
+        with _Disk(part, "x+b") as disk, h5py.File(disk, "w") as file:
             for name, members in GROUPS.items():
                 splits = [split_named(member) for member in members]
                 absent = [split.name for split in splits if split not in options.splits]
@@ -82,11 +83,13 @@ class Clibd(Target):
                     reason = f"{', '.join(absent)} not exported"
                     result.notes.append(f"without the group {name}: {reason}")
                     continue
-                result.written += self._write_group(file, name, splits, specimens)
+                result.written += self._write_group(file, disk, name, splits, specimens)
+        # What is left is written when the file is closed.
+        disk.require_written()
         return result
 
     def _write_group(
-        self, file: h5py.File, name: str, splits: list[Split], specimens: Specimens
+        self, file: h5py.File, disk: _Disk, name: str, splits: list[Split], specimens: Specimens
     ) -> int:
         group: _Group | None = None
         for split in splits:
@@ -94,7 +97,48 @@ class Clibd(Target):
                 group = group or _Group(file.create_group(name))
                 for start in range(0, table.num_rows, _ROWS):
                     group.append(table.slice(start, _ROWS))
+                    disk.require_written()
         return group.rows if group else 0
+
+
+class _Disk(io.FileIO):
+    """The file on the disk; where it cannot be written to, HDF5 is not told.
+
+    The library ends the process with a segmentation fault when it closes a file on a full disk.
+    """
+
+    _failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of some bytes, or note that it cannot be done."""
+        left = memoryview(data).cast("B")
+        length = len(left)
+        try:
+            while left:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self._failure = self._failure or error
+        return length
+
+    def truncate(self, size: int | None = None) -> int:
+        """Give it a length, or note that it cannot be done."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._failure = self._failure or error
+            return self.tell() if size is None else size
+
+    def flush(self) -> None:
+        """Nothing is held back; the library asks for it by name."""
+
+    def require_written(self) -> None:
+        """See that all that was written is there.
+
+        Raises:
+            OSError: It is not.
+        """
+        if self._failure:
+            raise self._failure
 
 
 class _Group:

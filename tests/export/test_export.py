@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +132,24 @@ def test_clibd(forms: Path, rows: dict[str, Rows], tmp_path: Path, call: Run) ->
             assert group["barcode"][:].tolist() == [r["dna_barcode"].encode() for r in expected]
             files = [f"{row['processid']}.jpg".encode() for row in expected]
             assert group["image_file"][:].tolist() == files
+
+
+@pytest.mark.parametrize("limit", [0, 5_000, 100_000])
+def test_clibd_on_a_full_disk(limit: int, forms: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.h5"
+    words = ["export", str(forms / "parquet"), "--to", "clibd", "--output", str(output), "-q"]
+    # In a process of its own, which HDF5 would end with a segmentation fault.
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "conversion", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line == f"bioscan5m: error: {output}: cannot be written (File too large)"
+    assert not [*tmp_path.iterdir()]
 
 
 def test_clibd_widens_for_a_longer_image(tmp_path: Path) -> None:
