@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import io
 import os
-import resource
 import select
 import signal
 import sys
@@ -16,6 +15,7 @@ from typing import Final
 from bioscan5m_hf.errors import BioscanError, TooLittleMemory, UsageError
 from bioscan5m_hf.memory import is_no_memory
 from conversion.interruption import SIGNALS, asked, heard, interruptible, settle
+from conversion.memory import require_room
 
 _COMPLETE: Final = "_BIOSCAN5M_COMPLETE"
 _WITH_WORKERS: Final = ("verify", "sample", "demo")
@@ -25,8 +25,6 @@ _ENDED_BY_SIGNAL: Final = 128
 _NO_MEMORY: Final = (
     "there is not enough memory; use fewer --workers, or run it where a process may have more"
 )
-# Measured with small releases on two processors, each command: half of it ends some of them.
-_LEAST_BYTES: Final = {resource.RLIMIT_DATA: 256 << 20, resource.RLIMIT_AS: 768 << 20}
 
 
 def program() -> int:
@@ -102,7 +100,7 @@ def _run(words: Sequence[str], *, prepare: bool = False) -> int:
 
 def _prepare(name: str) -> None:
     """Make this process ready for a command; before what it needs is imported."""
-    _require_room()
+    require_room()
     if name in _WITH_WORKERS:
         _require_place()
     # Not at the top: whoever wants the help only does not want to wait.
@@ -112,24 +110,6 @@ def _prepare(name: str) -> None:
     if name in _WITH_WORKERS:
         worker_context()
     spare_pandas()
-
-
-def _require_room() -> None:
-    """See that this process may have the memory that any command takes.
-
-    With less, libraries end it in ways of their own, in the middle of an import or of a thread.
-
-    Raises:
-        TooLittleMemory: It may not.
-    """
-    for limit, least in _LEAST_BYTES.items():
-        allowed, _ = resource.getrlimit(limit)
-        if allowed != resource.RLIM_INFINITY and allowed < least:
-            raise TooLittleMemory(
-                f"a process may have {allowed >> 20:,} MiB of memory here, and the work takes "
-                f"{least >> 20:,} at least",
-                fix="raise the limit of the shell (ulimit) or of the batch system",
-            )
 
 
 def _require_place() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bioscan5m_hf.release.metadata.read import BadRow, read_metadata
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.storage.prefetch import Ahead
+from conversion.memory import require_room_for
 from conversion.pipeline.inputs import OpenedRelease
 from conversion.pipeline.interfaces import Reporter
 from conversion.pipeline.options import ConvertOptions
@@ -34,6 +35,7 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
     """
     with reporter.progress("looking for the release"):
         release = locate_release(options.release)
+    require_room_for(release.metadata)
     bad_rows: list[BadRow] = []
     notes: list[str] = []
     keep = bad_rows.append if options.record else None

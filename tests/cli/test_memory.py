@@ -51,6 +51,29 @@ def test_what_would_not_do_is_refused_before_the_work(
     assert line.startswith(f"bioscan5m: error: a process may have {most // MIB} MiB of memory here")
 
 
+@pytest.mark.parametrize(
+    ("limit", "most"), [(resource.RLIMIT_DATA, 1300 * MIB), (resource.RLIMIT_AS, 1800 * MIB)]
+)
+def test_a_large_release_is_refused_where_libraries_would_end_the_process(
+    limit: int, most: int, tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    release.mkdir()
+    (release / "BIOSCAN_5M_cropped_256_train.zip").touch()
+    with (release / "BIOSCAN_5M_Insect_Dataset_metadata.csv").open("wb") as file:
+        file.truncate(165 * MIB)
+    done = subprocess.run(
+        [sys.executable, "-m", "conversion", "convert", str(release), str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(limit, (most, resource.RLIM_INFINITY)),
+    )
+    assert done.returncode == 1
+    assert f"a process may have {most // MIB:,} MiB of memory here" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("told", REFUSED)
 def test_want_of_memory_is_no_damage(
     told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
