@@ -44,6 +44,11 @@ class Source(Protocol):
         self.close()
 
 
+# How a clone looks without Git LFS (its specification, version 1).
+_POINTER: Final = b"version https://git-lfs.github.com/spec/"
+_LONGEST_POINTER: Final = 1024
+
+
 class LocalFile(Source):
     """A file on a disk, read without a shared position, so that threads can share it.
 
@@ -65,6 +70,13 @@ class LocalFile(Source):
             os.close(self._descriptor)
             raise ArchiveError("is not a file", where=self.location)
         self.size = found.st_size
+        if self.size < _LONGEST_POINTER and self.read_at(0, len(_POINTER)) == _POINTER:
+            self.close()
+            raise ArchiveError(
+                "is what Git LFS keeps in place of the file",
+                where=self.location,
+                fix="get the file itself with: git lfs pull",
+            )
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Read up to ``length`` bytes from ``offset``; fewer only at the end of the file."""

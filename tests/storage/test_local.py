@@ -34,3 +34,14 @@ def test_nothing_is_read_from_what_has_the_number_of_a_closed_file(tmp_path: Pat
     source.close()
     with LocalFile(other) as held, pytest.raises(ArchiveError, match="Bad file descriptor"):
         source.read_at(0, held.size)
+
+
+def test_what_a_clone_without_lfs_has_is_told_as_that(tmp_path: Path) -> None:
+    path = tmp_path / "train-00000-of-00001.parquet"
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    path.write_bytes(pointer)
+    with pytest.raises(ArchiveError, match=r"parquet: is what Git LFS keeps .*; .*: git lfs pull"):
+        LocalFile(path)
+    path.write_bytes(pointer.ljust(2000))
+    with LocalFile(path) as source:
+        assert source.size == 2000
