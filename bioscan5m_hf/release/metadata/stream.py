@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.release.layout import MetadataFile
+from bioscan5m_hf.storage.inside import require_regular
 from bioscan5m_hf.storage.local import LocalFile, SourceStream
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location
@@ -214,9 +215,9 @@ def open_metadata(file: MetadataFile) -> Iterator[MetadataStream]:
 @contextmanager
 def _bytes_of(path: Location) -> Iterator[IO[bytes]]:
     if isinstance(path, Path):
+        # A pipe would be waited for; the other tells of what stands in place of a file.
+        LocalFile(require_regular(path)).close()
         with path.open("rb") as stream:
-            # It tells of what stands in place of a file.
-            LocalFile(path).close()
             yield stream
         return
     with ReadAhead(open_location(path)) as source:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 import random
 import re
 import zipfile
@@ -399,3 +400,10 @@ def test_a_taxon_that_is_not_its_most_specific_label_is_told(form: Form, tmp_pat
     row = FIRST[form] + 5
     assert note.startswith("a: the taxon of 2 records is not the most specific of the labels")
     assert note.endswith(f"row {row} (P6-23): 'Apidae', labelled 'Sciaridae'")
+
+
+def test_metadata_that_are_no_file_are_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "BIOSCAN_5M_Insect_Dataset_metadata.csv"
+    os.mkfifo(path)
+    with pytest.raises(MetadataError, match="no regular file"):
+        list(read_metadata(MetadataFile(path, "csv")))
