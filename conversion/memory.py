@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _LEAST: Final = {resource.RLIMIT_DATA: 256 << 20, resource.RLIMIT_AS: 768 << 20}
 # Measured with releases of 10,000 and 200,000 specimens, 8 and 165 MB of csv: conversions with less
 # do not end well. Beyond, the rows are sorted in runs of one length.
-_FOR_EACH_BYTE: Final = 7
-_LONGEST_RUN: Final = 160 << 20
+_FOR_EACH_BYTE: Final = 10
+_LONGEST_RUN: Final = 120 << 20
 
 
 def require_room(more: int = 0) -> None:
