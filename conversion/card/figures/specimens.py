@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from bioscan5m_hf.decode import open_jpeg
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
@@ -96,7 +96,7 @@ def _tile(data: bytes) -> bytes | None:
     try:
         with open_jpeg(data) as photograph:
             photograph.draft("RGB", (2 * _TILE, 2 * _TILE))
-            small = photograph.convert("RGB")
+            small = ImageOps.exif_transpose(photograph).convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
     small.thumbnail((_TILE, _TILE), Image.Resampling.HAMMING)
