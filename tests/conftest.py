@@ -36,10 +36,10 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
-    """One process more than processors for ``-n auto``: many tests wait for a server or a lock."""
+    """Two processes more than processors for ``-n auto``: many tests wait for a server."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
-    return processors() + 1
+    return processors() + 2
 
 
 @pytest.fixture(scope="session", autouse=True)

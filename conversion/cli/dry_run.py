@@ -61,7 +61,7 @@ def _document(found: Preview, output: Location, form: str) -> dict[str, Any]:
         "free": found.free,
         "memory": found.memory,
         "workers": found.workers,
-        "seconds": None if found.seconds is None else round(found.seconds, 1),
+        "seconds": None if found.seconds is None else round(found.seconds, 3),
     }
 
 
