@@ -36,10 +36,10 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
-    """Two processes more than processors for ``-n auto``: many tests wait for a server."""
+    """One process more than processors for ``-n auto``: many tests wait for a server or a lock."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
-    return processors() + 2
+    return processors() + 1
 
 
 @pytest.fixture(scope="session", autouse=True)
