@@ -288,6 +288,12 @@ def _sync(path: Path, flags: int) -> None:
         os.close(descriptor)
 
 
+def _lies_in(inner: Location, outer: Location) -> bool:
+    if isinstance(inner, Path) and isinstance(outer, Path):
+        return inner.resolve().is_relative_to(outer.resolve())
+    return f"{inner}/".startswith(f"{outer}/")
+
+
 def require_apart(release: Location, output: Location) -> None:
     """See that what is written cannot be taken for a part of what is read.
 
@@ -298,9 +304,7 @@ def require_apart(release: Location, output: Location) -> None:
     Raises:
         OutputError: One of them lies in the other.
     """
-    if isinstance(release, Path) and isinstance(output, Path):
-        release, output = release.resolve(), output.resolve()
-    if f"{release}/".startswith(f"{output}/") or f"{output}/".startswith(f"{release}/"):
+    if _lies_in(release, output) or _lies_in(output, release):
         raise OutputError(
             "the output folder and the release must not lie within each other",
             where=str(output),

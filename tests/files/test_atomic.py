@@ -21,6 +21,7 @@ from conversion.files.atomic import (
     digest_of,
     partial_path,
     remove_partials,
+    require_apart,
     write_whole,
 )
 
@@ -238,3 +239,10 @@ def test_any_lengths(lengths: list[int], tmp_path: Path) -> None:
         written = file.commit()
     assert (tmp_path / "a").read_bytes() == b"".join(parts)
     assert written == digest_of(tmp_path / "a")
+
+
+def test_the_root_of_the_system_holds_every_folder(tmp_path: Path) -> None:
+    for release, output in ((Path("/"), tmp_path), (tmp_path, Path("/")), (tmp_path, tmp_path)):
+        with pytest.raises(OutputError, match="within each other"):
+            require_apart(release, output)
+    require_apart(tmp_path / "release", tmp_path / "release-2")
