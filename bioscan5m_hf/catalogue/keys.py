@@ -44,7 +44,7 @@ def hashes(keys: Keys) -> Keys:
 
 
 def full_keys(keys: Keys) -> Keys:
-    """What ``keys_of`` gives of the same specimens, but for the last bits."""
+    """The keys as ``keys_of`` gives them, with zeros for the last three bits, which are lost."""
     shifted: Keys = keys << np.uint64(64 - _HASH_BITS)
     return shifted
 

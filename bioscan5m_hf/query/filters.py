@@ -168,7 +168,7 @@ def canonical_where(where: Where | None) -> str | None:
         # Its text leaves out what is long.
         return pickle.dumps(plain, protocol=4).hex()
     # It says what is wrong with a condition.
-    Filter.of(where)
+    Filter.of(plain)
     return repr(sorted(sorted({_told(condition) for condition in group}) for group in plain))
 
 

@@ -26,6 +26,7 @@ SPLIT_TABLE_NAME: Final = "splits.npy"
 """The file of a dataset folder, an array of NumPy."""
 
 _SPLIT_BITS: Final = 3
+assert len(SPLITS) == 1 << _SPLIT_BITS
 _HASH_SHIFT: Final = np.uint64(64 - 32 + _SPLIT_BITS)
 _ENTRY: Final = np.dtype("<u4")
 # What np.save writes before an array of one dimension.
@@ -73,7 +74,7 @@ def likely_splits(path: Location, processids: Sequence[str]) -> dict[str, set[Sp
                 data = source.read_at(_HEADER_BYTES + begin * _ENTRY.itemsize, length)
                 first, entries = begin, np.frombuffer(data, _ENTRY)
             numbers = _numbers(entries, key)
-            found[name] = {SPLITS[number] for number in numbers if number < len(SPLITS)}
+            found[name] = {SPLITS[number] for number in numbers}
     return found
 
 

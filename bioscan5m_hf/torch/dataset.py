@@ -50,10 +50,7 @@ def _told(name: str) -> Any:
 
 def _set(name: str) -> Any:
     """An argument as an attribute that may be set."""
-    return property(
-        lambda self: getattr(self.items, name),
-        lambda self, value: setattr(self.items, name, value),
-    )
+    return _told(name).setter(lambda self, value: setattr(self.items, name, value))
 
 
 class BIOSCAN5M(torch.utils.data.Dataset[Any]):
