@@ -45,11 +45,7 @@ _TOKEN: Final = re.compile(r"\b(?:(bearer|basic)\s+[\w.~+/=-]{4,}|(?-i:hf_)\w{8,
 
 
 def without_passwords(text: str) -> str:
-    """Replace passwords in URLs, and tokens that a server may have echoed, in a text.
-
-    Args:
-        text: What is going to be shown.
-    """
+    """Replace passwords in URLs, and tokens that a server may have echoed, in a text."""
     text = _PASSWORD.sub(r"\1:***", text)
     return _TOKEN.sub(lambda found: f"{found[1]} ***" if found[1] else "***", text)
 
@@ -149,10 +145,6 @@ class ArchiveError(DataError):
     def unreadable(cls, where: object, error: Exception) -> Self:
         """Build the error for a file that the library of its format cannot read.
 
-        Args:
-            where: The file.
-            error: What the library says.
-
         Raises:
             MemoryError: That there is no memory, which is not the fault of the file.
         """
@@ -161,12 +153,7 @@ class ArchiveError(DataError):
 
     @classmethod
     def without_columns(cls, where: object, names: Sequence[str]) -> Self:
-        """Build the error for a shard that lacks columns of the schema.
-
-        Args:
-            where: The shard.
-            names: The columns that it lacks.
-        """
+        """Build the error for a shard that lacks columns of the schema."""
         noun = "column" if len(names) == 1 else "columns"
         return cls(f"has no {noun} {', '.join(names)}", where=str(where), fix="get it again")
 

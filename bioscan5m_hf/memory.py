@@ -11,11 +11,7 @@ _WORDS: Final = ("can't start new thread", "Failed to launch worker thread", "ba
 
 
 def is_no_memory(error: BaseException) -> bool:
-    """Whether an error says that there is no memory, or was raised because of one that does.
-
-    Args:
-        error: What was raised.
-    """
+    """Whether an error says that there is no memory, or was raised because of one that does."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, MemoryError) or getattr(cause, "errno", None) == errno.ENOMEM:
@@ -28,9 +24,6 @@ def is_no_memory(error: BaseException) -> bool:
 
 def require_memory(error: BaseException) -> None:
     """Raise ``MemoryError`` where an error says that there is no memory.
-
-    Args:
-        error: What was raised.
 
     Raises:
         MemoryError: It says that.

@@ -30,12 +30,7 @@ def processors() -> int:
 
 
 def _quotas(own: Path, groups: Path) -> Iterator[float]:
-    """The processors that the control groups of this process allow, by both versions of these.
-
-    Args:
-        own: Where the system lists its groups.
-        groups: Where the file system of groups lies.
-    """
+    """The processors that the control groups of this process allow, by both versions of these."""
     try:
         lines = own.read_text().splitlines()
     except OSError:

@@ -30,11 +30,6 @@ _RELEASE, _DATASET, _CACHE = _MADE = ("release", "bioscan-5m", "cache")
 def demo(folder: Path, *, workers: int, terminal: Terminal) -> None:
     """Go the whole way, and show what came of it.
 
-    Args:
-        folder: The folder to write; a demo that is there already is replaced.
-        workers: How many processes work at a time.
-        terminal: Where results are shown.
-
     Raises:
         ForeignFolder: The folder holds something else than a demo.
         VerificationFailed: The dataset folder is not what its manifest says.

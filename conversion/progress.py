@@ -18,12 +18,7 @@ Reached = Callable[[int], None]
 
 
 def counting_rows(batches: Iterable[pa.RecordBatch], reached: Reached) -> Iterator[pa.RecordBatch]:
-    """Pass batches on, and tell how many rows have passed.
-
-    Args:
-        batches: The batches.
-        reached: Told before each batch how many rows there are with it.
-    """
+    """Pass batches on, and tell how many rows have passed."""
     count = 0
     for batch in batches:
         count += batch.num_rows

@@ -75,12 +75,7 @@ class Finding:
 
 
 def bad_row_finding(bad: BadRow, label: str) -> Finding:
-    """A row of the metadata that cannot be taken, as a finding.
-
-    Args:
-        bad: The row.
-        label: The name of the metadata file.
-    """
+    """A row of the metadata that cannot be taken, as a finding."""
     detail = f"row {bad.row}: {bad.detail}"
     return Finding(bad.reason, bad.processid, bad.split, label, None, detail)
 

@@ -25,9 +25,6 @@ _LEAST_WITHOUT_UNIT: Final = 100_000
 def parse_size(text: str) -> int:
     """Read a size in bytes, such as 500MB (decimal) or 1GiB (binary).
 
-    Args:
-        text: What was written.
-
     Raises:
         UsageError: It is no size, or one that cannot be meant.
     """
@@ -48,11 +45,7 @@ def parse_size(text: str) -> int:
 
 
 def readable_size(count: int) -> str:
-    """A length in bytes as people write it, in decimal units.
-
-    Args:
-        count: How many bytes.
-    """
+    """A length in bytes as people write it, in decimal units."""
     if count < 1000:
         return f"{count:,} bytes"
     value = float(count)

@@ -52,11 +52,7 @@ class Choice:
         return tuple(name for name in self.columns if name != IMAGE_COLUMN)
 
     def rows(self, table: pa.Table) -> Numbers:
-        """The numbers of the rows that are wanted.
-
-        Args:
-            table: With the deciding columns at least.
-        """
+        """The numbers of the rows that are wanted."""
         chosen = self.filter.rows(table) if self.filter else np.arange(table.num_rows)
         if self.keep is not None:
             keys = keys_of(table[PROCESSID].take(pa.array(chosen)))

@@ -79,11 +79,7 @@ class Filter:
         return made
 
     def rows(self, table: pa.Table) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The numbers of the rows that are wanted.
-
-        Args:
-            table: Rows, with the columns that the filter reads at least.
-        """
+        """The numbers of the rows that are wanted."""
         numbered = table.select(self.columns).append_column(
             _ROW, pa.array(np.arange(table.num_rows, dtype=np.int64))
         )

@@ -36,9 +36,6 @@ def parse_where(text: str) -> list[list[Condition]]:
     ``is missing`` and ``is not missing``, joined by ``and``, ``or`` and parentheses. Quotes are
     only needed around a value that holds a sign or one of these words.
 
-    Args:
-        text: The condition.
-
     Returns:
         Alternatives, each a list of conditions that must all hold.
 

@@ -120,9 +120,6 @@ class _Stream:
     The layout is Arrow's "Encapsulated message format": a prefix, a description (the table
     ``Message`` of Message.fbs), and the buffers that it describes.
 
-    Args:
-        source: The stream.
-
     Raises:
         ArchiveError: It is not an Arrow stream.
     """

@@ -19,12 +19,7 @@ _UNKNOWN = "N"
 
 
 def cut(barcodes: pa.Array | pa.ChunkedArray, length: int) -> pa.Array | pa.ChunkedArray:
-    """Keep the first nucleotides of each barcode.
-
-    Args:
-        barcodes: The barcodes.
-        length: How many nucleotides are kept at most.
-    """
+    """Keep the first nucleotides of each barcode."""
     return pc.utf8_slice_codeunits(barcodes, 0, length)
 
 

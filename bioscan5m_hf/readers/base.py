@@ -96,9 +96,6 @@ class ShardReader(ABC):
     def open_blocks(self, stack: ExitStack) -> Blocks:
         """Open the shard, for single specimens.
 
-        Args:
-            stack: Closes it.
-
         Raises:
             ArchiveError: It cannot be read.
         """
@@ -115,11 +112,6 @@ class ShardReader(ABC):
 def require_columns(found: Iterable[str], wanted: Iterable[str], path: Location) -> None:
     """See that a shard has the columns that are to be read from it.
 
-    Args:
-        found: The columns of the shard.
-        wanted: Those that are to be read.
-        path: The shard.
-
     Raises:
         ArchiveError: It lacks some of them; the message names them.
     """
@@ -128,12 +120,7 @@ def require_columns(found: Iterable[str], wanted: Iterable[str], path: Location)
 
 
 def read_wanted(choice: Choice, read: ReadColumns) -> Iterator[pa.Table]:
-    """Read the rows of a block that are wanted: what decides first, then the other columns.
-
-    Args:
-        choice: Which rows and columns are wanted.
-        read: Reads columns of the block.
-    """
+    """Read the rows of a block that are wanted: what decides first, then the other columns."""
     deciding = choice.deciding
     if not deciding:
         yield read(choice.columns, None)

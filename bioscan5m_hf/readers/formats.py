@@ -62,9 +62,5 @@ def reader_class(form: Format) -> type[ShardReader]:
 
 
 def open_shard(path: Location) -> ShardReader:
-    """The reader of a whole shard.
-
-    Args:
-        path: Where the shard is; its suffix tells its format.
-    """
+    """The reader of a whole shard."""
     return reader_class(SUFFIXES[PurePosixPath(str(path)).suffix])(path)

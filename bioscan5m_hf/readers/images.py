@@ -55,11 +55,6 @@ def read_images(
 ) -> list[Encoded]:
     """Read images of several pieces, each piece once.
 
-    Args:
-        readers: The reader of each piece, by its number.
-        pieces: For each image the number of its piece.
-        rows: For each image its row in the piece.
-
     Returns:
         The bytes of the images, in the order in which they were asked for.
     """

@@ -67,9 +67,6 @@ class SplitLookup:
     def find(self, processid: str) -> Place | None:
         """Where a specimen lies; ``None`` where it is not in this split.
 
-        Args:
-            processid: Its processid.
-
         Raises:
             ArchiveError: A shard cannot be read.
         """

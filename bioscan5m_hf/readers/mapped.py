@@ -31,10 +31,6 @@ def _mapped(path: Path) -> MemoryMappedTable:
 def link_all(paths: Sequence[Path], folder: Path) -> list[Path]:
     """Make a link to each file in a folder of a cache, and nothing beside the files themselves.
 
-    Args:
-        paths: The files, whose names differ.
-        folder: The folder, which is made where it is not there.
-
     Raises:
         OutputError: The cache cannot be written to.
     """

@@ -74,10 +74,6 @@ class ImagePages:
     def of(cls, source: Source, metadata: Any) -> Self | None:
         """Find the pages, where they can be read one by one.
 
-        Args:
-            source: The file.
-            metadata: What ``pyarrow`` read of its footer.
-
         Returns:
             The pages; ``None`` where images are compressed or encoded, may be repeated, or where
             there is no page index.

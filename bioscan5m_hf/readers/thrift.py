@@ -28,10 +28,6 @@ class ThriftError(ValueError):
 class CompactReader:
     """Reads structs one behind the other.
 
-    Args:
-        data: The bytes.
-        position: Where the first struct starts.
-
     Attributes:
         position: Where the next struct starts.
     """

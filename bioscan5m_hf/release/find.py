@@ -99,10 +99,6 @@ class Release:
     def select(self, package: str, splits: Iterable[Split] = SPLITS) -> Selection:
         """Choose the sources of a package.
 
-        Args:
-            package: The package's name.
-            splits: The splits that are wanted.
-
         Raises:
             ReleaseNotFound: There is nothing of this package, or of these splits, in the folder.
         """

@@ -23,20 +23,12 @@ MEMBER_COLUMNS: Final = ("offset", "compressed", "size", "crc", "method")
 
 
 def name_of(place: Mapping[str, Any]) -> str:
-    """The name of an image in its archive or folder.
-
-    Args:
-        place: Its processid, and where it lies, in ``LOCATION_COLUMNS``.
-    """
+    """The name of an image in its archive or folder."""
     return member_name(place["folder"], place["processid"], place["ending"])
 
 
 def read_image(place: Mapping[str, Any], source: Source | Path) -> bytes | bytearray:
     """Read an image, and prove it.
-
-    Args:
-        place: Its processid, and where it lies, in ``LOCATION_COLUMNS``.
-        source: The archive, or the folder.
 
     Raises:
         FlawedImage: Its bytes cannot be trusted.

@@ -132,13 +132,7 @@ class MetadataFile:
 
 
 def member_name(folder: str, processid: str, ending: int) -> str:
-    """The name of an image in its archive or folder.
-
-    Args:
-        folder: Its folder, with the slash.
-        processid: The processid.
-        ending: Which of ``ENDINGS`` it has.
-    """
+    """The name of an image in its archive or folder."""
     return f"{folder}{processid}{ENDINGS[ending]}"
 
 
@@ -167,9 +161,6 @@ def archive_at(path: Location) -> Archive | None:
 
 def passed_over(name: str) -> str | None:
     """Say why a file that looks like an archive of a release is not read.
-
-    Args:
-        name: Its name, which is not one that is read.
 
     Returns:
         A sentence; ``None`` where the file looks like nothing of ours.
@@ -209,11 +200,7 @@ def is_bbox(name: str) -> bool:
 
 
 def is_twin(name: str) -> bool:
-    """Whether a file is what a Mac writes beside another one (AppleDouble).
-
-    Args:
-        name: Its path in an archive or in a folder.
-    """
+    """Whether a file is what a Mac writes beside another one (AppleDouble)."""
     return name.rpartition("/")[2].startswith("._") or "__MACOSX" in name.split("/")
 
 

@@ -43,9 +43,6 @@ def locate_release(root: Location) -> Release:
 def list_files(root: RemotePath) -> list[RemotePath] | None:
     """The files below a URL, as far as they can be listed.
 
-    Args:
-        root: A folder.
-
     Returns:
         The files, by their names; ``None`` where the server lists nothing.
 
@@ -77,11 +74,7 @@ def list_files(root: RemotePath) -> list[RemotePath] | None:
 
 
 def probe_release(root: RemotePath) -> list[RemotePath]:
-    """Ask a server that lists nothing for every name that upstream's files go by.
-
-    Args:
-        root: The folder.
-    """
+    """Ask a server that lists nothing for every name that upstream's files go by."""
     names = [
         *_archive_names(),
         f"{METADATA_STEM}.csv",

@@ -94,9 +94,6 @@ class Extent:
 def find_directory(source: Source) -> Extent:
     """Find the directory of a zip archive from its end.
 
-    Args:
-        source: The archive.
-
     Raises:
         ArchiveError: The file is not a zip, or it is truncated or damaged.
     """
@@ -159,10 +156,6 @@ def _damaged(source: Source, what: str) -> ArchiveError:
 
 def read_directory(source: Source, *, block_bytes: int = _BLOCK_BYTES) -> Iterator[pa.RecordBatch]:
     """Read the directory of a zip archive, block by block.
-
-    Args:
-        source: The archive.
-        block_bytes: How much of the directory is held at a time, in bytes.
 
     Yields:
         Record batches of ``DIRECTORY_SCHEMA``, in the directory's order: the name, the offset of

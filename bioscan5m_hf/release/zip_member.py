@@ -93,10 +93,6 @@ class Member:
 def read_member(source: Source, member: Member) -> bytes | bytearray:
     """Read one member of a zip archive and prove it by its CRC-32.
 
-    Args:
-        source: The archive.
-        member: Where it lies.
-
     Returns:
         The plain bytes.
 
@@ -131,10 +127,6 @@ def read_sound(read_at: ReadAt, places: Iterable[Place]) -> Iterator[bytes | byt
 
     Half as much work beside inflating as ``read_member`` and ``check_jpeg``, which tell of all
     others what is wrong.
-
-    Args:
-        read_at: Reads the archive.
-        places: Where they lie.
 
     Yields:
         The plain bytes of each, proved by their CRC-32; ``None`` where anything at all is unusual.
@@ -173,9 +165,6 @@ def read_sound(read_at: ReadAt, places: Iterable[Place]) -> Iterator[bytes | byt
 
 def check_size(size: int) -> None:
     """Refuse what is larger than an image may be, before it is read.
-
-    Args:
-        size: Its length in bytes.
 
     Raises:
         FlawedImage: It is larger than ``MAX_IMAGE_BYTES``.

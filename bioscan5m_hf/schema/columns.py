@@ -138,9 +138,6 @@ def column_names() -> list[str]:
 def split_named(name: str) -> Split:
     """Find a split under upstream's name or under the one it is published by.
 
-    Args:
-        name: Such as ``"val"`` or ``"validation"``.
-
     Raises:
         UnknownName: There is no such split; the message lists them.
     """
@@ -151,11 +148,7 @@ def split_named(name: str) -> Split:
 
 
 def features_json(*, image: bool) -> dict[str, dict[str, str]]:
-    """The features as ``datasets`` writes them, without importing ``datasets``.
-
-    Args:
-        image: Whether the column ``image`` stands before upstream's columns.
-    """
+    """The features as ``datasets`` writes them, without importing ``datasets``."""
     declared = {column.name: {"dtype": column.kind.value, "_type": "Value"} for column in COLUMNS}
     return {IMAGE_COLUMN: {"_type": "Image"}, **declared} if image else declared
 
@@ -168,11 +161,7 @@ def image_type() -> pa.StructType:
 
 
 def arrow_schema(*, image: bool) -> pa.Schema:
-    """The Arrow schema of a shard, which carries the features for ``datasets``.
-
-    Args:
-        image: Whether the column ``image`` (a struct of bytes and path) stands first.
-    """
+    """The Arrow schema of a shard, which carries the features for ``datasets``."""
     import pyarrow as pa
 
     fields = [pa.field(column.name, column.kind.arrow) for column in COLUMNS]
@@ -183,11 +172,7 @@ def arrow_schema(*, image: bool) -> pa.Schema:
 
 
 def features(*, image: bool = True) -> Features:
-    """The features of a configuration, for ``datasets``.
-
-    Args:
-        image: Whether the configuration has images.
-    """
+    """The features of a configuration, for ``datasets``."""
     from datasets import Features
 
     return Features.from_dict(features_json(image=image))
@@ -195,9 +180,6 @@ def features(*, image: bool = True) -> Features:
 
 def check_columns(found: Iterable[str]) -> tuple[list[str], list[str], list[str]]:
     """Compare a header with upstream's.
-
-    Args:
-        found: The column names of a file, in its order.
 
     Returns:
         The columns that are missing, those that upstream does not have, and those that occur

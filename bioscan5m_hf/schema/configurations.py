@@ -67,9 +67,6 @@ def package_names() -> list[str]:
 def package_named(name: str) -> Package:
     """Find a package by its name, or by another that its archives go by.
 
-    Args:
-        name: Such as ``"cropped_256"``, or ``"original"`` for ``original_full``.
-
     Raises:
         UnknownName: There is no such package; the message lists them.
     """
@@ -89,20 +86,12 @@ PACKAGE_PATTERN: Final = (
 
 
 def resized_name(kind: str, short_side: int) -> str:
-    """The name of a package of resized images.
-
-    Args:
-        kind: ``original`` or ``cropped``.
-        short_side: The shorter side in pixels.
-    """
+    """The name of a package of resized images."""
     return f"{kind}_{short_side}"
 
 
 def resized_parts(name: str) -> tuple[str, int] | None:
     """What the name of a package of resized images says; ``None`` for any other name.
-
-    Args:
-        name: Such as ``cropped_256``, upstream's, or ``original_128``, which is only derived.
 
     Returns:
         ``original`` or ``cropped``, and the shorter side in pixels.
@@ -113,9 +102,6 @@ def resized_parts(name: str) -> tuple[str, int] | None:
 
 def described(name: str) -> Package:
     """The package of a name that a dataset folder has, upstream's or of another size.
-
-    Args:
-        name: Such as ``cropped_256`` or ``cropped_128``.
 
     Raises:
         UnknownName: There can be no such package.

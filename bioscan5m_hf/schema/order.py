@@ -40,10 +40,6 @@ def keys_of(processids: pa.Array | pa.ChunkedArray | Sequence[str]) -> Keys:
 def chunks_of(keys: Keys, splits: pa.Array) -> pa.Array:
     """The chunk of each specimen: the leading hex digits of md5(processid) that name its folder.
 
-    Args:
-        keys: As ``keys_of`` gives them.
-        splits: The split of each, under upstream's name; an unknown one has no chunks.
-
     Returns:
         Strings of two, one or no digits, as the split has it.
     """
@@ -55,10 +51,6 @@ def chunks_of(keys: Keys, splits: pa.Array) -> pa.Array:
 
 
 def splits_numbered(splits: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The number of each split among ``SPLITS``; behind the last for an unknown one.
-
-    Args:
-        splits: Names of splits.
-    """
+    """The number of each split among ``SPLITS``; behind the last for an unknown one."""
     found = pc.index_in(splits, _SPLIT_NAMES)
     return np.asarray(found.fill_null(len(SPLITS)), np.int64)

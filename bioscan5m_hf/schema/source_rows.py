@@ -40,11 +40,6 @@ def to_npy(rows: npt.NDArray[Any], records: int) -> bytes:
 def from_npy(data: bytes, specimens: int, where: str) -> tuple[SourceRows, int]:
     """Read the file.
 
-    Args:
-        data: Its bytes.
-        specimens: How many specimens there are.
-        where: How messages name the file.
-
     Returns:
         The number of each specimen's record, from 0, and how many records there are.
 

@@ -104,11 +104,7 @@ def _one(name: str, configuration: Configuration) -> Split:
 
 
 def valid_splits(configuration: Configuration) -> list[str]:
-    """Every name that means splits of a configuration.
-
-    Args:
-        configuration: The configuration.
-    """
+    """Every name that means splits of a configuration."""
     names = [split.published for split in configuration.splits]
     for split in configuration.splits:
         if split.name != split.published:

@@ -181,9 +181,6 @@ MIRRORS: Final[tuple[Mirror, ...]] = (
 def mirror_named(name: str) -> Mirror:
     """Find a mirror.
 
-    Args:
-        name: Such as ``"hub"``.
-
     Raises:
         UnknownName: There is no such mirror; the message lists them.
     """

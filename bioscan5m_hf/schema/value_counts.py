@@ -54,10 +54,6 @@ class ValueCounts:
 def summed(texts: pa.Array, counts: Counts) -> tuple[pa.Array, Counts]:
     """Add up the counts of equal texts.
 
-    Args:
-        texts: Strings, none of them null.
-        counts: How often each was found.
-
     Returns:
         The different texts, the first found first, and how often each was found in all.
     """

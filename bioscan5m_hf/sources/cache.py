@@ -14,10 +14,6 @@ from bioscan5m_hf.storage.disk import cache_error
 def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
     """A folder of the cache, made where it is not there yet; it appears whole.
 
-    Args:
-        folder: The folder.
-        write: Writes what shall lie in it into another one.
-
     Raises:
         OutputError: The cache cannot be written to.
     """

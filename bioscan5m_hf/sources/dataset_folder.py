@@ -55,9 +55,6 @@ class DatasetFolder:
     def splits(self, configuration: Configuration) -> list[Split]:
         """The splits of a configuration that there are shards of.
 
-        Args:
-            configuration: The configuration.
-
         Raises:
             ReleaseNotFound: There is nothing of it.
         """
@@ -72,12 +69,7 @@ class DatasetFolder:
         return found
 
     def shards_of(self, configuration: Configuration, split: Split) -> tuple[StoredShard, ...]:
-        """The shards of one split.
-
-        Args:
-            configuration: The configuration.
-            split: The split.
-        """
+        """The shards of one split."""
         return self.shards[configuration.package or METADATA][split.published]
 
     @property
@@ -88,9 +80,6 @@ class DatasetFolder:
 
 def open_folder(root: Location) -> DatasetFolder | None:
     """Read the manifest of a dataset folder.
-
-    Args:
-        root: The folder.
 
     Returns:
         What it holds, or ``None`` where there is no manifest.
@@ -128,10 +117,6 @@ def _shards(files: dict[str, Any]) -> tuple[StoredShard, ...]:
 
 def folder_of(root: Location, paths: Iterable[str]) -> DatasetFolder | None:
     """Understand a folder without a manifest by the names of its files.
-
-    Args:
-        root: The folder.
-        paths: The paths of its files, relative to it.
 
     Returns:
         What it holds, or ``None`` where no file is named as a shard.

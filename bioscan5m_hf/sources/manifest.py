@@ -38,9 +38,6 @@ Check = Callable[[Any, str], None]
 def parse_manifest(text: bytes) -> dict[str, Any]:
     """Parse a manifest.
 
-    Args:
-        text: The bytes of the file.
-
     Returns:
         Its values: counts are whole numbers that are not negative, every path stays in the folder,
         and every shard lies where shards of its configuration and split do.

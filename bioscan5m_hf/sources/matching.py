@@ -39,13 +39,6 @@ def matching_pieces(
 ) -> list[Piece]:
     """The pieces of a split that may hold a row that is wanted.
 
-    Args:
-        data: The data.
-        configuration: The configuration.
-        split: The split.
-        condition: Which rows are wanted; ``None`` for all.
-        on_error: As ``Data.pieces`` takes it.
-
     Returns:
         All pieces where the metadata are not there, are no cheaper to read, or are of other rows.
     """

@@ -109,12 +109,7 @@ class PreparedData(Data):
 
 
 def prepared_of(root: RemotePath, cache: Path) -> PreparedData | None:
-    """What was prepared of remote data.
-
-    Args:
-        root: Where they are.
-        cache: Where records are kept.
-    """
+    """What was prepared of remote data."""
     try:
         record = json.loads(_path_of(root, cache).read_bytes())
     except (OSError, ValueError):

@@ -103,19 +103,11 @@ class MetadataIndex:
         (work / VOCABULARIES_NAME).write_bytes(to_parquet(counter.vocabularies()))
 
     def of_split(self, split: Split) -> SortedRuns:
-        """The records of a split in the order of md5(processid).
-
-        Args:
-            split: The split.
-        """
+        """The records of a split in the order of md5(processid)."""
         return _of_split(kept_order(self.folder / _ROWS), split)
 
     def records(self, columns: Sequence[str]) -> pa.Table:
-        """Some columns of the records of all splits, in the order of the metadata file.
-
-        Args:
-            columns: Upstream's names.
-        """
+        """Some columns of the records of all splits, in the order of the metadata file."""
         batches = list(read_stored(self.folder / _ROWS, [*columns, ROW]))
         if not batches:
             return pa.schema([ROW_SCHEMA.field(name) for name in columns]).empty_table()
@@ -191,13 +183,7 @@ class Plan:
 
 
 def plan_metadata(index: MetadataIndex, split: Split, cache: Path) -> Plan:
-    """Put the records of a split into the order of md5(processid).
-
-    Args:
-        index: The metadata.
-        split: The split.
-        cache: Where plans are kept.
-    """
+    """Put the records of a split into the order of md5(processid)."""
     key = digest_of(_INDEX_VERSION, index.key, split.name)
 
     def write(work: Path) -> None:
@@ -253,11 +239,7 @@ def plan_images(
 
 
 def selection_identity(selection: Selection) -> str:
-    """The identity of the archives and folders of a package.
-
-    Args:
-        selection: The archives and folders.
-    """
+    """The identity of the archives and folders of a package."""
     # The top counts too: a link that led out of it may lead inside of another one.
     folders = [f"{folder.split.name} {folder.top.resolve()}" for folder in selection.folders]
     files = [archive.path for archive in selection.archives]

@@ -91,9 +91,6 @@ class RawPiece:
     def images(self, places: pa.Table) -> list[Encoded]:
         """Read the images of some rows.
 
-        Args:
-            places: Their rows of what ``places`` gave.
-
         Raises:
             ImageError: One is flawed.
         """

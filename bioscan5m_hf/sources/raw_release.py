@@ -123,11 +123,7 @@ class RawData(Data):
         return from_parquet(read_whole(path, VOCABULARIES_BYTES), rank, str(path))
 
     def records(self, columns: Sequence[str]) -> pa.Table:
-        """Some columns of the records of all splits, in the order of the metadata file.
-
-        Args:
-            columns: Upstream's names.
-        """
+        """Some columns of the records of all splits, in the order of the metadata file."""
         return self._index(skip=False).records(columns)
 
     def digest(self, configuration: Configuration, split: Split) -> str:

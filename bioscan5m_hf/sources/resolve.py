@@ -165,11 +165,7 @@ def _open_remote(root: RemotePath, cache_dir: str | os.PathLike[str] | None) -> 
 
 
 def index_cache(cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Where the index of a raw release is kept: in the cache of ``datasets``.
-
-    Args:
-        cache_dir: Another cache than the usual one.
-    """
+    """Where the index of a raw release is kept: in the cache of ``datasets``."""
     from datasets import config
 
     return absolute(cache_dir or config.HF_DATASETS_CACHE) / "bioscan5m_index"

@@ -30,12 +30,6 @@ def read_specimens(
     looked at: of the one that the table of splits tells, or of each, largest split first. Of a raw
     release the index in the cache tells.
 
-    Args:
-        data: The data.
-        configuration: The configuration whose rows are read.
-        processids: The specimens.
-        columns: The columns that are read.
-
     Returns:
         A row for each processid, in the order in which they were given.
 

@@ -53,10 +53,6 @@ def to_npy(keys: Keys, splits: npt.NDArray[Any]) -> bytes:
 def likely_splits(path: Location, processids: Sequence[str]) -> dict[str, set[Split]]:
     """The splits that specimens are probably in: as a rule one, and none where they are not known.
 
-    Args:
-        path: The file.
-        processids: The specimens.
-
     Raises:
         ArchiveError: The file cannot be read.
     """

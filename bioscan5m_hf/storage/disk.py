@@ -17,12 +17,7 @@ _ANOTHER: Final = "name another cache with cache_dir= or HF_DATASETS_CACHE"
 
 
 def output_error(error: OSError, path: Path) -> OutputError:
-    """Explain why a file could not be written.
-
-    Args:
-        error: What the system or a library says.
-        path: The file.
-    """
+    """Explain why a file could not be written."""
     if number_of(error) in _FULL:
         return OutputError(
             "there is no space left on the disk",
@@ -34,10 +29,6 @@ def output_error(error: OSError, path: Path) -> OutputError:
 
 def cache_error(error: OSError, folder: Path) -> OutputError:
     """Explain why something could not be kept in a cache.
-
-    Args:
-        error: What the system or a library says.
-        folder: Where it was going to lie.
 
     Raises:
         MemoryError: There is no memory, which is not the fault of the disk.
@@ -51,11 +42,6 @@ def cache_error(error: OSError, folder: Path) -> OutputError:
 @contextmanager
 def explained(what: str, folder: Path, fix: str) -> Iterator[None]:
     """Turn what the system refuses in the block into an error of this project.
-
-    Args:
-        what: What cannot be done, as a clause.
-        folder: The folder that is written to.
-        fix: What helps.
 
     Raises:
         MemoryError: There is no memory, which is not the fault of the disk.
@@ -71,9 +57,6 @@ def explained(what: str, folder: Path, fix: str) -> Iterator[None]:
 @contextmanager
 def writing_to_cache(folder: Path) -> Iterator[None]:
     """Turn what the system refuses in the block into an error of this project.
-
-    Args:
-        folder: The folder of the cache that is written to.
 
     Raises:
         OutputError: The cache cannot be written to.

@@ -28,9 +28,6 @@ _UNREACHABLE: Final = ("connect", "timeout", "gaierror", "dns", "unreachable")
 def file_system(path: RemotePath) -> tuple[AbstractFileSystem, str]:
     """The file system behind a URL, and how it names the file.
 
-    Args:
-        path: The URL.
-
     Raises:
         MissingDependency: What serves the scheme is not installed.
         UsageError: The scheme is not known.
@@ -112,11 +109,7 @@ def _is_no_answer(error: BaseException) -> bool:
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Whether an error says that no server answered, or only that it fails at the moment.
-
-    Args:
-        error: What was raised while remote data were opened.
-    """
+    """Whether an error says that no server answered, or only that it fails at the moment."""
     cause: BaseException | None = error
     while cause is not None:
         if not isinstance(cause, BioscanError) and _is_no_answer(cause):
@@ -136,11 +129,7 @@ def _status(error: BaseException) -> int | None:
 
 
 def is_passing(error: BioscanError) -> bool:
-    """Whether it is worth while to ask again: not where access is refused or nothing is there.
-
-    Args:
-        error: What ``explained`` raised.
-    """
+    """Whether it is worth while to ask again: not where access is refused or nothing is there."""
     cause = error.__cause__
     if not isinstance(cause, Exception) or isinstance(cause, FileNotFoundError):
         return False
@@ -175,9 +164,6 @@ def patiently(where: RemotePath, what: str, kind: type[BioscanError], ask: Calla
 
 class FsspecFile(Source):
     """A file of any file system that ``fsspec`` knows.
-
-    Args:
-        path: Its URL.
 
     Raises:
         ArchiveError: It cannot be opened.

@@ -29,9 +29,6 @@ _CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 class HttpFile(Source):
     """A file behind an HTTP server that serves ranges of bytes.
 
-    Args:
-        path: Its URL.
-
     Attributes:
         location: The URL.
         size: Its length in bytes.
@@ -91,9 +88,6 @@ class HttpFile(Source):
 def is_there(path: RemotePath) -> bool:
     """Whether a server has a file.
 
-    Args:
-        path: Its URL.
-
     Raises:
         ArchiveError: The server cannot be reached, or answers something else than yes or no.
     """
@@ -109,10 +103,6 @@ def is_there(path: RemotePath) -> bool:
 
 def read_page(path: RemotePath, largest: int) -> str | None:
     """Read a page of a server; none where it has no such page.
-
-    Args:
-        path: Its URL.
-        largest: How many bytes of it are read at most.
 
     Raises:
         ArchiveError: The server cannot be reached, or refuses.

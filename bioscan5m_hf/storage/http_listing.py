@@ -29,10 +29,6 @@ class _Links(html.parser.HTMLParser):
 def linked_files(root: RemotePath, depth: int) -> Iterator[RemotePath]:
     """The files that a server's page about a folder links to, and those of its folders.
 
-    Args:
-        root: The folder.
-        depth: How many folders deep to look.
-
     Raises:
         ArchiveError: The server cannot be reached, or refuses.
     """

@@ -32,9 +32,6 @@ def is_repository(location: Location) -> bool:
 def pinned(location: RemotePath) -> Location:
     """The same place in one commit of its repository.
 
-    Args:
-        location: A folder in a dataset repository.
-
     Returns:
         The place in the commit that the revision means now. Where the Hub is not to be asked
         (``HF_HUB_OFFLINE``, ``HF_DATASETS_OFFLINE``) or does not answer, the local folder of its

@@ -27,11 +27,7 @@ _AT_A_TIME: Final = 16
 
 
 def digest_of(*parts: str) -> str:
-    """A short name for what something is made from, in hex.
-
-    Args:
-        parts: What decides it, in order.
-    """
+    """A short name for what something is made from, in hex."""
     told = hashlib.sha256()
     for part in parts:
         data = part.encode("utf-8", "surrogateescape")
@@ -40,11 +36,7 @@ def digest_of(*parts: str) -> str:
 
 
 def stamp_of(found: os.stat_result) -> str:
-    """What the file system tells of a file, as text: device, inode, length and times of change.
-
-    Args:
-        found: What ``os.stat`` gives.
-    """
+    """What the file system tells of a file, as text: device, inode, length and times of change."""
     return f"{found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
@@ -105,10 +97,6 @@ def _stamp_of_entry(entry: os.DirEntry[str]) -> str:
 
 def identity_of(files: Iterable[Location], folders: Iterable[Path] = ()) -> str:
     """The identity of some files and folders together, in their order.
-
-    Args:
-        files: The files.
-        folders: The folders.
 
     Raises:
         ArchiveError: One of them is not there.

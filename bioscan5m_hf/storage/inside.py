@@ -70,9 +70,6 @@ def open_regular(path: Path) -> io.FileIO:
 def open_own(path: Path) -> int:
     """Open a file for reading and writing, and make it where it is not there; no link is followed.
 
-    Args:
-        path: The file, on whose way no link lies (see ``to_write``).
-
     Returns:
         Its descriptor.
 
@@ -108,10 +105,6 @@ def _require_regular(found: os.stat_result, path: Path) -> None:
 def read_small(path: Path, limit: int) -> bytes:
     """Read a file whole.
 
-    Args:
-        path: The file.
-        limit: How many bytes it may have.
-
     Raises:
         OSError: It cannot be read, is no regular file, or has more bytes.
     """
@@ -125,12 +118,7 @@ def read_small(path: Path, limit: int) -> bytes:
 
 
 def link_on_the_way(folder: Path, name: str) -> Path | None:
-    """The first link among the folders that lead to a file, or what stands in place of a folder.
-
-    Args:
-        folder: The folder that the user named; it may be a link itself.
-        name: A path relative to it.
-    """
+    """The first link among the folders that lead to a file, or what stands in place of a folder."""
     found = folder
     for part in PurePosixPath(name).parts[:-1]:
         found = found / part
@@ -144,10 +132,6 @@ def link_on_the_way(folder: Path, name: str) -> Path | None:
 
 def length_of_own(folder: Path, name: str) -> int:
     """The length of a file that lies in a folder itself, behind no link.
-
-    Args:
-        folder: The folder that the user named; it may be a link itself.
-        name: A path relative to it.
 
     Raises:
         FileNotFoundError: There is nothing of that name.
@@ -163,10 +147,6 @@ def length_of_own(folder: Path, name: str) -> int:
 
 def to_write(folder: Path, name: str) -> Path:
     """The path of a file that is going to be written, replaced or removed.
-
-    Args:
-        folder: The folder that the user named; it may be a link itself.
-        name: A path relative to it.
 
     Raises:
         ForeignFolder: A folder on the way to it is a link, or no folder.
@@ -184,23 +164,13 @@ def to_write(folder: Path, name: str) -> Path:
 
 
 def remove(folder: Path, name: str) -> None:
-    """Remove a file, or the link in its place, if it is there and no folder on the way is a link.
-
-    Args:
-        folder: The folder that the user named.
-        name: A path relative to it.
-    """
+    """Remove a file, or the link in its place; nothing where a folder on the way is a link."""
     if link_on_the_way(folder, name) is None:
         (folder / name).unlink(missing_ok=True)
 
 
 def remove_tree(folder: Path, name: str) -> None:
-    """Remove a folder with all that is in it, as far as it can be; no link is followed.
-
-    Args:
-        folder: The folder that the user named.
-        name: A path relative to it.
-    """
+    """Remove a folder with all that is in it, as far as it can be; no link is followed."""
     # ``rmtree`` follows no link itself, neither at its top nor below it.
     if link_on_the_way(folder, name) is None:
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -225,11 +195,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def real_folders(folder: Path) -> list[Path]:
-    """The folders directly below a folder, without links to folders, in the order of their names.
-
-    Args:
-        folder: The folder that the user named.
-    """
+    """The folders directly below a folder, in the order of their names; links are left out."""
     with os.scandir(folder) as entries:
         return sorted(
             folder / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)

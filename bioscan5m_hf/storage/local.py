@@ -92,12 +92,7 @@ class LocalFile(Source):
         return data
 
     def will_read(self, offset: int, length: int) -> None:
-        """Let the system fetch a part of the file meanwhile, where it takes such advice.
-
-        Args:
-            offset: Where the part starts, in bytes.
-            length: Its length.
-        """
+        """Let the system fetch a part of the file meanwhile, where it takes such advice."""
         if not hasattr(os, "posix_fadvise") or self._is_held(offset, length):
             return
         # Of a long part Linux would fetch the beginning only.

@@ -32,10 +32,6 @@ def open_location(location: str | Location) -> Source:
 def read_whole(location: Location, limit: int) -> bytes:
     """Read a small file.
 
-    Args:
-        location: The file.
-        limit: How many bytes it may have.
-
     Raises:
         ArchiveError: It cannot be read, or has more bytes.
     """

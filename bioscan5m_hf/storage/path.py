@@ -61,11 +61,7 @@ class RemotePath:
         return unquote(self.url) if self.is_http else self.url
 
     def relative_to(self, root: RemotePath) -> str:
-        """The path of this file in a folder.
-
-        Args:
-            root: The folder.
-        """
+        """The path of this file in a folder."""
         return self._plain.removeprefix(root._plain).lstrip("/")
 
     def without_secrets(self, text: str) -> str:

@@ -121,11 +121,7 @@ class HeldPart(Source):
 
 
 class ReadAhead(Source):
-    """A source that reads on while it is read in order, ever more at a time.
-
-    Args:
-        source: What is read.
-    """
+    """A source that reads on while it is read in order, ever more at a time."""
 
     def __init__(self, source: Source) -> None:
         self.location = source.location

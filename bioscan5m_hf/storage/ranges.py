@@ -127,10 +127,6 @@ def plan_windows(reads: Reads, limits: Limits) -> Iterator[Window]:
     A window ends with a folder of the archive where it can: a folder that is cut in two has its
     gaps fetched twice.
 
-    Args:
-        reads: What is going to be read, in this order.
-        limits: How large windows and requests may be.
-
     Yields:
         The windows, in the order of the reads.
     """
@@ -158,12 +154,7 @@ def _cuts(reads: Reads, limit: int) -> Iterator[int]:
 
 
 def plan_window(reads: Reads, limits: Limits) -> Window:
-    """Cut one window into requests.
-
-    Args:
-        reads: What is going to be read of it, in this order.
-        limits: How large requests may be; how large a window may be does not matter here.
-    """
+    """Cut one window into requests."""
     requests: list[Request] = []
     held = 0
     for source in np.unique(reads.source).tolist():
@@ -228,11 +219,6 @@ def _pieces(breaks: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
 
 class _Held:
     """One window: being fetched, then read from.
-
-    Args:
-        window: What to fetch.
-        fetch: Reads from a source by its number.
-        pool: Where the requests run.
 
     Attributes:
         bytes: How much is kept.
@@ -309,11 +295,6 @@ class Windows:
 
     def read_at(self, source: int, offset: int, length: int) -> bytes:
         """Read from a source.
-
-        Args:
-            source: Its number.
-            offset: Where, in bytes.
-            length: How many bytes.
 
         Raises:
             ArchiveError: The source cannot be read.

@@ -66,11 +66,7 @@ def persist(
 
 
 def seconds_asked(retry_after: str | None) -> float:
-    """How many seconds a server asks to wait.
-
-    Args:
-        retry_after: Its header ``Retry-After``: a number or a date.
-    """
+    """How many seconds a server asks to wait."""
     text = (retry_after or "").strip()
     if text.isdecimal():
         return float(text)

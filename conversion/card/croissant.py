@@ -94,10 +94,6 @@ _CONTEXT: Final[dict[str, Any]] = {
 def render_croissant(manifest: Manifest, found: Profile | None = None) -> bytes:
     """Describe a dataset folder.
 
-    Args:
-        manifest: What it holds.
-        found: What the specimens are like, if that is told.
-
     Returns:
         The text of the file; the same manifest gives the same text.
     """

@@ -47,19 +47,12 @@ class _PlainDumper(yaml.SafeDumper):
 
 
 def files_url(manifest: Manifest) -> str:
-    """Where examples find other files of the dataset: a folder, or a repository on the Hub.
-
-    Args:
-        manifest: What the folder holds.
-    """
+    """Where examples find other files of the dataset: a folder, or a repository on the Hub."""
     return f"hf://datasets/{manifest.name}" if "/" in manifest.name else manifest.name
 
 
 def available(manifest: Manifest) -> list[tuple[Configuration, dict[str, SplitFiles]]]:
     """The configurations that a folder can serve, with the files of each split.
-
-    Args:
-        manifest: What the folder holds.
 
     Returns:
         Each configuration that has at least one specimen, and its published splits in order.
@@ -93,9 +86,6 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
 
     Sizes of splits are never declared: ``datasets`` takes a filtered split for a damaged one if
     they are.
-
-    Args:
-        manifest: What the folder holds.
     """
     listed = available(manifest)
     default = default_configuration(manifest)
@@ -150,20 +140,12 @@ def _declared_features(manifest: Manifest) -> dict[str, Any]:
 
 
 def default_configuration(manifest: Manifest) -> str:
-    """The configuration that is loaded where none is named.
-
-    Args:
-        manifest: What the folder holds.
-    """
+    """The configuration that is loaded where none is named."""
     return shown_package(manifest.packages) or METADATA
 
 
 def shown_package(packages: Collection[str]) -> str | None:
-    """The package that stands for all where one must be chosen.
-
-    Args:
-        packages: The packages there are.
-    """
+    """The package that stands for all where one must be chosen."""
     if DEFAULT_PACKAGE in packages:
         return DEFAULT_PACKAGE
     listed = in_order(packages)
@@ -175,9 +157,6 @@ def pattern(files: SplitFiles) -> str:
     """A pattern for the shards of a split.
 
     Of one division only: another that was interrupted may lie beside it.
-
-    Args:
-        files: The shards.
     """
     stem, _, rest = files.shards[0].path.rpartition("-00000-of-")
     return f"{stem}-*-of-{rest}"
@@ -185,9 +164,6 @@ def pattern(files: SplitFiles) -> str:
 
 def shown_split(manifest: Manifest) -> tuple[str, str] | None:
     """The configuration and the split that examples use.
-
-    Args:
-        manifest: What the folder holds.
 
     Returns:
         Their names; none for a folder that serves nothing.
@@ -200,11 +176,7 @@ def shown_split(manifest: Manifest) -> tuple[str, str] | None:
 
 
 def front_matter_text(manifest: Manifest) -> str:
-    """The front matter as YAML, between its two lines of dashes.
-
-    Args:
-        manifest: What the folder holds.
-    """
+    """The front matter as YAML, between its two lines of dashes."""
     text = yaml.dump(
         front_matter(manifest),
         Dumper=_PlainDumper,

@@ -10,11 +10,7 @@ from conversion.formats.samples import CAPTION
 
 
 def escaped(text: str) -> str:
-    """Text from the data, as Markdown and HTML show it, letter by letter and on one line.
-
-    Args:
-        text: Such as the name of a country.
-    """
+    """Text from the data, as Markdown and HTML show it, letter by letter and on one line."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     # An entity is what neither Markdown nor the cells of its tables take for a sign of theirs.
     return re.sub(r"[^\w\s,.'()/:;%°+-]", lambda found: f"&#{ord(found[0])};", line).replace(

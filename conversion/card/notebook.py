@@ -33,10 +33,6 @@ class _Names:
 def render_notebook(manifest: Manifest, found: Profile) -> bytes | None:
     """Write the notebook.
 
-    Args:
-        manifest: What the folder holds.
-        found: What the specimens are like.
-
     Returns:
         The text of the file, without outputs; none for a folder without images. The same manifest
         gives the same text.

@@ -37,9 +37,6 @@ _MADE_HERE: Final = (*readme.PICTURES, CROISSANT_NAME, NOTEBOOK_NAME, readme.CAR
 def sheet_shards(manifest: Manifest) -> list[str]:
     """The shards that the contact sheet is made from: the first of each split of one package.
 
-    Args:
-        manifest: What the folder holds.
-
     Returns:
         Their paths in the folder.
     """
@@ -67,11 +64,7 @@ class Drawn:
 
 
 def draw(found: Profile) -> Drawn:
-    """Draw the pictures of a profile.
-
-    Args:
-        found: What the specimens are like.
-    """
+    """Draw the pictures of a profile."""
     pictures = {
         readme.TAXONOMY: taxonomy(found),
         readme.MEASURES: measures(found),
@@ -134,13 +127,7 @@ def _sheet(
 
 
 def write_card(folder: Path, manifest: Manifest, found: Profile | None = None) -> None:
-    """Write the card of a dataset folder, and last its manifest.
-
-    Args:
-        folder: The folder.
-        manifest: What it holds; the card is entered here.
-        found: What the specimens are like, if that is told.
-    """
+    """Write the card of a dataset folder, and last its manifest."""
     _enter(folder, manifest, readme.CARD_NAME, readme.render(manifest, found).encode())
     write_whole(folder / MANIFEST_NAME, manifest.to_json())
 

@@ -65,10 +65,6 @@ converted with bioscan5m-hf
 def render(manifest: Manifest, found: Profile | None = None) -> str:
     """Write the card.
 
-    Args:
-        manifest: What the folder holds; pictures are shown if they are among its extras.
-        found: What the specimens are like, if that is told.
-
     Returns:
         The text of README.md; the same folder gives the same text.
     """
@@ -94,11 +90,7 @@ def render(manifest: Manifest, found: Profile | None = None) -> str:
 
 
 def description(manifest: Manifest) -> str:
-    """What the dataset is, in a few sentences of plain text.
-
-    Args:
-        manifest: What the folder holds.
-    """
+    """What the dataset is, in a few sentences of plain text."""
     rows = {split: files.rows for split, files in manifest.splits.get(METADATA, {}).items()}
     specimens = sum(rows.values())
     photographed = sum(_photographed(manifest, split) for split in rows)

@@ -33,12 +33,7 @@ USES: Final = (
 
 
 def biases(manifest: Manifest, found: Profile | None) -> list[str]:
-    """How the specimens differ from a fair sample, as phrases; names are as they are in the data.
-
-    Args:
-        manifest: What the folder holds.
-        found: What the specimens are like, if that is told.
-    """
+    """How the specimens differ from a fair sample, as phrases with the names of the data."""
     if not (found and found.specimens and found.orders and found.countries):
         return []
     (order, most), (country, many) = found.orders[0], found.countries[0]
@@ -52,11 +47,7 @@ def biases(manifest: Manifest, found: Profile | None) -> list[str]:
 
 
 def limitations(found: Profile | None) -> list[str]:
-    """What the data does not tell, as phrases.
-
-    Args:
-        found: What the specimens are like, if that is told.
-    """
+    """What the data does not tell, as phrases."""
     shares: list[str] = []
     if found and found.specimens:
         shares = [

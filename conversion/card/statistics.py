@@ -91,12 +91,7 @@ class Profile:
 
 
 def stored_metadata(folder: Path, manifest: Manifest) -> list[Path]:
-    """The files of the metadata configuration of a folder.
-
-    Args:
-        folder: The dataset folder.
-        manifest: What it holds.
-    """
+    """The files of the metadata configuration of a folder."""
     splits = manifest.splits.get(METADATA, {}).values()
     return [folder / shard.path for files in splits for shard in files.shards]
 
@@ -114,11 +109,7 @@ class ProfileCounter:
         self._sites = np.zeros(_LATITUDES * _LONGITUDES, np.int64)
 
     def add(self, rows: pa.RecordBatch) -> None:
-        """Count some specimens.
-
-        Args:
-            rows: With the columns in ``COUNTED``.
-        """
+        """Count some specimens."""
         self._specimens += rows.num_rows
         self._vocabularies.add(rows)
         self._countries.add(rows["country"])
@@ -131,11 +122,7 @@ class ProfileCounter:
         return self._vocabularies.vocabularies()
 
     def profile(self, vocabularies: Sequence[Vocabulary]) -> Profile:
-        """What was counted.
-
-        Args:
-            vocabularies: Those of this counter.
-        """
+        """Sum up what was counted."""
         totals = {found.rank: np.sum(list(found.counts.values()), axis=0) for found in vocabularies}
         names = {found.rank: found.names for found in vocabularies}
         orders, other_orders = _most_frequent(names["order"], totals["order"], _ORDERS)
@@ -191,9 +178,6 @@ class ProfileCounter:
 
 def profile(shards: Sequence[Path]) -> Profile:
     """Count what the metadata configuration of a folder holds, in bounded memory.
-
-    Args:
-        shards: Its files.
 
     Raises:
         BrokenShard: One of them is not a shard of its format.

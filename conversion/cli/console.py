@@ -56,11 +56,7 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 def shown(text: str) -> str:
-    """The text as it may be shown: control characters escaped, passwords in URLs left out.
-
-    Args:
-        text: What is going to be shown; line breaks stay.
-    """
+    """The text as it may be shown: control characters escaped, passwords in URLs left out."""
     plain = without_passwords(text)
     return "".join(
         sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in plain

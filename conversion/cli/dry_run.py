@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 
 
 def show_preview(terminal: Terminal, found: Preview, output: Location, form: str) -> None:
-    """Show what a conversion would do.
-
-    Args:
-        terminal: Where it is shown.
-        found: What it would do.
-        output: Where the dataset folder would be.
-        form: The name of the format.
-    """
+    """Show what a conversion would do."""
     terminal.document(_document(found, output, form))
     terminal.show(_table(found, output))
     disk = f"disk: {readable_size(found.disk)}, {readable_size(found.temporary)} of it for a while"

@@ -82,15 +82,7 @@ class _Count(_Units):
 
 
 class Bar:
-    """A bar on a terminal; without a total, a count and the time that has passed.
-
-    Args:
-        console: Where it is shown.
-        work: What is being done.
-        total: How much there is to do.
-        unit: What is counted.
-        done: How much was done before.
-    """
+    """A bar on a terminal; without a total, a count and the time that has passed."""
 
     def __init__(
         self, console: Console, work: str, total: int | None, unit: str, done: int = 0
@@ -138,15 +130,7 @@ class Bar:
 
 
 class Lines:
-    """Plain lines, one in ten seconds at most, for a log file or a pipe.
-
-    Args:
-        tell: Shows one line.
-        work: What is being done.
-        total: How much there is to do.
-        unit: What is counted.
-        done: How much was done before.
-    """
+    """Plain lines, one in ten seconds at most, for a log file or a pipe."""
 
     def __init__(
         self, tell: Callable[[str], None], work: str, total: int | None, unit: str, done: int = 0
@@ -188,23 +172,13 @@ def _amount(count: int, unit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time as hours, minutes and seconds.
-
-    Args:
-        seconds: How long it is.
-    """
+    """A time as hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def announced(work: str, total: int, unit: str) -> str:
-    """The line that tells what is going to be done, where there is no bar.
-
-    Args:
-        work: What is being done.
-        total: How much.
-        unit: What is counted, as a plural.
-    """
+    """The line that tells what is going to be done, where there is no bar."""
     amount = readable_size(total) if unit == BYTES else counted(total, unit.removesuffix("s"))
     return f"{work} {amount}"

@@ -42,9 +42,6 @@ def program() -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
-    Args:
-        arguments: The words of the command line, without the program's name.
-
     Returns:
         0 where it is done, 1 where the data is bad or the work failed, 2 for wrong usage, 130
         where it was interrupted, 143 and 129 where it was told to end or lost its terminal.

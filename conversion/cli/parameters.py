@@ -54,11 +54,7 @@ def switch(flag: str, told: str, *needs: str) -> Option:
 
 
 class Words(click.ParamType[Any]):
-    """Reads the words that are given for an option, as its declaration says.
-
-    Args:
-        option: The declaration.
-    """
+    """Reads the words that are given for an option, as its declaration says."""
 
     def __init__(self, option: Option) -> None:
         self.name = option.metavar or ""
@@ -106,12 +102,7 @@ class Positional(click.Argument):
 
 
 def parameters(name: str, option: Option) -> list[click.Parameter]:
-    """What the command line has for an option: a word by its position, a flag, or both.
-
-    Args:
-        name: The name of the value.
-        option: How people ask for it.
-    """
+    """What the command line has for an option: a word by its position, a flag, or both."""
     made: list[click.Parameter] = []
     if option.position:
         needed = option.required and not option.flags
@@ -160,10 +151,6 @@ def _help(option: Option) -> str:
 def settle_positions(ctx: click.Context, options: Mapping[str, Option]) -> None:
     """Take what was given by its position for the option that it may stand for.
 
-    Args:
-        ctx: Where the words are.
-        options: The options of the command, by the names of their values.
-
     Raises:
         click.UsageError: It was given both ways, or not at all where it must be.
     """
@@ -181,10 +168,6 @@ def settle_positions(ctx: click.Context, options: Mapping[str, Option]) -> None:
 
 def check_needs(ctx: click.Context, options: Mapping[str, Option]) -> None:
     """See that what was given goes with what it needs.
-
-    Args:
-        ctx: Where the words are.
-        options: The options of the command, by the names of their values.
 
     Raises:
         click.UsageError: It does not.

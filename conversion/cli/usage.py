@@ -16,11 +16,7 @@ _DASHES: Final = re.compile(
 
 
 def told(error: click.UsageError) -> str:
-    """The error as one line.
-
-    Args:
-        error: What click found.
-    """
+    """The error as one line."""
     if isinstance(error, click.NoSuchOption):
         return f"there is no option {error.option_name}; {_nearest(error)}"
     if isinstance(error, click.MissingParameter) and error.param:
@@ -44,10 +40,6 @@ def _nearest(error: click.NoSuchOption) -> str:
 
 def check_dashes(words: Iterable[str], ctx: click.Context) -> None:
     """See that no option begins with another dash than a hyphen.
-
-    Args:
-        words: Those of the command line.
-        ctx: Where they are.
 
     Raises:
         click.UsageError: One does.

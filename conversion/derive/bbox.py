@@ -84,10 +84,6 @@ class Boxes:
 def read_boxes(path: Path, work: Path) -> Boxes:
     """Read upstream's file of bounding boxes.
 
-    Args:
-        path: The file.
-        work: A folder for what does not fit into memory.
-
     Raises:
         MetadataError: It cannot be read, or has other columns.
         OutputError: There is no room in the folder.
@@ -172,10 +168,6 @@ def _check_header(bbox: Path) -> None:
 
 def require_boxes(lacking: Sequence[str], bbox: str) -> None:
     """Stop where specimens have no bounding box.
-
-    Args:
-        lacking: Their processids.
-        bbox: The file, for the message.
 
     Raises:
         MismatchError: There are some.

@@ -112,13 +112,7 @@ def check_box(
 
 
 def resized(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """The size with a given shorter side and the same aspect ratio, rounded half up.
-
-    Args:
-        width: The width before, in pixels.
-        height: The height before.
-        short_side: The shorter side after.
-    """
+    """The size with a given shorter side and the same aspect ratio, rounded half up."""
     shorter = min(width, height)
 
     def scaled(side: int) -> int:
@@ -129,11 +123,6 @@ def resized(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 def decode_scale(width: int, height: int, target: tuple[int, int]) -> int:
     """By how much a JPEG can be shrunk while it is decoded, so that it still has to be shrunk.
-
-    Args:
-        width: The width of what is cut out, in pixels.
-        height: Its height.
-        target: Width and height that it gets.
 
     Returns:
         1, 2, 4 or 8.

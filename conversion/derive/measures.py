@@ -26,9 +26,6 @@ class MeasureCheck:
 
     A box that reaches past the border of its original is not compared: upstream does not say how
     much of it counts.
-
-    Args:
-        bbox: Upstream's file of bounding boxes.
     """
 
     def __init__(self, bbox: Path) -> None:
@@ -36,20 +33,13 @@ class MeasureCheck:
         self._kept: list[pa.RecordBatch] = []
 
     def watch(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Pass the rows of the metadata on.
-
-        Args:
-            batches: What ``read_metadata`` yields.
-        """
+        """Pass the rows of the metadata on."""
         for batch in batches:
             self._kept.append(batch.select(_COLUMNS))
             yield batch
 
     def findings(self, label: str) -> Iterator[Finding]:
         """The specimens whose box makes another value, in the order of the metadata.
-
-        Args:
-            label: The name of the metadata file.
 
         Raises:
             MetadataError: The boxes cannot be read.

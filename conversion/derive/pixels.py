@@ -46,11 +46,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Derivation:
-    """Makes images by one recipe.
-
-    Args:
-        recipe: The recipe.
-    """
+    """Makes images by one recipe."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe

@@ -150,10 +150,6 @@ def recipe_for(
 def target_name(package: str, short_side: int | None) -> str:
     """The package that is meant by a name of the command line and ``--short-side``.
 
-    Args:
-        package: One of upstream's names.
-        short_side: The shorter side in pixels, if it was given.
-
     Raises:
         UnknownName: There is no such package.
         UsageError: A package with a size in its name was given another.

@@ -20,9 +20,6 @@ Maker = Callable[[bytes | bytearray, Mapping[str, Any], pa.RecordBatch, int], by
 def maker(recipe: Recipe) -> Maker:
     """Prepare a recipe.
 
-    Args:
-        recipe: The recipe.
-
     Returns:
         What makes each image; it raises ``FlawedImage`` where that cannot be done.
     """

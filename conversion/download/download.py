@@ -95,10 +95,6 @@ class Item:
 def download(options: DownloadOptions, reporter: Reporter) -> tuple[Item, ...]:
     """Download what some packages and splits need.
 
-    Args:
-        options: What to download, and how.
-        reporter: Told how it goes.
-
     Returns:
         The files, all of them whole and proved unless it was a dry run.
 

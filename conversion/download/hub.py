@@ -20,10 +20,6 @@ from conversion.download.transfer import RemoteFile
 def find_on_hub(repository: str, wanted: Sequence[PublishedFile]) -> list[RemoteFile]:
     """Find files in a dataset repository, in whichever folder they lie.
 
-    Args:
-        repository: Its name, such as ``bioscan-ml/BIOSCAN-5M``.
-        wanted: The files.
-
     Returns:
         The files in the same order, pinned to the commit that is there now.
 

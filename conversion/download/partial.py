@@ -39,12 +39,7 @@ class Expected:
         return _NAMES.get(self.algorithm, "length only")
 
     def difference(self, length: int, digest: Callable[[], str]) -> str | None:
-        """What differs, as a phrase; ``None`` where nothing does.
-
-        Args:
-            length: How many bytes there are.
-            digest: Gives their digest in hex; asked where the length is right and one is known.
-        """
+        """What differs, as a phrase; ``None`` where nothing does."""
         if length != self.bytes:
             return f"has {length:,} bytes, and {self.bytes:,} were expected"
         if self.algorithm and (found := digest()) != self.digest:
@@ -58,12 +53,6 @@ _NAMES: Final[dict[str | None, str]] = {"md5": "MD5", "sha256": "SHA-256"}
 
 class Partial:
     """The part of a file that has come, with a note about which file it is a part of.
-
-    Args:
-        folder: Where it lies.
-        name: The name of the file.
-        url: Where it comes from.
-        expected: What is known of its bytes.
 
     Raises:
         OutputError: It cannot be written.
@@ -98,12 +87,7 @@ class Partial:
             ) from error
 
     def take_up(self, on_bytes: Callable[[int], None], check: Callable[[], None]) -> None:
-        """Take up what is there, if it is a part of the same file; else begin anew.
-
-        Args:
-            on_bytes: Told how many bytes were read again for the digest.
-            check: Called now and then; may raise to stop.
-        """
+        """Take up what is there, if it is a part of the same file; else begin anew."""
         size = os.fstat(self._file.fileno()).st_size
         if not size or size > self._expected.bytes or not self._is_same():
             self.clear()
@@ -194,11 +178,6 @@ def prove(
     path: Path, expected: Expected, on_bytes: Callable[[int], None] = lambda _: None
 ) -> str | None:
     """Compare a file that is there with what is known of it.
-
-    Args:
-        path: The file.
-        expected: What is known.
-        on_bytes: Told how many bytes were read since the last call.
 
     Returns:
         What differs, as a phrase; ``None`` where nothing does.

@@ -21,11 +21,6 @@ def plan_download(
 ) -> tuple[PublishedFile, ...]:
     """Choose the fewest files that hold the wanted packages and splits, and the metadata.
 
-    Args:
-        mirror: Where they are to come from.
-        packages: The names of the packages.
-        splits: The splits; none for all.
-
     Returns:
         The metadata, the bounding boxes where the mirror has them and the package has a use for
         them, then the archives of each package.

@@ -24,11 +24,7 @@ _LINE_SECONDS: Final = 10.0
 
 
 class DownloadReporter:
-    """Shows how a download goes, on standard error; threads may share it.
-
-    Args:
-        quiet: Show nothing.
-    """
+    """Shows how a download goes, on standard error; threads may share it."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
@@ -47,10 +43,6 @@ class DownloadReporter:
         self, files: Sequence[tuple[str, int]], verb: str = "fetching"
     ) -> list[Callable[[int], None]]:
         """Show that files are going to be fetched, or proved.
-
-        Args:
-            files: The name of each, and its length in bytes.
-            verb: What is done with them.
 
         Returns:
             For each, what is to be told how many bytes are done.

@@ -62,12 +62,7 @@ OnBytes = Callable[[int], None]
 
 
 class Transfers:
-    """Fetches files; threads may share it.
-
-    Args:
-        patience: How long a server is given.
-        agent: How the program introduces itself.
-    """
+    """Fetches files; threads may share it."""
 
     def __init__(self, patience: Patience, agent: str) -> None:
         self._patience = patience

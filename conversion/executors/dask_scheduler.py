@@ -19,9 +19,6 @@ _CONNECT_SECONDS: Final = 5
 def connect(address: str) -> Client:
     """Connect to a scheduler.
 
-    Args:
-        address: Where it listens, such as ``tcp://host:8786``.
-
     Raises:
         MissingDependency: ``dask.distributed`` is not installed.
         ClusterError: No scheduler answers there within seconds.

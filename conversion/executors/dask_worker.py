@@ -71,10 +71,6 @@ def version_of(package: str) -> str:
 def require_fit(needs: Needs, address: str) -> None:
     """See that this worker would make the shards that are wanted.
 
-    Args:
-        needs: What it must have.
-        address: How messages name it.
-
     Raises:
         UnfitWorker: It would not.
     """
@@ -121,9 +117,6 @@ async def find_unfit(needs: Needs, dask_worker: Worker) -> UnfitWorker | None:
 
 def make_staged(staged: StagedTask) -> ShardResult:
     """Make one shard below the staging folder, and tell of progress.
-
-    Args:
-        staged: What to make.
 
     Raises:
         UnfitWorker: This worker is not fit.

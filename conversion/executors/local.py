@@ -21,9 +21,6 @@ class LocalPool:
     They are forked from this process where it has no threads yet, as it has imported already what
     they need. While this process waits for the disk and lets a shard appear, the worker that wrote
     it makes the next one.
-
-    Args:
-        workers: How many.
     """
 
     def __init__(self, workers: int) -> None:

@@ -84,11 +84,6 @@ class Processes:
     ) -> Future[_Made]:
         """Start one task.
 
-        Args:
-            function: What to call; other processes must be able to import it.
-            given: What it is given.
-            named: What it is given by name.
-
         Raises:
             BrokenProcessPool: No worker can take it.
         """
@@ -101,10 +96,6 @@ class Processes:
 
     def map(self, function: Callable[[_Task], _Made], tasks: Iterable[_Task]) -> Iterator[_Made]:
         """Apply a function to tasks, holding few of the results at a time.
-
-        Args:
-            function: What to call; other processes must be able to import it.
-            tasks: What to apply it to.
 
         Yields:
             The results, in the order of the tasks.

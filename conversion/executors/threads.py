@@ -11,11 +11,7 @@ from conversion.shards.build import ShardResult, make_shard
 
 
 class ThreadPool:
-    """Threads of this process.
-
-    Args:
-        size: How many.
-    """
+    """Threads of this process."""
 
     def __init__(self, size: int) -> None:
         self.size = self.workers = size

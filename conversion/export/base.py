@@ -64,14 +64,7 @@ class ExportResult:
 
 
 class Specimens:
-    """The specimens of one source.
-
-    Args:
-        data: Where they come from.
-        configuration: Whose images are read, or ``metadata``.
-        options: Which rows are wanted.
-        progress: Told how many were handed out.
-    """
+    """The specimens of one source."""
 
     def __init__(
         self, data: Data, configuration: Configuration, options: ExportOptions, progress: Progress
@@ -131,11 +124,6 @@ class Target(ABC):
     @abstractmethod
     def write(self, specimens: Specimens, options: ExportOptions, part: Path) -> ExportResult:
         """Write the specimens.
-
-        Args:
-            specimens: Where the rows come from.
-            options: What is wanted.
-            part: Where to write: a name that is changed into ``options.output`` when all is whole.
 
         Raises:
             BioscanError: What is read is flawed.

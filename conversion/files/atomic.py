@@ -155,9 +155,6 @@ class AtomicFile(Whole):
     As a context manager it is renamed to its final name at the end of the block, after its bytes
     have reached the disk; it is removed if the block raises.
 
-    Args:
-        path: The final name.
-
     Raises:
         OutputError: It cannot be written.
     """
@@ -296,10 +293,6 @@ def _lies_in(inner: Location, outer: Location) -> bool:
 
 def require_apart(release: Location, output: Location) -> None:
     """See that what is written cannot be taken for a part of what is read.
-
-    Args:
-        release: The folder that is read, or its URL.
-        output: The folder that is written, or its URL.
 
     Raises:
         OutputError: One of them lies in the other.

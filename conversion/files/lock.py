@@ -12,9 +12,6 @@ _HELD = frozenset({errno.EWOULDBLOCK, errno.EACCES})
 def lock(descriptor: int) -> str | None:
     """Lock an open file; the kernel gives the lock back when the process ends, however it ends.
 
-    Args:
-        descriptor: The file.
-
     Returns:
         Why it cannot be locked, in the system's words, as on a file system that has no locks;
         ``None`` where it is locked now.

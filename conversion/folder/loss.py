@@ -23,9 +23,6 @@ def shards_on_disk(folder: Path) -> dict[str, int]:
     """Everything in a dataset folder that is named as a shard: path and length in bytes.
 
     What lies behind a link is not looked at.
-
-    Args:
-        folder: The dataset folder.
     """
     found = [path for below in real_folders(folder) for path in sorted(below.iterdir())]
     return {
@@ -36,12 +33,7 @@ def shards_on_disk(folder: Path) -> dict[str, int]:
 
 
 def beyond(shards: Mapping[str, int], covered: Pairs) -> dict[str, int]:
-    """The shards of configurations and splits that a run does not make, with their lengths.
-
-    Args:
-        shards: Paths of shards, with their lengths.
-        covered: What the run makes; the metadata are always made.
-    """
+    """The shards of configurations and splits that a run does not make, with their lengths."""
     return {
         path: size
         for path, size in shards.items()
@@ -52,11 +44,7 @@ def beyond(shards: Mapping[str, int], covered: Pairs) -> dict[str, int]:
 
 
 def told_shards(shards: Mapping[str, int]) -> str:
-    """Shards in words: how many each configuration and split has, and how large they are.
-
-    Args:
-        shards: Their paths, with their lengths.
-    """
+    """Shards in words: how many each configuration and split has, and how large they are."""
     sizes: defaultdict[str, list[int]] = defaultdict(list)
     for path, size in shards.items():
         sizes[path.rpartition("-of-")[0].rpartition("-")[0]].append(size)
@@ -70,11 +58,6 @@ def told_shards(shards: Mapping[str, int]) -> str:
 
 def refuse_loss(shards: Mapping[str, int], covered: Pairs, folder: Path) -> None:
     """Stop where making a folder anew would remove shards of what is not made anew.
-
-    Args:
-        shards: The shards that the folder holds, with their lengths.
-        covered: What is made anew.
-        folder: The dataset folder, for the message.
 
     Raises:
         ChangedInput: It would.

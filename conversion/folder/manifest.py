@@ -90,11 +90,7 @@ class DerivedRecord:
     libraries: dict[str, tuple[str, ...]]
 
     def with_libraries(self, found: dict[str, str]) -> DerivedRecord:
-        """The record after one more run.
-
-        Args:
-            found: The versions of that run.
-        """
+        """The record after one more run."""
         joined = dict(self.libraries)
         for name, version in found.items():
             joined[name] = tuple(dict.fromkeys((*joined.get(name, ()), version)))
@@ -241,9 +237,6 @@ def _split_files(value: dict[str, Any]) -> SplitFiles:
 
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a dataset folder.
-
-    Args:
-        folder: The folder.
 
     Raises:
         ForeignFolder: There is none, or it cannot be read.

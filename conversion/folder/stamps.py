@@ -44,35 +44,21 @@ class Stamp:
 
 
 class Stamps:
-    """Stamps of the files of a folder, each with the digest that its bytes had then.
-
-    Args:
-        folder: The folder.
-    """
+    """Stamps of the files of a folder, each with the digest that its bytes had then."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[str, tuple[str, Stamp]] = {}
 
     def note(self, name: str, xxh3: str) -> None:
-        """Take the stamp of a file whose digest is known, such as of one just written.
-
-        Args:
-            name: Its path in the folder.
-            xxh3: The digest of its bytes, in hex.
-        """
+        """Take the stamp of a file whose digest is known, such as of one just written."""
         try:
             self._known[name] = xxh3, Stamp.of(self._folder / name)
         except OSError:
             self._known.pop(name, None)
 
     def holds(self, name: str, written: Written) -> bool:
-        """Whether a file has such bytes; it is read only where its stamp is another.
-
-        Args:
-            name: Its path in the folder.
-            written: The length and digest that it should have.
-        """
+        """Whether a file has such bytes; it is read only where its stamp is another."""
         path = self._folder / name
         try:
             stamp = Stamp.of(path)
@@ -95,9 +81,6 @@ class Stamps:
 
     def add(self, values: dict[str, list[str | int]]) -> None:
         """Take over stamps that were kept.
-
-        Args:
-            values: As ``to_json`` gave them.
 
         Raises:
             TypeError, ValueError: They are not stamps.

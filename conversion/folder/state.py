@@ -115,9 +115,6 @@ def _digest(content: dict[str, Any]) -> str:
 class State:
     """The hidden folder of an unfinished conversion.
 
-    Args:
-        folder: The dataset folder.
-
     Attributes:
         stamps: Of the shards that this run has made, or read to see that they are intact.
     """
@@ -130,12 +127,7 @@ class State:
         self._receipts = self.path / _RECEIPTS
 
     def trusted(self, task: ShardTask, is_elsewhere: IsElsewhere) -> ShardResult | None:
-        """The result of an earlier run for a shard, if the file is still what was written then.
-
-        Args:
-            task: The task of the shard.
-            is_elsewhere: Whether a file that is not here is kept elsewhere.
-        """
+        """The result of an earlier run for a shard, if the file is still what was written then."""
         try:
             receipt = Receipt.from_json(read_small(self._receipt(task.shard), _RECEIPT_BYTES))
         except (OSError, ValueError):
@@ -154,11 +146,7 @@ class State:
         return receipt.result if intact else None
 
     def changes(self, tasks: Sequence[ShardTask]) -> list[str]:
-        """What differs between the unfinished run and the tasks, as phrases.
-
-        Args:
-            tasks: What is planned now.
-        """
+        """What differs between the unfinished run and the tasks, as phrases."""
         planned = {self._receipt(task.shard).name: dict(task.made_from) for task in tasks}
         splits = {(task.shard.configuration, task.shard.split): task for task in tasks}
         found: dict[str, None] = {}
@@ -202,11 +190,7 @@ class State:
         return any(path.is_file() for path in self.folder.glob("*/*") if path.parent != self.path)
 
     def forget_receipts(self, covered: Pairs) -> None:
-        """Remove the receipts of what was made; those of other unfinished conversions stay.
-
-        Args:
-            covered: The configurations and published splits that were made.
-        """
+        """Remove the receipts of what was made; those of other unfinished conversions stay."""
         for path in self._receipts.glob("*.json"):
             configuration, _, name = path.name.partition("__")
             if (configuration, name.partition("-")[0]) in covered:
@@ -332,9 +316,6 @@ def _open_lock(path: Path, folder: Path) -> int:
 
 def check_ours(folder: Path) -> None:
     """See that nothing but a dataset folder of ours is written to.
-
-    Args:
-        folder: The folder; it need not be there.
 
     Raises:
         ForeignFolder: It holds something that this program did not make.

@@ -26,11 +26,6 @@ def write_vocabularies(
 ) -> None:
     """Write the vocabularies as a table and as text, and enter the files in the manifest.
 
-    Args:
-        folder: The dataset folder.
-        manifest: What it holds.
-        vocabularies: One for each rank.
-
     Raises:
         OutputError: A file cannot be written.
     """
@@ -45,11 +40,6 @@ def write_vocabularies(
 
 def write_order(folder: Path, manifest: Manifest, order: SourceOrder) -> None:
     """Write which record of the metadata file each specimen was, and in which split it is.
-
-    Args:
-        folder: The dataset folder.
-        manifest: What it holds.
-        order: The records.
 
     Raises:
         OutputError: A file cannot be written.

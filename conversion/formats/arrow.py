@@ -64,9 +64,6 @@ def canonical(array: pa.Array) -> pa.Array:
     whether there is a bitmap where nothing is missing; a file that holds the buffers as they are
     would differ from run to run.
 
-    Args:
-        array: A column.
-
     Returns:
         The same values, in buffers of their own.
     """

@@ -35,10 +35,6 @@ class Shape(NamedTuple):
 class ShardWriter(Whole):
     """Writes one shard, block by block; the file appears when the context ends well.
 
-    Args:
-        path: The final name of the shard.
-        image: Whether the shard has images.
-
     Attributes:
         form: The format, for the names that it goes by.
         row_bytes: What a specimen takes in a shard beside the bytes of its image; upstream's rows
@@ -79,21 +75,13 @@ class ShardWriter(Whole):
         self._file = AtomicFile(path)
 
     def add_to_samples(self, extras: SampleExtras, vocabularies: Path) -> None:
-        """Say what a sample has beside image and record, before the first is written.
-
-        Args:
-            extras: Its other members.
-            vocabularies: The file that tells the numbers of labels, which the record has too.
-        """
+        """Say what a sample has beside image and record, before the first is written."""
         del extras, vocabularies
         raise AssertionError("only a format of samples is asked for this")
 
     @classmethod
     def companions(cls, shards: Mapping[str, Sequence[Shape]]) -> dict[str, bytes]:
         """Small files that belong beside the shards of a configuration.
-
-        Args:
-            shards: For each published split its shards.
 
         Returns:
             The content of each file, by its name.
@@ -166,12 +154,7 @@ class ShardWriter(Whole):
 
 
 def image_array(images: Images, processids: pa.Array) -> pa.StructArray:
-    """The column ``image`` of a block: a struct of bytes and of the path ``<processid>.jpg``.
-
-    Args:
-        images: The bytes of each image.
-        processids: The processid of each.
-    """
+    """The column ``image`` of a block: a struct of bytes and of the path ``<processid>.jpg``."""
     # One joined buffer with its offsets is thirty times as fast as an array from a list.
     offsets = np.zeros(len(images) + 1, np.int32)
     np.cumsum([len(image) for image in images], out=offsets[1:])
@@ -182,13 +165,7 @@ def image_array(images: Images, processids: pa.Array) -> pa.StructArray:
 
 
 def with_images(rows: pa.RecordBatch, images: Images, schema: pa.Schema) -> pa.RecordBatch:
-    """Put the column ``image`` before upstream's columns.
-
-    Args:
-        rows: Upstream's columns.
-        images: The bytes of each image.
-        schema: The schema of the result.
-    """
+    """Put the column ``image`` before upstream's columns."""
     image = image_array(images, rows.column("processid"))
     assert schema.names[0] == IMAGE_COLUMN
     return pa.record_batch([image, *rows.columns], schema=schema)

@@ -20,9 +20,6 @@ _MISSING: Final = "null"
 def json_rows(rows: pa.RecordBatch) -> pa.StringArray:
     """Write each row as one JSON object.
 
-    Args:
-        rows: Columns of strings, integers and finite floats.
-
     Returns:
         The objects, with the columns in their order; numbers are numbers, a missing value is
         null, text is UTF-8 and not escaped where it need not be; nor is there a blank between.

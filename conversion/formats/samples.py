@@ -71,10 +71,6 @@ PLAIN: Final = SampleExtras()
 def with_labels(rows: pa.RecordBatch, vocabularies: Path) -> pa.RecordBatch:
     """Put the number of each label behind the columns.
 
-    Args:
-        rows: With upstream's columns.
-        vocabularies: The file that tells the numbers.
-
     Raises:
         MetadataError: A value is not in the vocabularies.
     """
@@ -91,11 +87,7 @@ def _vocabularies(path: Path, _changed: int) -> dict[str, Vocabulary]:
 
 
 def captions(rows: pa.RecordBatch) -> pa.StringArray:
-    """The caption of each row, see ``CAPTION``.
-
-    Args:
-        rows: With upstream's columns.
-    """
+    """The caption of each row, see ``CAPTION``."""
     names = zip(rows["species"].to_pylist(), rows["genus"].to_pylist(), strict=True)
     epithets = [
         species.removeprefix(f"{genus} ") if species and genus else species

@@ -17,12 +17,7 @@ from conversion.shards.metadata import MetadataPlan, StoredMetadata, write_metad
 
 
 class BackgroundWork:
-    """Work in a thread, which is given up where the context ends.
-
-    Args:
-        plan: The metadata configuration; it is written, counted and drawn.
-        tasks: The shards that are going to be there.
-    """
+    """Work in a thread, which is given up where the context ends."""
 
     def __init__(self, plan: MetadataPlan, tasks: Sequence[ShardTask]) -> None:
         self._plan = plan

@@ -32,12 +32,6 @@ def refuse_mixing(
 ) -> None:
     """Stop where images or samples that were made in two ways would share a configuration.
 
-    Args:
-        before: What the folder holds, if it holds anything.
-        choices: What is going to be made.
-        extras: What its samples have beside image and record.
-        folder: The dataset folder, for the message.
-
     Raises:
         ChangedInput: They would.
     """
@@ -65,11 +59,6 @@ def refuse_mixing(
 
 def refuse_changes(what: str, changes: Sequence[str], folder: Path) -> None:
     """Stop where what is there was made from something else.
-
-    Args:
-        what: What is there.
-        changes: What is different, as phrases.
-        folder: The dataset folder, for the message.
 
     Raises:
         ChangedInput: Always.
@@ -107,13 +96,7 @@ class Wanted(Protocol):
 
 
 def metadata_changes(before: Manifest, content: str, selection: SpecimenSelection) -> list[str]:
-    """Whether the metadata are other than those a folder was made from, as phrases.
-
-    Args:
-        before: What the folder holds.
-        content: The digest of the metadata now.
-        selection: Which specimens they are.
-    """
+    """Whether the metadata are other than those a folder was made from, as phrases."""
     record = before.sources.get(METADATA, {}).get(ALL_SPLITS)
     if record is None or record.digest == content:
         return []
@@ -126,12 +109,6 @@ def compare_with(
     before: Manifest, plans: Sequence[PackagePlan], wanted: Wanted, is_elsewhere: IsElsewhere
 ) -> tuple[set[tuple[str, str]], dict[tuple[str, str], str]]:
     """Which splits a folder holds already, and which it holds made from something else.
-
-    Args:
-        before: What the folder holds.
-        plans: What is planned.
-        wanted: The options.
-        is_elsewhere: Whether a shard that is not here is kept elsewhere.
 
     Returns:
         Pairs of configuration and published split that need not be made again, and those that
@@ -198,12 +175,7 @@ def _is_intact(folder: Path, shard: ShardFile) -> bool:
 
 
 def without(before: Manifest, dropped: Iterable[tuple[str, str]]) -> Manifest:
-    """The manifest without some splits, which are going to be made anew.
-
-    Args:
-        before: What the folder holds.
-        dropped: Pairs of configuration and published split.
-    """
+    """The manifest without some splits, which are going to be made anew."""
     gone = set(dropped)
     kept = replace(before, extras={}, rejects=dict(before.rejects))
     kept.splits = {

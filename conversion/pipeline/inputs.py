@@ -37,11 +37,7 @@ class OpenedRelease:
 
 
 def covered_by(choices: Iterable[Choice]) -> set[tuple[str, str]]:
-    """The configurations and published splits that are made of some choices.
-
-    Args:
-        choices: What each package is made of.
-    """
+    """The configurations and published splits that are made of some choices."""
     return {(choice.package, split.published) for choice in choices for split in choice.splits}
 
 
@@ -49,11 +45,6 @@ def choose_aloud(
     options: ConvertOptions, release: Release, say: Callable[[str], None]
 ) -> list[Choice]:
     """Decide what each package is made of, and say what is noteworthy of that and of the release.
-
-    Args:
-        options: What to convert, and how.
-        release: What there is.
-        say: Told each note.
 
     Raises:
         BioscanError: See ``choose``.
@@ -66,10 +57,6 @@ def choose_aloud(
 
 def choose(options: ConvertOptions, release: Release) -> list[Choice]:
     """Decide what each package is made of.
-
-    Args:
-        options: What to convert, and how.
-        release: What there is.
 
     Raises:
         UsageError: The options do not go together, or a package cannot be derived.

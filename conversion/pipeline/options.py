@@ -354,11 +354,7 @@ class ConvertOptions:
         return SampleExtras(self.captions, self.labels)
 
     def hold(self, workers: int) -> int:
-        """How many bytes of remote archives one worker may hold.
-
-        Args:
-            workers: How many there are.
-        """
+        """How many bytes of remote archives one worker may hold."""
         from bioscan5m_hf.storage.ranges import DEFAULT_HOLD
 
         return self.read_ahead // workers if self.read_ahead else DEFAULT_HOLD

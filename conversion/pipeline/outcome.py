@@ -215,15 +215,7 @@ def settle(
     suffix: str,
     shard_bytes: int,
 ) -> Outcome:
-    """Put together what came of a package, and see that no specimen is lost.
-
-    Args:
-        plan: The plan of the package.
-        results: What came of its shards.
-        finished: The splits that were there already.
-        suffix: The suffix of its shards.
-        shard_bytes: The size that a shard should have at most.
-    """
+    """Put together what came of a package, and see that no specimen is lost."""
     findings = [
         finding
         for finding in plan.members.reconciliation.findings

@@ -45,13 +45,7 @@ class Prepared:
     order: SourceOrder
 
     def metadata_plan(self, form: str, folder: Path, limit: int) -> MetadataPlan:
-        """How the metadata configuration is going to be written.
-
-        Args:
-            form: The name of the format.
-            folder: Where it is made.
-            limit: The size in bytes that a shard should have at most.
-        """
+        """How the metadata configuration is going to be written."""
         return MetadataPlan(self.rows, self.counts, folder, metadata_writer(form), limit)
 
 
@@ -64,14 +58,6 @@ def prepare(
     workers: int,
 ) -> Prepared:
     """Catalogue a release, and plan the shards of what is asked for.
-
-    Args:
-        options: What to convert, and how.
-        opened: The release, whose metadata are being read.
-        choices: What each package is made of.
-        work: A folder for what the shards are made from.
-        watcher: Told how it goes.
-        workers: How many shards are going to be made at a time.
 
     Raises:
         BioscanError: The release cannot be read, or does not fit together.

@@ -15,10 +15,6 @@ _OF_SAMPLES: Final = "webdataset"
 def check_together(given: Mapping[str, object], output: Location | None) -> None:
     """See that the options that were given go together.
 
-    Args:
-        given: The fields that were asked for, with their values.
-        output: The output, if it was given.
-
     Raises:
         UsageError: They do not.
     """

@@ -53,11 +53,6 @@ def fingerprint(
 ) -> str | None:
     """A digest of everything that decides what a dataset folder holds after a conversion.
 
-    Args:
-        options: What to convert, and how.
-        metadata: The metadata of the release.
-        choices: What each package is made of.
-
     Returns:
         The digest in hex. None where an input cannot be looked at, which is for the conversion to
         say, or lies behind a URL, where what a server says of a file is no proof.
@@ -97,13 +92,7 @@ def _stamped(path: Path) -> Iterator[bytes]:
 
 
 class Finished:
-    """The note of the conversions into one dataset folder.
-
-    Args:
-        options: What is asked for now.
-        fingerprint: What decides the outcome of that, see ``fingerprint``.
-        state: The hidden folder of the conversion, which the caller holds.
-    """
+    """The note of the conversions into one dataset folder."""
 
     def __init__(self, options: ConvertOptions, fingerprint: str | None, state: State) -> None:
         self._options = options
@@ -119,10 +108,6 @@ class Finished:
 
     def recall(self, before: Manifest, sink: Sink | None) -> Summary | None:
         """What came of the same conversion, if all of it is still in its place.
-
-        Args:
-            before: The manifest of the folder.
-            sink: Where shards may be that are not here.
 
         Returns:
             Its summary, with no shard made; none where the conversion has to be gone through.
@@ -149,11 +134,7 @@ class Finished:
         return Summary(before, 0, outcomes, bad_rows, run["strays"])
 
     def remember(self, summary: Summary) -> Summary:
-        """Keep what came of a conversion; where that cannot be written, nothing is kept.
-
-        Args:
-            summary: What came of it; given back.
-        """
+        """Keep what came of a conversion; where that cannot be written, nothing is kept."""
         if self._fingerprint:
             splits = {outcome.package: list(outcome.splits) for outcome in summary.outcomes}
             self._runs.pop(self._fingerprint, None)

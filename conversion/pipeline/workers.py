@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 def open_pool(options: ConvertOptions) -> Pool | None:
     """Start the workers of this machine.
 
-    Args:
-        options: What to convert, and how.
-
     Returns:
         The workers; ``None`` where it is a cluster that makes the shards.
     """
@@ -35,11 +32,6 @@ def open_pool(options: ConvertOptions) -> Pool | None:
 
 def open_cluster(options: ConvertOptions, work: Path, say: Callable[[str], None]) -> Pool:
     """Find the workers of a cluster.
-
-    Args:
-        options: What to convert, and how.
-        work: A folder for what is unfinished, in the dataset folder.
-        say: Told what the user should know.
 
     Raises:
         MissingDependency: The library for it is not installed.

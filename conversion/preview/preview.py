@@ -206,10 +206,6 @@ def _seconds_for(tasks: Sequence[ShardTask], folder: Path) -> float:
 
     The first images of the largest one are made, after a few that load libraries and open archives.
 
-    Args:
-        tasks: The shards.
-        folder: A folder for what is made; whoever made it removes it.
-
     Raises:
         BioscanError: An image is flawed, or a source cannot be read.
     """

@@ -65,9 +65,6 @@ def files_to_publish(folder: Path) -> tuple[Manifest, list[LocalFile]]:
     Only lengths are looked at: the digest of a file is proved before it is sent. A file may be
     missing here if the repository has it, as after a rolling publication.
 
-    Args:
-        folder: The dataset folder.
-
     Raises:
         ForeignFolder: There is no manifest, it cannot be read, or a file lies outside the folder.
         VerificationFailed: A file has another length.
@@ -209,10 +206,6 @@ def _put_there(
 
 
 def some_of(paths: list[str]) -> str:
-    """The first of some paths, for a message.
-
-    Args:
-        paths: The paths.
-    """
+    """The first of some paths, for a message."""
     shown = ", ".join(sorted(paths)[:_SHOWN])
     return shown + (", …" if len(paths) > _SHOWN else "")

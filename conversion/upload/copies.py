@@ -22,9 +22,6 @@ from conversion.upload.stores import fetch
 def without_shards(root: Location) -> Iterator[Path]:
     """The manifest and the other small files of a dataset folder, on the disk.
 
-    Args:
-        root: The dataset folder.
-
     Raises:
         ForeignFolder: There is no manifest, or it cannot be read.
         ArchiveError: The server cannot be reached.
@@ -70,11 +67,7 @@ def _fetch_present(root: RemotePath, path: str, limit: int, folder: Path) -> Non
 
 
 def shard_names(root: Location) -> list[str]:
-    """The files of a dataset folder that look like shards, as far as they can be listed.
-
-    Args:
-        root: The dataset folder.
-    """
+    """The files of a dataset folder that look like shards, as far as they can be listed."""
     if isinstance(root, RemotePath):
         paths = [path.relative_to(root) for path in list_files(root) or []]
     else:
@@ -83,13 +76,7 @@ def shard_names(root: Location) -> list[str]:
 
 
 def about_url(error: BioscanError, folder: Path, url: RemotePath) -> BioscanError:
-    """The error, about the URL that was asked for instead of a folder on the disk.
-
-    Args:
-        error: What was raised.
-        folder: The folder on the disk.
-        url: What it stands for.
-    """
+    """The error, about the URL that was asked for instead of a folder on the disk."""
 
     def told(text: str | None) -> str | None:
         return text.replace(str(folder), str(url)) if text else text

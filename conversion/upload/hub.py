@@ -88,10 +88,6 @@ class LocalFile:
         """Whether the repository has these bytes already.
 
         A large file is compared by its SHA-256; a small one, which the Hub keeps in git, is read.
-
-        Args:
-            remote: What the repository has in its place.
-            digests: Those that were taken before.
         """
         if remote is None or remote.bytes != self.bytes:
             return False
@@ -204,9 +200,6 @@ class HubRepository:
     def prepare(self, *, private: bool) -> None:
         """Make the repository, and the branch, where they are not there.
 
-        Args:
-            private: Whether others may not see it.
-
         Raises:
             NotPermitted: The token does not allow it.
             PublicationFailed: It is public already, and should be private.
@@ -226,9 +219,6 @@ class HubRepository:
 
     def require_private(self, *, private: bool) -> None:
         """See that others do not see the repository, if that is wanted and it is there.
-
-        Args:
-            private: Whether it is wanted.
 
         Raises:
             PublicationFailed: They do.
@@ -260,11 +250,7 @@ class HubRepository:
         return self._patiently(ask)
 
     def files(self, commit: str) -> dict[str, RemoteFile]:
-        """Every file of a commit, by its path.
-
-        Args:
-            commit: The commit.
-        """
+        """Every file of a commit, by its path."""
 
         def ask() -> dict[str, RemoteFile]:
             entries = self._api.list_repo_tree(
@@ -281,12 +267,7 @@ class HubRepository:
         return self._patiently(ask)
 
     def read(self, path: str, commit: str) -> bytes | None:
-        """The bytes of a small file; ``None`` where there is none.
-
-        Args:
-            path: Its path in the repository.
-            commit: The commit.
-        """
+        """The bytes of a small file; ``None`` where there is none."""
 
         def ask() -> bytes | None:
             with tempfile.TemporaryDirectory() as folder:

@@ -32,9 +32,6 @@ class HubDigests:
     """The SHA-256 of contents that were read once, by their length and faster digest.
 
     Threads may share it.
-
-    Args:
-        folder: The dataset folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,18 +40,11 @@ class HubDigests:
         self._known = _read(self._folder)
 
     def known(self, written: Written) -> str | None:
-        """The SHA-256 of a content, in hex, if it was taken before.
-
-        Args:
-            written: Its length and digest.
-        """
+        """The SHA-256 of a content, in hex, if it was taken before."""
         return self._known.get(_key(written))
 
     def take(self, path: Path) -> tuple[Written, str]:
         """Read a file once for its digests, and remember the slower one.
-
-        Args:
-            path: The file.
 
         Returns:
             Its length and digest, and its SHA-256 in hex.
@@ -74,10 +64,6 @@ class HubDigests:
 
     def of(self, path: Path, written: Written) -> str | None:
         """The SHA-256 of a content, in hex; a file that has it is read where that is new.
-
-        Args:
-            path: The file.
-            written: The length and digest of the content.
 
         Returns:
             None where it is new, and the file is gone or holds something else.

@@ -169,10 +169,6 @@ def _one_line(text: object) -> str:
 
 
 def asked_to_wait(error: HubUnreachable) -> float | None:
-    """How many seconds the Hub asked to wait, if it did.
-
-    Args:
-        error: What came of its answer.
-    """
+    """How many seconds the Hub asked to wait, if it did."""
     refusal = _refusal(error)
     return seconds_asked(refusal.response.headers.get("Retry-After")) if refusal else None

@@ -112,9 +112,6 @@ def steps(found: Comparison) -> list[Step]:
     Those that replace others of the same name come with the card, as long as they are few; if not,
     the card disappears before the first of them. Other files come last, since only a manifest
     tells whose they are.
-
-    Args:
-        found: How the repository differs.
     """
     if len(found.missing) <= _MOST_FILES:
         return [Step(found.missing, found.stale, _MESSAGE)]
@@ -141,9 +138,6 @@ def _is_shard(file: LocalFile) -> bool:
 def plan_publication(options: PublishOptions) -> Comparison:
     """Say what ``publish`` would do, without doing any of it.
 
-    Args:
-        options: What to publish, and where.
-
     Raises:
         BioscanError: See ``publish``.
     """
@@ -154,10 +148,6 @@ def plan_publication(options: PublishOptions) -> Comparison:
 
 def publish(options: PublishOptions, watcher: Watcher) -> Published:
     """Publish a dataset folder.
-
-    Args:
-        options: What to publish, and where.
-        watcher: Told how it goes.
 
     Raises:
         ForeignFolder: The folder is no finished dataset folder.
@@ -255,10 +245,6 @@ def _reached_after(reached: Reached, before: int, count: int) -> None:
 
 def prove_local(file: LocalFile, digests: HubDigests) -> str:
     """See that a file has the bytes that the manifest tells, before it is sent.
-
-    Args:
-        file: The file.
-        digests: Where its SHA-256 is remembered.
 
     Returns:
         Its SHA-256, in hex.

@@ -79,12 +79,7 @@ class Rolling(Sender):
         self._thread.start()
 
     def has(self, path: str, written: Written) -> bool:
-        """Whether the repository shows a shard with these bytes.
-
-        Args:
-            path: Its path in the folder.
-            written: Its length and digest.
-        """
+        """Whether the repository shows a shard with these bytes."""
         remote = self._remote.get(path)
         if remote is None or remote.bytes != written.bytes or remote.sha256 is None:
             return False

@@ -53,10 +53,6 @@ class Scratch:
     def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
         """See whether the disk that is allowed suffices.
 
-        Args:
-            tasks: The shards of this run.
-            shard_bytes: The size that one should have at most.
-
         Raises:
             UsageError: Not even one shard at a time has room.
         """
@@ -79,21 +75,13 @@ class Scratch:
             )
 
     def has_room(self, running: int) -> bool:
-        """Whether one more shard may be begun.
-
-        Args:
-            running: How many are being made.
-        """
+        """Whether one more shard may be begun."""
         assert self._limit is not None, "the disk is planned first"
         with self._lock:
             return self._base + self._kept + (running + 1) * self._shard <= self._limit
 
     def keep(self, task: ShardTask, result: ShardResult) -> str:
         """Count a finished shard, and choose some of its specimens for the contact sheet.
-
-        Args:
-            task: What it was made from.
-            result: What came of it.
 
         Returns:
             Its path in the folder.
@@ -108,30 +96,17 @@ class Scratch:
         return path
 
     def free(self, file: Path, length: int) -> None:
-        """Remove a shard that was sent away.
-
-        Args:
-            file: Where it lies.
-            length: Its length in bytes.
-        """
+        """Remove a shard that was sent away."""
         file.unlink()
         with self._lock:
             self._kept -= length
 
     def picks_file(self, path: str) -> Path:
-        """Where the specimens that were chosen from a shard are kept.
-
-        Args:
-            path: The shard's path in the folder.
-        """
+        """Where the specimens that were chosen from a shard are kept."""
         return self._folder / PICKS_FOLDER / f"{path.replace('/', '__')}.json"
 
     def picks(self, path: str) -> list[Pick] | None:
-        """The specimens that were chosen from a shard; ``None`` where none were.
-
-        Args:
-            path: The shard's path in the folder.
-        """
+        """The specimens that were chosen from a shard; ``None`` where none were."""
         try:
             return _unpacked(read_small(self.picks_file(path), _PICKS_BYTES))
         except (OSError, ValueError, TypeError):

@@ -80,12 +80,7 @@ class Sender(ABC):
 
     @abstractmethod
     def has(self, path: str, written: Written) -> bool:
-        """Whether a shard with these bytes is there already.
-
-        Args:
-            path: Its path in the folder.
-            written: Its length and digest.
-        """
+        """Whether a shard with these bytes is there already."""
 
     @abstractmethod
     def _begin(self) -> None:
@@ -104,10 +99,6 @@ class Sender(ABC):
     def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
         """See whether the disk that is allowed suffices, and make ready for what will be sent.
 
-        Args:
-            tasks: The shards of this run.
-            shard_bytes: The size that one should have at most.
-
         Raises:
             UsageError: Not even one shard at a time has room.
             BioscanError: Where they go refuses, or does not answer.
@@ -117,9 +108,6 @@ class Sender(ABC):
 
     def has_room(self, running: int) -> bool:
         """Whether one more shard may be begun.
-
-        Args:
-            running: How many are being made.
 
         Raises:
             Exception: What stopped the sending.
@@ -134,10 +122,6 @@ class Sender(ABC):
     def take(self, task: ShardTask, result: ShardResult) -> None:
         """Send a finished shard, unless it was sent and freed before.
 
-        Args:
-            task: What it was made from.
-            result: What came of it.
-
         Raises:
             Exception: What stopped the sending.
         """
@@ -149,11 +133,7 @@ class Sender(ABC):
         self._queue.put(FinishedShard(path, task.path, result.written, receipt_path(result.shard)))
 
     def picks(self, paths: Sequence[str]) -> list[Pick]:
-        """Specimens for the contact sheet, chosen from shards before they were freed.
-
-        Args:
-            paths: The shards.
-        """
+        """Specimens for the contact sheet, chosen from shards before they were freed."""
         return [pick for path in paths for pick in self._scratch.picks(path) or []]
 
     def finish(self) -> None:

@@ -104,12 +104,7 @@ class Sending(Sender):
     # ----------------------------------------------------------------- asked by the conversion
 
     def has(self, path: str, written: Written) -> bool:
-        """Whether the store has a shard of this length, whose digest was recorded when it came.
-
-        Args:
-            path: Its path in the folder.
-            written: Its length and digest, from its receipt or from the manifest.
-        """
+        """Whether the store has a shard of this length, whose digest was recorded when it came."""
         return self._remote.get(path) == written.bytes
 
     def _begin(self) -> None:
@@ -123,11 +118,7 @@ class Sending(Sender):
         self._withdraw()
 
     def picks(self, paths: Sequence[str]) -> list[Pick]:
-        """Specimens for the contact sheet; a shard of which none were kept is fetched.
-
-        Args:
-            paths: The shards.
-        """
+        """Specimens for the contact sheet; a shard of which none were kept is fetched."""
         found: list[Pick] = []
         for path in paths:
             kept = self._scratch.picks(path)
@@ -186,9 +177,6 @@ class Sending(Sender):
 
     def complete(self, manifest: Manifest) -> None:
         """Send what is no shard of images, and last the manifest; remove what is left over.
-
-        Args:
-            manifest: What the folder holds now.
 
         Raises:
             OutputError: The store refuses, or does not answer.

@@ -16,13 +16,7 @@ Sent = Callable[[int], None]
 
 
 class Addition(CommitOperationAdd):
-    """A file of a commit that tells how far it was read to be sent over HTTP.
-
-    Args:
-        path: Its path in the repository.
-        source: Where it lies.
-        sent: Told how many bytes have gone.
-    """
+    """A file of a commit that tells how far it was read to be sent over HTTP."""
 
     def __init__(self, path: str, source: Path, sent: Sent) -> None:
         super().__init__(path, source)
@@ -51,9 +45,6 @@ def told_by_xet(sent: Sent) -> Iterator[None]:
     The client has bars of its own for that and no way to be told instead, so that its reporter is
     replaced as long as this lasts. A client without one, or whose bars were switched off by the
     user, tells nothing within a file.
-
-    Args:
-        sent: Told how many bytes have gone.
     """
     name = "XetUploadProgressReporter"
     try:

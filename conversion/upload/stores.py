@@ -54,9 +54,6 @@ T = TypeVar("T")
 class Store:
     """A folder behind a URL.
 
-    Args:
-        root: The URL.
-
     Raises:
         UsageError: Nothing can be written behind such a URL.
         MissingDependency: The driver is not installed.
@@ -113,11 +110,6 @@ class Store:
     def put(self, path: str, source: Path, written: Written) -> None:
         """Send a file, and see that the store has its bytes.
 
-        Args:
-            path: Its path in the folder.
-            source: Where it lies.
-            written: Its length and digest.
-
         Raises:
             OutputError: The store refuses, does not answer, or has other bytes.
         """
@@ -161,10 +153,6 @@ class Store:
 
     def get(self, path: str, target: Path) -> None:
         """Fetch a file by ranges.
-
-        Args:
-            path: Its path in the folder.
-            target: Where it is written to.
 
         Raises:
             ArchiveError: It is not there, or cannot be read.

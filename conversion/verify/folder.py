@@ -63,10 +63,6 @@ _Pool = Processes | ThreadPoolExecutor
 def verify(options: VerifyOptions, watcher: Watcher | None = None) -> tuple[Manifest, list[str]]:
     """Compare a dataset folder with its manifest.
 
-    Args:
-        options: What to prove.
-        watcher: Told how it goes.
-
     Returns:
         The manifest, and everything that is wrong, each as one line.
 

@@ -99,9 +99,6 @@ def check_bytes(folder: Path, file: ShardFile) -> str | None:
 def check_shard(task: CheckTask) -> Checked:
     """Check one shard.
 
-    Args:
-        task: What to check.
-
     Raises:
         ArchiveError: The release, or a folder behind a URL, cannot be read.
     """

@@ -81,11 +81,7 @@ def read_csv(stream: MetadataStream, label: str, report: OnBadRow, note: OnNote)
 
 
 class _BrokenRows:
-    """Rows with a wrong number of fields: their numbers, and the error where they are not allowed.
-
-    Args:
-        report: Takes each.
-    """
+    """The rows with a wrong number of fields, and the error where they are not allowed."""
 
     def __init__(self, report: OnBadRow) -> None:
         self.numbers: list[int] = []

@@ -81,10 +81,6 @@ class _Text:
 def read_objects(stream: Readable, label: str) -> Iterator[Pairs]:
     """Decode the objects of a JSON array one by one.
 
-    Args:
-        stream: The bytes of the file.
-        label: How messages name it.
-
     Yields:
         The names and values of each object, in its order; a name that occurs twice is there twice.
         A number is the text that it is written as, and ``NaN``, which JSON does not have but
@@ -103,11 +99,6 @@ def read_blocks(
     stream: Readable, label: str, names: Sequence[str]
 ) -> Iterator[Pairs | pa.RecordBatch]:
     """Decode the objects of a JSON array, many at once where they are as expected.
-
-    Args:
-        stream: The bytes of the file.
-        label: How messages name it.
-        names: The names that each object should have.
 
     Yields:
         Either an object as ``read_objects`` gives it; always so the first. Or several that have

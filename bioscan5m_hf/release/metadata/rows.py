@@ -49,20 +49,12 @@ Texts = Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64]]]
 
 
 def in_file_order(found: Iterable[BadRow]) -> list[BadRow]:
-    """Bad records as they stand in the file; what is wrong with their form is told ahead.
-
-    Args:
-        found: The records, in the order in which they were told.
-    """
+    """Bad records as they stand in the file; what is wrong with their form is told ahead."""
     return sorted(found, key=lambda bad: bad.row)
 
 
 def raiser(label: str) -> OnBadRow:
-    """What takes a bad record where none is allowed: it raises.
-
-    Args:
-        label: How messages name the file.
-    """
+    """What takes a bad record where none is allowed: it raises."""
 
     def stop(bad: BadRow) -> None:
         name = f" ({bad.processid})" if bad.processid else ""

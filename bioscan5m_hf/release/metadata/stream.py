@@ -77,9 +77,6 @@ class MetadataStream(io.RawIOBase):
     def first_line(self, limit: int) -> bytes | None:
         """The first line that is not empty, without passing it.
 
-        Args:
-            limit: How many bytes are looked at.
-
         Returns:
             The line; ``None`` where it is longer.
 
@@ -140,12 +137,7 @@ def not_text(label: str, what: str = "", encoding: str = "") -> MetadataError:
 
 
 def other_encoding(text: bytes, begun: bool = False) -> tuple[str, str]:
-    """What bytes that are not UTF-8 seem to be, as ``not_text`` takes it.
-
-    Args:
-        text: The bytes.
-        begun: Whether others were before them.
-    """
+    """What bytes that are not UTF-8 seem to be, as ``not_text`` takes it."""
     for mark, name in _MARKS.items():
         if not begun and text.startswith(mark):
             return f" but {name}", name.lower()
@@ -194,9 +186,6 @@ def _check_text(data: bytes, length: int) -> None:
 @contextmanager
 def open_metadata(file: MetadataFile) -> Iterator[MetadataStream]:
     """Open a metadata file; a member of the metadata zip is not unpacked to disk.
-
-    Args:
-        file: The file, or the member of the zip.
 
     Raises:
         MetadataError: It cannot be opened.

@@ -24,11 +24,7 @@ Color = tuple[int, int, int]
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own typeface, so that no machine draws with another.
-
-    Args:
-        size: Its height in pixels.
-    """
+    """Pillow's own typeface, so that no machine draws with another."""
     found = ImageFont.load_default(size)
     assert isinstance(found, ImageFont.FreeTypeFont)
     return found
@@ -104,13 +100,7 @@ class Canvas:
 
 
 def fit(text: str, size: int, width: float) -> str:
-    """Shorten a line to a width in pixels.
-
-    Args:
-        text: The line.
-        size: The height of its letters in pixels.
-        width: What it may take.
-    """
+    """Shorten a line to a width in pixels."""
     letters = font(size)
     if letters.getlength(text) <= width:
         return text
@@ -120,13 +110,7 @@ def fit(text: str, size: int, width: float) -> str:
 
 
 def fit_size(text: str, size: int, width: float) -> int:
-    """The largest height of letters, down to 12 pixels, at which a line has a width.
-
-    Args:
-        text: The line.
-        size: The height that it would have.
-        width: What it may take, in pixels.
-    """
+    """The largest height of letters, down to 12 pixels, at which a line fits a width."""
     return next((s for s in range(size, 12, -1) if font(s).getlength(text) <= width), 12)
 
 

@@ -30,9 +30,6 @@ _LABEL: Final = 21
 def taxonomy(found: Profile) -> bytes:
     """Draw the specimens of each order, and how far labels reach at each rank.
 
-    Args:
-        found: What the specimens are like.
-
     Returns:
         A PNG.
     """
@@ -99,9 +96,6 @@ class _Histogram:
 
 def measures(found: Profile) -> bytes:
     """Draw how long the barcodes are, and how many pixels the organisms take.
-
-    Args:
-        found: What the specimens are like.
 
     Returns:
         A PNG.

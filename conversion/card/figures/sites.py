@@ -35,9 +35,6 @@ _SMALLEST, _LARGEST = 2.5, 9.0
 def sites(found: Profile) -> bytes:
     """Draw a map of the places of collection.
 
-    Args:
-        found: What the specimens are like.
-
     Returns:
         A PNG: a dot for each cell of one degree, its area growing with the logarithm of the
         specimens.

@@ -59,9 +59,6 @@ def pick_specimens(shard: Path) -> list[Pick]:
 
     The order of the rows is random but fixed, and so is the choice.
 
-    Args:
-        shard: A shard with images.
-
     Returns:
         At most as many of each order as stand side by side on the sheet.
 
