@@ -1,23 +1,8 @@
-"""Decode images: the one decoder, and ``iter_images``, which decodes batches on threads.
-
-Only JPEG is decoded, which is what the release holds: bytes that come from strangers are never
-handed to another of Pillow's readers. The pixels are those that ``datasets`` gives, the Exif
-orientation applied, but for the arithmetic of the decoder.
-
-``datasets`` decodes one image at a time with Pillow. The decoders below give up Python's lock, so
-threads decode side by side. Measured on one image of 1024x768, in microseconds of a processor:
-Pillow 1,850, libjpeg-turbo by ``simplejpeg`` 1,310, and at half the size, which the decoder can
-scale to for little, 870. Scaling that down to 256 pixels takes Pillow 950, ``cykooz_resizer`` 190
-and OpenCV 150.
-"""
+"""Decode the images of a dataset: ``iter_images``, which decodes batches on threads."""
 
 from __future__ import annotations
 
-import importlib.util
-import io
 import itertools
-import threading
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from bioscan5m_hf.errors import ImageError, MissingDependency, UnknownName, UsageError
+from bioscan5m_hf.jpeg import Pixels, decode_jpeg
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 
@@ -35,43 +21,11 @@ if TYPE_CHECKING:
 
 OUTPUTS: Final = ("numpy", "pil", "torch")
 
-MAX_PIXELS: Final = 64_000_000
-"""More than any photograph of the release has by far; a larger one is an attack on the decoder."""
-
-# What holds the orientation of an image: Exif data, or XMP, which counts where those are silent.
-_TURNING: Final = (b"Exif\0\0", b"tiff:Orientation")
-_ORIENTATION: Final = 0x0112
-# For each orientation of Exif: whether rows and columns are swapped, and the steps through both.
-_TURNS: Final = {
-    1: (False, 1, 1),
-    2: (False, 1, -1),
-    3: (False, -1, -1),
-    4: (False, -1, 1),
-    5: (True, 1, 1),
-    6: (True, 1, -1),
-    7: (True, -1, -1),
-    8: (True, -1, 1),
-}
-_TURBO_COLOURS: Final = ("YCbCr", "Gray")
-_SCALES: Final = (8, 4, 2)
 _BATCH: Final = 64
 # A future for each image costs more than it gains, one for each thread leaves threads waiting.
 _TASKS_PER_THREAD: Final = 4
 
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 _Encoded = tuple[bytes | memoryview, str]
-
-try:
-    import simplejpeg
-except ImportError:
-    HAVE_TURBO = False
-else:
-    HAVE_TURBO = True
-
-_local = threading.local()
-
-HAVE_OPENCV: Final = importlib.util.find_spec("cv2") is not None
-HAVE_RESIZER: Final = importlib.util.find_spec("cykooz_resizer") is not None
 
 
 def iter_images(
@@ -209,179 +163,3 @@ def finisher(output: str) -> Callable[[Pixels], Any]:
         return torch.from_numpy(planes if planes.flags.writeable else planes.copy())
 
     return to_tensor
-
-
-# ------------------------------------------------------------------------------------ decoding
-
-
-def decode_jpeg(
-    data: bytes | memoryview, size: int | None = None, name: str = "an image"
-) -> Pixels:
-    """Decode one image.
-
-    Args:
-        data: Its bytes.
-        size: The pixels that its shorter side shall have; by default it keeps its size.
-        name: How messages name it.
-
-    Returns:
-        An array of uint8, height x width x 3, RGB, turned as its Exif orientation says.
-
-    Raises:
-        ImageError: It is no JPEG, has more than ``MAX_PIXELS`` pixels, or cannot be decoded.
-    """
-    try:
-        pixels = _by_turbo(data, size) if HAVE_TURBO else None
-        if pixels is None:
-            pixels = _by_pillow(data, size)
-        turn = orientation(data)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"cannot be decoded ({error})", where=name) from error
-    return pixels if turn == 1 else _turned(pixels, turn)
-
-
-def check_pixels(width: int, height: int) -> None:
-    """See that an image is not larger than a photograph of the release can be.
-
-    Raises:
-        ValueError: It has more than ``MAX_PIXELS`` pixels.
-    """
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{width} x {height} pixels are too many")
-
-
-def open_jpeg(data: bytes | memoryview) -> Image.Image:
-    """Open an image with Pillow's reader of JPEG alone; its pixels are not decoded yet.
-
-    Args:
-        data: Its bytes.
-
-    Raises:
-        OSError: It is no JPEG.
-        ValueError: It has more than ``MAX_PIXELS`` pixels.
-    """
-    with warnings.catch_warnings():
-        # Pillow warns of sizes, which are checked here.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image = Image.open(io.BytesIO(data), formats=["JPEG"])
-    check_pixels(image.width, image.height)
-    return image
-
-
-def orientation(data: bytes | memoryview) -> int:
-    """How an image is to be turned, by its Exif data or its XMP: 1 for not at all, up to 8.
-
-    Args:
-        data: Its bytes.
-    """
-    whole = bytes(data)
-    if not any(sign in whole for sign in _TURNING):
-        return 1
-    with open_jpeg(data) as image:
-        found = image.getexif().get(_ORIENTATION, 1)
-    return found if found in _TURNS else 1
-
-
-def _turned(pixels: Pixels, turn: int) -> Pixels:
-    swap, rows, columns = _TURNS[turn]
-    turned = pixels.transpose(1, 0, 2) if swap else pixels
-    return np.ascontiguousarray(turned[::rows, ::columns])
-
-
-def target_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """The height and width of an image whose shorter side is scaled to a size.
-
-    Args:
-        height: Its height in pixels.
-        width: Its width in pixels.
-        size: The wanted length of the shorter side in pixels.
-    """
-    if height <= width:
-        return size, max(size, round(width * size / height))
-    return max(size, round(height * size / width)), size
-
-
-def _least(height: int, width: int, size: int) -> tuple[int, int]:
-    """The smallest size that the decoder gives and that is not smaller than wanted."""
-    wanted_height, wanted_width = target_size(height, width, size)
-    # Other eighths exist, but only these are vectorized.
-    for scale in _SCALES:
-        least = -(-height // scale), -(-width // scale)
-        if least[0] >= wanted_height and least[1] >= wanted_width:
-            return least
-    return height, width
-
-
-def _by_turbo(data: bytes | memoryview, size: int | None) -> Pixels | None:
-    """Decode with libjpeg-turbo; none where only Pillow can."""
-    try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        check_pixels(width, height)
-        if colours not in _TURBO_COLOURS:
-            return None
-        return _scaled_by_turbo(data, size, height, width)
-    except ValueError:
-        # What libjpeg-turbo does not take, Pillow may; it says what is wrong.
-        return None
-
-
-def _scaled_by_turbo(data: bytes | memoryview, size: int | None, height: int, width: int) -> Pixels:
-    if size is None:
-        whole: Pixels = simplejpeg.decode_jpeg(data)
-        return whole
-    wanted = target_size(height, width, size)
-    least_height, least_width = least = _least(height, width, size)
-    if least == wanted:
-        fitting: Pixels = simplejpeg.decode_jpeg(
-            data, min_height=least_height, min_width=least_width
-        )
-        return fitting
-    # Scaled once more and then thrown away: fresh memory would cost as much as the scaling.
-    scratch = getattr(_local, "scratch", None)
-    if scratch is None or len(scratch) < 3 * least_height * least_width:
-        scratch = _local.scratch = bytearray(3 * least_height * least_width)
-    pixels = simplejpeg.decode_jpeg(
-        data, min_height=least_height, min_width=least_width, buffer=scratch
-    )
-    # The decoder has halved as often as it goes, so less than a half is left to do here.
-    if HAVE_OPENCV:
-        import cv2
-
-        scaled = np.empty((*wanted, 3), np.uint8)
-        cv2.resize(pixels, wanted[::-1], dst=scaled, interpolation=cv2.INTER_LINEAR)
-        return scaled
-    if HAVE_RESIZER:
-        return _resized(pixels, wanted)
-    return np.asarray(Image.fromarray(pixels).resize(wanted[::-1], Image.Resampling.BILINEAR))
-
-
-def _resized(pixels: Pixels, wanted: tuple[int, int]) -> Pixels:
-    """Scale as Pillow does, to within one level of 255, in a fifth of the time."""
-    from cykooz_resizer import (
-        FilterType,
-        ImageData,
-        PixelType,
-        ResizeAlg,
-        ResizeOptions,
-        Resizer,
-    )
-
-    if not hasattr(_local, "resizer"):
-        options = ResizeOptions(ResizeAlg.convolution(FilterType.bilinear))
-        _local.resizer = Resizer(), options
-    resizer, options = _local.resizer
-    height, width, _ = pixels.shape
-    made = ImageData(wanted[1], wanted[0], PixelType.U8x3)
-    resizer.resize(ImageData(width, height, PixelType.U8x3, pixels.tobytes()), made, options)
-    return np.frombuffer(made.get_buffer(), np.uint8).reshape(*wanted, 3)
-
-
-def _by_pillow(data: bytes | memoryview, size: int | None) -> Pixels:
-    with open_jpeg(data) as image:
-        if size is None:
-            return np.asarray(image.convert("RGB"))
-        wanted = target_size(image.height, image.width, size)
-        image.draft("RGB", wanted[::-1])
-        return np.asarray(
-            image.convert("RGB").resize(wanted[::-1], Image.Resampling.BILINEAR, reducing_gap=2.0)
-        )

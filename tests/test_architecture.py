@@ -15,7 +15,7 @@ LONGEST = 400
 MOST = 13
 # From the ground up: a room imports from its own floor and from those below.
 FLOORS = (
-    {"errors", "memory", "processors"},
+    {"errors", "jpeg", "memory", "processors"},
     {"schema", "storage"},
     {"release"},
     {"catalogue"},

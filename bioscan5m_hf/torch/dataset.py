@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import torch.utils.data
 
-from bioscan5m_hf.decode import HAVE_OPENCV
 from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.jpeg import HAVE_OPENCV
 from bioscan5m_hf.query.choice import PROCESSID, Choice, Numbers
 from bioscan5m_hf.readers.base import ImageReader, Piece
 from bioscan5m_hf.readers.images import read_images

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bioscan5m_hf.decode import HAVE_OPENCV, OUTPUTS, decode_jpeg, finisher, without_decoding
+from bioscan5m_hf.decode import OUTPUTS, finisher, without_decoding
 from bioscan5m_hf.errors import ImageError, UnknownName, UsageError
+from bioscan5m_hf.jpeg import HAVE_OPENCV, decode_jpeg
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 
 

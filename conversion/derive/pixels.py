@@ -30,7 +30,7 @@ from cykooz_resizer import (
     Resizer,
 )
 
-from bioscan5m_hf.decode import MAX_PIXELS
+from bioscan5m_hf.jpeg import MAX_PIXELS
 from bioscan5m_hf.release.zip_member import Flaw, FlawedImage
 from conversion.derive.geometry import Box, check_box, decode_scale, resized
 from conversion.derive.recipe import Recipe

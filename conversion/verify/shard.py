@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from bioscan5m_hf.decode import open_jpeg
 from bioscan5m_hf.errors import counted
+from bioscan5m_hf.jpeg import open_jpeg
 from bioscan5m_hf.memory import require_memory
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, column_names
 from bioscan5m_hf.storage.inside import require_regular

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from bioscan5m_hf import decode as pixels
 from bioscan5m_hf import iter_images, load_dataset
-from bioscan5m_hf.decode import decode_jpeg, target_size
+from bioscan5m_hf import jpeg as pixels
 from bioscan5m_hf.errors import ImageError, MissingDependency, UnknownName, UsageError
+from bioscan5m_hf.jpeg import decode_jpeg, target_size
 from bioscan5m_hf.schema.columns import image_type
 
 

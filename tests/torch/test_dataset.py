@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from bioscan5m_hf.decode import decode_jpeg
 from bioscan5m_hf.errors import MetadataError, ReleaseNotFound, UnknownName, UsageError
+from bioscan5m_hf.jpeg import decode_jpeg
 from bioscan5m_hf.schema.columns import RANKS, SPLITS
 from bioscan5m_hf.schema.source_rows import SOURCE_ROWS_NAME
 from bioscan5m_hf.torch import BIOSCAN5M, RGB_MEAN, RGB_STDEV

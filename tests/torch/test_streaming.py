@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from bioscan5m_hf import load_dataset
-from bioscan5m_hf.decode import decode_jpeg
 from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.jpeg import decode_jpeg
 from bioscan5m_hf.torch import BIOSCAN5M, BIOSCAN5MStream, with_decoder
 
 OPTIONS: dict[str, Any] = {

@@ -11,7 +11,7 @@ from typing import Final
 
 from PIL import Image, ImageOps
 
-from bioscan5m_hf.decode import open_jpeg
+from bioscan5m_hf.jpeg import open_jpeg
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from conversion.card.figures.canvas import FAINT, INK, LINE, Canvas, fit, fit_size
 from conversion.shards.read import read_shard
