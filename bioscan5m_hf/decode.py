@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from bioscan5m_hf.errors import ImageError, MissingDependency, UnknownName, UsageError
-from bioscan5m_hf.jpeg import Pixels, decode_jpeg
+from bioscan5m_hf.jpeg import HAVE_OPENCV, Pixels, decode_jpeg
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 
@@ -159,7 +159,25 @@ def finisher(output: str) -> Callable[[Pixels], Any]:
     def to_tensor(pixels: Pixels) -> Any:
         # Colour by colour in memory, as a batch has them: to stack a view that only says so takes
         # longer than this copy. It is also one that may be written to.
-        planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-        return torch.from_numpy(planes if planes.flags.writeable else planes.copy())
+        height, width, colours = pixels.shape
+        planes = np.empty((colours, height, width), np.uint8)
+        to_planes(pixels, planes)
+        return torch.from_numpy(planes)
 
     return to_tensor
+
+
+def to_planes(pixels: Pixels, planes: Pixels) -> None:
+    """Copy an image colour by colour.
+
+    Args:
+        pixels: Height x width x 3.
+        planes: 3 x height x width, where they are put; contiguous.
+    """
+    if HAVE_OPENCV:
+        import cv2
+
+        # A fifth of the time of NumPy.
+        cv2.split(pixels, list(planes))
+    else:
+        np.copyto(planes, pixels.transpose(2, 0, 1))

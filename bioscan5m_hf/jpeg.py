@@ -59,7 +59,12 @@ HAVE_RESIZER: Final = importlib.util.find_spec("cykooz_resizer") is not None
 
 
 def decode_jpeg(
-    data: bytes | memoryview, size: int | None = None, name: str = "an image"
+    data: bytes | memoryview,
+    size: int | None = None,
+    name: str = "an image",
+    *,
+    square: bool = False,
+    out: Pixels | None = None,
 ) -> Pixels:
     """Decode one image.
 
@@ -67,17 +72,20 @@ def decode_jpeg(
         data: Its bytes.
         size: The pixels that its shorter side shall have; by default it keeps its size.
         name: How messages name it.
+        square: Keep of the scaled image the ``size`` x ``size`` pixels in its middle.
+        out: Where a square may be put, so that no fresh memory is touched; it must be contiguous.
 
     Returns:
-        An array of uint8, height x width x 3, RGB, turned as its Exif orientation says.
+        An array of uint8, height x width x 3, RGB, turned as its Exif orientation says; ``out``
+        where that was of use.
 
     Raises:
         ImageError: It is no JPEG, has more than ``MAX_PIXELS`` pixels, or cannot be decoded.
     """
     try:
-        pixels = _by_turbo(data, size) if HAVE_TURBO else None
+        pixels = _by_turbo(data, size, square, out) if HAVE_TURBO else None
         if pixels is None:
-            pixels = _by_pillow(data, size)
+            pixels = _by_pillow(data, size, square)
         turn = orientation(data)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ImageError(f"cannot be decoded ({error})", where=name) from error
@@ -156,47 +164,65 @@ def _least(height: int, width: int, size: int) -> tuple[int, int]:
     return height, width
 
 
-def _by_turbo(data: bytes | memoryview, size: int | None) -> Pixels | None:
+def _by_turbo(
+    data: bytes | memoryview, size: int | None, square: bool, out: Pixels | None
+) -> Pixels | None:
     """Decode with libjpeg-turbo; none where only Pillow can."""
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
         check_pixels(width, height)
         if colours not in _TURBO_COLOURS:
             return None
-        return _scaled_by_turbo(data, size, height, width)
+        if size is None:
+            whole: Pixels = simplejpeg.decode_jpeg(data)
+            return whole
+        least = _least(height, width, size)
+        wanted = (size, size) if square else target_size(height, width, size)
+        if least == wanted:
+            fitting: Pixels = simplejpeg.decode_jpeg(data, min_height=least[0], min_width=least[1])
+            return fitting
+        return _scaled_by_turbo(data, least, wanted, square, out)
     except ValueError:
         # What libjpeg-turbo does not take, Pillow may; it says what is wrong.
         return None
 
 
-def _scaled_by_turbo(data: bytes | memoryview, size: int | None, height: int, width: int) -> Pixels:
-    if size is None:
-        whole: Pixels = simplejpeg.decode_jpeg(data)
-        return whole
-    wanted = target_size(height, width, size)
-    least_height, least_width = least = _least(height, width, size)
-    if least == wanted:
-        fitting: Pixels = simplejpeg.decode_jpeg(
-            data, min_height=least_height, min_width=least_width
-        )
-        return fitting
+def _scaled_by_turbo(
+    data: bytes | memoryview,
+    least: tuple[int, int],
+    wanted: tuple[int, int],
+    square: bool,
+    out: Pixels | None,
+) -> Pixels:
     # Scaled once more and then thrown away: fresh memory would cost as much as the scaling.
     scratch = getattr(_local, "scratch", None)
-    if scratch is None or len(scratch) < 3 * least_height * least_width:
-        scratch = _local.scratch = bytearray(3 * least_height * least_width)
-    pixels = simplejpeg.decode_jpeg(
-        data, min_height=least_height, min_width=least_width, buffer=scratch
-    )
+    if scratch is None or len(scratch) < 3 * least[0] * least[1]:
+        scratch = _local.scratch = bytearray(3 * least[0] * least[1])
+    pixels = simplejpeg.decode_jpeg(data, min_height=least[0], min_width=least[1], buffer=scratch)
+    if square:
+        # What is cut off need not be scaled.
+        pixels = middle(pixels, min(least))
     # The decoder has halved as often as it goes, so less than a half is left to do here.
     if HAVE_OPENCV:
         import cv2
 
-        scaled = np.empty((*wanted, 3), np.uint8)
+        scaled = np.empty((*wanted, 3), np.uint8) if out is None else out
         cv2.resize(pixels, wanted[::-1], dst=scaled, interpolation=cv2.INTER_LINEAR)
         return scaled
     if HAVE_RESIZER:
         return _resized(pixels, wanted)
     return np.asarray(Image.fromarray(pixels).resize(wanted[::-1], Image.Resampling.BILINEAR))
+
+
+def middle(pixels: Pixels, side: int) -> Pixels:
+    """A view of the square in the middle of an image.
+
+    Args:
+        pixels: Height x width x 3.
+        side: The pixels of its side, no more than those of the image.
+    """
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    return pixels[top : top + side, left : left + side]
 
 
 def _resized(pixels: Pixels, wanted: tuple[int, int]) -> Pixels:
@@ -220,12 +246,15 @@ def _resized(pixels: Pixels, wanted: tuple[int, int]) -> Pixels:
     return np.frombuffer(made.get_buffer(), np.uint8).reshape(*wanted, 3)
 
 
-def _by_pillow(data: bytes | memoryview, size: int | None) -> Pixels:
+def _by_pillow(data: bytes | memoryview, size: int | None, square: bool) -> Pixels:
     with open_jpeg(data) as image:
         if size is None:
             return np.asarray(image.convert("RGB"))
         wanted = target_size(image.height, image.width, size)
         image.draft("RGB", wanted[::-1])
-        return np.asarray(
-            image.convert("RGB").resize(wanted[::-1], Image.Resampling.BILINEAR, reducing_gap=2.0)
-        )
+        made = image.convert("RGB")
+        if square:
+            side = min(made.size)
+            made = Image.fromarray(middle(np.asarray(made), side))
+            wanted = size, size
+        return np.asarray(made.resize(wanted[::-1], Image.Resampling.BILINEAR, reducing_gap=2.0))

@@ -192,7 +192,7 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
             pieces = held.pieces[numbers]
             readers = self._opened(pieces)
             images = read_images(readers, pieces, held.rows[numbers])
-        return self.items.make(held.table.take(pa.array(numbers)), images)
+        return self.items.make(held.table.take(pa.array(numbers)), images, together=True)
 
     def _opened(self, pieces: Numbers) -> dict[int, ImageReader]:
         if self._process != os.getpid():

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch.utils.data import get_worker_info
 
-from bioscan5m_hf.decode import OUTPUTS, finisher, without_decoding
+from bioscan5m_hf.decode import OUTPUTS, finisher, to_planes, without_decoding
 from bioscan5m_hf.errors import ImageError, UnknownName, UsageError
-from bioscan5m_hf.jpeg import HAVE_OPENCV, decode_jpeg
+from bioscan5m_hf.jpeg import HAVE_OPENCV, Pixels, decode_jpeg
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
+from bioscan5m_hf.torch.batch import worker_image
+from bioscan5m_hf.torch.lent import empty_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +58,33 @@ class Decoder:
         Raises:
             ImageError: It cannot be decoded.
         """
-        pixels = decode_jpeg(data, self.size, name)
-        if self.center_crop:
-            assert self.size is not None, "checked when the decoder was made"
-            top = (pixels.shape[0] - self.size) // 2
-            left = (pixels.shape[1] - self.size) // 2
-            pixels = pixels[top : top + self.size, left : left + self.size]
-            if self.output == "pil":
-                pixels = np.ascontiguousarray(pixels)
-        return finisher(self.output)(pixels)
+        return finisher(self.output)(self._pixels(data, name))
+
+    def decode(
+        self, images: Sequence[bytes | memoryview], names: Sequence[str], *, together: bool
+    ) -> list[Any]:
+        """Decode several images.
+
+        Args:
+            images: Their bytes.
+            names: How messages name them.
+            together: They become one batch; each is kept no longer than the others.
+
+        Raises:
+            ImageError: One cannot be decoded.
+        """
+        worker = self.output == "torch" and get_worker_info() is not None
+        if not (worker and together and self.center_crop and self.size and len(images) > 1):
+            made = [self(image, name) for image, name in zip(images, names, strict=True)]
+            return [worker_image(image) for image in made] if worker else made
+        batch = empty_batch(len(images), 3, self.size, self.size)
+        scratch = np.empty((self.size, self.size, 3), np.uint8)
+        for planes, image, name in zip(batch.numpy(), images, names, strict=True):
+            to_planes(self._pixels(image, name, scratch), planes)
+        return [worker_image(image, batch, place) for place, image in enumerate(batch.unbind())]
+
+    def _pixels(self, data: bytes | memoryview, name: str, out: Pixels | None = None) -> Pixels:
+        return decode_jpeg(data, self.size, name, square=self.center_crop, out=out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +97,14 @@ class _Transform:
             for name, values in batch.items()
         }
         if IMAGE_COLUMN in batch:
-            made[IMAGE_COLUMN] = [self._decode(image) for image in batch[IMAGE_COLUMN]]
+            images = [image or {} for image in batch[IMAGE_COLUMN]]
+            names = [image.get("path") or "an image" for image in images]
+            for image, name in zip(images, names, strict=True):
+                if image.get("bytes") is None:
+                    raise ImageError("there are no bytes of the image", where=name)
+            encoded = [image["bytes"] for image in images]
+            made[IMAGE_COLUMN] = self.decoder.decode(encoded, names, together=True)
         return made
-
-    def _decode(self, image: dict[str, Any] | None) -> Any:
-        name = (image or {}).get("path") or "an image"
-        if image is None or image["bytes"] is None:
-            raise ImageError("there are no bytes of the image", where=name)
-        return self.decoder(image["bytes"], name)
 
 
 def with_decoder(

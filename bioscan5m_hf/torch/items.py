@@ -123,14 +123,22 @@ class Items:
         ]
         return [f"{name}: {value!r}" for name, value, shown in lines if shown]
 
-    def make(self, table: pa.Table, images: Sequence[bytes | memoryview]) -> list[Any]:
+    def make(
+        self, table: pa.Table, images: Sequence[bytes | memoryview], *, together: bool
+    ) -> list[Any]:
         """Make the items of some rows.
 
         Args:
             table: With the columns of ``columns``.
             images: The bytes of the image of each row; empty where none are wanted.
+            together: The items become one batch.
         """
-        named = [(name, self._modality(name, table, images)) for name in self.modality]
+        named: list[tuple[str, list[Any]]] = []
+        for name in self.modality:
+            if name == IMAGE_COLUMN:
+                named.append((name, self._images(table, images, together)))
+            else:
+                named.append((name, self._modality(name, table)))
         text = {rank: plain(table[rank]) for rank in self.target_type}
         if self.target_format == "index":
             targets = [self.indices(table[rank], rank) for rank in self.target_type]
@@ -152,13 +160,16 @@ class Items:
         made = targets[0] if len(targets) == 1 else list(zip(*targets, strict=True))
         return [self.target_transform(each) for each in made] if self.target_transform else made
 
-    def _modality(
-        self, name: str, table: pa.Table, images: Sequence[bytes | memoryview]
+    def _images(
+        self, table: pa.Table, images: Sequence[bytes | memoryview], together: bool
     ) -> list[Any]:
-        if name == IMAGE_COLUMN:
-            ids = table["processid"].to_pylist()
-            made = [self.decoder(image, f"{i}.jpg") for image, i in zip(images, ids, strict=True)]
-            return [self.transform(image) for image in made] if self.transform else made
+        names = [f"{processid}.jpg" for processid in table["processid"].to_pylist()]
+        if self.transform is None:
+            return self.decoder.decode(images, names, together=together)
+        pairs = zip(images, names, strict=True)
+        return [self.transform(self.decoder(image, name)) for image, name in pairs]
+
+    def _modality(self, name: str, table: pa.Table) -> list[Any]:
         if name in BARCODE_NAMES:
             barcodes = [text[: self.max_nucleotides] for text in plain(table[BARCODE])]
             return list(map(self.dna_transform, barcodes)) if self.dna_transform else barcodes

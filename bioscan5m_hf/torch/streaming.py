@@ -163,7 +163,7 @@ class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
             begin, skipped = min(skipped, len(rows)), max(0, skipped - len(rows))
             for start in range(begin, len(rows), _BATCH):
                 part = table.take(pa.array(rows[start : start + _BATCH]))
-                yield from items.make(part, self._images(part))
+                yield from items.make(part, self._images(part), together=False)
 
     def _images(self, table: pa.Table) -> list[bytes]:
         if not self._source.items.image:

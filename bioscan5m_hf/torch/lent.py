@@ -1,0 +1,113 @@
+"""Memory for batches that a worker of a ``DataLoader`` lends to the main process.
+
+PyTorch takes fresh shared memory for each batch, and the kernel hands it out, maps it and takes it
+back page by page: 140 microseconds of a processor for an image of 224 pixels, half of what it takes
+to decode one. Here a worker fills its memory again when the main process has done with it.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import weakref
+from multiprocessing.reduction import DupFd, ForkingPickler
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch.utils.data import get_worker_info
+
+# A byte that is 1 while somebody looks at the batch, and the batch from the next page on.
+_BATCH_BEGINS: Final = mmap.ALLOCATIONGRANULARITY
+
+# Each is an open file. Who keeps batches in a worker gets the others from torch.
+_MOST: Final = 64 if hasattr(os, "memfd_create") else 0
+
+
+class LentBatch(torch.Tensor):
+    """A batch in lent memory. What is computed from it, and what is received, is a plain tensor."""
+
+    memory: _Memory
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+
+class _Memory:
+    """A file without a name that holds one batch."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.file = os.memfd_create("bioscan5m-batch")
+        # An error here, where there is no memory, and not a signal when a page is written to.
+        os.posix_fallocate(self.file, 0, _BATCH_BEGINS + size)
+        self._mapped = mmap.mmap(self.file, 0)
+
+    @property
+    def free(self) -> bool:
+        """Whether nobody looks at the batch any more."""
+        return not self._mapped[0]
+
+    def lend(self, shape: tuple[int, ...]) -> LentBatch:
+        self._mapped[0] = 1
+        batch, self._end = _view(self._mapped, shape)
+        lent = batch.as_subclass(LentBatch)
+        lent.memory = self
+        return lent
+
+    def send(self) -> Any:
+        """The file for the process that receives the batch, which says when it is free."""
+        self._end.detach()
+        return DupFd(self.file)
+
+
+_memories: list[_Memory] = []
+
+
+def empty_batch(*shape: int) -> torch.Tensor:
+    """Memory for a batch: lent memory in a worker, a plain tensor elsewhere.
+
+    Args:
+        shape: Its dimensions.
+
+    Returns:
+        A tensor of uint8; what it holds is left over from before.
+    """
+    if get_worker_info() is not None:
+        size = math.prod(shape)
+        for memory in _memories:
+            if memory.size >= size and memory.free:
+                return memory.lend(shape)
+        if len(_memories) < _MOST:
+            _memories.append(_Memory(size))
+            return _memories[-1].lend(shape)
+    return torch.empty(shape, dtype=torch.uint8)
+
+
+def _view(mapped: mmap.mmap, shape: tuple[int, ...]) -> tuple[torch.Tensor, Any]:
+    """A tensor over mapped memory, and what happens at the end of its life."""
+    pixels = np.frombuffer(mapped, np.uint8, math.prod(shape), _BATCH_BEGINS)
+    end = weakref.finalize(pixels, _give_back, mapped, os.getpid())
+    end.atexit = False
+    return torch.from_numpy(pixels).view(shape), end
+
+
+def _give_back(mapped: mmap.mmap, process: int) -> None:
+    # A process that was forked meanwhile has a copy of the tensor and not of the memory.
+    if os.getpid() == process:
+        mapped[0] = 0
+
+
+def _reduce(batch: LentBatch) -> tuple[Any, ...]:
+    return _receive, (batch.memory.send(), tuple(batch.shape))
+
+
+def _receive(sent: Any, shape: tuple[int, ...]) -> torch.Tensor:
+    file = sent.detach()
+    try:
+        mapped = mmap.mmap(file, 0)
+    finally:
+        os.close(file)
+    return _view(mapped, shape)[0]
+
+
+ForkingPickler.register(LentBatch, _reduce)
