@@ -232,6 +232,11 @@ def test_results_come_in_order_and_few_are_held() -> None:
         assert [*results] == [*range(1, 40)]
 
 
+def test_workers_are_spared_pandas() -> None:
+    with Processes(1) as processes:
+        assert not processes.submit(eval, "'pandas' in __import__('sys').modules").result()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process is deaf to")
 def test_no_process_of_ours_hears_ctrl_c_or_the_end_of_the_terminal() -> None:
     program = """
