@@ -18,7 +18,7 @@ from bioscan5m_hf.processors import processors
 from bioscan5m_hf.readers.formats import FORMATS
 from conversion.synthetic.options import SampleOptions
 from conversion.synthetic.release import write_sample
-from tests import inline
+from tests import forked, inline
 from tests.inline import check
 
 REAL = Path(__file__).resolve().parent.parent.parent / "shared" / "real"
@@ -108,16 +108,23 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session")
 def run() -> Run:
-    """Start ``bioscan5m`` as a process; its status must be what the test expects."""
+    """``bioscan5m`` as a process; its status must be what the test expects."""
 
-    def start(
-        *words: str | Path, status: int = 0, cwd: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def fork(*words: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+        return check(forked.run("-m", "conversion", *words), status)
+
+    return fork
+
+
+@pytest.fixture(scope="session")
+def run_anew() -> Run:
+    """As ``run``, with a Python that imports what it needs, and obeys its environment."""
+
+    def start(*words: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "conversion", *map(str, words)],
             capture_output=True,
             text=True,
-            cwd=cwd,
             check=False,
             timeout=300,
         )

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.forked import Forked
+
 RELEASE_CSV = "BIOSCAN_5M_Insect_Dataset_metadata.csv"
 
 
@@ -28,16 +30,25 @@ def leftovers(folder: Path) -> list[str]:
 
 
 class Program:
-    """``bioscan5m`` in a session of its own, so that a signal reaches all its processes."""
+    """``bioscan5m`` in a session of its own, so that a signal reaches all its processes.
 
-    def __init__(self, *words: str | Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "conversion", *map(str, words)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    Args:
+        words: The words of its command line.
+        anew: Whether Python begins with it, and imports what it needs.
+    """
+
+    def __init__(self, *words: str | Path, anew: bool = False) -> None:
+        self.process: Forked | subprocess.Popen[str]
+        if anew:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "conversion", *map(str, words)],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        else:
+            self.process = Forked("-m", "conversion", *words, stderr=subprocess.PIPE)
         self.said = ""
         self._forked: set[int] = set()
 

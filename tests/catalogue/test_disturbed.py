@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,6 +13,7 @@ import pytest
 from conversion.synthetic.options import SampleOptions
 from conversion.synthetic.release import write_sample
 from tests.conftest import make_once
+from tests.forked import Forked
 from tests.inline import call
 from tests.processes import RELEASE_CSV, digests, leftovers
 from tests.rows import as_csv, plain
@@ -47,14 +47,13 @@ def whole(source: Path, shared: Path) -> dict[str, str]:
 
 
 def many_runs(how: str, number: int, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    driver = [sys.executable, "-m", "tests.catalogue.many_runs", how, str(number)]
+    driver = ("-m", "tests.catalogue.many_runs", how, str(number))
     # To a file: a pipe would be held open by workers that outlive the program for a moment.
     told = Path(words[words.index("--output") + 1]).with_suffix(".told")
     with told.open("w") as file:
-        done = subprocess.run(
-            [*driver, *map(str, words)], stdout=subprocess.DEVNULL, stderr=file, check=False
-        )
-    return subprocess.CompletedProcess(done.args, done.returncode, "", told.read_text())
+        done = Forked(*driver, *words, stderr=file)
+        done.wait(300)
+    return subprocess.CompletedProcess(done.args, done.wait(), "", told.read_text())
 
 
 @pytest.mark.parametrize("written", [1, 3, 5])

@@ -82,7 +82,8 @@ def test_a_stream_of_few_letters(small_release: Path) -> None:
 def test_what_ends_a_command(
     number: signal.Signals, status: int, told: str, tmp_path: Path
 ) -> None:
-    program = Program("sample", tmp_path / "release", "-n", "5000", "--workers", "2")
+    words = ("sample", tmp_path / "release", "-n", "5000", "--workers", "2")
+    program = Program(*words, anew=True)
     program.wait_for("sampling")
     program.interrupt(number)
     assert program.wait() == status

@@ -61,11 +61,11 @@ print("nothing")
 
 
 def test_quiet_says_nothing_on_standard_error(
-    small_release: Path, tmp_path: Path, run: Run
+    small_release: Path, tmp_path: Path, run_anew: Run
 ) -> None:
     convert = ("convert", small_release, "--split", "val", "--output")
-    assert run(*convert, tmp_path / "a", "--quiet").stderr == ""
-    lines = run(*convert, tmp_path / "b").stderr.splitlines()
+    assert run_anew(*convert, tmp_path / "a", "--quiet").stderr == ""
+    lines = run_anew(*convert, tmp_path / "b").stderr.splitlines()
     assert any(line.startswith("converting ") for line in lines)
     assert not any("\r" in line or "\x1b" in line for line in lines)
 
@@ -84,8 +84,7 @@ def test_who_calls_it_is_interrupted_as_before(words: tuple[str, ...]) -> None:
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_a_closed_pipe_is_no_error(small_release: Path, run: Run) -> None:
-    del run
+def test_a_closed_pipe_is_no_error(small_release: Path) -> None:
     done = subprocess.run(
         f"{sys.executable} -m conversion inspect {small_release} | head -n 1",
         shell=True,
@@ -112,14 +111,14 @@ sys.exit(status)
     assert "Traceback" not in done.stderr
 
 
-def test_demo_ends_with_rows_and_a_picture(tmp_path: Path, run: Run) -> None:
-    text = run("demo", "--output", tmp_path / "demo").stdout
+def test_demo_ends_with_rows_and_a_picture(tmp_path: Path, run_anew: Run) -> None:
+    text = run_anew("demo", "--output", tmp_path / "demo").stdout
     assert "all as the manifest says" in text
     assert "processid" in text
     sheet = tmp_path / "demo" / "bioscan-5m" / "assets" / "specimens.jpg"
     assert str(sheet) in text
     assert sheet.read_bytes().startswith(b"\xff\xd8")
-    again = run("demo", "--output", tmp_path, status=1).stderr
+    again = run_anew("demo", "--output", tmp_path, status=1).stderr
     assert "something else than an earlier demo" in again
 
 

@@ -13,6 +13,10 @@ from pathlib import Path
 
 from distributed import Client, Scheduler
 
+from tests.forked import Forked
+
+_DASK = ("distributed.cli.dask_scheduler", "distributed.cli.dask_worker")
+_Process = Forked | subprocess.Popen[bytes]
 _SLOW = Path(__file__).with_name("slow_worker.py")
 
 
@@ -21,17 +25,16 @@ class DaskCluster:
 
     Args:
         folder: For its files.
-        settings: More of the environment.
+        settings: More of the environment of the scheduler.
     """
 
     def __init__(self, folder: Path, **settings: str) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
-        self._settings = settings
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[_Process] = []
         self._file = folder / "scheduler.json"
         options = ("--port", "0", "--idle-timeout", "300", "--scheduler-file", self._file)
-        self.scheduler = self._start("scheduler", *options)
+        self.scheduler = self._start("scheduler", *options, settings=settings)
         wait_until(self._is_described)
         self.address: str = json.loads(self._file.read_text())["address"]
         self.client = Client(self.address, set_as_default=False)
@@ -44,19 +47,25 @@ class DaskCluster:
         self,
         kind: str,
         *words: str | Path,
+        settings: Mapping[str, str],
         before: tuple[str, ...] = (),
-        settings: Mapping[str, str] | None = None,
-    ) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}"]
-        options = ["--host", "127.0.0.1", "--no-dashboard", *map(str, words)]
+    ) -> _Process:
+        command = ["-m", f"distributed.cli.dask_{kind}"]
+        command += ["--host", "127.0.0.1", "--no-dashboard", *map(str, words)]
+        environment = {**os.environ, **settings}
+        process: _Process
         with (self._folder / f"{kind}-{len(self.processes)}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [*before, *command, *options],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self._settings, **(settings or {})},
-                start_new_session=True,
-            )
+            # Dask and Python keep what they find in the environment.
+            if before or any(name.startswith(("DASK", "PYTHON")) for name in settings):
+                process = subprocess.Popen(
+                    [*before, sys.executable, *command],
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                    start_new_session=True,
+                )
+            else:
+                process = Forked(*command, libraries=_DASK, stdout=log, stderr=log, env=environment)
         self.processes.append(process)
         return process
 
@@ -66,7 +75,7 @@ class DaskCluster:
         slow: float | None = 0.3,
         before: tuple[str, ...] = (),
         **settings: str,
-    ) -> subprocess.Popen[bytes]:
+    ) -> _Process:
         """Start a worker with one thread, without a nanny unless it is asked for, and wait for it.
 
         Args:
@@ -97,13 +106,13 @@ class DaskCluster:
             found[address] = int(answer)
         return found
 
-    def cut_off(self, process: subprocess.Popen[bytes]) -> None:
+    def cut_off(self, process: _Process) -> None:
         """Let the scheduler take a worker for lost, such as one that the network lost."""
         addresses = [address for address, number in self.workers().items() if number == process.pid]
         os.killpg(process.pid, signal.SIGSTOP)
         self.client.run_on_scheduler(_forget, addresses[0])
 
-    def end(self, process: subprocess.Popen[bytes]) -> None:
+    def end(self, process: _Process) -> None:
         """Kill a process and its children."""
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGCONT)

@@ -20,12 +20,12 @@ from tests.conftest import Run
 
 
 def test_without_the_library(
-    small_release: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    small_release: Path, tmp_path: Path, run_anew: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "distributed.py").write_text("raise ModuleNotFoundError(name='distributed')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     command = ("convert", small_release, "--output", tmp_path / "out")
-    refused = run(*command, "--scheduler", "tcp://127.0.0.1:1", status=2)
+    refused = run_anew(*command, "--scheduler", "tcp://127.0.0.1:1", status=2)
     assert "pip install 'bioscan5m-hf[cluster]'" in refused.stderr
     assert not (tmp_path / "out").exists()
 

@@ -270,7 +270,7 @@ def test_ctrl_c_is_for_the_parent_alone(
         "sample": ("sample", tmp_path / "release", "-n", "20000", "--tiny", "--workers", "2"),
         "verify": ("verify", converted, "--images", "--workers", "2"),
     }
-    program = Program(*words[command])
+    program = Program(*words[command], anew=True)
     time.sleep(seconds)
     program.interrupt()
     # Where it was quicker than the interruption, or Python had not begun yet.

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from conversion.folder.manifest import read_manifest
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
 from conversion.progress import Unwatched
-from tests import inline
+from tests import forked, inline
 from tests.conftest import make_once
+from tests.forked import DATASETS, WARNED, Forked
 from tests.hub.stand_in import HubStandIn, serve_hub
 from tests.inline import without_processes
 
@@ -95,14 +95,13 @@ class Client:
         }
         return kept | ({"HF_TOKEN": token} if token else {})
 
-    def start(self, *words: str, token: str | None = "hf_writer") -> subprocess.Popen[str]:
+    def start(self, *words: str, token: str | None = "hf_writer") -> Forked:
         program = "import sys; from conversion.cli.main import main; sys.exit(main(sys.argv[1:]))"
-        return subprocess.Popen(
-            [sys.executable, "-c", program, *words],
+        return Forked(
+            *("-c", program, *words),
             env=self.environment(token),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
         )
 
     @contextlib.contextmanager
@@ -140,13 +139,8 @@ class Client:
 
     def python(self, program: str) -> str:
         """Run a program that must end well; returns what it printed."""
-        done = subprocess.run(
-            [sys.executable, "-W", "error::UserWarning", "-c", program],
-            env=self.environment(None),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        done = forked.run(
+            *("-c", WARNED + program), libraries=DATASETS, env=self.environment(None), timeout=120
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

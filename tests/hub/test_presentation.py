@@ -33,7 +33,9 @@ from conversion.card.statistics import Profile, RankCount, profile, stored_metad
 from conversion.folder.manifest import Manifest, read_manifest
 from conversion.shards.read import read_shard
 from conversion.verify.folder import VerifyOptions, verify
+from tests import forked
 from tests.conftest import Run
+from tests.forked import DATASETS
 from tests.hub.conftest import NAME
 
 NOTHING = Profile(0, (), (), (0, 0), (0, 0), {}, {}, (), (0, 0), {})
@@ -213,14 +215,7 @@ def test_labels_are_those_of_the_vocabulary(converted: Path, tmp_path: Path) -> 
         (folder, "\n".join(codes), "labelled"),
         (tmp_path, "\n".join(codes), "labelled"),
     ):
-        done = subprocess.run(
-            [sys.executable, "-c", code + check(rows)],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=place,
-            timeout=300,
-        )
+        done = forked.run("-c", code + check(rows), libraries=DATASETS, cwd=place)
         assert done.returncode == 0, done.stderr
         labelled = json.loads(done.stdout.splitlines()[-1])
         assert len(labelled) == read_manifest(folder).splits["cropped_256"]["train"].rows > 0

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from tests import forked
 from tests.hub.conftest import NAME, Client
 from tests.hub.stand_in import HubStandIn
 from tests.processes import digests
@@ -24,13 +23,8 @@ OPTIONS = ("--package", "cropped_256", "--split", "val", "--split", "pretrain")
 def test_a_repository_is_read_by_ranges(
     hub: HubStandIn, client: Client, small_release: Path, tmp_path: Path
 ) -> None:
-    subprocess.run(
-        [sys.executable, "-c", UPLOAD, str(small_release)],
-        env=client.environment(),
-        capture_output=True,
-        check=True,
-        timeout=120,
-    )
+    sent = forked.run("-c", UPLOAD, small_release, env=client.environment())
+    assert sent.returncode == 0, sent.stderr
     for release, name in ((small_release, "local"), ("hf://datasets/user/raw", "hub")):
         output = tmp_path / name
         status, _, err = client.run("convert", str(release), "--output", str(output), *OPTIONS)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import forked
+from tests.forked import DATASETS, WARNED
 from tests.hub.repository import Blob, Repository
 from tests.hub.stand_in import HubStandIn, serve_hub
 from tests.reading.conftest import Rows
@@ -81,14 +81,11 @@ def load(
     """What a process finds that loads from the stand-in: rows, or the text of an error."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     own = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
-    done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", before + PROGRAM],
+    done = forked.run(
+        *("-c", WARNED + before + PROGRAM),
+        libraries=DATASETS,
         env=kept | settings | own | ({"HF_TOKEN": token} if token else {}),
-        input=json.dumps(cases),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+        text=json.dumps(cases),
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,8 @@ import pytest
 
 from bioscan5m_hf import get, load_dataset
 from bioscan5m_hf.errors import OutOfReach
+from tests import forked
+from tests.forked import DATASETS
 from tests.hub.repository import Repository
 from tests.hub.stand_in import HubStandIn, serve_hub
 from tests.reading.conftest import Rows
@@ -86,8 +86,7 @@ def test_a_folder_behind_a_url_that_was_prepared_loads_without_its_server(
         "print(len(load_dataset(sys.argv[1], 'metadata', split='val', cache_dir=sys.argv[2])))"
     )
     # In a process that has no connection to what served it.
-    words = [sys.executable, "-c", program, served.url, str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    done = forked.run("-c", program, served.url, tmp_path, libraries=DATASETS)
     assert done.stdout == f"{len(before)}\n"
     assert "out of reach" in done.stderr
 

@@ -6,7 +6,6 @@ import hashlib
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -15,8 +14,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from tests import inline
+from tests import forked, inline
 from tests.conftest import Run, make_once
+from tests.forked import DATASETS, Forked
 from tests.processes import digests
 from tests.reading.range_server import serve
 from tests.remote.stores import BUCKET, S3, Ftp, serve_ftp, serve_s3, stall
@@ -28,9 +28,10 @@ from datasets import load_dataset
 shards = {"val": sys.argv[1] + "/cropped_256/validation-*.parquet"}
 files = load_dataset("parquet", data_files=shards, split="val", streaming=True)
 ours = __import__("bioscan5m_hf").load_dataset(sys.argv[1], split="val", streaming=True)
-names = [row["processid"] for row in files]
+rows = [*files]
+names = [row["processid"] for row in rows]
 assert names and names == [row["processid"] for row in ours]
-print(len(names), next(iter(files))["image"].size)
+print(len(names), rows[0]["image"].size)
 """
 
 
@@ -40,13 +41,12 @@ class Cli:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = dict(environment)
 
-    def start(self, *words: str | Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "conversion", *map(str, words)],
+    def start(self, *words: str | Path) -> Forked:
+        return Forked(
+            *("-m", "conversion", *words),
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
         )
 
     def run(self, *words: str | Path, status: int = 0) -> str:
@@ -66,14 +66,7 @@ class Cli:
         return out + err
 
     def python(self, program: str, *words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-c", program, *words],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=200,
-        )
+        done = forked.run("-c", program, *words, libraries=DATASETS, env=self.environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
