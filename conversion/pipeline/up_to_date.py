@@ -10,27 +10,26 @@ differs from it, the conversion goes the ordinary way.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bioscan5m_hf.errors import OutputError
-from bioscan5m_hf.release.image_index import source_labels
+from bioscan5m_hf.errors import ArchiveError, OutputError
 from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.schema.columns import split_named
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.sources.manifest import FORMAT_VERSION, MANIFEST_NAME
-from bioscan5m_hf.storage.path import Location, RemotePath
+from bioscan5m_hf.sources.raw_index import selection_identity
+from bioscan5m_hf.storage.identity import digest_of, file_identity
+from bioscan5m_hf.storage.path import RemotePath
 from conversion.catalogue.sources import Choice
 from conversion.derive.recipe import versions
 from conversion.files.atomic import Written, write_whole
 from conversion.folder.manifest import Manifest, ShardFile
-from conversion.folder.stamps import Stamp
 from conversion.folder.state import State
 from conversion.pipeline.options import fingerprinted
 from conversion.pipeline.outcome import Outcome, Summary
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from conversion.pipeline.interfaces import Sink
     from conversion.pipeline.options import ConvertOptions
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _KEPT_RUNS: Final = 64
 
 Splits = Mapping[str, Sequence[str]]
@@ -57,38 +56,21 @@ def fingerprint(
         The digest in hex. None where an input cannot be looked at, which is for the conversion to
         say, or lies behind a URL, where what a server says of a file is no proof.
     """
+    if isinstance(options.release, RemotePath):
+        return None
     libraries_used = libraries() | (versions() if options.derive is not None else {})
     told: list[object] = [version("bioscan5m-hf"), FORMAT_VERSION, sorted(libraries_used.items())]
     told += fingerprinted(options)
-    inputs: list[Location] = [metadata.path]
-    for choice in choices:
-        splits = [split.name for split in choice.splits]
-        told += [choice.package, splits, choice.recipe, source_labels(choice.selection)]
-        inputs += [archive.path for archive in choice.selection.archives]
-        inputs += [folder.path for folder in choice.selection.folders]
-        if choice.recipe and choice.recipe.crop and choice.bbox:
-            inputs.append(choice.bbox)
-    digest = hashlib.sha256(repr(told).encode())
     try:
-        for path in inputs:
-            if isinstance(path, RemotePath):
-                return None
-            for line in _stamped(path):
-                digest.update(line)
-    except OSError:
+        told += [file_identity(metadata.path), metadata.member]
+        for choice in choices:
+            splits = [split.name for split in choice.splits]
+            told += [choice.package, splits, choice.recipe, selection_identity(choice.selection)]
+            if choice.recipe and choice.recipe.crop and choice.bbox:
+                told.append(file_identity(choice.bbox))
+    except ArchiveError:
         return None
-    return digest.hexdigest()
-
-
-def _stamped(path: Path) -> Iterator[bytes]:
-    """The path and stamp of a file, or of each file in a folder."""
-    if not path.is_dir():
-        yield os.fsencode(path) + f" {Stamp.of(path)}\n".encode()
-        return
-    with os.scandir(path) as entries:
-        listed = sorted(entries, key=lambda entry: entry.name)
-    for entry in listed:
-        yield from _stamped(Path(entry))
+    return digest_of(*map(repr, told))
 
 
 class Finished:
@@ -174,8 +156,7 @@ def _note_of(folder: Path) -> Path | None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     except RuntimeError:
         return None
-    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:24]
-    return cache / "bioscan5m" / f"converted-{name}.json"
+    return cache / "bioscan5m" / f"converted-{digest_of(str(folder.resolve()))}.json"
 
 
 def _shards(manifest: Manifest, splits: Splits) -> list[ShardFile]:
@@ -199,7 +180,7 @@ def _content(manifest: Manifest, splits: Splits) -> str:
         told += [
             (split, found[split]) for split in sorted(splits.get(name, found)) if split in found
         ]
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    return digest_of(*map(repr, told))
 
 
 def _outcome(
