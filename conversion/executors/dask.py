@@ -12,12 +12,12 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from bioscan5m_hf.errors import ClusterError, UnfitWorker
 from bioscan5m_hf.storage.disk import output_error
 from bioscan5m_hf.storage.path import Location, RemotePath, location_of
-from conversion.executors.base import WorkerLost
+from conversion.executors.base import Pool, WorkerLost
 from conversion.executors.dask_scheduler import connect
 from conversion.executors.dask_worker import (
     MARKER_NAME,
@@ -53,7 +53,7 @@ class ClusterOptions:
     worker_timeout: float = 60.0
 
 
-class ClusterPool:
+class ClusterPool(Pool):
     """The workers of a Dask cluster.
 
     A shard whose worker is lost is given to another one by the cluster's own scheduler, as often
@@ -107,19 +107,6 @@ class ClusterPool:
             self._require_fit()
             self._count_threads()
             undo.pop_all()
-
-    @property
-    def size(self) -> int:
-        """How many shards are asked for at a time: as many as were wanted, or some that wait too.
-
-        An adaptive cluster has as many workers as there is work, at first none.
-        """
-        return self._options.shards or _ASKED_PER_THREAD * max(1, self._threads)
-
-    @property
-    def workers(self) -> int:
-        """How many shards are made at the same moment: what was wanted, or the threads."""
-        return max(1, self._options.shards or self._threads)
 
     def submit(self, task: ShardTask) -> Future[ShardResult]:
         """Start one task."""
@@ -211,9 +198,6 @@ class ClusterPool:
         elif now - self._alone_since > self._options.worker_timeout:
             raise self._no_workers()
 
-    def replace(self) -> None:
-        """Nothing: the workers do not depend on each other."""
-
     def stop(self) -> None:
         """Cancel every task, and leave the cluster; workers notice when the marker is gone."""
         (self._staging / MARKER_NAME).unlink(missing_ok=True)
@@ -224,12 +208,6 @@ class ClusterPool:
         finally:
             self._client.close(timeout=_CLOSE_SECONDS)
             self._clear_staging()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        self.stop()
 
     def _clear_staging(self) -> None:
         """A worker that has not noticed yet may still be writing there."""
@@ -323,6 +301,10 @@ class ClusterPool:
             raise self._scheduler_lost() from error
         self._present = set(threads)
         self._threads = sum(n for address, n in threads.items() if address not in self._unfit)
+        wanted = self._options.shards
+        # Some wait beside those that are made: an adaptive cluster starts workers for work alone.
+        self.size = wanted or _ASKED_PER_THREAD * max(1, self._threads)
+        self.workers = max(1, wanted or self._threads)
 
     def _require_scheduler(self) -> None:
         if self._client.status != "running":

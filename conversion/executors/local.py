@@ -7,15 +7,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from multiprocessing.sharedctypes import Synchronized
-from typing import Self
 
+from conversion.executors.base import Pool
 from conversion.executors.processes import Processes
 from conversion.executors.start import may_fork, worker_context
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import MadeShard, ShardResult, write_shard
 
 
-class LocalPool:
+class LocalPool(Pool):
     """Worker processes on this machine.
 
     They are forked from this process where it has no threads yet, as it has imported already what
@@ -25,14 +25,11 @@ class LocalPool:
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        # One that is made and one that is waited for, each.
+        self.size = 2 * workers
         self._counted = 0
         self._settling = _settling(workers)
         self._processes, self._counter = self._begin()
-
-    @property
-    def size(self) -> int:
-        """How many shards may be under way: one that is made and one that is waited for, each."""
-        return 2 * self.workers
 
     def _begin(self) -> tuple[Processes, Synchronized[int]]:
         forking = may_fork()
@@ -66,20 +63,9 @@ class LocalPool:
             with suppress(RuntimeError):
                 self._settling.submit(_let_appear, written.result(), settled)
 
-    def error_of(self, future: Future[ShardResult]) -> BaseException | None:
-        """What a future that is done failed with, if it did."""
-        return future.exception()
-
-    def accept(self, _task: ShardTask, result: ShardResult) -> ShardResult:
-        """The file has its final name."""
-        return result
-
     def images_done(self) -> int:
         """How many images were finished since the pool began."""
         return self._counted + self._counter.value
-
-    def watch(self) -> None:
-        """A worker that dies is told of by its future."""
 
     def replace(self) -> None:
         """Begin anew, after a worker died and took the others with it."""
@@ -94,9 +80,6 @@ class LocalPool:
         """End every worker at once."""
         self._processes.kill()
         self._settling.shutdown(cancel_futures=True)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         if kind is None:

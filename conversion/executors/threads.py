@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Self
 
+from conversion.executors.base import Pool
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import ShardResult, make_shard
 
 
-class ThreadPool:
+class ThreadPool(Pool):
     """Threads of this process."""
 
     def __init__(self, size: int) -> None:
@@ -31,26 +31,6 @@ class ThreadPool:
         """How many images were finished since the pool began."""
         return self._images
 
-    def error_of(self, future: Future[ShardResult]) -> BaseException | None:
-        """What a future that is done failed with, if it did."""
-        return future.exception()
-
-    def accept(self, _task: ShardTask, result: ShardResult) -> ShardResult:
-        """The thread has given the file its final name."""
-        return result
-
-    def watch(self) -> None:
-        """Threads do not die."""
-
-    def replace(self) -> None:
-        """Threads do not die."""
-
     def stop(self) -> None:
         """Begin no more tasks; those that run come to their end."""
         self._executor.shutdown(cancel_futures=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
