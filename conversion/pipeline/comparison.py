@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from bioscan5m_hf.errors import ChangedInput, counted
 from bioscan5m_hf.schema.columns import split_named
@@ -20,6 +20,9 @@ from conversion.folder.state import IsElsewhere
 from conversion.formats.samples import PLAIN, SampleExtras
 from conversion.planning.packages import PackagePlan
 from conversion.rejects import Finding
+
+if TYPE_CHECKING:
+    from conversion.pipeline.options import ConvertOptions
 
 _SHOWN: Final = 5
 
@@ -71,30 +74,6 @@ def refuse_changes(what: str, changes: Sequence[str], folder: Path) -> None:
     )
 
 
-class Wanted(Protocol):
-    """The options that decide what a folder holds."""
-
-    @property
-    def shard_bytes(self) -> int:
-        """The size that a shard should have at most."""
-        ...
-
-    @property
-    def record(self) -> bool:
-        """Whether what is flawed may be left out."""
-        ...
-
-    @property
-    def threads(self) -> int:
-        """How many shards are read at a time."""
-        ...
-
-    @property
-    def output(self) -> Path:
-        """The dataset folder."""
-        ...
-
-
 def metadata_changes(before: Manifest, content: str, selection: SpecimenSelection) -> list[str]:
     """Whether the metadata are other than those a folder was made from, as phrases."""
     record = before.sources.get(METADATA, {}).get(ALL_SPLITS)
@@ -106,7 +85,10 @@ def metadata_changes(before: Manifest, content: str, selection: SpecimenSelectio
 
 
 def compare_with(
-    before: Manifest, plans: Sequence[PackagePlan], wanted: Wanted, is_elsewhere: IsElsewhere
+    before: Manifest,
+    plans: Sequence[PackagePlan],
+    wanted: ConvertOptions,
+    is_elsewhere: IsElsewhere,
 ) -> tuple[set[tuple[str, str]], dict[tuple[str, str], str]]:
     """Which splits a folder holds already, and which it holds made from something else.
 
@@ -144,13 +126,7 @@ def compare_with(
 
     shards = [shard for _, _, files in held for shard in files.shards]
     with ThreadPoolExecutor(wanted.threads) as pool:
-        intact = dict(
-            zip(
-                shards,
-                pool.map(is_intact, shards),
-                strict=True,
-            )
-        )
+        intact = dict(zip(shards, pool.map(is_intact, shards), strict=True))
     finished = {
         (package, split)
         for package, split, files in held
