@@ -78,34 +78,21 @@ class _Text:
                 return ""
 
 
-def read_objects(stream: Readable, label: str) -> Iterator[Pairs]:
-    """Decode the objects of a JSON array one by one.
-
-    Yields:
-        The names and values of each object, in its order; a name that occurs twice is there twice.
-        A number is the text that it is written as, and ``NaN``, which JSON does not have but
-        programs write for a missing value, is ``None``.
-
-    Raises:
-        MetadataError: The text is not UTF-8, is not an array of objects, breaks off, or holds an
-            object of more than 8 million characters.
-    """
-    for found in read_blocks(stream, label, ()):
-        assert isinstance(found, list)
-        yield found
-
-
 def read_blocks(
     stream: Readable, label: str, names: Sequence[str]
 ) -> Iterator[Pairs | pa.RecordBatch]:
     """Decode the objects of a JSON array, many at once where they are as expected.
 
     Yields:
-        Either an object as ``read_objects`` gives it; always so the first. Or several that have
-        exactly these names, in any order, and text for values: as columns of strings, no nulls.
+        Either the names and values of an object, in its order; always so of the first. A name that
+        occurs twice is there twice. A number is the text that it is written as, and ``NaN``, which
+        JSON does not have but programs write for a missing value, is ``None``. Or several objects
+        that have exactly these names, in any order, and text for values: as columns of strings, no
+        nulls.
 
     Raises:
-        MetadataError: As ``read_objects``.
+        MetadataError: The text is not UTF-8, is not an array of objects, breaks off, or holds an
+            object of more than 8 million characters.
     """
     text = _Text(stream, label)
     if text.next_mark() != "[":
@@ -118,13 +105,13 @@ def read_blocks(
     decoder = json.JSONDecoder(
         object_pairs_hook=list, parse_int=str, parse_float=str, parse_constant=_constant
     )
-    blocks = Blocks(names) if names else None
+    blocks = Blocks(names)
     number = 0
     mark = text.next_mark()
     while mark != "]" or number:
         if mark != "{":
             raise _unexpected(mark, label, number + 1)
-        if blocks and number and (taken := blocks.take(text.window, text.position)):
+        if number and (taken := blocks.take(text.window, text.position)):
             batch, text.position = taken
             number += batch.num_rows
             yield batch
