@@ -44,7 +44,7 @@ BOX_FIELDS: Final = (
     *(pa.field(name, pa.int32()) for name in COORDINATES),
     pa.field(VARIANTS, pa.int64()),
 )
-_SCHEMA: Final = pa.schema([pa.field("processid", pa.string()), *BOX_FIELDS[:-1]])
+BBOX_SCHEMA: Final = pa.schema([pa.field("processid", pa.string()), *BOX_FIELDS[:-1]])
 _BLOCK_BYTES: Final = 4 << 20
 _SHOWN: Final = 5
 # A cast would round 3.7 to 4, and a box must not be guessed.
@@ -88,14 +88,19 @@ def read_boxes(path: Path, work: Path) -> Boxes:
         MetadataError: It cannot be read, or has other columns.
         OutputError: There is no room in the folder.
     """
-    _check_header(path)
-    with RunWriter(work / "boxes.arrow", _SCHEMA) as runs:
-        for batch in _read(path):
+    with RunWriter(work / "boxes.arrow", BBOX_SCHEMA) as runs:
+        for batch in read_bbox(path):
             runs.add(batch, hashes(keys_of(batch["processid"])))
         return _single(runs.finish())
 
 
-def _read(path: Path) -> Iterator[pa.RecordBatch]:
+def read_bbox(path: Path) -> Iterator[pa.RecordBatch]:
+    """Read the rows of upstream's file of bounding boxes, in columns of ``BBOX_SCHEMA``.
+
+    Raises:
+        MetadataError: It cannot be read, or has other columns.
+    """
+    _check_header(path)
     try:
         reader = pacsv.open_csv(
             path,
@@ -108,7 +113,7 @@ def _read(path: Path) -> Iterator[pa.RecordBatch]:
         for batch in reader:
             names = pc.utf8_trim(batch["processid"], " ")
             numbers = [_whole_numbers(batch[name]) for name in COORDINATES]
-            yield pa.record_batch([names, *numbers], schema=_SCHEMA)
+            yield pa.record_batch([names, *numbers], schema=BBOX_SCHEMA)
     except (pa.ArrowInvalid, OSError) as error:
         raise MetadataError(
             f"cannot be read ({str(error).partition(chr(10))[0]})",

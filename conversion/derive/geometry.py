@@ -9,9 +9,9 @@ from bioscan5m_hf.release.zip_member import Flaw, FlawedImage
 
 # Upstream gives area_fraction and scale_factor to four decimals. Which way a half is rounded
 # depends on its arithmetic, so both are right.
-_HALF: Final = 0.5e-4 + 1e-9
+HALF: Final = 0.5e-4 + 1e-9
 # Of upstream's scale_factor, whatever size is made here.
-_UPSTREAM_SIDE: Final = 256
+UPSTREAM_SIDE: Final = 256
 # A box passes the border by a few pixels where the organism does. One that is mostly outside
 # is a mistake, and a huge one would fill the memory with padding.
 _MOST_PADDED: Final = 4
@@ -52,7 +52,7 @@ class Box:
     @property
     def scale_factor(self) -> float:
         """Its shorter side by 256."""
-        return min(self.size) / _UPSTREAM_SIDE
+        return min(self.size) / UPSTREAM_SIDE
 
     @property
     def inside(self) -> bool:
@@ -104,7 +104,7 @@ def check_box(
         ("area_fraction", box.area_fraction, area_fraction),
         ("scale_factor", box.scale_factor, scale_factor),
     ):
-        if stated is None or not abs(found - stated) <= _HALF:
+        if stated is None or not abs(found - stated) <= HALF:
             given = "nothing" if stated is None else f"{stated}"
             raise FlawedImage(
                 Flaw.BOX_MISMATCH, f"{name} of the box is {found:.4f}, the metadata say {given}"

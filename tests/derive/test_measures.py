@@ -64,7 +64,7 @@ def test_a_value_that_its_box_does_not_make_is_found(folder: Path) -> None:
 @pytest.mark.parametrize("text", ["", "processid\nA-1\n", "no table"])
 def test_boxes_that_cannot_be_read_are_told(text: str, folder: Path) -> None:
     (folder / BBOX).write_text(text)
-    with pytest.raises(MetadataError, match=re.escape(f"{BBOX}: cannot be read")):
+    with pytest.raises(MetadataError, match=re.escape(f"{BBOX}: its columns are")):
         findings(folder)
 
 
