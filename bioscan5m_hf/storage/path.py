@@ -135,11 +135,6 @@ def absolute(path: str | os.PathLike[str]) -> Path:
         ) from error
 
 
-def is_remote(path: str | Path) -> bool:
-    """Whether a location is behind a URL."""
-    return isinstance(location_of(path), RemotePath)
-
-
 def is_in_memory(location: Location | None) -> bool:
     """Whether a location lies in the memory of this process, where no other one sees it."""
     return isinstance(location, RemotePath) and location.scheme == "memory"

@@ -11,14 +11,8 @@ from typing import Any, Final
 import click
 
 from bioscan5m_hf.errors import UnknownName
-from conversion.cli.parameters import (
-    Positional,
-    check_needs,
-    parameters,
-    read_path,
-    settle_positions,
-    switch,
-)
+from bioscan5m_hf.storage.path import absolute
+from conversion.cli.parameters import Positional, check_needs, parameters, settle_positions, switch
 from conversion.cli.usage import check_dashes
 from conversion.pipeline.option import Option
 
@@ -50,7 +44,7 @@ _JSON: Final = switch("--json", "print the result as one JSON document")
 _COMMON: Final = {
     "quiet": Option(("--quiet", "-q"), "nothing but errors, and where the result of convert lies"),
     "verbose": Option(("--verbose", "-v"), "say when, and where an error comes from"),
-    "log": Option(("--log-file",), "add all that is said to this file", "FILE", read_path),
+    "log": Option(("--log-file",), "add all that is said to this file", "FILE", absolute),
 }
 
 Run = Callable[..., int]

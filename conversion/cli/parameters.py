@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 import click
 from click.shell_completion import CompletionItem
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.storage.path import absolute, location_of
+from bioscan5m_hf.storage.path import absolute
 from conversion.pipeline.option import Option, read_count
 from conversion.pipeline.options import convert_options
 
 _BY_POSITION: Final = "_by_position"
 
 
-def read_location(word: str) -> Any:
-    """A path or a URL; the shell leaves ``~`` alone behind ``=``."""
-    return location_of(word)
-
-
-def read_path(word: str) -> Path:
-    """A path, absolute from here on; the shell leaves ``~`` alone behind ``=``."""
-    return absolute(word)
-
-
-RELEASE: Final = replace(convert_options()["release"], read=read_location)
+RELEASE: Final = convert_options()["release"]
 PACKAGES: Final = convert_options()["packages"]
 SPLITS: Final = convert_options()["splits"]
-FOLDER: Final = Option((), "the dataset folder", "DIR", read_path, position=True, required=True)
+DATA: Final = Option(
+    (),
+    "a dataset folder, a release, a repository such as user/bioscan-5m, or a URL",
+    "DATA",
+    position=True,
+    required=True,
+)
+FOLDER: Final = Option((), "the dataset folder", "DIR", absolute, position=True, required=True)
 WORKERS: Final = Option(
     ("--workers",),
     "how many processes work at a time",
@@ -140,9 +135,10 @@ def _joined(_ctx: click.Context, _param: click.Parameter, given: Any) -> tuple[A
 
 
 def _help(option: Option) -> str:
+    default = option.shown or option.default
     told = [
         *(["may be repeated, or several with commas"] if option.repeated else []),
-        *([f"default: {option.shown}"] if option.shown else []),
+        *([f"default: {default}"] if default is not None else []),
         *([", ".join(option.names)] if option.names and option.bare is None else []),
     ]
     return option.help + (f" ({'; '.join(told)})" if told else "")

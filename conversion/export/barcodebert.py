@@ -35,8 +35,6 @@ class BarcodeBert(Target):
     """
 
     name = "barcodebert"
-    meaning = "one csv a split for BarcodeBERT: nucleotides, species_name, species_index, …"
-    folder = True
 
     def write(self, specimens: Specimens, options: ExportOptions, part: Path) -> ExportResult:
         """Write the files; a specimen without a barcode is left out and counted."""

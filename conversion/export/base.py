@@ -111,15 +111,11 @@ class Target(ABC):
 
     Attributes:
         name: How the command line calls it.
-        meaning: One line for its help.
         image: Whether it needs images.
-        folder: Whether it writes a folder rather than one file.
     """
 
     name: ClassVar[str]
-    meaning: ClassVar[str]
     image: ClassVar[bool] = False
-    folder: ClassVar[bool] = False
 
     @abstractmethod
     def write(self, specimens: Specimens, options: ExportOptions, part: Path) -> ExportResult:

@@ -58,7 +58,6 @@ class Clibd(Target):
     """
 
     name = "clibd"
-    meaning = "the HDF5 file that CLIBD trains on"
     image = True
 
     def write(self, specimens: Specimens, options: ExportOptions, part: Path) -> ExportResult:

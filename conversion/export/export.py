@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bioscan5m_hf.errors import OutputError, UnknownName
-from bioscan5m_hf.schema.configurations import METADATA, Configuration, configuration_named
+from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.schema.configurations import METADATA, configuration_named
 from bioscan5m_hf.schema.split_expressions import parse_split
 from bioscan5m_hf.storage.disk import output_error
 from conversion.export.barcodebert import BarcodeBert
@@ -26,17 +26,6 @@ TARGETS: Final[dict[str, type[Target]]] = {
     target.name: target for target in (Fasta, BarcodeBert, ImageFolder, Clibd)
 }
 """Every target, by its name."""
-
-
-def target_named(name: str) -> type[Target]:
-    """Find a target.
-
-    Raises:
-        UnknownName: There is no such target; the message lists them.
-    """
-    if name not in TARGETS:
-        raise UnknownName.of("target", name, TARGETS)
-    return TARGETS[name]
 
 
 def export(
@@ -66,7 +55,7 @@ def export(
         raise OutputError(
             "is there already", where=str(options.output), fix="choose another --output"
         )
-    configuration = _configuration(data, target, package)
+    configuration = configuration_named(package if target.image else METADATA, data.packages)
     terms = parse_split(splits, configuration, data.splits(configuration))
     chosen = replace(options, splits=tuple(term.split for term in terms))
     specimens = Specimens(data, configuration, chosen, progress)
@@ -81,11 +70,6 @@ def export(
     finally:
         _remove(part)
     return result
-
-
-def _configuration(data: Data, target: Target, package: str) -> Configuration:
-    name = package if target.image else METADATA
-    return configuration_named(name, data.packages)
 
 
 def _remove(part: Path) -> None:

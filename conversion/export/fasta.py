@@ -20,7 +20,6 @@ class Fasta(Target):
     """
 
     name = "fasta"
-    meaning = "barcodes as FASTA, one record a specimen"
 
     def write(self, specimens: Specimens, options: ExportOptions, part: Path) -> ExportResult:
         """Write the barcodes; a specimen without one is left out and counted."""

@@ -17,9 +17,7 @@ class ImageFolder(Target):
     """Folders of images: ``<taxon>/<processid>.jpg``, below the split where there are several."""
 
     name = "imagefolder"
-    meaning = "one folder of images for each taxon of a rank"
     image = True
-    folder = True
 
     def write(self, specimens: Specimens, options: ExportOptions, part: Path) -> ExportResult:
         """Write the images; a specimen without a taxon of the rank is left out and counted."""

@@ -27,7 +27,6 @@ from conversion.shards.read import BrokenShard, read_shard
 from conversion.upload.copies import of_shard
 
 _SHOWN = 5
-# More than any photograph of the release has by far; a larger one is an attack on the decoder.
 
 Keys = npt.NDArray[np.void]
 """The md5 of each processid, 16 bytes each."""

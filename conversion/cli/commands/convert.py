@@ -11,7 +11,7 @@ from bioscan5m_hf.errors import counted
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, METADATA
 from bioscan5m_hf.storage.path import Location, RemotePath
 from conversion.cli.command import command
-from conversion.cli.parameters import DRY_RUN, RELEASE, read_location
+from conversion.cli.parameters import DRY_RUN
 from conversion.pipeline.options import ConvertOptions, convert_options
 from conversion.pipeline.together import check_together
 from conversion.sizes import readable_size
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     ],
     convert_options()
     | {
-        "release": RELEASE,
-        "output": replace(convert_options()["output"], read=read_location),
         "dry_run": replace(
             DRY_RUN,
             help="only say what would be written, what disk and memory it takes, and how long "

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bioscan5m_hf.processors import processors
+from bioscan5m_hf.storage.path import absolute
 from conversion.cli.command import command
-from conversion.cli.parameters import WORKERS, read_path
+from conversion.cli.parameters import WORKERS
 from conversion.pipeline.option import Option
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
             ("--output", "-o"),
             "the folder to write; an earlier demo in it is replaced",
             "DIR",
-            read_path,
+            absolute,
             default=Path("bioscan5m-demo"),
             shown="./bioscan5m-demo",
             position=True,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE
 from bioscan5m_hf.schema.upstream import MIRRORS, mirror_named
+from bioscan5m_hf.storage.path import absolute
 from conversion.cli.command import command
-from conversion.cli.parameters import DRY_RUN, PACKAGES, SPLITS, WORKERS, read_path
+from conversion.cli.parameters import DRY_RUN, PACKAGES, SPLITS, WORKERS
 from conversion.pipeline.option import Option
 from conversion.sizes import readable_size
 
@@ -32,7 +33,7 @@ _VARIABLES = [f"{m.variable} for {m.location}" for m in MIRRORS if m.variable]
             ("--output", "-o"),
             "the folder to put it in",
             "RELEASE",
-            read_path,
+            absolute,
             position=True,
             required=True,
         ),
@@ -43,7 +44,6 @@ _VARIABLES = [f"{m.variable} for {m.location}" for m in MIRRORS if m.variable]
             mirror_named,
             names=tuple(mirror.name for mirror in MIRRORS),
             default="hub",
-            shown="hub",
         ),
         "packages": replace(PACKAGES, shown=DEFAULT_PACKAGE),
         "splits": SPLITS,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from bioscan5m_hf.errors import counted
 from bioscan5m_hf.schema.columns import RANKS
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE
+from bioscan5m_hf.storage.path import absolute
 from conversion.cli.command import command
-from conversion.cli.parameters import read_path
-from conversion.pipeline.option import Option, read_count
+from conversion.cli.parameters import DATA
+from conversion.pipeline.option import Option, read_count, read_one_of
 
 if TYPE_CHECKING:
     from conversion.cli.console import Terminal
@@ -29,18 +30,12 @@ _TARGETS = ("fasta", "barcodebert", "imagefolder", "clibd")
         "bioscan5m export bioscan-5m --to clibd --output bioscan.hdf5",
     ],
     {
-        "source": Option(
-            (),
-            "a dataset folder, a release, a repository such as user/bioscan-5m, or a URL",
-            "DATA",
-            position=True,
-            required=True,
-        ),
+        "source": DATA,
         "output": Option(
             ("--output", "-o"),
             "the file or folder to write",
             "PATH",
-            read_path,
+            absolute,
             position=True,
             required=True,
         ),
@@ -48,6 +43,7 @@ _TARGETS = ("fasta", "barcodebert", "imagefolder", "clibd")
             ("--to",),
             "fasta, barcodebert (a csv a split), imagefolder (a folder a taxon) or clibd (HDF5)",
             "TARGET",
+            read_one_of("target", *_TARGETS),
             names=_TARGETS,
             required=True,
         ),
@@ -56,14 +52,12 @@ _TARGETS = ("fasta", "barcodebert", "imagefolder", "clibd")
             "the package whose images are written",
             "NAME",
             default=DEFAULT_PACKAGE,
-            shown=DEFAULT_PACKAGE,
         ),
         "split": Option(
             ("--split",),
             "one split or several, such as train, train+val, seen",
             "SPLIT",
             default="all",
-            shown="all",
         ),
         "where": Option(
             ("--where",),
@@ -74,9 +68,9 @@ _TARGETS = ("fasta", "barcodebert", "imagefolder", "clibd")
             ("--rank",),
             "the rank that names the folders of imagefolder",
             "RANK",
+            read_one_of("rank", *RANKS),
             names=RANKS,
             default="species",
-            shown="species",
         ),
         "limit": Option(("--limit",), "at most so many specimens of each split", "N", read_count),
     },
@@ -97,18 +91,15 @@ def run(
     """Export, with a count of what was written while it goes."""
     from bioscan5m_hf.query.filters import Filter
     from bioscan5m_hf.query.text import parse_where
-    from bioscan5m_hf.schema.vocabularies import check_rank
     from bioscan5m_hf.sources.resolve import open_data
     from conversion.export.base import ExportOptions
-    from conversion.export.export import export, target_named
+    from conversion.export.export import TARGETS, export
 
-    target = target_named(to)()
-    check_rank(rank)
     condition = Filter.of(parse_where(where)) if where is not None else None
     wanted = ExportOptions(output, (), condition, limit, rank)
     data = open_data(source)
     with terminal.progress("writing", unit="specimens") as reached:
-        result = export(data, target, package, split, wanted, reached)
+        result = export(data, TARGETS[to](), package, split, wanted, reached)
     terminal.show(_told(output, result))
     return 0
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from bioscan5m_hf.errors import counted
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA
-from bioscan5m_hf.storage.path import Location
+from bioscan5m_hf.storage.path import Location, absolute
 from conversion.cli.command import command
-from conversion.cli.parameters import PACKAGES, RELEASE, SPLITS, read_path, switch
-from conversion.pipeline.option import Option, read_count
+from conversion.cli.parameters import PACKAGES, RELEASE, SPLITS, switch
+from conversion.pipeline.option import Option
 from conversion.sizes import readable_size
 
 if TYPE_CHECKING:
@@ -46,10 +46,7 @@ _WRITTEN: Final = 10_000
             "a specimen are told, and are no fault",
         ),
         "findings": Option(
-            ("--findings",), "list everything that does not fit, as csv", "FILE", read_path
-        ),
-        "workers": Option(
-            ("--workers",), "changes nothing any more: this needs one processor", "N", read_count
+            ("--findings",), "list everything that does not fit, as csv", "FILE", absolute
         ),
     },
     json=True,
@@ -63,12 +60,10 @@ def run(
     splits: tuple[Split, ...],
     subset: bool,
     findings: Path | None,
-    workers: int | None,
 ) -> int:
     """Show what is in a release; status 1 where something does not fit."""
     from conversion.catalogue.inspection import inspect, told_as_absent
 
-    del workers
     report = inspect(release, packages=packages, splits=splits, subset=subset, watcher=terminal)
     count = report.count()
     if findings:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from bioscan5m_hf.errors import UsageError, counted
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.schema.configurations import package_names
+from bioscan5m_hf.storage.path import absolute
 from conversion.cli.command import command
-from conversion.cli.parameters import PACKAGES, WORKERS, read_path, switch
+from conversion.cli.parameters import PACKAGES, WORKERS, switch
 from conversion.pipeline.option import Option, read_count, read_one_of
 from conversion.sizes import readable_size
 from conversion.synthetic.options import LAYOUTS, METADATA, NAMES, SampleOptions
@@ -36,14 +37,12 @@ def _read_seed(text: str) -> int:
     ],
     {
         "release": Option(
-            (), "the folder to write", "RELEASE", read_path, position=True, required=True
+            (), "the folder to write", "RELEASE", absolute, position=True, required=True
         ),
         "specimens": Option(
-            ("--specimens", "-n"), "how many specimens", "N", read_count, default=2000, shown="2000"
+            ("--specimens", "-n"), "how many specimens", "N", read_count, default=2000
         ),
-        "seed": Option(
-            ("--seed",), "another seed, another release", "N", _read_seed, default=0, shown="0"
-        ),
+        "seed": Option(("--seed",), "another seed, another release", "N", _read_seed, default=0),
         "packages": replace(PACKAGES, shown="all"),
         "layout": Option(
             ("--layout",),
@@ -52,7 +51,6 @@ def _read_seed(text: str) -> int:
             read_one_of("layout", *LAYOUTS),
             names=LAYOUTS,
             default="groups",
-            shown="groups",
         ),
         "names": Option(
             ("--names",),
@@ -61,7 +59,6 @@ def _read_seed(text: str) -> int:
             read_one_of("naming", *NAMES),
             names=NAMES,
             default="hub",
-            shown="hub",
         ),
         "metadata": Option(
             ("--metadata",),

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bioscan5m_hf.errors import OutputError, UsageError
+from bioscan5m_hf.storage.path import absolute
 from conversion.cli.command import command
-from conversion.cli.parameters import read_path
+from conversion.cli.parameters import DATA
 from conversion.pipeline.option import Option
 
 if TYPE_CHECKING:
@@ -23,13 +24,7 @@ if TYPE_CHECKING:
         "bioscan5m show bioscan-5m GMGMB061-20 --package metadata --json",
     ],
     {
-        "source": Option(
-            (),
-            "a dataset folder, a release, a repository such as user/bioscan-5m, or a URL",
-            "DATA",
-            position=True,
-            required=True,
-        ),
+        "source": DATA,
         "processid": Option((), "the specimen", "PROCESSID", position=True, required=True),
         "package": Option(
             ("--package",),
@@ -37,7 +32,7 @@ if TYPE_CHECKING:
             "NAME",
             shown="cropped_256, or the first package that there is",
         ),
-        "image": Option(("--image",), "write the photograph to this file", "FILE", read_path),
+        "image": Option(("--image",), "write the photograph to this file", "FILE", absolute),
     },
     json=True,
     token=True,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from bioscan5m_hf.errors import VerificationFailed, counted
 from bioscan5m_hf.processors import processors
-from bioscan5m_hf.storage.path import Location
+from bioscan5m_hf.storage.path import Location, location_of
 from conversion.cli.command import command
-from conversion.cli.parameters import FOLDER, RELEASE, WORKERS, read_location, switch
+from conversion.cli.parameters import FOLDER, RELEASE, WORKERS, switch
 
 if TYPE_CHECKING:
     from conversion.cli.console import Terminal
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         "bioscan5m verify s3://bucket/bioscan-5m",
     ],
     {
-        "folder": replace(FOLDER, help="the dataset folder, or its URL", read=read_location),
+        "folder": replace(FOLDER, help="the dataset folder, or its URL", read=location_of),
         "release": replace(
             RELEASE,
             flags=("--release",),
