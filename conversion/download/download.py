@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.errors import OutputError, counted
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.upstream import Mirror, PublishedFile
 from bioscan5m_hf.storage.disk import output_error
@@ -21,6 +22,7 @@ from conversion.download.partial import Expected, prove
 from conversion.download.plan import plan_download
 from conversion.download.transfer import DEFAULT_PATIENCE, OnBytes, RemoteFile, Transfers
 from conversion.files.atomic import sync_folder
+from conversion.progress import BYTES, Reached, Watcher
 from conversion.sizes import readable_size
 
 PARTS_FOLDER: Final = ".bioscan5m-download"
@@ -51,24 +53,6 @@ class DownloadOptions:
     patience: Patience = DEFAULT_PATIENCE
 
 
-class Reporter(Protocol):
-    """Told how a download goes."""
-
-    def say(self, text: str) -> None:
-        """Something that the user should know."""
-        ...
-
-    def begin(
-        self, files: Sequence[tuple[str, int]], verb: str = "fetching"
-    ) -> list[Callable[[int], None]]:
-        """Files of these names and lengths are fetched, or proved; returns who counts each."""
-        ...
-
-    def end(self) -> None:
-        """All is done, or has failed."""
-        ...
-
-
 class Presence(Enum):
     """How much of a file is there; the value is what people are told."""
 
@@ -92,7 +76,7 @@ class Item:
     held: int
 
 
-def download(options: DownloadOptions, reporter: Reporter) -> tuple[Item, ...]:
+def download(options: DownloadOptions, watcher: Watcher) -> tuple[Item, ...]:
     """Download what some packages and splits need.
 
     Returns:
@@ -109,11 +93,11 @@ def download(options: DownloadOptions, reporter: Reporter) -> tuple[Item, ...]:
         items = tuple(_look(options.output, remote) for remote in remotes)
         if options.dry_run:
             return items
-        _check_there(options.output, items, reporter)
+        _check_there(options.output, items, watcher)
         todo = [item for item in items if item.presence is not Presence.WHOLE]
         if todo:
             _check_room(options.output, todo)
-            _fetch_all(options, todo, transfers, reporter)
+            _fetch_all(options, todo, transfers, watcher)
         return items
     finally:
         transfers.close()
@@ -142,17 +126,29 @@ def _look(output: Path, remote: RemoteFile) -> Item:
     return Item(remote, Presence.PART if held else Presence.ABSENT, held)
 
 
-def _check_there(output: Path, items: Sequence[Item], reporter: Reporter) -> None:
+def _check_there(output: Path, items: Sequence[Item], watcher: Watcher) -> None:
     """Prove the files that are there; one that is something else is never overwritten."""
     there = [item for item in items if item.presence is Presence.WHOLE]
     if not there:
         return
-    listed = [(item.remote.name, item.remote.expected.bytes) for item in there]
-    try:
-        for item, count in zip(there, reporter.begin(listed, "proving"), strict=True):
+    total = sum(item.remote.expected.bytes for item in there)
+    with watcher.progress(f"proving {counted(len(there), 'file')}", total, BYTES) as reached:
+        count = _adding(reached)
+        for item in there:
             _require_same(output / item.remote.name, item.remote.expected, count)
-    finally:
-        reporter.end()
+
+
+def _adding(reached: Reached) -> OnBytes:
+    """What adds up the bytes that come in several threads, and tells their sum."""
+    lock, done = threading.Lock(), 0
+
+    def add(count: int) -> None:
+        nonlocal done
+        with lock:
+            done += count
+            reached(done)
+
+    return add
 
 
 def _require_same(path: Path, expected: Expected, on_bytes: OnBytes) -> None:
@@ -185,22 +181,23 @@ def _check_room(output: Path, todo: Sequence[Item]) -> None:
 
 
 def _fetch_all(
-    options: DownloadOptions, todo: Sequence[Item], transfers: Transfers, reporter: Reporter
+    options: DownloadOptions, todo: Sequence[Item], transfers: Transfers, watcher: Watcher
 ) -> None:
     parts = options.output / PARTS_FOLDER
-    counts = reporter.begin([(item.remote.name, item.remote.expected.bytes) for item in todo])
-    pool = ThreadPoolExecutor(options.workers)
-    try:
-        running = [
-            pool.submit(_fetch, transfers, item.remote, parts, count)
-            for item, count in zip(todo, counts, strict=True)
-        ]
-        _await(running)
-    finally:
-        # Whatever ends it, an error or Ctrl-C: the threads notice within a chunk.
-        transfers.stop()
-        pool.shutdown(cancel_futures=True)
-        reporter.end()
+    total = sum(item.remote.expected.bytes for item in todo)
+    watcher.say(f"fetching {counted(len(todo), 'file')}, {readable_size(total)}")
+    with watcher.progress("fetching", total, BYTES) as reached:
+        count = _adding(reached)
+        pool = ThreadPoolExecutor(options.workers)
+        try:
+            running = [
+                pool.submit(_fetch, transfers, item.remote, parts, count, watcher) for item in todo
+            ]
+            _await(running)
+        finally:
+            # Whatever ends it, an error or Ctrl-C: the threads notice within a chunk.
+            transfers.stop()
+            pool.shutdown(cancel_futures=True)
     if not any(parts.iterdir()):
         parts.rmdir()
 
@@ -211,7 +208,9 @@ def _await(running: Sequence[Future[None]]) -> None:
         future.result()
 
 
-def _fetch(transfers: Transfers, remote: RemoteFile, parts: Path, on_bytes: OnBytes) -> None:
+def _fetch(
+    transfers: Transfers, remote: RemoteFile, parts: Path, on_bytes: OnBytes, watcher: Watcher
+) -> None:
     fetched = transfers.fetch(remote, parts, on_bytes)
     path = parts.parent / remote.name
     try:
@@ -219,3 +218,4 @@ def _fetch(transfers: Transfers, remote: RemoteFile, parts: Path, on_bytes: OnBy
         sync_folder(parts.parent)
     except OSError as error:
         raise output_error(error, path) from error
+    watcher.say(f"{remote.name}: fetched")

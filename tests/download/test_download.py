@@ -22,9 +22,10 @@ from conversion.download.download import (
     Presence,
     download,
 )
-from conversion.download.progress import DownloadReporter
+from conversion.progress import Unwatched
 from tests import inline
 from tests.download.server import COMMIT, REPOSITORY, Handler, Server, cut_after, refuse
+from tests.watched import Remembered
 
 EVAL = "BIOSCAN_5M_cropped_256_eval.zip"
 CONTENT = {
@@ -163,10 +164,24 @@ def test_from_zenodo(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("BIOSCAN5M_ZENODO_URL", server.url)
     small(monkeypatch)
     server.site.faults = [refuse(429, Retry_After="0"), cut_after(100_000), cut_after(100_000)]
-    items = download(options(tmp_path), DownloadReporter(quiet=True))
+    items = download(options(tmp_path), Unwatched())
     assert contents(tmp_path) == CONTENT
     assert [item.remote.expected.told for item in items] == ["MD5", "MD5"]
     assert {item.presence for item in items} == {Presence.ABSENT}
+
+
+def test_bytes_of_all_files_add_up(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIOSCAN5M_ZENODO_URL", server.url)
+    small(monkeypatch)
+    server.site.faults = [cut_after(100_000)]
+    length = sum(map(len, CONTENT.values()))
+    for work in ("fetching, bytes", "proving 2 files, bytes"):
+        watcher = Remembered()
+        download(options(tmp_path), watcher)
+        assert watcher.totals == {work: length}
+        watcher.require_whole()
 
 
 def test_one_wrong_file_does_not_cost_the_other(
@@ -177,10 +192,10 @@ def test_one_wrong_file_does_not_cost_the_other(
     from bioscan5m_hf.errors import DownloadFailed
 
     with pytest.raises(DownloadFailed, match="another mirror"):
-        download(options(tmp_path), DownloadReporter(quiet=True))
+        download(options(tmp_path), Unwatched())
     assert not (tmp_path / EVAL).exists()
     small(monkeypatch)
-    download(options(tmp_path), DownloadReporter(quiet=True))
+    download(options(tmp_path), Unwatched())
     assert contents(tmp_path) == CONTENT
 
 
@@ -192,7 +207,7 @@ def test_too_little_room_is_told_before_the_start(
     monkeypatch.setitem(FILES, EVAL, PublishedFile(EVAL, "cropped_256", "eval"))
     server.site.claimed[EVAL] = 10**18
     with pytest.raises(OutputError, match=r"1,000,000\.0 TB are needed and .* are free"):
-        download(options(tmp_path), DownloadReporter(quiet=True))
+        download(options(tmp_path), Unwatched())
     assert len(server.site.requests) == 1
     assert not list(tmp_path.iterdir())
 

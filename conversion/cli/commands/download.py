@@ -73,7 +73,6 @@ def run(
     """Download, and show what there is now."""
     from conversion.cli.console import make_table
     from conversion.download.download import DownloadOptions, Presence, download
-    from conversion.download.progress import DownloadReporter
 
     items = download(
         DownloadOptions(
@@ -84,7 +83,7 @@ def run(
             workers=workers,
             dry_run=dry_run,
         ),
-        DownloadReporter(quiet=terminal.quiet),
+        terminal,
     )
     rows = [
         (
