@@ -38,9 +38,7 @@ def demo(folder: Path, *, workers: int, terminal: Terminal) -> None:
     release, dataset = folder / _RELEASE, folder / _DATASET
 
     terminal.show(f"1. bioscan5m sample {release} -n {_SPECIMENS}")
-    terminal.begin(_SPECIMENS, 0, "sampling")
-    write_sample(SampleOptions(release, _SPECIMENS, workers=workers), terminal.reached)
-    terminal.end()
+    write_sample(SampleOptions(release, _SPECIMENS, workers=workers), terminal)
 
     terminal.show(f"2. bioscan5m convert {release} --output {dataset}")
     summary = convert(ConvertOptions(release, dataset, workers), terminal)

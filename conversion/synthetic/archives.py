@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import struct
-import tempfile
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from shutil import copyfileobj
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,31 +13,19 @@ from numpy.typing import NDArray
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import PARTITIONS, package_named
 from bioscan5m_hf.schema.upstream import PREFIXES
-from conversion.files.atomic import AtomicFile
-from conversion.synthetic.images import Body, deflated_jpeg, head_of
+from conversion.synthetic.images import commented
 from conversion.synthetic.options import NAMES, Layout, Names
 
 TREE: Final = "bioscan5m/"
 # 1 June 2024, 12:00: equal input gives equal bytes only with a time that stands still.
-DATE: Final = (2024, 6, 1, 12, 0, 0)
+_DATE: Final = (2024, 6, 1, 12, 0, 0)
 
 _PARTS: Final = 2
 _AT_ONCE: Final = 4_096  # specimens
+_LEVEL: Final = 1  # there is next to nothing to gain in a JPEG
 
-_STAMP: Final = (DATE[3] << 11, (DATE[0] - 1980) << 9 | DATE[1] << 5 | DATE[2])
-_PLAIN, _ZIP64, _UNIX = 20, 45, 3 << 8  # versions of the format, and the system
-_FILE_MODE: Final = 0o100644 << 16
-_FOLDER_MODE: Final = 0o040755 << 16 | 0x10  # the low bit is what DOS calls a folder
-_MAX_16: Final = 0xFFFF
-_MAX_32: Final = 0xFFFFFFFF
-
-
-class Member(NamedTuple):
-    """An image: its path, with slashes, its first bytes and the others; or a folder without any."""
-
-    name: str
-    head: bytes = b""
-    body: Body | None = None
+Member = tuple[str, bytes | None]
+"""The path of an image, with slashes, and its bytes; or of a folder without any."""
 
 
 def archives(
@@ -68,7 +54,7 @@ def archives(
 
 
 def members(
-    package: str, people: NDArray[Any], order: NDArray[np.int64], body: Callable[[int], Body]
+    package: str, people: NDArray[Any], order: NDArray[np.int64], jpeg: Callable[[int], bytes]
 ) -> Iterator[Member]:
     """The images of the specimens in ``order``, and before them the folders that they lie in."""
     entered = {""}
@@ -82,62 +68,31 @@ def members(
                 parent = "/".join(folder.split("/")[: at + 1]) + "/"
                 if parent not in entered:
                     entered.add(parent)
-                    yield Member(parent)
+                    yield parent, None
         name = processid.decode()
-        yield Member(f"{folder}{name}.jpg", head_of(name), body(shown))
+        yield f"{folder}{name}.jpg", commented(jpeg(shown), name)
 
 
-def write_tree(root: Path, found: Iterable[Member]) -> Iterator[None]:
-    """Write members as plain files; yields after every file."""
-    for name, head, body in found:
-        if body:
-            (root / name).write_bytes(head + body.plain)
-            yield
-        else:
+def write_tree(root: Path, found: Iterable[Member]) -> None:
+    """Write members as plain files."""
+    for name, data in found:
+        if data is None:
             (root / name).mkdir(exist_ok=True)
+        else:
+            (root / name).write_bytes(data)
 
 
-def write_archive(path: Path, found: Iterable[Member]) -> Iterator[None]:
-    """Write a zip that appears when it is whole; yields after every file."""
-    with AtomicFile(path) as file:
-        yield from write_zip(file, found, path.parent)
+def write_zip(path: Path, found: Iterable[Member]) -> None:
+    """Write members as a zip."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in found:
+            archive.writestr(zip_entry(name), data or b"", compresslevel=_LEVEL)
 
 
-def write_zip(file: BinaryIO | AtomicFile, found: Iterable[Member], folder: Path) -> Iterator[None]:
-    """Write a zip of millions of small members in little memory, which ``zipfile`` cannot.
-
-    The directory is written to a nameless file in ``folder`` meanwhile, and Zip64 records where
-    the plain ones are too small.
-
-    Yields:
-        After every file.
-    """
-    count = 0
-    with tempfile.TemporaryFile(dir=folder) as directory:
-        for name, head, body in found:
-            count += 1
-            packed, crc, size = deflated_jpeg(head, body) if body else (b"", 0, 0)
-            start = file.tell()
-            far = struct.pack("<HHQ", 1, 8, start) if start >= _MAX_32 else b""
-            version = _ZIP64 if far else _PLAIN
-            common = struct.pack(
-                "<HHHHHIIIH",
-                *(version, 0, 8 if body else 0, *_STAMP, crc, len(packed), size, len(name)),
-            )
-            path = name.encode("ascii")
-            file.write(b"PK\x03\x04" + common + b"\0\0" + path + packed)
-            mode = _FILE_MODE if body else _FOLDER_MODE
-            rest = struct.pack("<HHHHII", len(far), 0, 0, 0, mode, min(start, _MAX_32))
-            made_by = struct.pack("<H", _UNIX | version)
-            directory.write(b"PK\x01\x02" + made_by + common + rest + path + far)
-            if body:
-                yield
-        start, length = file.tell(), directory.tell()
-        directory.seek(0)
-        copyfileobj(directory, file, 1 << 20)
-    if count >= _MAX_16 or start >= _MAX_32 or length >= _MAX_32:
-        versions, totals = (_UNIX | _ZIP64, _ZIP64), (0, 0, count, count, length, start)
-        file.write(struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, *versions, *totals))
-        file.write(struct.pack("<4sIQI", b"PK\x06\x07", 0, start + length, 1))
-    short, end = min(count, _MAX_16), (min(length, _MAX_32), min(start, _MAX_32), 0)
-    file.write(struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, short, short, *end))
+def zip_entry(name: str) -> zipfile.ZipInfo:
+    """The entry of a member of a zip, for a file or, with a slash at its end, for a folder."""
+    entry = zipfile.ZipInfo(name, _DATE)
+    # What Unix calls a file or a folder; the low bit is what DOS calls a folder.
+    entry.external_attr = 0o040755 << 16 | 0x10 if entry.is_dir() else 0o100644 << 16
+    entry.compress_type = zipfile.ZIP_STORED if entry.is_dir() else zipfile.ZIP_DEFLATED
+    return entry

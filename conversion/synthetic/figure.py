@@ -25,21 +25,16 @@ _SPOTS: Final = ((0.5, 0.1), (0.05, -0.5), (0.0, 0.55), (-0.5, 0.0))
 
 @dataclass(frozen=True, slots=True)
 class _Skin:
-    """What a part is like.
+    """What a part is like."""
 
-    Attributes:
-        pattern: How dark it is, from 0 to 1, at places along and across it, from -1 to 1.
-        opacity: From 0 to 1; what is dark hides more.
-        dome: Its height by half its breadth.
-        taper: How much wider than the middle its end is, as a share.
-        gloss: How bright its highlights are.
-    """
-
+    # How dark it is, from 0 to 1, at places along and across it, from -1 to 1.
     pattern: Callable[[Pixels, Pixels], Pixels] | None = None
-    opacity: float = 1.0
-    dome: float = 1.0
-    taper: float = 0.0
-    gloss: float = 0.3
+    opacity: float = 1.0  # what is dark hides more
+    dome: float = 1.0  # its height by half its breadth
+    taper: float = 0.0  # how much wider than the middle its end is, as a share
+
+
+_PLAIN: Final = _Skin()
 
 
 def smooth_noise(
@@ -63,23 +58,23 @@ def draw_figure(form: Form, length: float, rng: np.random.Generator) -> Image.Im
     _draw_limbs(canvas, form, (head, thorax, abdomen), colour * 0.85 + np.array([14, 10, 4]), rng)
     pale = colour + (np.array([214, 184, 128]) - colour) * rng.uniform(0, 0.4)
     depth = float(rng.uniform(0.25, 0.65)) if form.rings else 0.0
-    ringed = _Skin(lambda u, v: depth * _bands(u + 0.15 * v**2, form.rings), gloss=form.gloss)
-    striped = _Skin(lambda u, v: depth * 0.7 * _bands(v, 3) * (u > -0.6), gloss=form.gloss)
+    ringed = _Skin(lambda u, v: depth * _bands(u + 0.15 * v**2, form.rings))
+    striped = _Skin(lambda u, v: depth * 0.7 * _bands(v, 3) * (u > -0.6))
     canvas.add((abdomen, 0), form.abdomen, pale, ringed)
     canvas.add((thorax, 0), form.thorax, colour, striped)
-    canvas.add((head, 0), form.head, colour * 0.85, _Skin(gloss=form.gloss))
+    canvas.add((head, 0), form.head, colour * 0.85, _PLAIN)
     for side in (-1, 1):
         eye = (head + form.head[0] * 0.2, side * form.head[1] * 0.75)
-        canvas.add(eye, (form.eye, form.eye * 0.8), np.array(form.eyes), _Skin(gloss=0.7))
+        canvas.add(eye, (form.eye, form.eye * 0.8), np.array(form.eyes), _PLAIN)
     for wing in form.wings:
-        skin = _skin_of(wing, form.gloss, rng)
+        skin = _skin_of(wing, rng)
         tint = np.array(wing.colour or colour) * rng.normal(1, 0.08) + rng.normal(0, 7, 3)
         spread, half = rng.uniform(*wing.spread), wing.length / 2
         for side in (-1, 1):
             angle = side * (math.pi - spread - float(rng.normal(0, 0.03)))
             x, y = wing.base + half * math.cos(angle), side * 0.06 + half * math.sin(angle)
             canvas.add((x, y), (half, wing.breadth / 2), tint, skin, angle, side)
-    return canvas.picture(rng)
+    return canvas.picture(form.gloss, rng)
 
 
 def _bands(place: Pixels, count: float) -> Pixels:
@@ -87,7 +82,7 @@ def _bands(place: Pixels, count: float) -> Pixels:
     return np.clip(np.cos(place * count * math.pi) * 1.6 - 0.5, 0, 1)
 
 
-def _skin_of(wing: Wing, gloss: float, rng: np.random.Generator) -> _Skin:
+def _skin_of(wing: Wing, rng: np.random.Generator) -> _Skin:
     """The skin of a pair of wings; no two pairs have the same pattern."""
     count, phase, bend = rng.uniform(2, 4), rng.uniform(0, 6), rng.uniform(1, 2)
 
@@ -114,9 +109,9 @@ def _skin_of(wing: Wing, gloss: float, rng: np.random.Generator) -> _Skin:
         case "leather":
             return _Skin(scales, opacity=0.75, dome=0, taper=0.15)
         case "elytra":
-            return _Skin(dome=1.6, gloss=gloss)
+            return _Skin(dome=1.6)
         case "spotted":
-            return _Skin(spots, dome=1.6, gloss=gloss)
+            return _Skin(spots, dome=1.6)
 
 
 def _draw_limbs(
@@ -154,7 +149,6 @@ class _Canvas:
         self._x = across * cosine + down * sine
         self._y = down * cosine - across * sine
         self._height = np.zeros((side, side), dtype=np.float32)
-        self._gloss = np.zeros_like(self._height)
         # Red, green, blue and opacity.
         self._layers = np.zeros((side, side, 4), dtype=np.float32)
 
@@ -187,7 +181,6 @@ class _Canvas:
             dark = skin.pattern(u, v)
             tone = tone + (_DARK - tone) * dark[..., None]
             opacity = cover * np.maximum(skin.opacity, 0.7 * dark)
-        self._gloss[place] += (skin.gloss - self._gloss[place]) * opacity
         layers = self._layers[place]
         whole = np.maximum(opacity + layers[..., 3] * (1 - opacity), 1e-6)
         layers[..., :3] += (tone - layers[..., :3]) * (opacity / whole)[..., None]
@@ -206,10 +199,10 @@ class _Canvas:
         for heading, length, width in zip(headings, lengths, widths, strict=True):
             across, down = length * math.cos(heading) / 2, length * math.sin(heading) / 2
             radii = (length / 2 + width * 0.4, width)
-            self.add((x + across, y + down), radii, colour, _Skin(gloss=0.2), float(heading))
+            self.add((x + across, y + down), radii, colour, _PLAIN, float(heading))
             x, y = x + 2 * across, y + 2 * down
 
-    def picture(self, rng: np.random.Generator) -> Image.Image:
+    def picture(self, gloss: float, rng: np.random.Generator) -> Image.Image:
         """Everything drawn, lit from the upper left and cut to its extent."""
         rows, columns = (np.flatnonzero(self._layers[..., 3].max(axis) > 0.02) for axis in (1, 0))
         place = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
@@ -222,7 +215,7 @@ class _Canvas:
         lit = (across * _LIGHT[0] + down * _LIGHT[1] + _LIGHT[2]) * steep
         mirrored = (across * _HALFWAY[0] + down * _HALFWAY[1] + _HALFWAY[2]) * steep
         shade = (0.5 + 0.62 * np.clip(lit, 0, 1)) * (1 + 0.25 * rough)
-        highlight = np.clip(mirrored, 0, 1) ** 40 * self._gloss[place] * 110 * (height > 0)
+        highlight = np.clip(mirrored, 0, 1) ** 40 * gloss * 110 * (height > 0)
         layers[..., :3] = layers[..., :3] * shade[..., None] + highlight[..., None]
         layers[..., 3] *= 255
         return Image.fromarray(np.clip(layers, 0, 255).astype(np.uint8))

@@ -20,23 +20,10 @@ METADATA: Final[tuple[MetadataFile, ...]] = get_args(MetadataFile)
 
 @dataclass(frozen=True, slots=True)
 class SampleOptions:
-    """A synthetic release.
+    """A synthetic release; the help of ``bioscan5m sample`` tells each field.
 
-    Equal options give equal bytes, whatever ``workers`` is.
-
-    Attributes:
-        root: The folder to write; it must not exist or be empty.
-        specimens: How many specimens, at least one for each split.
-        seed: Any integer; another one gives another release.
-        packages: Names of the image packages to write; none for metadata alone.
-        layout: ``groups`` for one zip per package and partition, ``full`` for one per package,
-            ``parts`` for numbered zips, ``folder`` for the unpacked tree.
-        names: ``hub`` for names such as ``BIOSCAN_5M_original_full.zip``, ``seed`` for such as
-            ``BIOSCAN_original.zip``.
-        metadata: Which metadata files to write.
-        workers: How many processes draw and write.
-        tiny: Whether images are a few pixels in size, for tests of scale.
-        distinct: How many different photographs are drawn at most; further specimens reuse them.
+    Equal options give equal bytes, whatever ``workers`` is. The folder ``root`` must be empty or
+    not be there, and no package stands for metadata alone.
     """
 
     root: Path
@@ -54,8 +41,3 @@ class SampleOptions:
     def entropy(self) -> int:
         """The seed as generators of random numbers take it, which is not below 0."""
         return self.seed % (1 << 64)
-
-    @property
-    def photographs(self) -> int:
-        """How many different photographs are drawn."""
-        return min(self.specimens, self.distinct)

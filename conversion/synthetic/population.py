@@ -57,21 +57,13 @@ _CHANGES_PER_LINEAGE: Final = 22
 
 @dataclass(frozen=True, slots=True)
 class Lineages:
-    """All lineages of a release; arrays have one value or row for each.
+    """All lineages of a release; arrays have one value or row for each."""
 
-    Attributes:
-        forms: Places in ``FORM_NAMES``: what their members look like.
-        labels: From phylum to species; the last is empty where a lineage has no species.
-        bins: Barcode Index Numbers, such as ``BOLD:ACW1968``.
-        barcodes: The typical barcodes, as rows of ASCII letters.
-        pools: For each split the numbers of the lineages that its specimens have.
-    """
-
-    forms: NDArray[np.uint8]
-    labels: list[tuple[str, ...]]
-    bins: list[str]
-    barcodes: NDArray[np.uint8]
-    pools: dict[str, range]
+    forms: NDArray[np.uint8]  # places in FORM_NAMES: what their members look like
+    labels: list[tuple[str, ...]]  # from phylum to species, which may be empty
+    bins: list[str]  # Barcode Index Numbers, such as BOLD:ACW1968
+    barcodes: NDArray[np.uint8]  # the typical barcodes, as rows of ASCII letters
+    pools: dict[str, range]  # for each split the numbers of the lineages of its specimens
 
 
 def split_counts(specimens: int) -> dict[str, int]:

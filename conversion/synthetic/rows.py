@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bioscan5m_hf.schema.columns import SPLITS, column_names
 from conversion.derive.geometry import Box
+from conversion.synthetic.options import SampleOptions
 from conversion.synthetic.places import AWKWARD_PLACES, PLACES
 from conversion.synthetic.population import BARCODE_LENGTH, lineages, substitute
 
@@ -30,40 +30,37 @@ _EDGES: Final = attrgetter("width", "height", "x0", "y0", "x1", "y1")
 _ENCODER: Final = json.JSONEncoder(separators=(",\n        ", ": "))
 
 
-@dataclass(frozen=True, slots=True)
-class RowsTask:
-    """Some successive specimens to write down, and the box of what each shows."""
+class Block(NamedTuple):
+    """Successive specimens to write down, the number of the first, and what each shows."""
 
-    seed: int
-    specimens: int  # of the whole release
-    start: int  # the number of the first of these
+    start: int
     people: NDArray[Any]
     boxes: list[Box]
 
 
-def write_rows(task: RowsTask) -> dict[str, bytes]:
-    """Write some specimens down: each file's part of them, without header and brackets."""
-    rows = _rows(task)
+def write_rows(options: SampleOptions, block: Block) -> dict[str, bytes]:
+    """Write a block down: each file's part of it, without header and brackets."""
+    rows = _rows(options, block)
     table, boxes = io.StringIO(), io.StringIO()
     csv.writer(table, lineterminator="\n").writerows(row.values() for row in rows)
     csv.writer(boxes, "excel-tab", lineterminator="\n").writerows(
         (row["processid"], *_EDGES(box), row["scale_factor"], row["area_fraction"])
-        for row, box in zip(rows, task.boxes, strict=True)
+        for row, box in zip(rows, block.boxes, strict=True)
     )
     objects = ("    {\n        " + _ENCODER.encode(row)[1:-1] + "\n    }" for row in rows)
     texts = {"csv": table.getvalue(), "jsonld": ",\n".join(objects), "bbox": boxes.getvalue()}
     return {kind: text.encode() for kind, text in texts.items()}
 
 
-def _rows(task: RowsTask) -> list[dict[str, str]]:
+def _rows(options: SampleOptions, block: Block) -> list[dict[str, str]]:
     """The columns of upstream's metadata; an empty string is a missing value."""
-    rng = np.random.default_rng((task.seed, 2, task.start))
-    lines = lineages(task.seed, task.specimens)
-    draws = rng.random((len(task.people), 10)).tolist()
-    barcodes = _barcodes(rng, lines.barcodes[task.people["lineage"]])
+    rng = np.random.default_rng((options.entropy, 2, block.start))
+    lines = lineages(options.entropy, options.specimens)
+    draws = rng.random((len(block.people), 10)).tolist()
+    barcodes = _barcodes(rng, lines.barcodes[block.people["lineage"]])
     rows, names = [], column_names()
-    for at, (processid, split, chunk, line, _) in enumerate(task.people.tolist()):
-        number, box = task.start + at, task.boxes[at]
+    for at, (processid, split, chunk, line, _) in enumerate(block.people.tolist()):
+        number, box = block.start + at, block.boxes[at]
         depth, no_bin, pixels, inferred, earlier, *where = draws[at]
         labels = lines.labels[line]
         # Where the lineage has a species all of them are known, else those down to some rank.
@@ -78,7 +75,7 @@ def _rows(task: RowsTask) -> list[dict[str, str]]:
             *("",) * (len(labels) - known),
             "" if no_bin < 0.012 else lines.bins[line],
             barcodes[at],
-            *_collected(number, task.specimens, where),
+            *_collected(number, options.specimens, where),
             "" if pixels < 0.02 else str(int(area * (0.15 + 0.3 * pixels))),
             str(round(box.area_fraction, 4)),
             str(round(box.scale_factor, 4)),

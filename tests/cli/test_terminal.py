@@ -54,14 +54,14 @@ def on_terminal(*words: str | Path, until: bytes, then: bytes = b"") -> tuple[in
 
 def test_ctrl_c_leaves_the_bar_one_line_and_the_prompt_its_own(tmp_path: Path) -> None:
     words = ("sample", tmp_path / "release", "-n", "5000", "--package", "cropped_256")
-    status, shown = on_terminal(*words, until=b"of 5,000", then=b"\x03")
+    status, shown = on_terminal(*words, until=b"of 3,000", then=b"\x03")
     assert status == 130
     text = CONTROL.sub(b"", shown).decode()
     lines = re.split(r"[\r\n]+", text)
     # What follows is the prompt.
     assert lines[-1] == ""
     assert lines[-2] == "bioscan5m: error: interrupted; the same command begins anew"
-    assert re.fullmatch(r"sampling .* of 5,000 .* left *(\^C)?", lines[-3])
+    assert re.fullmatch(r"sampling .* of 3,000 .* left *(\^C)?", lines[-3])
     assert b"Traceback" not in shown
     # The cursor, which a bar hides, is there again.
     assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")

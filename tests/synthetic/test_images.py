@@ -1,6 +1,4 @@
 import io
-import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,14 +6,7 @@ from PIL import Image
 
 from bioscan5m_hf.schema.configurations import package_names
 from conversion.derive.geometry import Box
-from conversion.synthetic.images import (
-    BodyStore,
-    body_of,
-    deflated_jpeg,
-    encode,
-    head_of,
-    picture_of,
-)
+from conversion.synthetic.images import commented, encode, picture_of
 from conversion.synthetic.photograph import Photograph
 
 
@@ -54,24 +45,9 @@ def test_jpegs_are_made_as_upstreams(photograph: Photograph) -> None:
     assert jpeg == reference.getvalue()
 
 
-def test_head_and_body_make_one_deflated_jpeg(photograph: Photograph) -> None:
+def test_a_comment_names_the_specimen_and_changes_no_pixel(photograph: Photograph) -> None:
     jpeg = encode(picture_of("cropped_256", photograph))
-    head, body = head_of("ABCDE123-21"), body_of(jpeg)
-    deflated, crc, size = deflated_jpeg(head, body)
-    whole = zlib.decompress(deflated, -zlib.MAX_WBITS)
-    assert whole == head + body.plain
-    assert (zlib.crc32(whole), len(whole)) == (crc, size)
+    whole = commented(jpeg, "ABCDE123-21")
     with Image.open(io.BytesIO(whole)) as opened, Image.open(io.BytesIO(jpeg)) as original:
         assert opened.info["comment"] == b"ABCDE123-21"
         assert opened.tobytes() == original.tobytes()
-
-
-def test_a_store_gives_back_what_was_added(tmp_path: Path, photograph: Photograph) -> None:
-    packages = ("cropped_256", "original_256")
-    bodies = [body_of(encode(picture_of(package, photograph))) for package in packages]
-    with BodyStore(tmp_path) as store:
-        store.add(bodies)
-        store.add(bodies[::-1])
-        read = [store.read(package, number) for number in (0, 1) for package in (0, 1)]
-        assert read == bodies + bodies[::-1]
-    assert list(tmp_path.iterdir()) == []

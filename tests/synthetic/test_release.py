@@ -3,6 +3,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import PARTITIONS, package_names, splits_of
 from bioscan5m_hf.schema.upstream import BBOX_NAME, METADATA_ZIP
 from bioscan5m_hf.schema.upstream import METADATA_STEM as STEM
+from conversion.progress import Unwatched
 from conversion.synthetic.options import SampleOptions
 from conversion.synthetic.release import write_sample
 from tests.limits import files_of_at_most
+from tests.watched import Remembered
 
 Rows = list[dict[str, str]]
 
@@ -191,10 +194,11 @@ def test_few_photographs_serve_many_specimens(tmp_path: Path) -> None:
 
 def test_counts_and_progress(tmp_path: Path) -> None:
     root = tmp_path / "release"
-    told: list[int] = []
-    counts = write_sample(_tiny(root, 100, packages=("cropped", "original_256")), told.append)
-    assert told == sorted(set(told))
-    assert told[-1] == sum(counts.values()) == 100
+    watcher = Remembered()
+    counts = write_sample(_tiny(root, 300, packages=("cropped", "original_256")), watcher)
+    assert sum(counts.values()) == 300
+    assert list(watcher.totals.values()) == [300, 600, 300]
+    watcher.require_whole()
 
 
 @pytest.mark.parametrize("specimens", range(8, 14))
@@ -202,12 +206,16 @@ def test_the_smallest_samples(tmp_path: Path, specimens: int) -> None:
     assert min(write_sample(_tiny(tmp_path, specimens)).values()) >= 1
 
 
-def test_an_archive_that_is_broken_off_leaves_nothing(tmp_path: Path) -> None:
+def test_an_archive_that_is_broken_off_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
+    watcher = Unwatched()
+    monkeypatch.setattr(watcher, "progress", lambda *_: nullcontext(interrupt))
     with pytest.raises(KeyboardInterrupt):
-        write_sample(_tiny(tmp_path / "release", 500, layout="full"), interrupt)
+        write_sample(_tiny(tmp_path / "release", 500, layout="full"), watcher)
     assert list((tmp_path / "release").iterdir()) == []
 
 

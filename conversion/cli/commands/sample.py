@@ -98,9 +98,7 @@ def run(
         workers=workers or processors(),
         **{name: value for name, value in settings.items() if value},
     )
-    terminal.begin(asked.specimens, 0, "sampling")
-    counts = write_sample(asked, terminal.reached)
-    terminal.end()
+    counts = write_sample(asked, terminal)
     sizes = [path.stat().st_size for path in release.rglob("*") if path.is_file()]
     rows = [(split, f"{count:,}") for split, count in counts.items()]
     images = ", ".join(f"{asked.specimens:,} {package}" for package in asked.packages)
