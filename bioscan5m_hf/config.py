@@ -18,7 +18,7 @@ VERSION: Final = datasets.Version("1.0.0")
 
 @dataclass(eq=False)
 class Bioscan5MConfig(datasets.BuilderConfig):  # type: ignore[misc]
-    """What can be asked of the builder beside a configuration's name.
+    """The options of the builder beside a configuration's name.
 
     Attributes:
         columns: The columns that are wanted; all by default.

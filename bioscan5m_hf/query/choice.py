@@ -21,7 +21,7 @@ PROCESSID: Final = "processid"
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Choice:
-    """Which rows and columns are wanted.
+    """The rows and columns that are wanted.
 
     Attributes:
         columns: The columns that come out, in the order of the schema.

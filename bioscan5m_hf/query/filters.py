@@ -40,7 +40,7 @@ _ROW: Final = "__row"
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which rows are wanted.
+    """A condition on rows.
 
     Attributes:
         expression: The condition, which reads upstream's columns only.

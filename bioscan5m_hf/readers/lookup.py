@@ -23,7 +23,7 @@ _WHOLE: Final = float(1 << 64)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a specimen lies.
+    """The place of a specimen in a split.
 
     Attributes:
         shard: The number of its shard in the split.

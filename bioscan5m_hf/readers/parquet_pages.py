@@ -38,7 +38,7 @@ _ADJACENT: Final = Limits(window=1 << 62, request=1 << 62, gap=0)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where a page lies.
+    """The place of a page in a file.
 
     Attributes:
         offset: Where its header starts in the file, in bytes.

@@ -76,7 +76,7 @@ Offsets = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Where the directory of an archive lies.
+    """The place of the directory in an archive.
 
     Attributes:
         start: Offset of the first entry, in bytes.

@@ -25,7 +25,7 @@ MEMBER_SLACK: Final = _HEADER.size + _SLACK
 
 
 class Flaw(enum.Enum):
-    """What can be wrong with an image; the value is the reason that a reject is recorded with."""
+    """A flaw of an image; the value is the reason that a reject is recorded with."""
 
     UNREADABLE = "unreadable"
     BAD_CRC = "bad-crc"
@@ -73,7 +73,7 @@ class FlawedImage(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Where one image lies in a zip archive, and what its directory says of it.
+    """The place of an image in a zip, and what the directory says of it.
 
     Attributes:
         offset: Where its local header starts, in bytes.

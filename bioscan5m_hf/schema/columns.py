@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Kind(enum.Enum):
-    """What the values of a column are; the value is the name of the type in ``datasets``."""
+    """The type of the values of a column, as ``datasets`` names it."""
 
     STRING = "string"
     FLOAT = "float64"

@@ -33,7 +33,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What ``load_dataset(path, name)`` can be asked for.
+    """A configuration, the ``name`` of ``load_dataset(path, name)``.
 
     Attributes:
         name: Such as ``cropped_256_train``.

@@ -1,4 +1,4 @@
-"""Which record of the metadata file each specimen of a dataset folder was.
+"""Keep the record of the metadata file that each specimen of a dataset folder was read from.
 
 Rows of a folder lie in the order of md5(processid). ``bioscan-dataset`` chooses by the order of the
 csv, so that order is kept beside the shards, in four bytes a specimen.

@@ -1,4 +1,4 @@
-"""What upstream publishes: names, licence, citation, and which files lie on which mirror.
+"""Declare what upstream publishes: names, licence, citation, and the files of each mirror.
 
 Every literal of the BIOSCAN-5M release stands here; its columns are declared in ``columns``, its
 packages and splits in ``configurations``. A new mirror is one entry of ``MIRRORS``; a new file is

@@ -15,7 +15,7 @@ _WAITING: Final = 64
 
 
 class ValueCounts:
-    """How often each text of a column occurs."""
+    """A counter of the texts of a column."""
 
     def __init__(self) -> None:
         self._values = pa.array([], pa.string())

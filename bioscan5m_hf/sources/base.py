@@ -42,7 +42,7 @@ def check_on_error(on_error: str) -> None:
 
 
 class Data(Protocol):
-    """What the builder reads."""
+    """The data behind a path, as the builder reads them."""
 
     @property
     def root(self) -> Location:

@@ -38,7 +38,7 @@ class StoredShard:
 
 @dataclass(frozen=True, slots=True)
 class DatasetFolder:
-    """What a dataset folder holds.
+    """The content of a dataset folder.
 
     Attributes:
         root: Where it is.

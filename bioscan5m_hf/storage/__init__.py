@@ -1,4 +1,4 @@
-"""Where bytes lie and how they are reached: paths, files of this machine, servers, stores.
+"""Reach bytes wherever they lie: paths, files of this machine, servers, stores.
 
 Nothing here knows what a release, a shard or a manifest is.
 """

@@ -20,7 +20,7 @@ _LARGEST_READ: Final = 8 << 20
 
 
 class _End:
-    """What a reader puts into the queue last: the error it ended with, if any."""
+    """The last item of the queue: the error that the iterator ended with, if any."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error

@@ -44,7 +44,7 @@ Fetch = Callable[[int, int, int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """What is going to be read, in this order.
+    """The reads that are going to come, in their order.
 
     Attributes:
         source: The number of the source of each read.
@@ -86,7 +86,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What is held at a time.
+    """A stretch of reads that is held at a time.
 
     Attributes:
         requests: How it is fetched.
@@ -99,7 +99,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How windows and requests are cut.
+    """The limits of windows and requests.
 
     Attributes:
         window: The bytes of a window, at most.

@@ -16,7 +16,7 @@ PASSING_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a server is given.
+    """The attempts and the time that a server is given.
 
     Attributes:
         attempts: How often in a row it may fail without any progress.

@@ -1,4 +1,4 @@
-"""What a dataset folder shows of itself: card, front matter, notebook, Croissant and statistics.
+"""Describe a dataset folder: card, front matter, notebook, Croissant and statistics.
 
 All of it is made from manifest and metadata. How shards are written or published lives elsewhere.
 """

@@ -1,4 +1,4 @@
-"""What the card says of how the folder was made: its selection, samples and shards."""
+"""Write what the card says of how the folder was made: its selection, samples and shards."""
 
 from __future__ import annotations
 

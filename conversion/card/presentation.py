@@ -1,4 +1,4 @@
-"""What a dataset folder shows of itself: card, pictures, notebook and Croissant, then the manifest.
+"""Write card, pictures, notebook and Croissant of a dataset folder, and last its manifest.
 
 All of it is made from the shards and the manifest alone, so it can be made anew at any time, and
 the same folder gives the same bytes.
@@ -48,7 +48,7 @@ def sheet_shards(manifest: Manifest) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What the metadata alone tell of a dataset folder.
+    """Profile and pictures of a dataset folder, from its metadata alone.
 
     Attributes:
         profile: What its specimens are like.

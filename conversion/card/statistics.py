@@ -1,4 +1,4 @@
-"""What the specimens are like, counted over the metadata configuration of a dataset folder."""
+"""Count what the specimens of a dataset folder are like, over its metadata configuration."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SIZE_STEPS: Final = 8  # to a power of ten
 
 @dataclass(frozen=True, slots=True)
 class RankCount:
-    """How far the labels reach at one rank.
+    """The labels of one rank.
 
     Attributes:
         rank: The rank.
@@ -57,7 +57,7 @@ class RankCount:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What the specimens of a dataset folder are like.
+    """A summary of the specimens of a dataset folder.
 
     Attributes:
         specimens: How many there are.

@@ -1,4 +1,4 @@
-"""What every command has: the options of all commands, examples, and help of its own."""
+"""Define a command: its options and those of all commands, its examples, its help."""
 
 from __future__ import annotations
 

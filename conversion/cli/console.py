@@ -1,4 +1,4 @@
-"""What the command line shows: notes, progress, tables, one line for an error."""
+"""Show notes, progress, tables, and one line for an error."""
 
 from __future__ import annotations
 

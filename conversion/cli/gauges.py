@@ -67,7 +67,7 @@ class _Units(ProgressColumn):
 
 
 class _Rate(_Units):
-    """How many are done a second, since the bar appeared."""
+    """A column of the rate since the bar appeared."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -75,7 +75,7 @@ class _Rate(_Units):
 
 
 class _Count(_Units):
-    """How many are done, once there are any."""
+    """A column of the count, once there is any."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.completed:,.0f} {self._unit}" if task.completed else "")

@@ -35,7 +35,7 @@ _HEADER_BYTES: Final = 600
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How the images of a package are made; two recipes that are equal make equal bytes.
+    """A way to make the images of a package; equal recipes make equal bytes.
 
     Attributes:
         package: What is made, and the name of its configuration, such as ``cropped_256``.

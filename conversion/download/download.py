@@ -32,7 +32,7 @@ _RESERVE: Final = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class DownloadOptions:
-    """What to download, and how.
+    """The options of a download.
 
     Attributes:
         mirror: Where it comes from.
@@ -54,7 +54,7 @@ class DownloadOptions:
 
 
 class Presence(Enum):
-    """How much of a file is there; the value is what people are told."""
+    """The state of a file before the download; the value is what people are told."""
 
     WHOLE = "is there"
     PART = "a part is there"

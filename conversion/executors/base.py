@@ -15,7 +15,7 @@ class WorkerLost(Exception):
 
 
 class Pool(ABC):
-    """Where shards are made.
+    """The workers that make shards.
 
     A future whose error is a ``concurrent.futures.BrokenExecutor`` says that the pool lost all
     its tasks; any other error concerns its own task only.

@@ -1,4 +1,4 @@
-"""What runs on a worker of a Dask cluster: see that it is fit, and make shards in a staging folder.
+"""Run on a worker of a Dask cluster: check that it is fit, make shards in a staging folder.
 
 A worker that was cut off from its cluster may go on with a shard that nobody waits for any more.
 So no worker ever writes below a final name: it writes to the staging folder of one run, and stops

@@ -1,4 +1,4 @@
-"""How processes of ours begin: early, without what they will not use, and deaf to signals."""
+"""Start processes: early, without what they will not use, and deaf to signals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every target of an export has: options, rows, and a result."""
+"""Define what every target of an export has: options, rows, and a result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """What to export, and how.
+    """The options of an export.
 
     Attributes:
         output: The file or folder to write; there is nothing there yet.
@@ -43,7 +43,7 @@ class ExportOptions:
 
 @dataclass(slots=True)
 class ExportResult:
-    """What came of an export.
+    """The result of an export.
 
     Attributes:
         written: How many specimens were written, a specimen in two places counted twice.

@@ -33,7 +33,7 @@ _PARTIAL_NAME = re.compile(rf"\..+\.[0-9a-f]{{16}}{re.escape(PARTIAL_SUFFIX)}", 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written to a file.
+    """The length and the digest of a file.
 
     Attributes:
         bytes: Its length.

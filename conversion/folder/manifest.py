@@ -65,7 +65,7 @@ class SplitFiles:
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """What a split of a configuration was made from; it never decides what the files hold.
+    """The sources of a split of a configuration; they never decide what the files hold.
 
     Attributes:
         files: The names of the archives, folders or metadata file.
@@ -78,7 +78,7 @@ class SourceRecord:
 
 @dataclass(frozen=True, slots=True)
 class DerivedRecord:
-    """How a package was made from another one, whose images are not upstream's own bytes.
+    """The derivation of a package, whose images are not upstream's own bytes.
 
     Attributes:
         recipe: From what, and how.

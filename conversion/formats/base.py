@@ -19,7 +19,7 @@ Images = Sequence[bytes | bytearray]
 
 
 class Shape(NamedTuple):
-    """What is told of a shard without reading it.
+    """Name, rows and length of a shard.
 
     Attributes:
         name: The name of its file.

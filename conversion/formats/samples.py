@@ -1,4 +1,4 @@
-"""What stands in the sample of a specimen beside image and record: labels, caption, class.
+"""Make what the sample of a specimen has beside image and record: labels, caption, class.
 
 Training code wants numbers where the record has names. They are those of the vocabularies of the
 dataset folder, -1 for a label that is missing.

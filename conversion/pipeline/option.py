@@ -19,7 +19,7 @@ _SCHEMES: Final = ("tcp", "tls")
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """How people ask for a value.
+    """An option of a command.
 
     Attributes:
         flags: Such as ``--output`` and ``-o``; none for what is given by its position alone.
@@ -52,7 +52,7 @@ class Option:
 
 
 class Effect(enum.Enum):
-    """What an option does to the files of a dataset folder."""
+    """The effect of an option on the files of a dataset folder."""
 
     NONE = "the same files"
     """Such as how many processes make them."""
@@ -157,7 +157,7 @@ def read_where(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PerTaxon:
-    """How many specimens of each taxon are wanted.
+    """The number of specimens of each taxon that are wanted.
 
     Attributes:
         rank: The rank of the taxa.

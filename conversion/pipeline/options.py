@@ -54,7 +54,7 @@ def _read_source(word: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ConvertOptions:
-    """What to convert, and how: each field is told by the help of its option.
+    """The options of a conversion; the help of an option tells its field.
 
     Of ``packages`` and ``splits`` none stands for all that are found; of ``workers`` for as many as
     there are processors, or threads of the cluster; ``derive`` is empty where the source is to be

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one package.
+    """The result of a conversion for one package.
 
     Attributes:
         package: The package.
@@ -52,7 +52,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What came of a conversion.
+    """The result of a conversion.
 
     Attributes:
         manifest: What the dataset folder holds now.

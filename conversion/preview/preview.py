@@ -46,7 +46,7 @@ _IMAGES: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class SplitPreview:
-    """What would be written of one split.
+    """A split that would be written.
 
     Attributes:
         configuration: The configuration.
@@ -69,7 +69,7 @@ class SplitPreview:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a conversion would do.
+    """The forecast of a conversion.
 
     Attributes:
         splits: What would be written.

@@ -25,7 +25,7 @@ _SPOTS: Final = ((0.5, 0.1), (0.05, -0.5), (0.0, 0.55), (-0.5, 0.0))
 
 @dataclass(frozen=True, slots=True)
 class _Skin:
-    """What a part is like."""
+    """The surface of a part of a body."""
 
     # How dark it is, from 0 to 1, at places along and across it, from -1 to 1.
     pattern: Callable[[Pixels, Pixels], Pixels] | None = None

@@ -32,7 +32,7 @@ _ATTRIBUTES: Final = ".gitattributes"
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How a repository differs from a dataset folder.
+    """The difference between a repository and a dataset folder.
 
     Attributes:
         commit: The commit that was compared; ``None`` where there is no repository yet.

@@ -101,7 +101,7 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What a commit made.
+    """A commit that was made.
 
     Attributes:
         oid: Its id.

@@ -49,7 +49,7 @@ _MOST_FILES: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class PublishOptions:
-    """What to publish, and where.
+    """The options of a publication.
 
     Attributes:
         folder: The dataset folder.
@@ -73,7 +73,7 @@ class PublishOptions:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What came of publishing.
+    """The result of a publication.
 
     Attributes:
         url: Where it is shown.

@@ -42,7 +42,7 @@ class FinishedShard:
 
 
 class _Word(Enum):
-    """What the conversion tells the thread beside shards; all that came before is sent by then."""
+    """A word of the conversion to the thread; the shards before it are sent by then."""
 
     WAKE = auto()
     END = auto()

@@ -42,7 +42,7 @@ _CARD_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """What to prove, and how deep.
+    """The options of a verification.
 
     Attributes:
         folder: The dataset folder, or the URL of it.

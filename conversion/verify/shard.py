@@ -40,7 +40,7 @@ class Undecodable(str):
 
 @dataclass(frozen=True, slots=True)
 class CheckTask:
-    """What to check.
+    """A shard to check.
 
     Attributes:
         folder: The dataset folder, a path or a URL.
@@ -61,7 +61,7 @@ class CheckTask:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found.
+    """The result of checking a shard.
 
     Attributes:
         file: The shard.

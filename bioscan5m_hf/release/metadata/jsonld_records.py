@@ -28,7 +28,7 @@ Pairs = list[tuple[str, object]]
 
 
 class Readable(Protocol):
-    """Where bytes come from."""
+    """A stream of bytes."""
 
     def read(self, size: int, /) -> bytes:
         """Read up to so many bytes; none at the end."""

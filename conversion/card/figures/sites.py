@@ -1,4 +1,4 @@
-"""Where the specimens were collected, on a map of the land.
+"""Draw a map of the places where the specimens were collected.
 
 ``land.bin`` holds the outlines of Natural Earth's countries at 1:110 million, which are in the
 public domain (naturalearthdata.com), as rings of hundredths of a degree: a count, and that many
