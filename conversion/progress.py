@@ -34,7 +34,7 @@ class Watcher(Protocol):
         ...
 
     def progress(
-        self, work: str, total: int | None = None, unit: str = ""
+        self, work: str, total: int | None = None, unit: str = "", done: int = 0
     ) -> AbstractContextManager[Reached]:
         """A piece of work begins, and ends with the context.
 
@@ -42,6 +42,7 @@ class Watcher(Protocol):
             work: What is being done.
             total: How much there is to do; ``None`` where nobody knows.
             unit: What is counted, such as ``BYTES`` or ``"records"``.
+            done: How much was done before; it counts too.
         """
         ...
 
@@ -53,7 +54,9 @@ class Unwatched:
         """Show nothing."""
 
     @contextmanager
-    def progress(self, work: str, total: int | None = None, unit: str = "") -> Iterator[Reached]:
+    def progress(
+        self, work: str, total: int | None = None, unit: str = "", done: int = 0
+    ) -> Iterator[Reached]:
         """Show nothing."""
-        del work, total, unit
+        del work, total, unit, done
         yield lambda _: None

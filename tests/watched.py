@@ -16,7 +16,10 @@ class Remembered(Unwatched):
         self.totals: dict[str, int | None] = {}
 
     @contextmanager
-    def progress(self, work: str, total: int | None = None, unit: str = "") -> Iterator[Reached]:
+    def progress(
+        self, work: str, total: int | None = None, unit: str = "", done: int = 0
+    ) -> Iterator[Reached]:
+        del done
         name = f"{work}, {unit}"
         self.counts[name], self.totals[name] = [], total
         yield self.counts[name].append

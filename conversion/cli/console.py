@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bioscan5m_hf.errors import OutputError, without_passwords
-from conversion.cli.gauges import Bar, Gauge, Hidden, Lines, announced
+from conversion.cli.gauges import Bar, Gauge, Hidden, Lines
 from conversion.interruption import heed
 from conversion.progress import Reached
 
@@ -93,9 +93,7 @@ class Terminal:
         self.json = json
         self._verbose = verbose
         self._console = make_console(stderr=True)
-        self._gauge: Gauge = Hidden()
         self._made = time.monotonic()
-        self._done = 0
         self._log = _open_log(log) if log else None
 
     def show(self, *results: str | Table) -> None:
@@ -140,7 +138,6 @@ class Terminal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.end(left=error is not None)
         if error:
             self._note(f"error: {error}" if str(error) else f"error: {type(error).__name__}")
             if self._verbose:
@@ -148,50 +145,27 @@ class Terminal:
         if self._log:
             self._log.close()
 
-    def begin(self, images: int, done: int, verb: str = "converting") -> None:
-        """Show that images are going to be worked on, of which some are done."""
-        heed()
-        self._done = done
-        if not images:
-            return
-        if not self.quiet and not self._console.is_terminal:
-            self._console.print(announced(verb, images - done, "images"))
-        self._gauge = self._made_for(verb, images, "images", done)
-        self._gauge.open()
-
-    def reached(self, images: int) -> None:
-        """Show how many were finished since the beginning."""
-        heed()
-        self._gauge.reached(self._done + images)
-
-    def end(self, *, left: bool = False) -> None:
-        """Take the bar away, or leave it where it was."""
-        self._gauge.close(left=left)
-        self._gauge = Hidden()
-
     @contextmanager
-    def progress(self, work: str, total: int | None = None, unit: str = "") -> Iterator[Reached]:
-        """Show how far a piece of work is, as long as the block lasts.
-
-        Args:
-            work: What is being done.
-            total: How much there is to do; ``None`` where nobody knows.
-            unit: What is counted.
-
-        Yields:
-            What takes the count.
-        """
+    def progress(
+        self, work: str, total: int | None = None, unit: str = "", done: int = 0
+    ) -> Iterator[Reached]:
+        """Show how far a piece of work is, as long as the block lasts; see ``Watcher``."""
         heed()
-        gauge = self._made_for(work, total, unit)
+        gauge = self._made_for(work, total, unit, done)
+
+        def reached(count: int) -> None:
+            heed()
+            gauge.reached(count)
+
         left = True
         try:
             gauge.open()
-            yield gauge.reached
+            yield reached
             left = False
         finally:
             gauge.close(left=left)
 
-    def _made_for(self, work: str, total: int | None, unit: str, done: int = 0) -> Gauge:
+    def _made_for(self, work: str, total: int | None, unit: str, done: int) -> Gauge:
         if self.quiet:
             return Hidden()
         if self._console.is_terminal:

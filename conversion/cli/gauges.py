@@ -22,7 +22,6 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from bioscan5m_hf.errors import counted
 from conversion.progress import BYTES
 from conversion.sizes import readable_size
 
@@ -176,9 +175,3 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"
-
-
-def announced(work: str, total: int, unit: str) -> str:
-    """The line that tells what is going to be done, where there is no bar."""
-    amount = readable_size(total) if unit == BYTES else counted(total, unit.removesuffix("s"))
-    return f"{work} {amount}"

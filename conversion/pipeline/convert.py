@@ -10,9 +10,9 @@ from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.storage.prefetch import Ahead
 from conversion.memory import require_room_for
 from conversion.pipeline.inputs import OpenedRelease
-from conversion.pipeline.interfaces import Reporter
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.workers import open_pool
+from conversion.progress import Watcher
 
 if TYPE_CHECKING:
     from conversion.pipeline.interfaces import Sink
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 _METADATA_AHEAD: Final = 24
 
 
-def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = None) -> Summary:
+def convert(options: ConvertOptions, watcher: Watcher, sink: Sink | None = None) -> Summary:
     """Convert a release into a dataset folder.
 
     Args:
         options: What to convert, and how.
-        reporter: Told how it goes.
+        watcher: Told how it goes.
         sink: Takes finished shards away; by default they stay in the folder.
 
     Raises:
         BioscanError: See the tree in ``bioscan5m_hf.errors``; nothing is left half-written.
     """
-    with reporter.progress("looking for the release"):
+    with watcher.progress("looking for the release"):
         release = locate_release(options.release)
     require_room_for(release.metadata)
     bad_rows: list[BadRow] = []
@@ -49,4 +49,4 @@ def convert(options: ConvertOptions, reporter: Reporter, sink: Sink | None = Non
         from conversion.pipeline.steps import run
 
         opened = OpenedRelease(release, reading, bad_rows, notes)
-        return run(options, opened, reporter, workers, sink)
+        return run(options, opened, watcher, workers, sink)

@@ -1,4 +1,4 @@
-"""Define what a conversion talks to: who is told how it goes, and who takes finished shards."""
+"""Define what takes the finished shards of a conversion away."""
 
 from __future__ import annotations
 
@@ -7,27 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from conversion.files.atomic import Written
 from conversion.planning.tasks import ShardTask
-from conversion.progress import Watcher
 from conversion.shards.build import ShardResult
 
 if TYPE_CHECKING:
     from conversion.card.figures.specimens import Pick
-
-
-class Reporter(Watcher, Protocol):
-    """Told how a conversion goes."""
-
-    def begin(self, images: int, done: int) -> None:
-        """So many images are going to be converted, of which some are done."""
-        ...
-
-    def reached(self, images: int) -> None:
-        """So many of those that were not done are done now."""
-        ...
-
-    def end(self) -> None:
-        """All are done."""
-        ...
 
 
 class Sink(Protocol):

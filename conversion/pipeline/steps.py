@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bioscan5m_hf.errors import ChangedInput, ForeignFolder
+from bioscan5m_hf.errors import ChangedInput, ForeignFolder, counted
 from bioscan5m_hf.readers.formats import format_named
 from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.configurations import METADATA
@@ -29,7 +29,7 @@ from conversion.pipeline.comparison import (
     without,
 )
 from conversion.pipeline.inputs import OpenedRelease, choose_aloud, covered_by
-from conversion.pipeline.interfaces import Reporter, Sink
+from conversion.pipeline.interfaces import Sink
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.outcome import Folder, Outcome, Summary, settle
 from conversion.pipeline.preparation import Prepared, prepare
@@ -37,6 +37,7 @@ from conversion.pipeline.up_to_date import Finished, fingerprint
 from conversion.pipeline.workers import open_cluster
 from conversion.planning.packages import PackagePlan
 from conversion.planning.tasks import ShardTask
+from conversion.progress import Watcher
 from conversion.rejects import bad_row_finding
 from conversion.shards.build import ShardResult
 from conversion.shards.metadata import MetadataPlan, MetadataShard, StoredMetadata
@@ -45,7 +46,7 @@ from conversion.shards.metadata import MetadataPlan, MetadataShard, StoredMetada
 def run(
     options: ConvertOptions,
     opened: OpenedRelease,
-    reporter: Reporter,
+    watcher: Watcher,
     workers: Pool | None,
     sink: Sink | None,
 ) -> Summary:
@@ -54,7 +55,7 @@ def run(
     Args:
         options: What to convert, and how.
         opened: The release.
-        reporter: Told how it goes.
+        watcher: Told how it goes.
         workers: Those of this machine; ``None`` where the shards are made by a cluster.
         sink: Takes finished shards away, if they do not stay in the folder.
 
@@ -63,17 +64,17 @@ def run(
     """
     release = opened.release
     require_apart(options.release, options.output)
-    choices = choose_aloud(options, release, reporter.say)
-    with open_state(options.output, reporter.say) as state:
+    choices = choose_aloud(options, release, watcher.say)
+    with open_state(options.output, watcher.say) as state:
         before = read_before(options, covered_by(choices))
         refuse_mixing(before, choices, options.extras, options.output)
         finished = Finished(options, fingerprint(options, release.metadata, choices), state)
         if before and (summary := finished.recall(before, sink)):
-            reporter.say("everything is there already, made from the same files")
+            watcher.say("everything is there already, made from the same files")
             return summary
-        conversion = _Conversion(options, opened, state, reporter, before, sink)
+        conversion = _Conversion(options, opened, state, watcher, before, sink)
         # Whoever opened the workers ends them too, but the folder may not be left before.
-        with workers or open_cluster(options, state.work, reporter.say) as pool:
+        with workers or open_cluster(options, state.work, watcher.say) as pool:
             return finished.remember(conversion.run(choices, pool))
 
 
@@ -107,7 +108,7 @@ class _Conversion:
         options: ConvertOptions,
         opened: OpenedRelease,
         state: State,
-        reporter: Reporter,
+        watcher: Watcher,
         before: Manifest | None,
         sink: Sink | None,
     ) -> None:
@@ -116,12 +117,12 @@ class _Conversion:
         self._opened = opened
         self._release = opened.release
         self._state = state
-        self._reporter = reporter
+        self._watcher = watcher
         self._before = before
 
     def run(self, choices: Sequence[Choice], pool: Pool) -> Summary:
         found = prepare(
-            self._options, self._opened, choices, self._state.work, self._reporter, pool.workers
+            self._options, self._opened, choices, self._state.work, self._watcher, pool.workers
         )
         plans, rows = found.plans, found.rows
         covered = covered_by(choices)
@@ -147,7 +148,7 @@ class _Conversion:
         with BackgroundWork(self._metadata_plan(found), tasks) as background:
             results, made = self._make(tasks, pool, background.look_at)
             outcomes = [self._settle(plan, results, finished) for plan in plans]
-            with self._reporter.progress("writing card and manifest"):
+            with self._watcher.progress("writing card and manifest"):
                 metadata, drawn = background.stored(), background.drawn()
                 placed = self._place(metadata)
                 manifest = self._folder().finish(
@@ -167,7 +168,7 @@ class _Conversion:
         listed = {file.path for file in manifest.files()}
         found = shards_on_disk(self._options.output)
         if others := {path: size for path, size in found.items() if path not in listed}:
-            self._reporter.say(
+            self._watcher.say(
                 f"left as they are, and not part of the dataset: {told_shards(others)}"
             )
 
@@ -259,21 +260,22 @@ class _Conversion:
         by_shard = {task.shard: task for task in todo}
         done = sum(result.rows for result in results)
         if done:
-            self._reporter.say(f"going on: {len(results)} of {len(tasks)} shards are finished")
-        self._reporter.begin(done + sum(task.shard.rows for task in todo), done)
+            self._watcher.say(f"going on: {len(results)} of {len(tasks)} shards are finished")
+        if left := sum(task.shard.rows for task in todo):
+            self._watcher.say(f"converting {counted(left, 'image')}")
         # The longest first, so that no worker has a long one at the end.
         todo.sort(key=lambda task: -task.shard.rows)
         has_room = self._sink.has_room if self._sink else lambda _running: True
-        for result in run_shards(todo, pool, self._reporter.reached, has_room):
-            self._state.keep(by_shard[result.shard], result)
-            results.append(result)
+        with self._watcher.progress("converting", done + left, "images", done) as reached:
+            for result in run_shards(todo, pool, lambda made: reached(done + made), has_room):
+                self._state.keep(by_shard[result.shard], result)
+                results.append(result)
+                if self._sink:
+                    self._sink.take(by_shard[result.shard], result)
+                elif result.written:
+                    look_at(by_shard[result.shard].path)
             if self._sink:
-                self._sink.take(by_shard[result.shard], result)
-            elif result.written:
-                look_at(by_shard[result.shard].path)
-        if self._sink:
-            self._sink.finish()
-        self._reporter.end()
+                self._sink.finish()
         return results, len(todo)
 
     def _taken_up(

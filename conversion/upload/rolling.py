@@ -21,9 +21,9 @@ from conversion.files.atomic import Written
 from conversion.folder.manifest import read_manifest
 from conversion.pipeline.convert import convert
 from conversion.pipeline.inputs import choose, covered_by
-from conversion.pipeline.interfaces import Reporter
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.outcome import Summary
+from conversion.progress import Watcher
 from conversion.upload.comparison import require_room
 from conversion.upload.hub import HubRepository, LocalFile, RemoteFile
 from conversion.upload.hub_digests import HubDigests
@@ -166,13 +166,13 @@ def open_repository(options: ConvertOptions, *, private: bool) -> HubRepository:
 
 
 def convert_and_publish(
-    options: ConvertOptions, reporter: Reporter, *, private: bool, scratch: int | None
+    options: ConvertOptions, watcher: Watcher, *, private: bool, scratch: int | None
 ) -> tuple[Summary, Published]:
     """Convert a release and publish it.
 
     Args:
         options: What to convert; its name is the repository.
-        reporter: Told how it goes.
+        watcher: Told how it goes.
         private: Whether others may not see the repository.
         scratch: How many bytes the folder may take; shards are then sent and freed while others
             are made. By default they stay.
@@ -183,8 +183,8 @@ def convert_and_publish(
     repository = open_repository(options, private=private)
     asked = PublishOptions(options.output, repository.name, private)
     if scratch is None:
-        return convert(options, reporter), publish(asked, reporter)
-    with Rolling(repository, options.output, scratch, reporter.say, private=private) as rolling:
+        return convert(options, watcher), publish(asked, watcher)
+    with Rolling(repository, options.output, scratch, watcher.say, private=private) as rolling:
         rolling.prepare()
-        summary = convert(options, reporter, rolling)
-    return summary, publish(asked, reporter)
+        summary = convert(options, watcher, rolling)
+    return summary, publish(asked, watcher)

@@ -30,9 +30,9 @@ from conversion.folder.loss import beyond
 from conversion.folder.manifest import Manifest, ShardFile, read_manifest
 from conversion.folder.state import STATE_FOLDER
 from conversion.pipeline.convert import convert
-from conversion.pipeline.interfaces import Reporter
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.outcome import Summary
+from conversion.progress import Watcher
 from conversion.upload.copies import about_url
 from conversion.upload.scratch import PICKS_FOLDER, Scratch
 from conversion.upload.sender import FinishedShard, Sender
@@ -48,11 +48,11 @@ class Sending(Sender):
         store: Where they go.
         folder: The local folder in which they are made.
         scratch: The disk that this folder may take.
-        reporter: Told how it goes.
+        watcher: Told how it goes.
     """
 
-    def __init__(self, store: Store, folder: Path, scratch: Scratch, reporter: Reporter) -> None:
-        super().__init__(folder, scratch, reporter.say)
+    def __init__(self, store: Store, folder: Path, scratch: Scratch, watcher: Watcher) -> None:
+        super().__init__(folder, scratch, watcher.say)
         self._store = store
         self._remote: dict[str, int] = {}
         self._listed: dict[str, ShardFile] = {}
@@ -230,14 +230,14 @@ class Sending(Sender):
 
 
 def convert_to_url(
-    options: ConvertOptions, url: RemotePath, reporter: Reporter, *, scratch: int | None = None
+    options: ConvertOptions, url: RemotePath, watcher: Watcher, *, scratch: int | None = None
 ) -> Summary:
     """Convert a release into a folder behind a URL.
 
     Args:
         options: What to convert; its output is not looked at.
         url: Where to.
-        reporter: Told how it goes.
+        watcher: Told how it goes.
         scratch: How many bytes may lie on the disk meanwhile; by default what stays there, and two
             shards for each worker.
 
@@ -251,9 +251,9 @@ def convert_to_url(
         folder.mkdir()
         space = Scratch(folder, scratch, shards=options.shards_on_disk)
         try:
-            with Sending(store, folder, space, reporter) as sending:
+            with Sending(store, folder, space, watcher) as sending:
                 sending.prepare()
-                summary = convert(replace(options, output=folder), reporter, sending)
+                summary = convert(replace(options, output=folder), watcher, sending)
                 sending.complete(summary.manifest)
         except BioscanError as error:
             raise about_url(error, folder, url) from error

@@ -118,30 +118,25 @@ def test_images_are_counted_from_those_that_were_done(
     monkeypatch: pytest.MonkeyPatch, clock: Callable[[float], None]
 ) -> None:
     terminal, shown = plain(monkeypatch)
-    terminal.begin(1_000, 400)
-    clock(10)
-    terminal.reached(100)
-    terminal.end()
-    assert shown.getvalue().splitlines() == [
-        "converting 600 images",
-        "converting: 500 of 1,000 images, 10 images/s, 0:00:50 left",
-    ]
+    with terminal.progress("converting", 1_000, "images", 400) as reached:
+        clock(10)
+        reached(500)
+    assert shown.getvalue() == "converting: 500 of 1,000 images, 10 images/s, 0:00:50 left\n"
 
 
 def test_what_a_library_has_swallowed_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal, _ = plain(monkeypatch)
-    terminal.begin(10, 0)
-    monkeypatch.setattr(interruption, "asked", [2])
-    with pytest.raises(KeyboardInterrupt):
-        terminal.reached(1)
-    with pytest.raises(KeyboardInterrupt), terminal.progress("sending", 10, BYTES):
-        pass
-    # What is cleared away then is not disturbed.
-    terminal.say("clearing")
-    terminal.end(left=True)
-    # Another thread cannot end the command.
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(terminal.reached, 2).result()
+    with terminal.progress("converting", 10, "images") as reached:
+        monkeypatch.setattr(interruption, "asked", [2])
+        with pytest.raises(KeyboardInterrupt):
+            reached(1)
+        with pytest.raises(KeyboardInterrupt), terminal.progress("sending", 10, BYTES):
+            pass
+        # What is cleared away then is not disturbed.
+        terminal.say("clearing")
+        # Another thread cannot end the command.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(reached, 2).result()
 
 
 def test_showing_something_imports_no_arrow() -> None:
@@ -156,7 +151,4 @@ def test_a_quiet_terminal_shows_no_progress(
     with terminal.progress("sending", 10, BYTES) as reached:
         clock(60)
         reached(5)
-    terminal.begin(10, 0)
-    terminal.reached(5)
-    terminal.end()
     assert shown.getvalue() == ""

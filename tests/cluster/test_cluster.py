@@ -13,12 +13,12 @@ from distributed import LocalCluster
 
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
-from conversion.progress import Unwatched
 from conversion.synthetic.options import SampleOptions
 from conversion.synthetic.release import write_sample
 from tests.cluster.dask_cluster import DaskCluster, wait_until
 from tests.conftest import Run, make_once
 from tests.processes import RELEASE_CSV, Program, digests, leftovers
+from tests.watched import Remembered
 
 SPECIMENS = 2400
 
@@ -83,24 +83,15 @@ def partials(output: Path) -> list[Path]:
     return list(output.rglob("*.partial"))
 
 
-class Recorder(Unwatched):
-    """A reporter that remembers."""
+class Recorder(Remembered):
+    """Remembers notes too."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.said: list[str] = []
-        self.reached_images: list[int] = []
 
     def say(self, text: str) -> None:
         self.said.append(text)
-
-    def begin(self, images: int, done: int) -> None:
-        pass
-
-    def reached(self, images: int) -> None:
-        self.reached_images.append(images)
-
-    def end(self) -> None:
-        pass
 
 
 def test_the_bytes_of_a_local_run_and_progress_within_a_shard(
@@ -111,7 +102,7 @@ def test_the_bytes_of_a_local_run_and_progress_within_a_shard(
     summary = convert(options, recorder)
     assert digests(tmp_path / "out") == whole
     assert not leftovers(tmp_path / "out")
-    seen = recorder.reached_images
+    seen = recorder.counts["converting, images"]
     assert seen == sorted(seen)
     assert seen[-1] == SPECIMENS
     # Had shards counted only when they were whole, there would be nothing but sums of their rows.

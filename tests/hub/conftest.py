@@ -27,14 +27,6 @@ from tests.inline import without_processes
 NAME = "user/bioscan-5m"
 
 
-class Quiet(Unwatched):
-    """A reporter that nobody listens to."""
-
-    def begin(self, images: int, done: int) -> None: ...
-    def reached(self, images: int) -> None: ...
-    def end(self) -> None: ...
-
-
 @pytest.fixture
 def hub() -> Iterator[HubStandIn]:
     with serve_hub() as served:
@@ -50,7 +42,7 @@ def converted(small_release: Path, shared: Path) -> Path:
             small_release, root / NAME, 2, packages=("cropped_256",), shard_bytes=100_000
         )
         with without_processes():
-            summary = convert(options, Quiet())
+            summary = convert(options, Unwatched())
         # Under the name that tests publish it by, so that publishing changes nothing in it.
         present(options.output, NAME)
         return summary

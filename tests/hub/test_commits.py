@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +13,6 @@ import pytest
 
 from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from conversion.files.atomic import Written
-from conversion.progress import Reached, Unwatched
 from conversion.upload import publish as publishing
 from conversion.upload.comparison import Comparison
 from conversion.upload.hub import LocalFile
@@ -26,6 +23,7 @@ from tests.hub.conftest import NAME, Client
 from tests.hub.repository import Repository
 from tests.hub.stand_in import Fault, HubStandIn
 from tests.hub.test_publish import local_digests, publish, refused, remote_digests
+from tests.watched import Remembered
 
 MOST = 19
 
@@ -123,23 +121,11 @@ def test_what_replaces_much_is_not_advertised_meanwhile() -> None:
     assert sorted(together) == sorted(paths)
 
 
-class Watching(Unwatched):
-    """Keeps what it is told of progress."""
-
-    def __init__(self) -> None:
-        self.told: dict[str, list[int]] = {}
-
-    @contextmanager
-    def progress(self, work: str, total: int | None = None, unit: str = "") -> Iterator[Reached]:
-        kept = self.told.setdefault(f"{work} {total} {unit}", [])
-        yield kept.append
-
-
 def test_bytes_are_told_within_a_file(client: Client, folder: Path) -> None:
     with client.here():
-        watching = Watching()
+        watching = Remembered()
         publishing.publish(PublishOptions(folder, NAME), watching)
-    (told,) = (kept for work, kept in watching.told.items() if work.startswith("sending"))
+    told = watching.counts["sending, bytes"]
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) - sum(
         path.stat().st_size for path in (folder / ".bioscan5m").rglob("*") if path.is_file()
     )

@@ -53,12 +53,6 @@ class Heard(Unwatched):
     def say(self, text: str) -> None:
         self.said += f"{text}\n"
 
-    def begin(self, images: int, done: int) -> None: ...
-
-    def reached(self, images: int) -> None: ...
-
-    def end(self) -> None: ...
-
 
 def go(options: ConvertOptions) -> tuple[bool, Summary]:
     """Convert; tells whether everything was there already."""
