@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import os
 import select
@@ -42,15 +43,7 @@ class S3:
         return {**kept, **KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port or self.port}"}
 
     def client(self) -> Any:
-        import boto3
-
-        return boto3.client(
-            "s3",
-            endpoint_url=f"http://127.0.0.1:{self.port}",
-            aws_access_key_id="someone",
-            aws_secret_access_key="secret",
-            region_name="us-east-1",
-        )
+        return _client(self.port)
 
     def objects(self, prefix: str) -> dict[str, bytes]:
         """Every object below a prefix, read with the store's own client."""
@@ -63,6 +56,20 @@ class S3:
             ].read()
             for name in names
         }
+
+
+@functools.cache
+def _client(port: int) -> Any:
+    """The store's own client, which takes a while to be made."""
+    import boto3
+
+    return boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        aws_access_key_id="someone",
+        aws_secret_access_key="secret",
+        region_name="us-east-1",
+    )
 
 
 @contextmanager
