@@ -192,14 +192,15 @@ def from_parquet(data: bytes, rank: str, where: str) -> Vocabulary:
 
 def _read(data: bytes, rank: str) -> pa.Table:
     """The rows of one rank; what would grow beyond all bounds in memory is refused before."""
+    names = pq.read_schema(pa.BufferReader(data)).names
+    if missing := sorted(set(_SCHEMA.names).difference(names)):
+        raise ValueError(f"it has no column {missing[0]}")
     # As numbers into distinct values: a long one that is repeated is held once.
     with pq.ParquetFile(pa.BufferReader(data), read_dictionary=["rank", "value"]) as file:
         groups = range(file.num_row_groups)
         plain = sum(file.metadata.row_group(number).total_byte_size for number in groups)
         if plain > _PLAIN_BYTES:
             raise ValueError(f"it has {plain:,} bytes when decompressed")
-        if missing := sorted(set(_SCHEMA.names).difference(file.schema_arrow.names)):
-            raise ValueError(f"it has no column {missing[0]}")
         # A thread of Arrow that drops the last part of `data` while the interpreter ends would
         # abort the process.
         table = file.read(_SCHEMA.names, use_threads=False)

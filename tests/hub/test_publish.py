@@ -388,3 +388,13 @@ def test_a_dry_run_asks_the_hub_and_makes_nothing_there(
     assert any("/whoami-v2" in request for request in hub.requests)
     assert hub.storage.repositories == {}
     assert not output.exists()
+
+
+def test_a_folder_whose_files_have_other_lengths_is_not_published(
+    client: Client, folder: Path
+) -> None:
+    for path in shards_of(folder)[:2]:
+        (folder / path).write_bytes(b"cut")
+    status, _, err = client.run("publish", str(folder), NAME, "--dry-run")
+    assert status == 1
+    assert "the manifest has another length for 2 files" in err

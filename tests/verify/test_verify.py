@@ -11,6 +11,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bioscan5m_hf.errors import BioscanError, ForeignFolder
@@ -266,6 +268,84 @@ def test_what_the_manifest_is_forged_for_is_found_in_the_rows(other: str, folder
     assert any("of other splits than train" in line for line in found)
     assert any("more than one row for" in line for line in found)
     assert any("the metadata lack" in line for line in found)
+
+
+def reversed_rows(rows: pa.Table) -> pa.Table:
+    return rows.take(list(reversed(range(rows.num_rows))))
+
+
+def first_row_lost(rows: pa.Table) -> pa.Table:
+    return rows.slice(1)
+
+
+def last_row_twice(rows: pa.Table) -> pa.Table:
+    return pa.concat_tables([rows, rows.slice(rows.num_rows - 1)])
+
+
+def a_processid_lost(rows: pa.Table) -> pa.Table:
+    names = [None, *rows["processid"].to_pylist()[1:]]
+    return rows.set_column(
+        rows.column_names.index("processid"), "processid", pa.array(names, pa.string())
+    )
+
+
+def all_countries_others(rows: pa.Table) -> pa.Table:
+    column = pa.array(["Atlantis"] * rows.num_rows)
+    for name in ("country", "province_state", "sampleid", "taxon", "phylum", "genus"):
+        rows = rows.set_column(rows.column_names.index(name), name, column)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (reversed_rows, "its rows are not in the order of md5(processid)"),
+        (first_row_lost, "it has fewer rows than the release"),
+        (last_row_twice, "it has more rows than the release"),
+        (a_processid_lost, "a row has no processid"),
+        (all_countries_others, "and more"),
+    ],
+)
+def test_rows_that_were_changed_with_the_manifest_are_found(
+    change: Callable[[pa.Table], pa.Table], told: str, folder: Path, source: Path
+) -> None:
+    target = shard(folder)
+    made = change(pq.read_table(target))
+    pq.write_table(made, target)
+    written = digest_of(target)
+    new = {"bytes": written.bytes, "xxh3": written.xxh3, "rows": made.num_rows}
+    forge(folder, target, lambda entry: entry.update(new))
+    found = findings(folder, release=source)
+    assert f"cropped_256/{target.name}: {told}" in found
+    sums = f"{MANIFEST_NAME}: the shards of cropped_256/train do not add up"
+    assert (sums in found) == (change in (first_row_lost, last_row_twice))
+
+
+def test_what_is_no_shard_with_the_manifest_changed_is_found(folder: Path) -> None:
+    target = shard(folder)
+    target.write_bytes(b"no Parquet")
+    written = digest_of(target)
+    forge(folder, target, lambda e: e.update({"bytes": written.bytes, "xxh3": written.xxh3}))
+    assert any(
+        line.startswith(f"cropped_256/{target.name}: cannot be read back")
+        for line in findings(folder)
+    )
+
+
+def test_shards_that_were_exchanged_with_the_manifest_are_found(folder: Path) -> None:
+    first, second = sorted((folder / "cropped_256").glob("pretrain-*"))[:2]
+    held = {path: path.read_bytes() for path in (first, second)}
+    for path, other in ((first, second), (second, first)):
+        path.write_bytes(held[other])
+        written = digest_of(path)
+        new = {
+            "bytes": written.bytes,
+            "xxh3": written.xxh3,
+            "rows": pq.read_metadata(path).num_rows,
+        }
+        forge(folder, path, lambda entry, new=new: entry.update(new))  # type: ignore[misc]
+    found = findings(folder)
+    assert "cropped_256/pretrain: its shards are not in the order of md5(processid)" in found
 
 
 def test_another_release_is_told_of(
