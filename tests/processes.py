@@ -103,6 +103,11 @@ class Program:
         forked = [pid for pid in children if pid in self._forked]
         return forked + [worker for server in servers for worker in _children(server)]
 
+    def reaches_children(self, count: int) -> None:
+        """Wait until so many processes descend from it, or it has ended."""
+        while _descendants(self.process.pid) < count and self.process.poll() is None:
+            time.sleep(0.001)
+
     def kill_worker(self) -> None:
         """Kill one worker, as soon as there is one."""
         while not (found := self.workers()):
@@ -118,6 +123,10 @@ def _children(pid: int) -> list[int]:
         ]
     except OSError:
         return []
+
+
+def _descendants(pid: int) -> int:
+    return sum(1 + _descendants(child) for child in _children(pid))
 
 
 def _command(pid: int) -> bytes:

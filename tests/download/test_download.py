@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,13 +214,15 @@ def test_too_little_room_is_told_before_the_start(
 
 
 def test_an_interrupted_run_is_taken_up(server: Server, tmp_path: Path) -> None:
+    interrupted = threading.Event()
+
     def dawdle(handler: Handler, data: bytes) -> bool:
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
         handler.wfile.write(data[:150_000])
         handler.wfile.flush()
-        time.sleep(1)
+        interrupted.wait(120)
         handler.close_connection = True
         return True
 
@@ -238,6 +241,7 @@ def test_an_interrupted_run_is_taken_up(server: Server, tmp_path: Path) -> None:
     ):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
+    interrupted.set()
     _, told = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "interrupted; run the same command again" in told
