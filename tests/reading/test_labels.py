@@ -58,11 +58,16 @@ def _theirs() -> Any:
     return module
 
 
+@pytest.fixture(scope="module")
+def frame(release: Path) -> Any:
+    """The metadata of a release, as ``bioscan-dataset`` reads them."""
+    return _theirs().load_bioscan5m_metadata(release / CSV, max_nucleotides=None)
+
+
 @pytest.mark.parametrize("rank", RANKS)
 def test_every_index_is_that_of_bioscan_dataset(
-    rank: str, release: Path, converted: Path, tmp_path: Path
+    rank: str, frame: Any, release: Path, converted: Path, tmp_path: Path
 ) -> None:
-    frame = _theirs().load_bioscan5m_metadata(release / CSV, max_nucleotides=None)
     theirs = dict(zip(frame["processid"], frame[f"{rank}_index"], strict=True))
     assert -1 in set(theirs.values()) or rank in ("phylum", "dna_bin", "class")
     for path in (release, converted):
