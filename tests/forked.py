@@ -17,7 +17,7 @@ import atexit
 import contextlib
 import functools
 import gc
-import importlib
+import importlib.util
 import json
 import os
 import runpy
@@ -44,25 +44,54 @@ _NO_THREADS: Final = {
 }
 _NUMBER: Final = struct.Struct("!i")
 
+
+def _found(name: str) -> bool:
+    return importlib.util.find_spec(name.partition(".")[0]) is not None
+
+
 COMMAND: Final = (
+    # First: it keeps the others from importing pandas, as the command does.
     "conversion.executors.preload",
+    "PIL.JpegImagePlugin",
+    "PIL.PngImagePlugin",
+    "conversion.card.presentation",
+    "conversion.cli.commands.convert",
+    "conversion.cli.commands.verify",
     "conversion.cli.console",
     "conversion.cli.main",
+    "conversion.executors.retry",
+    "conversion.formats.parquet",
     "conversion.pipeline.convert",
+    "conversion.pipeline.steps",
+    "conversion.pipeline.together",
+    "conversion.verify.folder",
+    "conversion.verify.shard",
     "httpx2",
+    "numpy.ma",
+    "simplejpeg",
     "tqdm.auto",
 )
-"""What ``bioscan5m`` needs to convert."""
+"""What ``bioscan5m`` needs to convert and to verify."""
 
 DATASETS: Final = (
+    "PIL.JpegImagePlugin",
+    "PIL.PngImagePlugin",
     "dill",
+    "filelock",
     "fsspec.implementations.http",
     "httpx2",
     "multiprocess.pool",
+    "multiprocessing.pool",
     "pandas",
+    "pyarrow.csv",
     "pyarrow.dataset",
+    "pyarrow.json",
     "pyarrow.parquet",
-    "tqdm.auto",
+    # Imported by others where they are installed.
+    *(name for name in ("anyio", "h11", "httpcore2", "scipy.io") if _found(name)),
+    "tqdm.contrib.concurrent",
+    "unittest.mock",
+    "xml.dom.minidom",
     "xxhash",
     "yaml",
 )
