@@ -61,8 +61,7 @@ def pinned(location: RemotePath) -> Location:
 
 def _parts(location: RemotePath) -> tuple[str, str | None, str]:
     match = _DATASET.fullmatch(location.url)
-    if match is None:
-        raise ValueError(f"{location} is in no dataset repository")
+    assert match is not None, "a location in a dataset repository"
     revision = match["revision"]
     return match["name"], revision and unquote(revision), (match["below"] or "").rstrip("/")
 

@@ -211,18 +211,6 @@ class AtomicFile(Whole):
     def flush(self) -> None:
         """Nothing is held back."""
 
-    def writable(self) -> bool:
-        """Always true."""
-        return True
-
-    def readable(self) -> bool:
-        """Always false."""
-        return False
-
-    def seekable(self) -> bool:
-        """Always false."""
-        return False
-
     def close(self) -> None:
         """Left to the context: what a library closes is not yet known to be whole."""
 

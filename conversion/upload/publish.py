@@ -19,7 +19,6 @@ from bioscan5m_hf.errors import (
     HubUnreachable,
     OutputError,
     PublicationFailed,
-    UsageError,
     VerificationFailed,
     counted,
 )
@@ -56,7 +55,7 @@ class PublishOptions:
         repository: The name of the repository, as ``user/name``.
         private: Whether others may not see it.
         revision: The branch.
-        create_pr: Open a pull request instead of writing to the branch.
+        create_pr: Open a pull request instead of writing to the branch, which must be the main one.
         foreign: What becomes of files that this program did not put there, and of shards of what
             the folder does not have: ``"refuse"`` leaves alone a repository of somebody else's or
             one with such shards, and keeps other files in one of its own, ``"keep"`` keeps them
@@ -153,10 +152,7 @@ def publish(options: PublishOptions, watcher: Watcher) -> Published:
         ForeignFolder: The folder is no finished dataset folder.
         VerificationFailed: The folder, or in the end the repository, differs from the manifest.
         PublicationFailed: The Hub refuses, or does not answer.
-        UsageError: The options contradict each other.
     """
-    if options.create_pr and options.revision != MAIN:
-        raise UsageError("a pull request is always opened against the main branch")
     manifest, files = files_to_publish(options.folder)
     repository = HubRepository(options.repository, options.revision)
     user = repository.sign_in(request=options.create_pr)

@@ -110,6 +110,8 @@ def short(handler: Handler) -> bool:
         lambda h: h.answer(500),
         reset,
         short,
+        lambda h: h.answer(206, DATA[7:507], Content_Range=f"bytes 7-506/{len(DATA)}"),
+        lambda h: h.answer(206, b"xy", Content_Range=f"bytes 100-101/{len(DATA)}"),
     ],
 )
 def test_what_passes_is_asked_again_from_the_first_request_on(
@@ -121,6 +123,13 @@ def test_what_passes_is_asked_again_from_the_first_request_on(
         assert file.size == len(DATA)
         assert file.read_at(100, 500) == DATA[100:600]
         assert file.read_at(len(DATA) - 3, 500) == DATA[-3:]
+
+
+@pytest.mark.parametrize("told", ["bytes 0-0/*", "bytes 0-0", "pages 1-2/3"])
+def test_a_server_that_tells_no_length_is_told_as_such(server: Server, told: str) -> None:
+    server.hook = lambda handler: handler.answer(206, b"x", Content_Range=told)
+    with pytest.raises(ArchiveError, match="does not tell its length"):
+        HttpFile(RemotePath(f"{server.url}/a.zip"))
 
 
 def test_a_server_that_stays_busy_is_told_as_such(server: Server) -> None:
