@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioscan5m_hf.schema.columns import SPLITS
+from bioscan5m_hf.schema.md5 import first_halves
 
 Keys = np.ndarray[Any, np.dtype[np.uint64]]
 
@@ -29,12 +29,10 @@ def keys_of(processids: pa.Array | pa.ChunkedArray | Sequence[str]) -> Keys:
     Returns:
         Unsigned 64-bit numbers, as many as there are processids.
     """
-    md5 = hashlib.md5
     if isinstance(processids, Sequence):
         processids = pa.array(processids, pa.string())
-    names = processids.cast(pa.binary()).to_pylist()
-    digests = b"".join([md5(name, usedforsecurity=False).digest() for name in names])
-    return np.frombuffer(digests, ">u8")[::2].astype(np.uint64)
+    chunks = processids.chunks if isinstance(processids, pa.ChunkedArray) else [processids]
+    return np.concatenate([first_halves(chunk) for chunk in chunks] or [np.empty(0, np.uint64)])
 
 
 def chunks_of(keys: Keys, splits: pa.Array) -> pa.Array:
