@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -66,12 +66,14 @@ class Located:
             grow.
         sizes: The plain size of each image in bytes, as its directory has it.
         sources: The number of the source of each image.
+        crcs: The CRC-32 of each image, as its directory has it; 0 for a file.
     """
 
     images: Images
     positions: Positions
     sizes: npt.NDArray[np.uint64]
     sources: npt.NDArray[np.int32]
+    crcs: npt.NDArray[np.uint32]
 
     def found(self) -> Located:
         """The images that a specimen has."""
@@ -83,6 +85,7 @@ class Located:
             self.positions[there],
             self.sizes[there],
             self.sources[there],
+            self.crcs[there],
         )
 
     def orphans(self) -> Images:
@@ -269,15 +272,15 @@ def locate(images: Images, specimens: Specimens) -> Located:
         specimens: The specimens.
     """
     count = len(images.rows)
-    found = Located(
-        images, np.empty(count, np.int64), np.empty(count, np.uint64), np.empty(count, np.int32)
-    )
-    for start, batch in images.rows.stretches(_STRETCH, ["processid", "size", "source"]):
+    kinds: tuple[type[Any], ...] = (np.int64, np.uint64, np.int32, np.uint32)
+    found = Located(images, *(np.empty(count, kind) for kind in kinds))
+    for start, batch in images.rows.stretches(_STRETCH, ["processid", "size", "source", "crc"]):
         here = slice(start, start + batch.num_rows)
         keys = images.rows.keys[here]
         found.positions[here] = find(batch["processid"], keys, specimens.rows.keys, specimens)
         found.sizes[here] = batch["size"].to_numpy()
         found.sources[here] = batch["source"].to_numpy()
+        found.crcs[here] = batch["crc"].fill_null(0).to_numpy()
     return found
 
 

@@ -1,11 +1,12 @@
-"""The list of a package's images in the order of the specimens, in a work file.
+"""The list of a package's images in the order of the specimens, in work files.
 
-Shards read their part of it by position.
+One file has the images as they were sorted, the other where each lies in it and which specimen it
+belongs to. Shards read their part of both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,8 +17,9 @@ import pyarrow as pa
 
 from bioscan5m_hf.catalogue.images import Located
 from bioscan5m_hf.catalogue.keys import split_numbers
+from bioscan5m_hf.catalogue.runs import read_rows
 from bioscan5m_hf.release.find import Selection
-from bioscan5m_hf.release.image_index import IMAGE_SCHEMA, LOCATION_COLUMNS
+from bioscan5m_hf.release.image_index import LOCATION_COLUMNS
 from bioscan5m_hf.storage.disk import output_error
 from conversion.catalogue.catalogue import Catalogue, ListedImages
 from conversion.catalogue.reconcile import Reconciliation, SplitCount, plain_sizes, reconcile
@@ -36,7 +38,15 @@ from conversion.derive.recipe import Recipe
 # A batch is what is found by its number, so all but the last one have this length.
 _BATCH_ROWS: Final = 8192
 _COLUMNS: Final = ("processid", *LOCATION_COLUMNS)
-_FOLDER: Final = pa.dictionary(pa.int32(), pa.string())
+_PLACE: Final = "place"
+_PLACE_FIELDS: Final = (
+    pa.field(_PLACE, pa.uint32()),
+    pa.field("position", pa.int64()),
+    pa.field("split_number", pa.int8()),
+)
+# What the second file says of the first.
+_FOLDERS: Final = b"folders"
+_IMAGES: Final = b"images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,8 @@ class MemberList:
         selection: Its sources.
         counts: For each split that is wanted, its specimens and how many have an image.
         reconciliation: What does not fit.
-        path: The file with a row for each image, in the order of the specimens.
+        path: The file with a row for each image, in the order of the specimens. The images
+            themselves lie in a file beside it.
         splits: The number of the split of each image.
         planned: The plain size of each image in bytes, known or expected.
         deciding: Columns that decide the bytes of a shard, beside the metadata and the recipe:
@@ -102,13 +113,13 @@ def list_members(
         boxes = read_boxes(choice.bbox, catalogue.work)
     located = joined.located.found()
     path = work / f"members-{choice.package}.arrow"
-    writing = _Writing(located, recipe, boxes)
+    # A name of their own: another package may be made of the same images.
+    images = located.images.rows.path.replace(work / f"images-of-{choice.package}.arrow")
+    writing = _Writing(located, recipe, boxes, images)
     try:
         writing.write(path)
     except OSError as error:
         raise output_error(error, path) from error
-    # Disks are to have room for shards from here on.
-    located.images.rows.path.unlink()
     if boxes and not record:
         require_boxes(writing.boxless, str(choice.bbox))
     splits = split_numbers(located.images.rows.keys)
@@ -119,7 +130,7 @@ def list_members(
         path,
         splits,
         writing.planned,
-        (located.positions, located.sizes, *writing.deciding()),
+        (located.positions, located.sizes, located.crcs, *writing.boxes_found()),
         recipe,
     )
 
@@ -127,55 +138,57 @@ def list_members(
 class _Writing:
     """The list of images while it is written, and what is kept of it in memory."""
 
-    def __init__(self, located: Located, recipe: Recipe | None, boxes: Boxes | None) -> None:
+    def __init__(
+        self, located: Located, recipe: Recipe | None, boxes: Boxes | None, images: Path
+    ) -> None:
         self._located = located
         self._recipe = recipe
         self._boxes = boxes
-        self._folders = pa.array(located.images.folders, pa.string())
-        self._kept: list[list[npt.NDArray[np.generic]]] = []
+        self._images = images
+        self._kept: list[pa.RecordBatch] = []
         self.planned = plain_sizes(located.sizes)
         self.boxless: list[str] = []
 
     def write(self, path: Path) -> None:
         """Write the list; raises what the disk says."""
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, self._schema()) as writer:
-            for start, batch in self._located.images.rows.stretches(_BATCH_ROWS, _COLUMNS):
-                writer.write_batch(self._member_batch(start, batch))
+            for start in range(0, len(self._located.positions), _BATCH_ROWS):
+                writer.write_batch(self._batch(slice(start, start + _BATCH_ROWS)))
 
     def _schema(self) -> pa.Schema:
-        fields = [IMAGE_SCHEMA.field(name) for name in _COLUMNS]
-        fields[_COLUMNS.index("folder")] = pa.field("folder", _FOLDER)
-        numbers = [pa.field("position", pa.int64()), pa.field("split_number", pa.int8())]
         derived = [pa.field(PLANNED, pa.int64())] if self._recipe else []
         boxes = BOX_FIELDS if self._boxes else []
-        return pa.schema([*numbers, *fields, *boxes, *derived])
+        folders = json.dumps(self._located.images.folders).encode()
+        told = {_FOLDERS: folders, _IMAGES: self._images.name.encode()}
+        return pa.schema([*_PLACE_FIELDS, *boxes, *derived], told)
 
-    def _member_batch(self, start: int, batch: pa.RecordBatch) -> pa.RecordBatch:
-        here = slice(start, start + batch.num_rows)
-        keys = self._located.images.rows.keys[here]
-        columns = {name: batch[name] for name in _COLUMNS}
-        columns["folder"] = pa.DictionaryArray.from_arrays(batch["folder"], self._folders)
-        columns["position"] = pa.array(self._located.positions[here])
-        columns["split_number"] = pa.array(split_numbers(keys))
-        decide = [columns["crc"]]
+    def _batch(self, here: slice) -> pa.RecordBatch:
+        rows = self._located.images.rows
+        columns: dict[str, pa.Array] = {
+            _PLACE: pa.array(rows.places[here]),
+            "position": pa.array(self._located.positions[here]),
+            "split_number": pa.array(split_numbers(rows.keys[here])),
+        }
+        areas = np.zeros(len(rows.places[here]), np.int64)
         if self._boxes:
-            found = self._boxes.find(batch["processid"], keys)
+            names = read_rows(self._images, rows.places[here], ["processid"])["processid"]
+            found = self._boxes.find(names, rows.keys[here])
             columns |= {name: found[name] for name in found.schema.names}
-            decide += found.columns
-            lacking = batch["processid"].filter(found[VARIANTS].is_null())
-            self.boxless += lacking.to_pylist()
+            self.boxless += names.filter(found[VARIANTS].is_null()).to_pylist()
+            self._kept.append(found)
+            areas = box_areas(found)
         if self._recipe:
-            areas = box_areas(found) if self._boxes else np.zeros(batch.num_rows, np.int64)
             self.planned[here] = self._recipe.planned_bytes(areas)
             columns[PLANNED] = pa.array(self.planned[here])
-        self._kept.append([values.fill_null(0).to_numpy() for values in decide])
         schema = self._schema()
         return pa.record_batch([columns[name] for name in schema.names], schema=schema)
 
-    def deciding(self) -> Iterator[npt.NDArray[np.generic]]:
-        """CRC and box of each image, column by column."""
-        for values in zip(*self._kept, strict=True):
-            yield np.concatenate(values)
+    def boxes_found(self) -> list[npt.NDArray[np.generic]]:
+        """The box of each image, column by column."""
+        if not self._kept:
+            return []
+        columns = pa.Table.from_batches(self._kept).columns
+        return [values.fill_null(0).to_numpy() for values in columns]
 
 
 def read_members(path: str, start: int, stop: int) -> pa.Table:
@@ -189,9 +202,17 @@ def read_members(path: str, start: int, stop: int) -> pa.Table:
     # Not mapped: what is mapped counts as memory of this process.
     with pa.OSFile(path) as file:
         batches = pa.ipc.open_file(file)
+        told = batches.schema.metadata
         first = start // _BATCH_ROWS
         numbers = range(first, min(-(-stop // _BATCH_ROWS), batches.num_record_batches))
         table = pa.Table.from_batches(
             [batches.get_batch(number) for number in numbers], batches.schema
         )
-    return table.slice(start - first * _BATCH_ROWS, stop - start)
+    table = table.slice(start - first * _BATCH_ROWS, stop - start)
+    images = Path(path).with_name(told[_IMAGES].decode())
+    rows = read_rows(images, table[_PLACE].to_numpy(), _COLUMNS)
+    folders = pa.array(json.loads(told[_FOLDERS]), pa.string())
+    columns = {name: rows[name] for name in _COLUMNS}
+    columns["folder"] = pa.DictionaryArray.from_arrays(rows["folder"], folders)
+    columns |= {name: table[name] for name in table.column_names if name != _PLACE}
+    return pa.table(columns)
