@@ -35,6 +35,7 @@ _MARKS: Final = {
 _CONTEXT: Final = 20
 _TYPOGRAPHY: Final = "\u2018\u2019\u201c\u201d\u2013\u2014"
 _QUOTE: Final = ord('"')
+_PART: Final = 1 << 17
 # How UTF-8 tells its bytes apart (RFC 3629, section 3).
 _LONGEST_LETTER: Final = 4
 _CONTINUED: Final = 0x80
@@ -108,8 +109,7 @@ class MetadataStream(io.RawIOBase):
         except _DAMAGE as error:
             raise _unreadable(self._file, error) from error
         if self._file.form == "csv":
-            # Without holding up the threads that parse meanwhile, as counting bytes would.
-            self.quotes += int(np.count_nonzero(np.frombuffer(data, np.uint8) == _QUOTE))
+            self.quotes += _quotes(data)
         # The parser of csv complains of other text on standard error, behind our back.
         text = self._cut_off + data if self._cut_off else data
         whole = _whole_letters(text) if data else len(text)
@@ -159,6 +159,16 @@ def other_encoding(text: bytes, begun: bool = False) -> tuple[str, str]:
     shown = around.splitlines()
     line = next(part for part in shown if sign in part)
     return f"; it looks like cp1252, as spreadsheet programs write it ({line!r})", "cp1252"
+
+
+def _quotes(data: bytes) -> int:
+    # Without holding up the threads that parse meanwhile, as counting bytes would; and in parts,
+    # since what is compared takes memory.
+    letters = np.frombuffer(data, np.uint8)
+    return sum(
+        int(np.count_nonzero(letters[start : start + _PART] == _QUOTE))
+        for start in range(0, len(letters), _PART)
+    )
 
 
 def _whole_letters(text: bytes) -> int:
