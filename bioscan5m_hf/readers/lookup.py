@@ -23,13 +23,7 @@ _WHOLE: Final = float(1 << 64)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place of a specimen in a split.
-
-    Attributes:
-        shard: The number of its shard in the split.
-        block: The number of its block in the shard.
-        row: Its number in the block.
-    """
+    """The place of a specimen in a split."""
 
     shard: int
     block: int

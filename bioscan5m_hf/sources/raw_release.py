@@ -37,12 +37,7 @@ from bioscan5m_hf.storage.path import Location, RemotePath
 
 @dataclass(frozen=True, slots=True)
 class RawData(Data):
-    """A raw release as data.
-
-    Attributes:
-        release: What was found.
-        cache: Where its index is kept.
-    """
+    """A raw release as data."""
 
     release: Release
     cache: Path

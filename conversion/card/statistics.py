@@ -42,13 +42,7 @@ SIZE_STEPS: Final = 8  # to a power of ten
 
 @dataclass(frozen=True, slots=True)
 class RankCount:
-    """The labels of one rank.
-
-    Attributes:
-        rank: The rank.
-        taxa: How many different labels there are.
-        labelled: How many specimens have one.
-    """
+    """The labels of one rank."""
 
     rank: str
     taxa: int

@@ -20,16 +20,7 @@ DCT_SCALES: Final = (8, 4, 2)
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A row of upstream's bounding boxes; pixels of the original, the far edges not included.
-
-    Attributes:
-        width: The width of the original.
-        height: Its height.
-        x0: The left edge.
-        y0: The upper edge.
-        x1: The right edge.
-        y1: The lower edge.
-    """
+    """A row of upstream's bounding boxes; pixels of the original, the far edges not included."""
 
     width: int
     height: int

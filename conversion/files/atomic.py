@@ -97,13 +97,7 @@ class Whole(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """A file that is written to its end, and has not appeared yet.
-
-    Attributes:
-        partial: Where it lies.
-        path: Its final name.
-        written: Its length and digest.
-    """
+    """A file that is written to its end, and has not appeared yet."""
 
     partial: Path
     path: Path

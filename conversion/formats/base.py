@@ -19,13 +19,7 @@ Images = Sequence[bytes | bytearray]
 
 
 class Shape(NamedTuple):
-    """Name, rows and length of a shard.
-
-    Attributes:
-        name: The name of its file.
-        rows: How many specimens it has.
-        bytes: Its length.
-    """
+    """Name, rows and length of a shard."""
 
     name: str
     rows: int

@@ -30,14 +30,7 @@ _HTTP_ERROR: Final[type[Exception]] = HfHubHTTPError.__bases__[0]
 
 @dataclass(frozen=True, slots=True)
 class Explainer:
-    """Turns errors of the Hub's client into this program's.
-
-    Attributes:
-        name: The repository that is spoken to.
-        url: Where it is shown.
-        endpoint: The address of the Hub.
-        revision: The branch.
-    """
+    """Turns errors of the Hub's client into this program's."""
 
     name: str
     url: str
