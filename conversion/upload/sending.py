@@ -36,7 +36,7 @@ from conversion.progress import Watcher
 from conversion.upload.copies import about_url
 from conversion.upload.scratch import PICKS_FOLDER, Scratch
 from conversion.upload.sender import FinishedShard, Sender
-from conversion.upload.stores import Store
+from conversion.upload.stores import Store, fetch
 
 _MARK: Final = f"{STATE_FOLDER}/begun"
 
@@ -83,9 +83,9 @@ class Sending(Sender):
             self._remove(path)
         for path in self._remote:
             if path.startswith(f"{STATE_FOLDER}/") and path != _MARK:
-                self._store.get(path, self._folder / path)
+                fetch(self._store.root / path, self._folder / path)
         if MANIFEST_NAME in self._remote:
-            self._store.get(MANIFEST_NAME, self._folder / MANIFEST_NAME)
+            fetch(self._store.root / MANIFEST_NAME, self._folder / MANIFEST_NAME)
             self._fetch_listed()
         self._thread.start()
 
@@ -99,7 +99,7 @@ class Sending(Sender):
         self._were_ours = set(self._listed)
         for path in manifest.extras:
             if path in self._remote:
-                self._store.get(path, self._folder / path)
+                fetch(self._store.root / path, self._folder / path)
 
     # ----------------------------------------------------------------- asked by the conversion
 
@@ -125,7 +125,7 @@ class Sending(Sender):
             if kept is None:
                 with tempfile.TemporaryDirectory(dir=self._folder.parent) as aside:
                     copy = Path(aside) / path.rpartition("/")[2]
-                    self._store.get(path, copy)
+                    fetch(self._store.root / path, copy)
                     kept = pick_specimens(copy)
             found += kept
         return found

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from xxhash import xxh3_128
 
@@ -48,8 +47,6 @@ _READ_ONLY: Final = {
 _FIXES: Final = {"hf": "use --publish user/name"}
 _BLOCK: Final = 8 << 20
 
-T = TypeVar("T")
-
 
 class Store:
     """A folder behind a URL.
@@ -65,11 +62,8 @@ class Store:
         if scheme in _READ_ONLY:
             raise UsageError(_READ_ONLY[scheme], where=root.url, fix=_FIXES.get(scheme))
         self._atomic = scheme in _ATOMIC
-        self._open()
-
-    def _open(self) -> tuple[AbstractFileSystem, str]:
-        # Anew each time: drivers keep one connection for each thread that asks.
-        return file_system(self.root)
+        # And anew each time: drivers keep one connection for each thread that asks.
+        file_system(root)
 
     def files(self) -> dict[str, int]:
         """Every file of the folder, hidden ones too: its path in the folder and its length.
@@ -79,7 +73,7 @@ class Store:
         """
 
         def ask() -> dict[str, int]:
-            system, folder = self._open()
+            system, folder = file_system(self.root)
             system.invalidate_cache()
             try:
                 found = system.find(folder, detail=True)
@@ -95,7 +89,7 @@ class Store:
                 self._require_inside(path)
             return sizes
 
-        return self._patiently("cannot be listed", self.root, ask)
+        return patiently(self.root, "cannot be listed", OutputError, ask)
 
     def _require_inside(self, path: str) -> None:
         try:
@@ -118,10 +112,10 @@ class Store:
             self._send(path, source)
             self._prove(path, written)
 
-        self._patiently("cannot be written", self.root / path, send)
+        patiently(self.root / path, "cannot be written", OutputError, send)
 
     def _send(self, path: str, source: Path) -> None:
-        system, folder = self._open()
+        system, folder = file_system(self.root)
         final = f"{folder.rstrip('/')}/{path}"
         if self._atomic:
             system.put_file(str(source), final)
@@ -136,7 +130,7 @@ class Store:
         system.mv(hidden, final)
 
     def _prove(self, path: str, written: Written) -> None:
-        system, _ = self._open()
+        system, _ = file_system(self.root)
         system.invalidate_cache()
         found = xxh3_128()
         with FsspecFile(self.root / path) as file:
@@ -151,14 +145,6 @@ class Store:
                 fix="run the same command again",
             )
 
-    def get(self, path: str, target: Path) -> None:
-        """Fetch a file by ranges.
-
-        Raises:
-            ArchiveError: It is not there, or cannot be read.
-        """
-        fetch(self.root / path, target)
-
     def remove(self, path: str) -> None:
         """Remove a file, if it is there.
 
@@ -167,7 +153,7 @@ class Store:
         """
 
         def ask() -> None:
-            system, folder = self._open()
+            system, folder = file_system(self.root)
             try:
                 system.rm_file(f"{folder.rstrip('/')}/{path}")
             except FileNotFoundError:
@@ -178,11 +164,7 @@ class Store:
             with suppress(OutputError), explained(self.root, "cannot be tidied", OutputError):
                 _remove_empty(system, folder.rstrip("/"), path)
 
-        self._patiently("cannot be removed", self.root / path, ask)
-
-    def _patiently(self, what: str, where: RemotePath, ask: Callable[[], T]) -> T:
-        """Ask again where the connection breaks; everything here may be asked twice."""
-        return patiently(where, what, OutputError, ask)
+        patiently(self.root / path, "cannot be removed", OutputError, ask)
 
 
 def _remove_empty(system: AbstractFileSystem, folder: str, path: str) -> None:

@@ -35,7 +35,7 @@ def test_what_was_sent_is_there_until_it_is_removed(source: Path, tmp_path: Path
     store = Store(RemotePath("memory://kept"))
     store.put("folder/a.bin", source, digest_of(source))
     assert store.files() == {"folder/a.bin": 10}
-    store.get("folder/a.bin", tmp_path / "back" / "a.bin")
+    fetch(store.root / "folder/a.bin", tmp_path / "back" / "a.bin")
     assert (tmp_path / "back" / "a.bin").read_bytes() == source.read_bytes()
     for _ in range(2):
         store.remove("folder/a.bin")
