@@ -28,6 +28,10 @@ _AT_A_TIME: Final = 16
 
 def digest_of(*parts: str) -> str:
     """A short name for what something is made from, in hex."""
+    return _digest(parts)
+
+
+def _digest(parts: Iterable[str]) -> str:
     told = hashlib.sha256()
     for part in parts:
         data = part.encode("utf-8", "surrogateescape")
@@ -70,7 +74,8 @@ def tree_identity(folder: Path) -> str:
     Raises:
         ArchiveError: It cannot be listed.
     """
-    return digest_of(*_stamps(folder, ""))
+    # One by one: an unpacked release has millions of files.
+    return _digest(_stamps(folder, ""))
 
 
 def _stamps(folder: os.PathLike[str], below: str) -> Iterator[str]:
