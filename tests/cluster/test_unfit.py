@@ -30,12 +30,15 @@ def test_without_the_library(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_address_where_nobody_answers(small_release: Path, tmp_path: Path, run: Run) -> None:
+def test_an_address_where_nobody_answers(
+    small_release: Path, tmp_path: Path, call: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conversion.executors.dask_scheduler._CONNECT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         # Connections are taken, and never answered.
         command = ("convert", small_release, "--output", tmp_path / "out")
-        silent = run(*command, "--scheduler", f"127.0.0.1:{port}", status=1)
+        silent = call(*command, "--scheduler", f"127.0.0.1:{port}", status=1)
         assert f"tcp://127.0.0.1:{port}: what listens there does not answer" in silent.stderr
         assert not (tmp_path / "out").exists()
     with pytest.raises(ClusterError, match=r"no scheduler answers \(Connection refused\); start"):
