@@ -23,8 +23,13 @@ _PRELOADED: Final = "conversion.executors.preload"
 _OBJECTS_TO_SEARCH: Final = 50_000
 _THREADS: Final = Path("/proc/self/task")
 _JEMALLOC: Final = "JE_ARROW_MALLOC_CONF"
-# Which of its pools Arrow takes, and after how many milliseconds that gives memory back.
-_ARROW_MEMORY: Final = {"ARROW_DEFAULT_MEMORY_POOL": "mimalloc", "MIMALLOC_PURGE_DELAY": "1000"}
+# Which of its pools Arrow takes, and after how many milliseconds that gives memory back. Pages of
+# two megabytes are cleared whole, and shards are made in less.
+_ARROW_MEMORY: Final = {
+    "ARROW_DEFAULT_MEMORY_POOL": "mimalloc",
+    "MIMALLOC_PURGE_DELAY": "1000",
+    "MIMALLOC_ALLOW_THP": "0",
+}
 # What glibc's allocator keeps for itself: the variable, the parameter of mallopt(3), and bytes.
 _MEMORY: Final = (
     ("MALLOC_TRIM_THRESHOLD_", -1, 64 << 20),
