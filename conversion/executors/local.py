@@ -10,7 +10,7 @@ from multiprocessing.sharedctypes import Synchronized
 
 from conversion.executors.base import Pool
 from conversion.executors.processes import Processes
-from conversion.executors.start import may_fork, worker_context
+from conversion.executors.start import deaf_processes, may_fork, worker_context
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import MadeShard, ShardResult, write_shard
 
@@ -34,7 +34,9 @@ class LocalPool(Pool):
     def _begin(self) -> tuple[Processes, Synchronized[int]]:
         forking = may_fork()
         context = multiprocessing.get_context("fork") if forking else worker_context()
-        counter: Synchronized[int] = context.Value("q", 0)
+        # Its lock is a semaphore: see Processes.
+        with deaf_processes():
+            counter: Synchronized[int] = context.Value("q", 0)
         processes = Processes(self.workers, context, partial(_share, counter))
         try:
             # Workers that are not forked take a moment to begin; meanwhile the catalogue is made.

@@ -50,11 +50,13 @@ class Processes:
     ) -> None:
         self._count = count
         self._beginning: threading.Thread | None = None
-        self._executor = ProcessPoolExecutor(
-            count,
-            mp_context=context or worker_context(),
-            initializer=partial(_begin_worker, initializer),
-        )
+        # An interruption between a semaphore and the note of how it is removed would leave it.
+        with deaf_processes():
+            self._executor = ProcessPoolExecutor(
+                count,
+                mp_context=context or worker_context(),
+                initializer=partial(_begin_worker, initializer),
+            )
         # The first task starts every worker, not each its own: a pool's thread goes through its
         # workers when one has died. If another is added meanwhile, the thread fails with a
         # traceback on standard error, and nobody is told that the pool is broken. The attribute is
