@@ -27,7 +27,7 @@ _JEMALLOC: Final = "JE_ARROW_MALLOC_CONF"
 # two megabytes are cleared whole, and shards are made in less.
 _ARROW_MEMORY: Final = {
     "ARROW_DEFAULT_MEMORY_POOL": "mimalloc",
-    "MIMALLOC_PURGE_DELAY": "1000",
+    "MIMALLOC_PURGE_DELAY": "100",
     "MIMALLOC_ALLOW_THP": "0",
 }
 # What glibc's allocator keeps for itself: the variable, the parameter of mallopt(3), and bytes.
