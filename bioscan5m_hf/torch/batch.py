@@ -11,10 +11,9 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import torch
-from torch.multiprocessing import reductions
 from torch.utils.data._utils.collate import default_collate_fn_map
 
-from bioscan5m_hf.torch.lent import empty_batch
+from bioscan5m_hf.torch.lent import empty_batch, reduce_copy
 
 
 class WorkerImage(torch.Tensor):
@@ -22,42 +21,39 @@ class WorkerImage(torch.Tensor):
 
     Attributes:
         batch: What it lies in, images x 3 x height x width, or nothing.
-        place: The number of the image in the batch.
     """
 
     batch: torch.Tensor | None
-    place: int
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
 
-def worker_image(image: torch.Tensor, batch: torch.Tensor | None = None, place: int = 0) -> Any:
+def worker_image(image: torch.Tensor, batch: torch.Tensor | None = None) -> WorkerImage:
     """An image that is collated into lent memory.
 
     Args:
         image: A tensor of uint8, 3 x height x width.
         batch: What it lies in, if it does.
-        place: The number of the image in the batch.
     """
     made = image.as_subclass(WorkerImage)
-    made.batch, made.place = batch, place
+    made.batch = batch
     return made
 
 
-def _collate(images: Sequence[WorkerImage], **_: Any) -> torch.Tensor:
-    batch = images[0].batch
+def _collate(images: Sequence[torch.Tensor], **_: Any) -> torch.Tensor:
+    batch: torch.Tensor | None = getattr(images[0], "batch", None)
     if batch is not None and len(images) == len(batch):
-        places = [image.place for image in images if image.batch is batch]
-        if places == list(range(len(batch))):
+        # Each where the batch has it: it may have been turned, or be an image of another dataset.
+        lies_in = (
+            type(image) is WorkerImage and image.is_set_to(batch[place])
+            for place, image in enumerate(images)
+        )
+        if all(lies_in):
             return batch
-    batch = empty_batch(len(images), *images[0].shape)
-    return torch.stack(list(images), out=batch)
-
-
-def _reduce(image: WorkerImage) -> Any:
-    # As a view it would take its whole batch along.
-    return reductions.reduce_tensor(image.as_subclass(torch.Tensor).clone())  # type: ignore[no-untyped-call]
+    made = empty_batch(len(images), *images[0].shape)
+    return torch.stack(list(images), out=made)
 
 
 # Where torch documents that types of one's own are collated.
 default_collate_fn_map[WorkerImage] = _collate
-ForkingPickler.register(WorkerImage, _reduce)
+# As a view it would take its whole batch along.
+ForkingPickler.register(WorkerImage, reduce_copy)

@@ -81,7 +81,7 @@ class Decoder:
         scratch = np.empty((self.size, self.size, 3), np.uint8)
         for planes, image, name in zip(batch.numpy(), images, names, strict=True):
             to_planes(self._pixels(image, name, scratch), planes)
-        return [worker_image(image, batch, place) for place, image in enumerate(batch.unbind())]
+        return [worker_image(image, batch) for image in batch.unbind()]
 
     def _pixels(self, data: bytes | memoryview, name: str, out: Pixels | None = None) -> Pixels:
         return decode_jpeg(data, self.size, name, square=self.center_crop, out=out)

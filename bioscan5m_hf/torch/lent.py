@@ -16,9 +16,11 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from torch.multiprocessing import reductions
 from torch.utils.data import get_worker_info
 
-# A byte that is 1 while somebody looks at the batch, and the batch from the next page on.
+# A byte for each side, which is 1 while it looks at the batch, and the batch from the next page on.
+_WORKER, _RECEIVER = 0, 1
 _BATCH_BEGINS: Final = mmap.ALLOCATIONGRANULARITY
 
 # Each is an open file. Who keeps batches in a worker gets the others from torch.
@@ -45,18 +47,27 @@ class _Memory:
     @property
     def free(self) -> bool:
         """Whether nobody looks at the batch any more."""
-        return not self._mapped[0]
+        return not (self._mapped[_WORKER] or self._mapped[_RECEIVER])
 
     def lend(self, shape: tuple[int, ...]) -> LentBatch:
-        self._mapped[0] = 1
-        batch, self._end = _view(self._mapped, shape)
+        batch = _view(self._mapped, shape, _WORKER)
+        self._address = batch.data_ptr()
+        self._sent = False
         lent = batch.as_subclass(LentBatch)
         lent.memory = self
         return lent
 
+    def may_send(self, batch: LentBatch) -> bool:
+        """Whether what is received would be this batch, and whoever receives it be the only one.
+
+        PyTorch puts a batch elsewhere when a part of it is sent alone.
+        """
+        return not self._sent and batch.data_ptr() == self._address and batch.is_contiguous()
+
     def send(self) -> Any:
-        """The file for the process that receives the batch, which says when it is free."""
-        self._end.detach()
+        """The file for the process that receives the batch."""
+        self._sent = True
+        self._mapped[_RECEIVER] = 1
         return DupFd(self.file)
 
 
@@ -83,22 +94,30 @@ def empty_batch(*shape: int) -> torch.Tensor:
     return torch.empty(shape, dtype=torch.uint8)
 
 
-def _view(mapped: mmap.mmap, shape: tuple[int, ...]) -> tuple[torch.Tensor, Any]:
-    """A tensor over mapped memory, and what happens at the end of its life."""
+def _view(mapped: mmap.mmap, shape: tuple[int, ...], side: int) -> torch.Tensor:
+    """A tensor over mapped memory, at whose end one side looks at it no more."""
+    mapped[side] = 1
     pixels = np.frombuffer(mapped, np.uint8, math.prod(shape), _BATCH_BEGINS)
-    end = weakref.finalize(pixels, _give_back, mapped, os.getpid())
-    end.atexit = False
-    return torch.from_numpy(pixels).view(shape), end
+    weakref.finalize(pixels, _look_away, mapped, side, os.getpid()).atexit = False
+    return torch.from_numpy(pixels).view(shape)
 
 
-def _give_back(mapped: mmap.mmap, process: int) -> None:
+def _look_away(mapped: mmap.mmap, side: int, process: int) -> None:
     # A process that was forked meanwhile has a copy of the tensor and not of the memory.
     if os.getpid() == process:
-        mapped[0] = 0
+        mapped[side] = 0
 
 
 def _reduce(batch: LentBatch) -> tuple[Any, ...]:
-    return _receive, (batch.memory.send(), tuple(batch.shape))
+    if batch.memory.may_send(batch):
+        return _receive, (batch.memory.send(), tuple(batch.shape))
+    return reduce_copy(batch)
+
+
+def reduce_copy(tensor: torch.Tensor) -> tuple[Any, ...]:
+    """What is sent in place of a tensor that shares its memory: a plain one with that alone."""
+    copy = tensor.as_subclass(torch.Tensor).clone()
+    return reductions.reduce_tensor(copy)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _receive(sent: Any, shape: tuple[int, ...]) -> torch.Tensor:
@@ -107,7 +126,7 @@ def _receive(sent: Any, shape: tuple[int, ...]) -> torch.Tensor:
         mapped = mmap.mmap(file, 0)
     finally:
         os.close(file)
-    return _view(mapped, shape)[0]
+    return _view(mapped, shape, _RECEIVER)
 
 
 ForkingPickler.register(LentBatch, _reduce)

@@ -176,6 +176,87 @@ def test_other_ways_to_collate(
         assert sum(len(ids) for _, ids in batches) == len(data)
 
 
+def _part_first(items: list[Any]) -> tuple[Any, ...]:
+    images, ids, _ = default_collate(items)
+    return images[:1], ids[:1], images, ids
+
+
+def test_a_part_of_a_batch_is_sent_before_the_whole(
+    data: BIOSCAN5M, wanted: dict[str, torch.Tensor]
+) -> None:
+    count = 0
+    # They are held for a while, as a loop does that computes with them.
+    for held in _several_at_a_time(_loader(data, 2, collate_fn=_part_first)):
+        for part, first, images, ids in held:
+            assert _check([(part, first)], wanted) == 1
+            count += _check([(images, ids)], wanted)
+    assert count == len(data)
+
+
+def _several_at_a_time(batches: Iterable[Any]) -> Iterable[list[Any]]:
+    held: list[Any] = []
+    for batch in batches:
+        held.append(batch)
+        if len(held) == 4:
+            yield held
+            held = []
+    yield held
+
+
+class _WithTheLast:
+    """Gives each batch together with the one before it, which the worker keeps."""
+
+    def __init__(self) -> None:
+        self.last: tuple[Any, ...] | None = None
+
+    def __call__(self, items: list[Any]) -> tuple[Any, ...]:
+        images, ids, _ = default_collate(items)
+        before, self.last = self.last or (images, ids), (images, ids)
+        return *before, images, ids
+
+
+def test_a_worker_keeps_a_batch_and_sends_it_again(
+    data: BIOSCAN5M, wanted: dict[str, torch.Tensor]
+) -> None:
+    count = 0
+    for before, ids_before, images, ids in _loader(data, 2, collate_fn=_WithTheLast()):
+        assert _check([(before, ids_before)], wanted) == len(ids_before)
+        count += _check([(images, ids)], wanted)
+        del before, images
+    assert count == len(data)
+
+
+def _turned(items: list[Any]) -> tuple[Any, ...]:
+    items[1][0].transpose_(1, 2)
+    images, ids, _ = default_collate(items)
+    return images, ids
+
+
+def _turned_as_a_whole(items: list[Any]) -> tuple[Any, ...]:
+    images, ids, _ = default_collate(items)
+    return images.transpose_(2, 3), ids
+
+
+def test_images_that_were_turned_where_they_lie(
+    data: BIOSCAN5M, wanted: dict[str, torch.Tensor]
+) -> None:
+    for images, ids in _loader(data, collate_fn=_turned):
+        for number, (image, processid) in enumerate(zip(images, ids, strict=True)):
+            right = wanted[processid]
+            assert torch.equal(image, right.transpose(1, 2) if number == 1 else right)
+    for images, ids in _loader(data, collate_fn=_turned_as_a_whole):
+        for image, processid in zip(images, ids, strict=True):
+            assert torch.equal(image, wanted[processid].transpose(1, 2))
+
+
+def test_together_with_images_of_another_dataset(
+    data: BIOSCAN5M, wanted: dict[str, torch.Tensor]
+) -> None:
+    others = [(image, name, 0) for name, image in wanted.items()]
+    both: Any = torch.utils.data.ConcatDataset([data, others])  # type: ignore[list-item]
+    assert _check(_loader(both, 3, shuffle=True), wanted) == 2 * len(data)
+
+
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_a_stream(
     batch: int, forms: Path, data: BIOSCAN5M, wanted: dict[str, torch.Tensor]
