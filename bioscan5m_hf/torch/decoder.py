@@ -87,6 +87,24 @@ class Decoder:
         return decode_jpeg(data, self.size, name, square=self.center_crop, out=out)
 
 
+def bytes_of(images: Sequence[dict[str, Any] | None], names: Sequence[str]) -> list[bytes]:
+    """The bytes of images as rows have them.
+
+    Args:
+        images: Values of the column ``image``, not decoded.
+        names: How messages name them.
+
+    Raises:
+        ImageError: One has none.
+    """
+    found: list[bytes] = []
+    for image, name in zip(images, names, strict=True):
+        if image is None or image.get("bytes") is None:
+            raise ImageError("there are no bytes of the image", where=name)
+        found.append(image["bytes"])
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Transform:
     decoder: Decoder
@@ -97,12 +115,9 @@ class _Transform:
             for name, values in batch.items()
         }
         if IMAGE_COLUMN in batch:
-            images = [image or {} for image in batch[IMAGE_COLUMN]]
-            names = [image.get("path") or "an image" for image in images]
-            for image, name in zip(images, names, strict=True):
-                if image.get("bytes") is None:
-                    raise ImageError("there are no bytes of the image", where=name)
-            encoded = [image["bytes"] for image in images]
+            images = batch[IMAGE_COLUMN]
+            names = [(image or {}).get("path") or "an image" for image in images]
+            encoded = bytes_of(images, names)
             made[IMAGE_COLUMN] = self.decoder.decode(encoded, names, together=True)
         return made
 

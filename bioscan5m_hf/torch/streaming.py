@@ -11,11 +11,12 @@ import pyarrow as pa
 import torch.distributed
 import torch.utils.data
 
-from bioscan5m_hf.errors import ImageError, UsageError
+from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.query.choice import PROCESSID, Choice, Numbers
 from bioscan5m_hf.readers.base import Piece
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from bioscan5m_hf.torch.dataset import BIOSCAN5M
+from bioscan5m_hf.torch.decoder import bytes_of
 from bioscan5m_hf.torch.items import Transform
 
 _BATCH: Final = 64
@@ -168,8 +169,4 @@ class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
     def _images(self, table: pa.Table) -> list[bytes]:
         if not self._source.items.image:
             return []
-        images = [image or {} for image in table[IMAGE_COLUMN].to_pylist()]
-        for image, processid in zip(images, table[PROCESSID].to_pylist(), strict=True):
-            if image.get("bytes") is None:
-                raise ImageError("there are no bytes of the image", where=processid)
-        return [image["bytes"] for image in images]
+        return bytes_of(table[IMAGE_COLUMN].to_pylist(), table[PROCESSID].to_pylist())
