@@ -34,14 +34,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
+from conversion.executors.start import spare_effort
+
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _TASKS: Final = Path("/proc/self/task")
-# NumPy's algebra and two of Arrow's pools of memory start threads as they are imported.
-_NO_THREADS: Final = {
-    "ARROW_DEFAULT_MEMORY_POOL": "system",
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-    "OPENBLAS_NUM_THREADS": "1",
-}
 _NUMBER: Final = struct.Struct("!i")
 
 
@@ -278,7 +274,6 @@ class _Template:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(theirs.fileno()), *libraries],
                 cwd=_ROOT,
-                env={**os.environ, **_NO_THREADS},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -379,6 +374,8 @@ def _become(wishes: Any, streams: list[int]) -> None:
 
 
 def _serve(descriptor: int, libraries: list[str]) -> None:
+    # Libraries start threads as they are imported, where nobody keeps them from it.
+    spare_effort()
     for library in libraries:
         importlib.import_module(library)
     # A child would lack it, and wait for ever for a lock that it holds.
