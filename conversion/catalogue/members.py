@@ -114,9 +114,10 @@ def list_members(
     located = joined.located.found()
     path = work / f"members-{choice.package}.arrow"
     # A name of their own: another package may be made of the same images.
-    images = located.images.rows.path.replace(work / f"images-of-{choice.package}.arrow")
+    images = work / f"images-of-{choice.package}.arrow"
     writing = _Writing(located, recipe, boxes, images)
     try:
+        located.images.rows.path.replace(images)
         writing.write(path)
     except OSError as error:
         raise output_error(error, path) from error
@@ -145,17 +146,18 @@ class _Writing:
         self._recipe = recipe
         self._boxes = boxes
         self._images = images
+        self._schema = self._columns()
         self._kept: list[pa.RecordBatch] = []
         self.planned = plain_sizes(located.sizes)
         self.boxless: list[str] = []
 
     def write(self, path: Path) -> None:
         """Write the list; raises what the disk says."""
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, self._schema()) as writer:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, self._schema) as writer:
             for start in range(0, len(self._located.positions), _BATCH_ROWS):
                 writer.write_batch(self._batch(slice(start, start + _BATCH_ROWS)))
 
-    def _schema(self) -> pa.Schema:
+    def _columns(self) -> pa.Schema:
         derived = [pa.field(PLANNED, pa.int64())] if self._recipe else []
         boxes = BOX_FIELDS if self._boxes else []
         folders = json.dumps(self._located.images.folders).encode()
@@ -180,8 +182,8 @@ class _Writing:
         if self._recipe:
             self.planned[here] = self._recipe.planned_bytes(areas)
             columns[PLANNED] = pa.array(self.planned[here])
-        schema = self._schema()
-        return pa.record_batch([columns[name] for name in schema.names], schema=schema)
+        names = self._schema.names
+        return pa.record_batch([columns[name] for name in names], schema=self._schema)
 
     def boxes_found(self) -> list[npt.NDArray[np.generic]]:
         """The box of each image, column by column."""
