@@ -34,10 +34,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
-from conversion.executors.start import spare_effort
-
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _TASKS: Final = Path("/proc/self/task")
+# NumPy's algebra and one of Arrow's pools of memory start threads as they are imported. Which pool
+# is taken is left to what is forked: the command says it, and datasets does not.
+_NO_THREADS: Final = {
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 _NUMBER: Final = struct.Struct("!i")
 
 
@@ -274,6 +278,7 @@ class _Template:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(theirs.fileno()), *libraries],
                 cwd=_ROOT,
+                env={**os.environ, **_NO_THREADS},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -374,8 +379,6 @@ def _become(wishes: Any, streams: list[int]) -> None:
 
 
 def _serve(descriptor: int, libraries: list[str]) -> None:
-    # Libraries start threads as they are imported, where nobody keeps them from it.
-    spare_effort()
     for library in libraries:
         importlib.import_module(library)
     # A child would lack it, and wait for ever for a lock that it holds.
