@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageColor
 
-from conversion.synthetic.forms import Form, Wing
+from conversion.synthetic.forms import Form, Surface
 
 Pixels = NDArray[Any]
 Point = tuple[float, float]
+Segment = tuple[float, float, float]
+"""Heading, length and width of one part of a limb."""
+Pattern = Callable[[Pixels, Pixels], Pixels]
+"""How dark a part is, from 0 to 1, at places along and across it, from -1 to 1."""
 
 _REACH: Final = 3.2  # the side of the canvas in lengths of the body: antennae and legs need room
 _LIGHT: Final = (0.42, 0.52, 0.74)
 _HALFWAY: Final = (0.22, 0.28, 0.93)
 _DARK: Final = np.array([30, 22, 18], dtype=np.float32)
+_PLAIN: Final = Surface()
 _SPOTS: Final = ((0.5, 0.1), (0.05, -0.5), (0.0, 0.55), (-0.5, 0.0))
-
-
-@dataclass(frozen=True, slots=True)
-class _Skin:
-    """The surface of a part of a body."""
-
-    # How dark it is, from 0 to 1, at places along and across it, from -1 to 1.
-    pattern: Callable[[Pixels, Pixels], Pixels] | None = None
-    opacity: float = 1.0  # what is dark hides more
-    dome: float = 1.0  # its height by half its breadth
-    taper: float = 0.0  # how much wider than the middle its end is, as a share
-
-
-_PLAIN: Final = _Skin()
 
 
 def smooth_noise(
@@ -49,32 +39,63 @@ def smooth_noise(
 def draw_figure(form: Form, length: float, rng: np.random.Generator) -> Image.Image:
     """Draw a specimen alone, in any direction, on a transparent ground; ``length`` is in pixels."""
     canvas = _Canvas(length, float(rng.uniform(0, 2 * math.pi)))
-    colour = np.array(form.colours[int(rng.integers(len(form.colours)))], dtype=np.float32)
+    colours = form.colours.split()
+    colour = _rgb(colours[int(rng.integers(len(colours)))])
     colour = np.clip(colour * rng.normal(1, 0.09) + rng.normal(0, 7, 3), 18, 235)
     head = 0.5 - form.head[0]
     thorax = head - (form.head[0] + form.thorax[0]) * 0.92
     abdomen = thorax - (form.thorax[0] + form.abdomen[0]) * 0.88 - form.waist
     # What lies higher is drawn later.
-    _draw_limbs(canvas, form, (head, thorax, abdomen), colour * 0.85 + np.array([14, 10, 4]), rng)
+    below = colour * 0.85 + np.array([14, 10, 4])
+    canvas.limb((thorax, 0), [(math.pi, thorax - abdomen, 0.04)], below)
+    for side in (-1, 1):
+        for share in np.linspace(0, 1, form.legs):
+            hip = (thorax + form.thorax[0] * (0.6 - 1.3 * share), side * form.thorax[1] * 0.6)
+            canvas.limb(hip, _leg(form, side, share, rng), below)
+        root = (head + form.head[0] * 0.7, side * form.head[1] * 0.3)
+        canvas.limb(root, _antenna(form, side, rng), below * 0.85)
     pale = colour + (np.array([214, 184, 128]) - colour) * rng.uniform(0, 0.4)
     depth = float(rng.uniform(0.25, 0.65)) if form.rings else 0.0
-    ringed = _Skin(lambda u, v: depth * _bands(u + 0.15 * v**2, form.rings))
-    striped = _Skin(lambda u, v: depth * 0.7 * _bands(v, 3) * (u > -0.6))
-    canvas.add((abdomen, 0), form.abdomen, pale, ringed)
-    canvas.add((thorax, 0), form.thorax, colour, striped)
-    canvas.add((head, 0), form.head, colour * 0.85, _PLAIN)
+    canvas.add(
+        (abdomen, 0), form.abdomen, pale, lambda u, v: depth * _bands(u + 0.15 * v**2, form.rings)
+    )
+    canvas.add(
+        (thorax, 0), form.thorax, colour, lambda u, v: depth * 0.7 * _bands(v, 3) * (u > -0.6)
+    )
+    canvas.add((head, 0), form.head, colour * 0.85)
     for side in (-1, 1):
         eye = (head + form.head[0] * 0.2, side * form.head[1] * 0.75)
-        canvas.add(eye, (form.eye, form.eye * 0.8), np.array(form.eyes), _PLAIN)
+        canvas.add(eye, (form.eye, form.eye * 0.8), _rgb(form.eyes))
     for wing in form.wings:
-        skin = _skin_of(wing, rng)
-        tint = np.array(wing.colour or colour) * rng.normal(1, 0.08) + rng.normal(0, 7, 3)
+        pattern = _wing_pattern(wing.surface.pattern, rng)
+        tint = _rgb(wing.colour) if wing.colour else colour
+        tint = tint * rng.normal(1, 0.08) + rng.normal(0, 7, 3)
         spread, half = rng.uniform(*wing.spread), wing.length / 2
         for side in (-1, 1):
             angle = side * (math.pi - spread - float(rng.normal(0, 0.03)))
-            x, y = wing.base + half * math.cos(angle), side * 0.06 + half * math.sin(angle)
-            canvas.add((x, y), (half, wing.breadth / 2), tint, skin, angle, side)
+            centre = (wing.base + half * math.cos(angle), side * 0.06 + half * math.sin(angle))
+            radii = (half, wing.breadth / 2)
+            canvas.add(centre, radii, tint, pattern, wing.surface, tilt=angle)
     return canvas.picture(form.gloss, rng)
+
+
+def _rgb(colour: str) -> Pixels:
+    return np.array(ImageColor.getrgb(colour), dtype=np.float32)
+
+
+def _leg(form: Form, side: int, share: float, rng: np.random.Generator) -> Iterable[Segment]:
+    """One leg of those of a side, of which the first has the share 0 and the last 1."""
+    reach = form.leg * (form.hind if share == 1 else 1) * rng.uniform(0.85, 1.1)
+    turns = [0.7 + 1.65 * share + rng.normal(0, 0.18), rng.normal(0.5, 0.3), 0.3, 0.2]
+    lengths = reach * np.array([0.42, 0.38, 0.16, 0.12])
+    widths = form.width * np.array([0.6, 0.42, 0.28, 0.2])
+    return zip(side * np.cumsum(turns), lengths, widths, strict=True)
+
+
+def _antenna(form: Form, side: int, rng: np.random.Generator) -> Iterable[Segment]:
+    bends = side * (rng.uniform(0.15, 0.6) + np.arange(7) * rng.normal(0.1, 0.07))
+    beads = np.maximum(form.width * np.linspace(0.45, 0.3, 7), 0.008)
+    return zip(bends, [form.antenna / 7] * 7, beads, strict=True)
 
 
 def _bands(place: Pixels, count: float) -> Pixels:
@@ -82,8 +103,8 @@ def _bands(place: Pixels, count: float) -> Pixels:
     return np.clip(np.cos(place * count * math.pi) * 1.6 - 0.5, 0, 1)
 
 
-def _skin_of(wing: Wing, rng: np.random.Generator) -> _Skin:
-    """The skin of a pair of wings; no two pairs have the same pattern."""
+def _wing_pattern(name: str, rng: np.random.Generator) -> Pattern | None:
+    """The pattern of a pair of wings; no two pairs have the same scales."""
     count, phase, bend = rng.uniform(2, 4), rng.uniform(0, 6), rng.uniform(1, 2)
 
     def veins(u: Pixels, v: Pixels) -> Any:
@@ -101,40 +122,7 @@ def _skin_of(wing: Wing, rng: np.random.Generator) -> _Skin:
         away = [np.hypot(u - x, (v - y) * 0.6) for x, y in _SPOTS]
         return np.clip((0.2 - np.min(away, axis=0)) * 14, 0, 0.9)
 
-    match wing.surface:
-        case "glass":
-            return _Skin(veins, opacity=0.28, dome=0, taper=0.35)
-        case "scales":
-            return _Skin(scales, opacity=0.95, dome=0, taper=0.45)
-        case "leather":
-            return _Skin(scales, opacity=0.75, dome=0, taper=0.15)
-        case "elytra":
-            return _Skin(dome=1.6)
-        case "spotted":
-            return _Skin(spots, dome=1.6)
-
-
-def _draw_limbs(
-    canvas: _Canvas,
-    form: Form,
-    middles: tuple[float, float, float],
-    colour: Pixels,
-    rng: np.random.Generator,
-) -> None:
-    head, thorax, abdomen = middles
-    canvas.limb((thorax, 0), [math.pi], [thorax - abdomen], [0.04], colour)
-    for side in (-1, 1):
-        for share in np.linspace(0, 1, form.legs):
-            reach = form.leg * (form.hind if share == 1 else 1) * rng.uniform(0.85, 1.1)
-            turns = [0.7 + 1.65 * share + rng.normal(0, 0.18), rng.normal(0.5, 0.3), 0.3, 0.2]
-            hip = (thorax + form.thorax[0] * (0.6 - 1.3 * share), side * form.thorax[1] * 0.6)
-            widths = form.width * np.array([0.6, 0.42, 0.28, 0.2])
-            lengths = reach * np.array([0.42, 0.38, 0.16, 0.12])
-            canvas.limb(hip, side * np.cumsum(turns), lengths, widths, colour)
-        bends = side * (rng.uniform(0.15, 0.6) + np.arange(7) * rng.normal(0.1, 0.07))
-        root = (head + form.head[0] * 0.7, side * form.head[1] * 0.3)
-        beads = np.maximum(form.width * np.linspace(0.45, 0.3, 7), 0.008)
-        canvas.limb(root, bends, [form.antenna / 7] * 7, beads, colour * 0.85)
+    return {"veins": veins, "scales": scales, "spots": spots}.get(name)
 
 
 class _Canvas:
@@ -157,9 +145,9 @@ class _Canvas:
         centre: Point,
         radii: Point,
         colour: Pixels,
-        skin: _Skin,
+        pattern: Pattern | None = None,
+        surface: Surface = _PLAIN,
         tilt: float = 0.0,
-        side: int = 1,
     ) -> None:
         """Add an ellipsoid, or lay a flat ellipse over what is there."""
         (cosine, sine), (x, y) = self._turn, centre
@@ -170,36 +158,31 @@ class _Canvas:
         x_there, y_there = self._x[place] - np.float32(x), self._y[place] - np.float32(y)
         cosine, sine = math.cos(tilt), math.sin(tilt)
         u = (x_there * cosine + y_there * sine) / radii[0]
-        v = side * (y_there * cosine - x_there * sine) / (radii[1] * (1 + skin.taper * u))
+        # A left wing is the mirror image of a right one.
+        side = math.copysign(1, tilt)
+        v = side * (y_there * cosine - x_there * sine) / (radii[1] * (1 + surface.taper * u))
         away = np.hypot(u, v)
         cover = np.clip((1 - away) * min(radii) * self._scale + 0.5, 0, 1)
-        if skin.dome:
-            height = skin.dome * radii[1] * np.sqrt(np.maximum(1 - away**2, 0)) + 0.04
+        if surface.dome:
+            height = surface.dome * radii[1] * np.sqrt(np.maximum(1 - away**2, 0)) + 0.04
             self._height[place] = np.where(cover > 0, height, self._height[place])
-        tone, opacity = np.asarray(colour, np.float32), skin.opacity * cover
-        if skin.pattern:
-            dark = skin.pattern(u, v)
+        tone, opacity = np.asarray(colour, np.float32), surface.opacity * cover
+        if pattern:
+            dark = pattern(u, v)
             tone = tone + (_DARK - tone) * dark[..., None]
-            opacity = cover * np.maximum(skin.opacity, 0.7 * dark)
+            opacity = cover * np.maximum(surface.opacity, 0.7 * dark)
         layers = self._layers[place]
         whole = np.maximum(opacity + layers[..., 3] * (1 - opacity), 1e-6)
         layers[..., :3] += (tone - layers[..., :3]) * (opacity / whole)[..., None]
         layers[..., 3] = whole
 
-    def limb(
-        self,
-        start: Point,
-        headings: Sequence[float] | Pixels,
-        lengths: Sequence[float] | Pixels,
-        widths: Sequence[float] | Pixels,
-        colour: Pixels,
-    ) -> None:
+    def limb(self, start: Point, segments: Iterable[Segment], colour: Pixels) -> None:
         """Add a jointed limb of slender ellipsoids."""
         x, y = start
-        for heading, length, width in zip(headings, lengths, widths, strict=True):
+        for heading, length, width in segments:
             across, down = length * math.cos(heading) / 2, length * math.sin(heading) / 2
             radii = (length / 2 + width * 0.4, width)
-            self.add((x + across, y + down), radii, colour, _PLAIN, float(heading))
+            self.add((x + across, y + down), radii, colour, tilt=float(heading))
             x, y = x + 2 * across, y + 2 * down
 
     def picture(self, gloss: float, rng: np.random.Generator) -> Image.Image:

@@ -28,7 +28,7 @@ class SampleOptions:
 
     root: Path
     specimens: int
-    seed: int = 0
+    seed: int = 0  # not below 0
     packages: tuple[str, ...] = field(default_factory=lambda: tuple(package_names()))
     layout: Layout = "groups"
     names: Names = "hub"
@@ -36,8 +36,3 @@ class SampleOptions:
     workers: int = field(default_factory=processors)
     tiny: bool = False
     distinct: int = 3_000
-
-    @property
-    def entropy(self) -> int:
-        """The seed as generators of random numbers take it, which is not below 0."""
-        return self.seed % (1 << 64)

@@ -1,17 +1,20 @@
-"""Photograph a specimen in its pale, round dish."""
+"""Photograph specimens in pale, round dishes, and make the JPEG files of each package of them."""
 
 from __future__ import annotations
 
+import io
 import math
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from conversion.derive.geometry import Box
+from bioscan5m_hf.schema.configurations import resized_parts
+from conversion.derive.geometry import Box, resized
 from conversion.synthetic.figure import draw_figure, smooth_noise
 from conversion.synthetic.forms import FORMS
+from conversion.synthetic.options import SampleOptions
 
 Seed = int | tuple[int, ...]
 
@@ -22,21 +25,34 @@ _LENGTHS: Final = (110, 170, 250)  # of a body in pixels: least, usual, most
 _GROUNDS: Final = ((176, 181, 196), (184, 191, 194), (184, 197, 206), (188, 196, 198))
 _WALL: Final = 0.44  # the radius of the dish as a share of the picture's width
 
+_QUALITY: Final = 75
+_PADDING: Final = (240, 240, 240)
+# SOI and the JFIF segment that Pillow writes, which has to come first.
+_HEADER_BYTES: Final = 20
 
-class Photograph(NamedTuple):
-    """One picture and where the organism is on it.
 
-    Attributes:
-        picture: The whole photograph.
-        box: What the crop shows; it may pass the border.
+def draw(options: SampleOptions, some: tuple[int, list[str]]) -> list[tuple[Box, list[bytes]]]:
+    """Draw some photographs: the box of each, and a JPEG for each package.
+
+    Args:
+        options: What is asked for.
+        some: The number of the first of them, and the form of each.
     """
+    drawn = []
+    for number, form in enumerate(some[1], start=some[0]):
+        seed = (options.seed, 3, number)
+        picture, box = tiny_photograph(seed) if options.tiny else photograph(form, seed)
+        jpegs = [encode(picture_of(package, picture, box)) for package in options.packages]
+        drawn.append((box, jpegs))
+    return drawn
 
-    picture: Image.Image
-    box: Box
 
+def photograph(form: str, seed: Seed) -> tuple[Image.Image, Box]:
+    """Draw a specimen of a form in its dish; no two seeds give the same.
 
-def photograph(form: str, seed: Seed) -> Photograph:
-    """Draw a specimen of a form in its dish; no two seeds give the same."""
+    Returns:
+        The whole photograph, and what its crop shows, which may pass the border.
+    """
     rng = np.random.default_rng(seed)
     figure = draw_figure(FORMS[form], float(rng.triangular(*_LENGTHS)), rng)
     middle = rng.normal(0.5, 0.045, 2)
@@ -55,17 +71,16 @@ def photograph(form: str, seed: Seed) -> Photograph:
     lit = picture.point([min(255, round(level * gain)) for gain in gains for level in range(256)])
     room = [round(margin) for margin in rng.uniform(0.14, 0.26, 4) * max(figure.size)]
     right, bottom = left + figure.width + room[2], top + figure.height + room[3]
-    box = Box(*FULL_SIZE, left - room[0], top - room[1], right, bottom)
-    return Photograph(lit, box)
+    return lit, Box(*FULL_SIZE, left - room[0], top - room[1], right, bottom)
 
 
-def tiny_photograph(seed: Seed) -> Photograph:
+def tiny_photograph(seed: Seed) -> tuple[Image.Image, Box]:
     """Make a photograph of a few pixels, where only the number of images matters."""
     rng = np.random.default_rng(seed)
     picture = Image.new("RGB", TINY_SIZE, tuple(rng.integers(150, 210, 3).tolist()))
     left, top, right, bottom = rng.integers((0, 0, 9, 7), (8, 6, 17, 13)).tolist()
     picture.paste(tuple(rng.integers(20, 140, 3).tolist()), (left, top, right, bottom))
-    return Photograph(picture, Box(*TINY_SIZE, left, top, right, bottom))
+    return picture, Box(*TINY_SIZE, left, top, right, bottom)
 
 
 @cache
@@ -88,3 +103,30 @@ def _dish(number: int) -> Image.Image:
         light += smooth_noise(rng, (height, width), cell, spread)
     picture = np.array(_GROUNDS[number], dtype=np.float32) + light[..., None]
     return Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+
+
+def picture_of(package: str, photograph: Image.Image, box: Box) -> Image.Image:
+    """The picture that a package has of a specimen; tiny ones are reduced as large ones are."""
+    whole = photograph
+    if package.startswith("cropped"):
+        whole = Image.new("RGB", box.size, _PADDING)
+        whole.paste(photograph, (-box.x0, -box.y0))
+    named = resized_parts(package)
+    if not named:
+        return whole
+    shorter = named[1] * photograph.height // FULL_SIZE[1]
+    return whole.resize(resized(*whole.size, shorter), Image.Resampling.LANCZOS)
+
+
+def encode(picture: Image.Image) -> bytes:
+    """Compress a picture as upstream does: quality 75, standard tables, 4:2:0."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=_QUALITY, subsampling="4:2:0")
+    return buffer.getvalue()
+
+
+def commented(jpeg: bytes, processid: str) -> bytes:
+    """A JPEG with a comment that names its specimen, so that no two specimens have the same."""
+    comment = processid.encode("ascii")
+    segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
+    return jpeg[:_HEADER_BYTES] + segment + jpeg[_HEADER_BYTES:]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bioscan5m_hf.errors import UsageError
 from bioscan5m_hf.schema.columns import SPLITS
-from conversion.synthetic.taxa import EPITHETS, FORM_NAMES, GENERA, PHYLUM
+from conversion.synthetic.vocabulary import EPITHETS, FORM_NAMES, GENERA, PHYLUM
 
 BARCODE_LENGTH: Final = 658
 
@@ -25,16 +25,8 @@ PERSON: Final = np.dtype(
 )
 """A specimen: the places of its split and lineage, and the number of the photograph it shows."""
 
-_UPSTREAM_RECORDS: Final = {
-    "pretrain": 4_677_756,
-    "train": 289_203,
-    "val": 14_757,
-    "test": 39_373,
-    "val_unseen": 8_819,
-    "test_unseen": 7_887,
-    "key_unseen": 36_465,
-    "other_heldout": 76_590,
-}
+# How many specimens upstream has in each of ``SPLITS``.
+_UPSTREAM_RECORDS: Final = (4_677_756, 289_203, 14_757, 39_373, 8_819, 7_887, 36_465, 76_590)
 _SMALL_SPLIT: Final = 20
 
 # Splits that share their lineages, how many these are at most, and how many specimens of the
@@ -45,7 +37,6 @@ _POOLS: Final = (
     (("other_heldout",), 3_000, 4),
     (("pretrain",), 24_000, 6),
 )
-_NAMED_POOLS: Final = 2
 
 _LETTERS: Final = 26
 _RECORDS_PER_PROJECT: Final = 11_999
@@ -79,10 +70,10 @@ def split_counts(specimens: int) -> dict[str, int]:
         )
     # The six smallest splits hold 4 % of the release together and would vanish from a sample.
     floor = max(1, min(_SMALL_SPLIT, specimens // (2 * len(SPLITS))))
-    total = sum(_UPSTREAM_RECORDS.values())
+    total = sum(_UPSTREAM_RECORDS)
     counts = {
-        split.name: max(floor, round(specimens * _UPSTREAM_RECORDS[split.name] / total))
-        for split in SPLITS
+        split.name: max(floor, round(specimens * records / total))
+        for split, records in zip(SPLITS, _UPSTREAM_RECORDS, strict=True)
     }
     counts["pretrain"] += specimens - sum(counts.values())
     return counts
@@ -141,22 +132,20 @@ def lineages(seed: int, specimens: int) -> Lineages:
     rng = np.random.default_rng((seed, 0))
     counts = split_counts(specimens)
     pools: dict[str, range] = {}
-    ends = [0]
+    total = 0
     for names, most, specimens_each in _POOLS:
-        ends.append(ends[-1] + min(most, -(-counts[names[0]] // specimens_each)))
-        pools |= dict.fromkeys(names, range(ends[-2], ends[-1]))
-    named, total = ends[_NAMED_POOLS], ends[-1]
+        size = min(most, -(-counts[names[0]] // specimens_each))
+        pools |= dict.fromkeys(names, range(total, total + size))
+        total += size
     shares = np.array([genus.weight for genus in GENERA])
     genera = rng.choice(len(GENERA), total, p=shares / shares.sum())
-    # No two lineages have the same binomial.
-    binomials = np.repeat(shares, len(EPITHETS))
-    chosen = rng.choice(len(binomials), named, replace=False, p=binomials / binomials.sum())
+    # Those of the first two pools have binomials, and no two have the same.
+    named = pools["key_unseen"].stop
+    binomials = [f"{genus.name} {epithet}" for genus in GENERA for epithet in EPITHETS]
+    shares = np.repeat(shares, len(EPITHETS))
+    chosen = rng.choice(len(binomials), named, replace=False, p=shares / shares.sum())
     genera[:named] = chosen // len(EPITHETS)
-    species = [""] * total
-    for number in range(named):
-        species[number] = (
-            f"{GENERA[genera[number]].name} {EPITHETS[chosen[number] % len(EPITHETS)]}"
-        )
+    species = [binomials[number] for number in chosen] + [""] * (total - named)
     for number in pools["other_heldout"]:
         species[number] = _provisional_name(GENERA[genera[number]].name, number)
     labels = [

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bioscan5m_hf.schema.columns import SPLITS, column_names
+from conversion.derive.bbox import BBOX_COLUMNS
 from conversion.derive.geometry import Box
 from conversion.synthetic.options import SampleOptions
-from conversion.synthetic.places import AWKWARD_PLACES, PLACES
 from conversion.synthetic.population import BARCODE_LENGTH, lineages, substitute
+from conversion.synthetic.vocabulary import AWKWARD_PLACES, PLACES
 
 # How many labels the specimens of pretrain have, phylum to genus, as shares of 1.
 _DEPTHS: Final = (0.001, 0.004, 0.045, 0.72, 0.77, 1.0)
@@ -39,23 +40,33 @@ class Block(NamedTuple):
 
 
 def write_rows(options: SampleOptions, block: Block) -> dict[str, bytes]:
-    """Write a block down: each file's part of it, without header and brackets."""
+    """Write a block down: its part of each file, with what begins and what ends the file."""
     rows = _rows(options, block)
     table, boxes = io.StringIO(), io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows(row.values() for row in rows)
-    csv.writer(boxes, "excel-tab", lineterminator="\n").writerows(
+    lines = csv.writer(table, lineterminator="\n")
+    box_lines = csv.writer(boxes, "excel-tab", lineterminator="\n")
+    before, after = ",\n", ""
+    if block.start == 0:
+        lines.writerow(column_names())
+        box_lines.writerow(BBOX_COLUMNS)
+        before = "[\n"
+    if block.start + len(rows) == options.specimens:
+        after = "\n]"
+    lines.writerows(row.values() for row in rows)
+    box_lines.writerows(
         (row["processid"], *_EDGES(box), row["scale_factor"], row["area_fraction"])
         for row, box in zip(rows, block.boxes, strict=True)
     )
     objects = ("    {\n        " + _ENCODER.encode(row)[1:-1] + "\n    }" for row in rows)
-    texts = {"csv": table.getvalue(), "jsonld": ",\n".join(objects), "bbox": boxes.getvalue()}
+    jsonld = before + ",\n".join(objects) + after
+    texts = {"csv": table.getvalue(), "jsonld": jsonld, "bbox": boxes.getvalue()}
     return {kind: text.encode() for kind, text in texts.items()}
 
 
 def _rows(options: SampleOptions, block: Block) -> list[dict[str, str]]:
     """The columns of upstream's metadata; an empty string is a missing value."""
-    rng = np.random.default_rng((options.entropy, 2, block.start))
-    lines = lineages(options.entropy, options.specimens)
+    rng = np.random.default_rng((options.seed, 2, block.start))
+    lines = lineages(options.seed, options.specimens)
     draws = rng.random((len(block.people), 10)).tolist()
     barcodes = _barcodes(rng, lines.barcodes[block.people["lineage"]])
     rows, names = [], column_names()
@@ -117,8 +128,8 @@ def _collected(number: int, specimens: int, draws: list[float]) -> tuple[str, st
     if number % every == 1:
         place = AWKWARD_PLACES[number // every % len(AWKWARD_PLACES)]
     elif inside < 0.08:
-        place = place._replace(provinces=())
-    province = place.provinces[int(inside * len(place.provinces))] if place.provinces else ""
+        place = place._replace(provinces=("",))
+    province = place.provinces[int(inside * len(place.provinces))]
     if unknown < 0.015:
         return place.country, province, "", ""
     decimals = 6 if number % 8 == 0 else 3

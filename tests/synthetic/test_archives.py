@@ -5,7 +5,7 @@ from conversion.synthetic.archives import Member, write_zip
 
 
 def test_a_zip_has_what_upstreams_have(tmp_path: Path) -> None:
-    found: list[Member] = [("x/", None), ("x/1.jpg", b"one" * 99), ("x/2.jpg", b"two")]
+    found: list[Member] = [("x/", b""), ("x/1.jpg", b"one" * 99), ("x/2.jpg", b"two")]
     path = tmp_path / "a.zip"
     write_zip(path, found)
     with zipfile.ZipFile(path) as made:

@@ -13,7 +13,7 @@ from bioscan5m_hf.schema.columns import RANKS, SPLITS, column_names, split_named
 from bioscan5m_hf.schema.upstream import METADATA_STEM as STEM
 from bioscan5m_hf.schema.upstream import METADATA_ZIP
 from conversion.derive.bbox import BBOX_COLUMNS
-from conversion.synthetic.places import AWKWARD_PLACES
+from conversion.synthetic.vocabulary import AWKWARD_PLACES
 
 Rows = list[dict[str, str]]
 

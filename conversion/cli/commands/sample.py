@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 def _read_seed(text: str) -> int:
     try:
-        return int(text)
+        # Generators of random numbers take none below 0.
+        return int(text) % (1 << 64)
     except ValueError:
         raise UsageError(
             f"{text[:20]!r} is not a whole number", fix="write one such as 7"

@@ -1,5 +1,5 @@
 from conversion.synthetic.forms import FORMS
-from conversion.synthetic.taxa import GENERA
+from conversion.synthetic.vocabulary import GENERA
 
 
 def test_genera_are_distinct_and_can_be_drawn() -> None:
