@@ -135,6 +135,11 @@ def absolute(path: str | os.PathLike[str]) -> Path:
         ) from error
 
 
+def is_remote(path: str) -> bool:
+    """Whether what a path or URL names is read over a network."""
+    return isinstance(location_of(path), RemotePath)
+
+
 def is_in_memory(location: Location | None) -> bool:
     """Whether a location lies in the memory of this process, where no other one sees it."""
     return isinstance(location, RemotePath) and location.scheme == "memory"

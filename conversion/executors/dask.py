@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from bioscan5m_hf.errors import ClusterError, UnfitWorker
 from bioscan5m_hf.storage.disk import output_error
-from bioscan5m_hf.storage.path import Location, RemotePath, location_of
+from bioscan5m_hf.storage.path import Location, is_remote
 from conversion.executors.base import Pool, WorkerLost
 from conversion.executors.dask_scheduler import connect
 from conversion.executors.dask_worker import (
@@ -118,7 +118,7 @@ class ClusterPool(Pool):
             sources=tuple(_absolute(source) for source in task.sources),
         )
         files = (staged.members, staged.rows, *staged.sources)
-        needs = replace(self._needs, reads=tuple(file for file in files if not _is_url(file)))
+        needs = replace(self._needs, reads=tuple(file for file in files if not is_remote(file)))
         future: Future[ShardResult] = self._executors[-1].submit(
             make_staged, StagedTask(staged, needs, self._topic)
         )
@@ -326,8 +326,4 @@ def _is_import_error(found: object) -> bool:
 
 
 def _absolute(path: str) -> str:
-    return path if _is_url(path) else str(Path(path).absolute())
-
-
-def _is_url(location: str) -> bool:
-    return isinstance(location_of(location), RemotePath)
+    return path if is_remote(path) else str(Path(path).absolute())

@@ -26,6 +26,7 @@ from bioscan5m_hf.release.zip_member import (
 )
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.storage.local import LocalFile, Source
+from bioscan5m_hf.storage.path import is_remote
 from bioscan5m_hf.storage.prefetch import ahead
 from bioscan5m_hf.storage.ranges import plan_window
 from conversion.catalogue.members import read_members
@@ -36,7 +37,7 @@ from conversion.planning.shards import Shard
 from conversion.planning.tasks import ShardTask
 from conversion.rejects import Finding
 from conversion.shards.prefetch import AHEAD, reads_of, with_prefetch
-from conversion.shards.remote_sources import RemoteSources, is_remote
+from conversion.shards.remote_sources import RemoteSources
 
 if TYPE_CHECKING:
     from conversion.derive.specimens import Maker

@@ -9,14 +9,9 @@ import pyarrow as pa
 
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location
-from bioscan5m_hf.storage.path import RemotePath, location_of
+from bioscan5m_hf.storage.path import is_remote
 from bioscan5m_hf.storage.ranges import Windows
 from conversion.shards.prefetch import reads_of
-
-
-def is_remote(path: str) -> bool:
-    """Whether a source is read over a network."""
-    return isinstance(location_of(path), RemotePath)
 
 
 class RemoteSources:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import ArchiveError, UsageError
-from bioscan5m_hf.storage.path import RemotePath, location_of
+from bioscan5m_hf.storage.path import RemotePath, is_remote, location_of
 
 ODD = ["run:1", "C:\\x", "C:/x", "C://x", "a%20b", "a#b", "a?b", "a b", "Käfer", "a::b", "file:x"]
 ODD += ["~nobody at all", "./~", "./~nobody at all"]
@@ -46,6 +46,21 @@ def test_a_relative_path_in_a_folder_that_was_removed(
 )
 def test_a_url_of_a_file_here_is_its_path(url: str, path: str) -> None:
     assert location_of(url) == Path(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "remote"),
+    [
+        ("hf://datasets/user/name/a.zip", True),
+        ("HTTPS://host/a.zip", True),
+        ("memory://a", True),
+        ("/a/b.zip", False),
+        ("c:/a:b", False),
+        ("file:///a/b.zip", False),
+    ],
+)
+def test_a_url_is_remote_unless_it_means_a_file_here(path: str, *, remote: bool) -> None:
+    assert is_remote(path) == remote
 
 
 def test_a_url_of_a_file_elsewhere_is_refused() -> None:
