@@ -138,11 +138,10 @@ class State:
             return None
         if receipt.result.written is None:
             return receipt.result
-        name = task.path.relative_to(task.folder).as_posix()
         if task.path.exists():
-            intact = self.stamps.holds(name, receipt.result.written)
+            intact = self.stamps.holds(task.name, receipt.result.written)
         else:
-            intact = is_elsewhere(name, receipt.result.written)
+            intact = is_elsewhere(task.name, receipt.result.written)
         return receipt.result if intact else None
 
     def changes(self, tasks: Sequence[ShardTask]) -> list[str]:
@@ -171,8 +170,7 @@ class State:
     def keep(self, task: ShardTask, result: ShardResult) -> None:
         """Write the receipt of a finished shard."""
         if result.written:
-            name = task.path.relative_to(task.folder).as_posix()
-            self.stamps.note(name, result.written.xxh3)
+            self.stamps.note(task.name, result.written.xxh3)
         receipt = Receipt(dict(task.made_from), result)
         write_whole(to_write(self.folder, receipt_path(result.shard)), receipt.to_json())
 

@@ -50,14 +50,19 @@ class ShardTask:
     vocabularies: str | None = None
 
     @property
+    def name(self) -> str:
+        """The path of the shard in the dataset folder, with slashes."""
+        return self.shard.name(format_named(self.format).suffix)
+
+    @property
     def path(self) -> Path:
-        """The final name of the shard."""
-        return Path(self.folder) / self.shard.name(format_named(self.format).suffix)
+        """The path of the shard."""
+        return Path(self.folder) / self.name
 
     def final_path(self) -> Path:
-        """The final name of the shard, for writing to it.
+        """The path of the shard, for writing to it.
 
         Raises:
             ForeignFolder: It leads out of the folder.
         """
-        return to_write(Path(self.folder), self.shard.name(format_named(self.format).suffix))
+        return to_write(Path(self.folder), self.name)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.readers.formats import format_named
 from bioscan5m_hf.storage.inside import read_small, to_write
 from conversion.card.figures.specimens import Pick, pick_specimens
 from conversion.card.front_matter import shown_package
@@ -80,20 +79,14 @@ class Scratch:
         with self._lock:
             return self._base + self._kept + (running + 1) * self._shard <= self._limit
 
-    def keep(self, task: ShardTask, result: ShardResult) -> str:
-        """Count a finished shard, and choose some of its specimens for the contact sheet.
-
-        Returns:
-            Its path in the folder.
-        """
+    def keep(self, task: ShardTask, result: ShardResult) -> None:
+        """Count a finished shard, and choose some of its specimens for the contact sheet."""
         assert result.written is not None
-        path = result.shard.name(format_named(task.format).suffix)
-        if result.shard.index == 0 and result.shard.configuration == self._shown:
-            name = self.picks_file(path).relative_to(self._folder).as_posix()
+        if task.shard.index == 0 and task.shard.configuration == self._shown:
+            name = self.picks_file(task.name).relative_to(self._folder).as_posix()
             write_whole(to_write(self._folder, name), _packed(pick_specimens(task.path)))
         with self._lock:
             self._kept += result.written.bytes
-        return path
 
     def free(self, file: Path, length: int) -> None:
         """Remove a shard that was sent away."""

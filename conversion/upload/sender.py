@@ -128,9 +128,10 @@ class Sender(ABC):
         self._raise()
         if result.written is None or not task.path.exists():
             return
-        path = self._scratch.keep(task, result)
+        self._scratch.keep(task, result)
         self._taken = True
-        self._queue.put(FinishedShard(path, task.path, result.written, receipt_path(result.shard)))
+        receipt = receipt_path(result.shard)
+        self._queue.put(FinishedShard(task.name, task.path, result.written, receipt))
 
     def picks(self, paths: Sequence[str]) -> list[Pick]:
         """Specimens for the contact sheet, chosen from shards before they were freed."""

@@ -257,14 +257,10 @@ def _plan_again(
                     extras=manifest.samples.get(package, PLAIN),
                 ),
             )
-            sources |= {_name(task): task for task in plan.tasks}
+            sources |= {task.name: task for task in plan.tasks}
     listed = {f.path for f in manifest.files() if not f.path.startswith(f"{METADATA}/")}
     findings += [f"{name}: is not what the release gives" for name in sorted(listed - set(sources))]
     return sources, findings
-
-
-def _name(task: ShardTask) -> str:
-    return task.path.relative_to(task.folder).as_posix()
 
 
 def _compare_metadata(

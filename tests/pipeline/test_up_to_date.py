@@ -289,8 +289,7 @@ class Elsewhere:
 
     def take(self, task: ShardTask, result: ShardResult) -> None:
         if result.written and task.shard.index % 2:
-            name = task.path.relative_to(task.folder).as_posix()
-            self.taken[name] = result.written
+            self.taken[task.name] = result.written
             task.path.unlink()
 
     def picks(self, paths: Sequence[str]) -> Sequence[Pick]:
