@@ -132,6 +132,24 @@ def check_repository_name(name: str) -> str:
     return name
 
 
+def outlast(attempt: Callable[[], T], progressed: Callable[[], bool] = lambda: False) -> T:
+    """Try again while the Hub cannot be reached.
+
+    Args:
+        attempt: What to do. A commit whose answer was lost may have happened, so one that commits
+            asks first what the repository has.
+        progressed: Whether the last attempt came farther than those before it.
+
+    Raises:
+        HubUnreachable: Too often without progress.
+    """
+
+    def passing(error: Exception) -> float | None:
+        return (asked_to_wait(error) or 0.0) if isinstance(error, HubUnreachable) else None
+
+    return persist(attempt, passing, _PATIENCE, progressed=progressed)
+
+
 class HubRepository:
     """One dataset repository at one of its revisions.
 
@@ -354,7 +372,4 @@ class HubRepository:
             with self._explainer.explained():
                 return ask()
 
-        def passing(error: Exception) -> float | None:
-            return (asked_to_wait(error) or 0.0) if isinstance(error, HubUnreachable) else None
-
-        return persist(attempt, passing, _PATIENCE)
+        return outlast(attempt)

@@ -8,20 +8,13 @@ interruption, sends only what is missing.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bioscan5m_hf.errors import (
-    HubUnreachable,
-    OutputError,
-    PublicationFailed,
-    VerificationFailed,
-    counted,
-)
+from bioscan5m_hf.errors import OutputError, PublicationFailed, VerificationFailed, counted
 from bioscan5m_hf.sources.manifest import SHARD_PATH
 from conversion.card.presentation import present
 from conversion.card.readme import CARD_NAME
@@ -34,14 +27,13 @@ from conversion.upload.comparison import (
     require_room,
     some_of,
 )
-from conversion.upload.hub import MAIN, Commit, HubRepository, LocalFile
+from conversion.upload.hub import MAIN, Commit, HubRepository, LocalFile, RemoteFile, outlast
 from conversion.upload.hub_digests import HubDigests
 
 SHARDS_MESSAGE: Final = "Add shards of BIOSCAN-5M"
 """The line of a commit that shows nothing yet."""
 
 _MESSAGE: Final = "Publish BIOSCAN-5M"
-_ATTEMPTS: Final = 3
 # What the Hub advises; commits of more may take longer than it waits for.
 _MOST_FILES: Final = 100
 
@@ -172,27 +164,31 @@ def _until_equal(
 ) -> Published:
     digests = HubDigests(options.folder)
     sent: set[str] = set()
-    failures, reached = 0, None
-    while True:
+    commits: set[str] = set()
+    seen = 0
+
+    def progressed() -> bool:
+        nonlocal seen
+        before, seen = seen, len(commits)
+        return seen > before
+
+    def attempt() -> Published:
         with watcher.progress("comparing with the repository"):
             found = compare(repository, files, digests, options.foreign)
         if found.commit is None:
             raise PublicationFailed("the repository was not made", where=repository.url)
-        sent |= {file.path for file in found.missing}
+        commits.add(found.commit)
+        sent.update(file.path for file in found.missing)
         if found.is_equal:
             return Published(repository.url, len(files), len(sent), (), found.foreign)
-        try:
-            made = _send(repository, found, digests, watcher, request=options.create_pr)
-        except HubUnreachable:
-            failures = 1 if found.commit != reached else failures + 1
-            reached = found.commit
-            # A commit whose answer was lost may have happened: the repository is asked again.
-            if failures == _ATTEMPTS or options.create_pr:
-                raise
-            time.sleep(failures)
-            continue
-        _prove(repository, made.oid, files, digests)
+        made = _send(repository, found, digests, watcher, request=options.create_pr)
+        prove_remote(repository, repository.files(made.oid), files, digests)
         return Published(made.url, len(files), len(sent), found.stale, found.foreign)
+
+    if options.create_pr:
+        # Another attempt would open another pull request.
+        return attempt()
+    return outlast(attempt, progressed)
 
 
 def _send(
@@ -262,14 +258,21 @@ def prove_local(file: LocalFile, digests: HubDigests) -> str:
     return sha256
 
 
-def _prove(
-    repository: HubRepository, commit: str, files: Iterable[LocalFile], digests: HubDigests
+def prove_remote(
+    repository: HubRepository,
+    remote: Mapping[str, RemoteFile],
+    files: Iterable[LocalFile],
+    digests: HubDigests,
 ) -> None:
-    remote = repository.files(commit)
+    """See that a repository shows the bytes of files after they were sent.
+
+    Raises:
+        VerificationFailed: It shows others, or none.
+    """
     wrong = [file.path for file in files if not file.is_same(remote.get(file.path), digests)]
     if wrong:
         raise VerificationFailed(
-            f"the repository has other bytes than the manifest says for "
+            f"the repository has other bytes than were sent of "
             f"{counted(len(wrong), 'file')}: {some_of(wrong)}",
             where=repository.url,
             fix="run the same command again",

@@ -7,7 +7,6 @@ advertises them with the last commit, which ``publish`` makes.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Final
 
 from huggingface_hub import CommitOperationAdd
 
-from bioscan5m_hf.errors import ForeignFolder, HubUnreachable, VerificationFailed
+from bioscan5m_hf.errors import ForeignFolder
 from bioscan5m_hf.release.remote import locate_release
 from conversion.files.atomic import Written
 from conversion.folder.manifest import read_manifest
@@ -25,19 +24,19 @@ from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.outcome import Summary
 from conversion.progress import Watcher
 from conversion.upload.comparison import require_room
-from conversion.upload.hub import HubRepository, LocalFile, RemoteFile
+from conversion.upload.hub import HubRepository, LocalFile, RemoteFile, outlast
 from conversion.upload.hub_digests import HubDigests
 from conversion.upload.publish import (
     SHARDS_MESSAGE,
     Published,
     PublishOptions,
     prove_local,
+    prove_remote,
     publish,
 )
 from conversion.upload.scratch import Scratch
 from conversion.upload.sender import FinishedShard, Sender
 
-_ATTEMPTS: Final = 3
 _BATCH_SHARE: Final = 4
 
 
@@ -92,43 +91,32 @@ class Rolling(Sender):
     def _send(self, shard: FinishedShard) -> bool:
         if self.has(shard.path, shard.written):
             return False
-        file = _local(shard)
-        sha256 = prove_local(file, self._digests)
-        self._operations.append(self._repository.store(file, sha256))
+        self._operations.append(self._store(_local(shard)))
         return True
 
     def _show(self, batch: Sequence[FinishedShard]) -> None:
         """Commit a batch, and see that the repository has it."""
         files = [_local(shard) for shard in batch]
-        for attempt in range(1, _ATTEMPTS + 1):
+
+        def attempt() -> dict[str, RemoteFile]:
             head = self._repository.head()
             remote = self._repository.files(head) if head else {}
-            if head is None or all(
-                file.is_same(remote.get(file.path), self._digests) for file in files
-            ):
-                break
-            try:
-                commit = self._repository.commit(self._operations, [], SHARDS_MESSAGE, head)
-            except HubUnreachable:
-                # It may have happened all the same: the repository is asked again.
-                if attempt == _ATTEMPTS:
-                    raise
-                time.sleep(attempt)
-                self._operations = [
-                    self._repository.store(file, prove_local(file, self._digests)) for file in files
-                ]
-                continue
-            remote = self._repository.files(commit.oid)
-            break
-        for file in files:
-            if not file.is_same(remote.get(file.path), self._digests):
-                raise VerificationFailed(
-                    "the repository does not show the bytes that were sent",
-                    where=f"{self._repository.url}: {file.path}",
-                    fix="run the same command again",
-                )
+            if head is None or all(f.is_same(remote.get(f.path), self._digests) for f in files):
+                return remote
+            # Those of a commit that failed are not used again.
+            operations, self._operations = self._operations, []
+            if not operations:
+                operations = [self._store(file) for file in files]
+            commit = self._repository.commit(operations, [], SHARDS_MESSAGE, head)
+            return self._repository.files(commit.oid)
+
+        remote = outlast(attempt)
+        prove_remote(self._repository, remote, files, self._digests)
         self._remote.update(remote)
         self._operations = []
+
+    def _store(self, file: LocalFile) -> CommitOperationAdd:
+        return self._repository.store(file, prove_local(file, self._digests))
 
 
 def _local(shard: FinishedShard) -> LocalFile:

@@ -138,6 +138,17 @@ def test_killed_it_goes_on(
     assert hub.storage.received <= large + most
 
 
+def test_passing_faults_are_outlasted(
+    hub: HubStandIn, client: Client, small_release: Path, tmp_path: Path
+) -> None:
+    hub.faults += [Fault("POST .*/commit/", 502), Fault("POST .*/commit/", 0)]
+    status, _, err = client.run(*words(small_release, tmp_path / "rolling", 40_000_000))
+    assert status == 0, err
+    assert [fault.times for fault in hub.faults] == [0, 0]
+    plain = without_publishing(small_release, tmp_path / "plain")
+    assert remote_digests(hub) == local_digests(plain)
+
+
 def test_what_stops_the_sending_stops_the_conversion(
     hub: HubStandIn, client: Client, small_release: Path, tmp_path: Path
 ) -> None:
