@@ -10,7 +10,7 @@ from multiprocessing.sharedctypes import Synchronized
 
 from conversion.executors.base import Pool
 from conversion.executors.processes import Processes
-from conversion.executors.start import deaf_processes, may_fork, worker_context
+from conversion.executors.start import deaf_processes, end_second_run, may_fork, worker_context
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import MadeShard, ShardResult, write_shard
 
@@ -32,6 +32,7 @@ class LocalPool(Pool):
         self._processes, self._counter = self._begin()
 
     def _begin(self) -> tuple[Processes, Synchronized[int]]:
+        end_second_run()
         forking = may_fork()
         context = multiprocessing.get_context("fork") if forking else worker_context()
         # Its lock is a semaphore: see Processes.
@@ -70,7 +71,12 @@ class LocalPool(Pool):
         return self._counted + self._counter.value
 
     def replace(self) -> None:
-        """Begin anew, after a worker died and took the others with it."""
+        """Begin anew, after a worker died and took the others with it.
+
+        Raises:
+            ConversionFailed: It died of what would happen again.
+        """
+        self._processes.require_guard()
         self._processes.kill()
         # What was written before is still good.
         self._settling.shutdown()

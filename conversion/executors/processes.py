@@ -18,7 +18,13 @@ from multiprocessing.process import BaseProcess
 from typing import Final, ParamSpec, Self, TypeVar
 
 from bioscan5m_hf.errors import ConversionFailed
-from conversion.executors.start import deaf_processes, spare_pandas, worker_context
+from conversion.executors.start import (
+    SECOND_RUN,
+    deaf_processes,
+    end_second_run,
+    spare_pandas,
+    worker_context,
+)
 
 _Given = ParamSpec("_Given")
 _Task = TypeVar("_Task")
@@ -48,6 +54,7 @@ class Processes:
         context: BaseContext | None = None,
         initializer: Callable[[], None] | None = None,
     ) -> None:
+        end_second_run()
         self._count = count
         self._beginning: threading.Thread | None = None
         # An interruption between a semaphore and the note of how it is removed would leave it.
@@ -114,10 +121,29 @@ class Processes:
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
+            self.require_guard()
             raise ConversionFailed(
                 "a worker process died (out of memory?)",
                 fix="run the same command again with fewer --workers",
             ) from error
+
+    def require_guard(self) -> None:
+        """See that no worker ended because it began to run the script that this process runs.
+
+        Raises:
+            ConversionFailed: One did.
+        """
+        executor = self._executor
+        manager = getattr(executor, "_executor_manager_thread", None)
+        if manager and getattr(executor, "_broken", False):
+            # It reads the exit codes as it ends, and each can be read but once.
+            manager.join(_PATIENCE_SECONDS)
+        processes = (getattr(executor, "_processes", None) or {}).values()
+        if any(process.exitcode == SECOND_RUN for process in processes):
+            raise ConversionFailed(
+                "every worker process runs your script again from its beginning",
+                fix='begin the work below a line if __name__ == "__main__":',
+            )
 
     def finish(self) -> None:
         """Wait for what was submitted, then end the workers."""

@@ -19,6 +19,9 @@ from typing import Final
 
 from conversion.interruption import SIGNALS
 
+SECOND_RUN: Final = 93
+"""The exit code of a worker that ran the script of its parent."""
+
 _PRELOADED: Final = "conversion.executors.preload"
 _OBJECTS_TO_SEARCH: Final = 50_000
 _THREADS: Final = Path("/proc/self/task")
@@ -82,6 +85,16 @@ def deaf_processes() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_second_run() -> None:
+    """End a worker that came to what starts workers while it imports the main module.
+
+    A worker that is not forked from this process imports the script that its parent runs, and does
+    all of it once more where that does not stand below ``if __name__ == "__main__":``.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        os._exit(SECOND_RUN)
 
 
 def spare_effort() -> None:

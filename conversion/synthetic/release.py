@@ -18,6 +18,7 @@ from bioscan5m_hf.schema.upstream import BBOX_NAME, METADATA_STEM, METADATA_ZIP
 from bioscan5m_hf.storage.disk import explained
 from conversion.derive.geometry import Box
 from conversion.executors.processes import Processes
+from conversion.executors.start import end_second_run
 from conversion.progress import Reached, Unwatched, Watcher
 from conversion.synthetic.archives import TREE, archives, members, write_zip, zip_entry
 from conversion.synthetic.options import SampleOptions
@@ -46,6 +47,8 @@ def write_sample(options: SampleOptions, watcher: Watcher | None = None) -> dict
         UsageError: There are fewer specimens than splits.
         OutputError: The folder holds something already, or cannot be written to.
     """
+    # By now such a worker would find that the folder is not empty.
+    end_second_run()
     counts = split_counts(options.specimens)
     root = options.root
     with explained("the folder cannot be made", root, "name a folder that you may write to"):

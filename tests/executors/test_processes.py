@@ -217,6 +217,48 @@ def test_a_worker_that_dies_is_told_in_a_line_of_ours() -> None:
         list(processes.map(os._exit, [1]))
 
 
+# With a second thread workers are not forked from the process that runs the script.
+UNGUARDED = """
+import sys, threading
+from pathlib import Path
+from bioscan5m_hf.errors import BioscanError
+from conversion.pipeline.convert import convert
+from conversion.pipeline.options import ConvertOptions
+from conversion.progress import Unwatched
+from conversion.synthetic.options import SampleOptions
+from conversion.synthetic.release import write_sample
+from conversion.verify.folder import VerifyOptions, verify
+
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+given, output = map(Path, sys.argv[1:])
+try:
+    {call}
+except BioscanError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [
+        ("convert(ConvertOptions(given, output, 2), Unwatched())", "small_release"),
+        ("verify(VerifyOptions(given, 2))", "converted"),
+        ("write_sample(SampleOptions(output, 100, tiny=True, workers=2))", "small_release"),
+    ],
+)
+def test_a_script_without_a_guard_is_told_so_in_one_line(
+    call: str, given: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED.format(call=call))
+    words = [sys.executable, script, request.getfixturevalue(given), tmp_path / "output"]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert done.stderr == ""
+    [line] = done.stdout.splitlines()
+    assert line.startswith("every worker process runs your script again from its beginning")
+    assert line.endswith('; begin the work below a line if __name__ == "__main__":')
+
+
 def test_results_come_in_order_and_few_are_held() -> None:
     taken: list[int] = []
 
