@@ -1,4 +1,4 @@
 """Describe a dataset folder: card, front matter, notebook, Croissant and statistics.
 
-All of it is made from manifest and metadata. How shards are written or published lives elsewhere.
+All of it is made from the manifest and the metadata. Shards are written and published elsewhere.
 """

@@ -1,9 +1,9 @@
 """``croissant.json``: the dataset folder in the vocabulary of MLCommons' Croissant 1.1.
 
 Each split of a configuration is a set of files and a record set over them. The files lie beside
-this one; those of a folder that is published lie in its repository, where
-``mapping={"repo": folder}`` lets a reader take a folder instead. Of the formats a folder can have,
-Croissant's own reader reads Parquet; of the others only the files are described.
+this one, or in the repository if the folder is published; a reader can use a local folder instead
+with ``mapping={"repo": folder}``. Croissant's own reader reads only Parquet, so other formats have
+descriptions of their files alone.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ def render_croissant(manifest: Manifest, found: Profile | None = None) -> bytes:
             if _writer(files).croissant
         ],
     }
-    # A line for each value, for those who compare; with an indent, json is Python and not C.
+    # One line for each value, so that versions can be compared. These separators do it without an
+    # indent, with which json uses Python instead of C.
     return (json.dumps(data, ensure_ascii=False, separators=(",\n", ": ")) + "\n").encode()
 
 
@@ -146,13 +147,13 @@ def _repository(url: str) -> dict[str, Any]:
         "description": "the repository on the Hub",
         "contentUrl": url,
         "encodingFormat": "git+https",
-        # The specification wants a digest, and a repository has none; so writes the Hub.
+        # The specification demands a digest, and a repository has none. The Hub writes this too.
         "sha256": "https://github.com/mlcommons/croissant/issues/80",
     }
 
 
 def _responsible(manifest: Manifest, found: Profile | None) -> dict[str, Any]:
-    """What the vocabulary for responsible use asks for, in the words of the card."""
+    """Fill in the vocabulary for responsible use, in the words of the card."""
     return {
         "rai:dataCollection": COLLECTION,
         "rai:dataCollectionMissingData": MISSING,

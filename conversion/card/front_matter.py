@@ -1,4 +1,4 @@
-"""The front matter of the card, from which ``datasets`` and the Hub learn what a folder serves."""
+"""Write the front matter of the card, which tells ``datasets`` and the Hub what a folder serves."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _SIZES: Final = (
 
 
 class _PlainDumper(yaml.SafeDumper):
-    """Writes out what occurs twice, since not every reader of cards follows references."""
+    """Writes repeated values in full, since not every reader of cards follows references."""
 
     def ignore_aliases(self, _data: object) -> bool:
         return True
 
 
 def files_url(manifest: Manifest) -> str:
-    """Where examples find other files of the dataset: a folder, or a repository on the Hub."""
+    """The place where examples find other files of the dataset: a folder or a repository."""
     return f"hf://datasets/{manifest.name}" if "/" in manifest.name else manifest.name
 
 
@@ -76,7 +76,7 @@ def serves_metadata(manifest: Manifest) -> bool:
     """Whether the metadata can be a configuration.
 
     ``datasets`` reads all configurations of a folder with one module, so Parquet files beside tar
-    shards are files like any other; but a folder without images has nothing else to serve.
+    shards cannot be a configuration. A folder without images has nothing else to serve.
     """
     return metadata_writer(manifest.format) is writer_named(manifest.format)
 
@@ -84,8 +84,8 @@ def serves_metadata(manifest: Manifest) -> bool:
 def front_matter(manifest: Manifest) -> dict[str, Any]:
     """The YAML block of the card, from which ``datasets`` learns the configurations.
 
-    Sizes of splits are never declared: ``datasets`` takes a filtered split for a damaged one if
-    they are.
+    Sizes of splits are never declared: if they were, ``datasets`` would take a filtered split for a
+    damaged one.
     """
     listed = available(manifest)
     default = default_configuration(manifest)
@@ -119,15 +119,15 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
 def _content(splits: Mapping[str, SplitFiles]) -> str:
     """A digest of the shards of a configuration.
 
-    ``datasets`` keeps what it prepares under a hash of the card's configurations alone, so that
-    without it another folder with the same names of files would get the rows of this one.
+    ``datasets`` caches what it prepares under a hash of the card's configurations alone. Without
+    this digest, another folder whose files have the same names would get the rows of this one.
     """
     told = [f"{shard.path} {shard.xxh3}" for files in splits.values() for shard in files.shards]
     return digest_of(*told)
 
 
 def _declared_features(manifest: Manifest) -> dict[str, Any]:
-    """The features, where the files do not carry them."""
+    """The features, if the files do not carry them."""
     features = writer_named(manifest.format).declared_features()
     if not features:
         return {}
@@ -140,12 +140,12 @@ def _declared_features(manifest: Manifest) -> dict[str, Any]:
 
 
 def default_configuration(manifest: Manifest) -> str:
-    """The configuration that is loaded where none is named."""
+    """The configuration that is loaded if none is named."""
     return shown_package(manifest.packages) or METADATA
 
 
 def shown_package(packages: Collection[str]) -> str | None:
-    """The package that stands for all where one must be chosen."""
+    """The package that represents all of them, where only one can be shown."""
     if DEFAULT_PACKAGE in packages:
         return DEFAULT_PACKAGE
     listed = in_order(packages)
@@ -156,7 +156,7 @@ def shown_package(packages: Collection[str]) -> str | None:
 def pattern(files: SplitFiles) -> str:
     """A pattern for the shards of a split.
 
-    Of one division only: another that was interrupted may lie beside it.
+    It matches one division into shards only, since shards of an interrupted one may lie beside it.
     """
     stem, _, rest = files.shards[0].path.rpartition("-00000-of-")
     return f"{stem}-*-of-{rest}"

@@ -1,4 +1,4 @@
-"""Write what the card says of how the folder was made: its selection, samples and shards."""
+"""Write what the card says about the making of a folder: its selection, samples and shards."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from conversion.formats.samples import CAPTION
 
 
 def escaped(text: str) -> str:
-    """Text from the data, as Markdown and HTML show it, letter by letter and on one line."""
+    """Escape text from the data, so that Markdown and HTML show each letter of it, on one line."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    # An entity is what neither Markdown nor the cells of its tables take for a sign of theirs.
+    # Neither Markdown nor its tables take an entity for markup.
     return re.sub(r"[^\w\s,.'()/:;%°+-]", lambda found: f"&#{ord(found[0])};", line).replace(
         "_", "&#95;"
     )
 
 
 def selected(manifest: Manifest) -> str:
-    """A sentence of the description, where the folder is a selection."""
+    """A sentence for the description, if the folder is a selection."""
     return "\nThey are a selection from the release (see Selection)." if manifest.selection else ""
 
 
@@ -35,7 +35,7 @@ def selection(manifest: Manifest) -> str:
 
 
 def samples(manifest: Manifest) -> str:
-    """What samples have beside image and record."""
+    """The paragraph on what samples have beside image and record."""
     lines = [
         f"\nSamples of `{name}` also have {extras.told}."
         for name, extras in manifest.samples.items()
@@ -46,7 +46,7 @@ def samples(manifest: Manifest) -> str:
 
 
 def shards(manifest: Manifest) -> str:
-    """How many processes can share a split, where readers hand out whole shards."""
+    """The paragraph on how many processes can share a split, if readers hand out whole shards."""
     counts = [
         len(files.shards) for name in manifest.packages for files in manifest.splits[name].values()
     ]

@@ -1,4 +1,4 @@
-"""``quickstart.ipynb``: a notebook that shows a dataset folder at work."""
+"""Write ``quickstart.ipynb``, a notebook that uses a dataset folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOTEBOOK_NAME: Final = "quickstart.ipynb"
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """What differs in the notebook from folder to folder; texts are Python."""
+    """The parts of the notebook that differ between folders; texts are Python."""
 
     dataset: str
     configuration: str

@@ -1,4 +1,4 @@
-"""Write card, pictures, notebook and Croissant of a dataset folder, and last its manifest.
+"""Write card, pictures, notebook and Croissant of a dataset folder, and its manifest last.
 
 All of it is made from the shards and the manifest alone, so it can be made anew at any time, and
 the same folder gives the same bytes.
@@ -51,10 +51,10 @@ class Drawn:
     """Profile and pictures of a dataset folder, from its metadata alone.
 
     Attributes:
-        profile: What its specimens are like.
-        pictures: The bytes of each picture of that, by its path in the folder; none where there
+        profile: A summary of its specimens.
+        pictures: The bytes of each picture of the profile, by its path in the folder; none if there
             is nothing to show.
-        sheet: Gives the contact sheet of some shards, if it was drawn before; by default it is
+        sheet: Returns the contact sheet of some shards, if it was drawn before; by default it is
             drawn when it is needed.
     """
 
@@ -79,13 +79,13 @@ def write_presentation(
     picks: Iterable[Pick] | None = None,
     drawn: Drawn | None = None,
 ) -> None:
-    """Write pictures, notebook, Croissant and card of a dataset folder, and last its manifest.
+    """Write pictures, notebook, Croissant and card of a dataset folder, and its manifest last.
 
     Args:
         folder: The folder.
         manifest: What it holds; the files that are written are entered here.
         picks: The specimens of the contact sheet; chosen from the shards by default.
-        drawn: What its metadata tell; counted and drawn by default.
+        drawn: Profile and pictures of its metadata; counted and drawn by default.
 
     Raises:
         OutputError: A file cannot be written.
@@ -118,7 +118,7 @@ def _sheet(
         return contact_sheet(picks, drawn.profile.orders)
     shards = [folder / path for path in sheet_shards(manifest)]
     if not all(shard.exists() for shard in shards) and (folder / readme.SHEET).exists():
-        # Freed when they were published; the sheet was made before.
+        # The shards were removed when they were published, after the sheet was made.
         return read_small(folder / readme.SHEET, _PICTURE_BYTES)
     if drawn.sheet:
         return drawn.sheet(shards)
@@ -127,7 +127,7 @@ def _sheet(
 
 
 def write_card(folder: Path, manifest: Manifest, found: Profile | None = None) -> None:
-    """Write the card of a dataset folder, and last its manifest."""
+    """Write the card of a dataset folder, and its manifest last."""
     _enter(folder, manifest, readme.CARD_NAME, readme.render(manifest, found).encode())
     write_whole(folder / MANIFEST_NAME, manifest.to_json())
 
@@ -142,27 +142,27 @@ def _enter(folder: Path, manifest: Manifest, name: str, content: bytes | None) -
 def present(
     folder: Path, name: str | None = None, say: Callable[[str], None] = warnings.warn
 ) -> Manifest:
-    """Write what a dataset folder shows of itself anew.
+    """Write card, pictures, notebook and Croissant of a dataset folder anew.
 
     Args:
         folder: The folder.
-        name: What its examples load; by default what they did before.
-        say: Told of links in the folder, and where it cannot be locked.
+        name: The name that its examples load; by default the same as before.
+        say: Told of links in the folder, and if it cannot be locked.
 
     Returns:
-        The manifest as it is now.
+        The new manifest.
 
     Raises:
         ForeignFolder: The folder has no manifest.
         FolderInUse: A conversion is writing it.
         VerificationFailed: A shard that is looked at is missing or broken.
-        UsageError: The name is none of a repository.
+        UsageError: The name is not that of a repository.
     """
     read_manifest(folder)
     with open_state(folder, say):
         manifest = read_manifest(folder)
         if name:
-            # Not at the top: nobody else needs the Hub's library here, and it takes long to import.
+            # Imported here, since nothing else needs the Hub's library, which takes long to import.
             from conversion.upload.hub import check_repository_name
 
             manifest.name = check_repository_name(name)

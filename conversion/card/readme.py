@@ -1,4 +1,4 @@
-"""The card of a dataset folder: the README.md that ``datasets`` and the Hub read."""
+"""Write the card of a dataset folder: the README.md that ``datasets`` and the Hub read."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def render(manifest: Manifest, found: Profile | None = None) -> str:
 
 
 def description(manifest: Manifest) -> str:
-    """What the dataset is, in a few sentences of plain text."""
+    """Describe the dataset in a few sentences of plain text."""
     rows = {split: files.rows for split, files in manifest.splits.get(METADATA, {}).items()}
     specimens = sum(rows.values())
     photographed = sum(_photographed(manifest, split) for split in rows)
@@ -229,7 +229,7 @@ def _meaning(configuration: Configuration, manifest: Manifest) -> str:
 
 def _splits(manifest: Manifest) -> str:
     total = manifest.splits.get(METADATA, {})
-    # A column for each package that does not have all specimens.
+    # Packages that do not have all specimens get a column each.
     names = [METADATA] if total else []
     names += [name for name in manifest.packages if _counts(manifest, name) != _counts(manifest)]
     rows = []
@@ -257,7 +257,7 @@ def _columns(manifest: Manifest) -> str:
 
 
 def _specimens(manifest: Manifest, found: Profile) -> str:
-    """What the specimens are like: pictures, and what they show in figures for who cannot see."""
+    """The section on the specimens: pictures, and their numbers for those who cannot see them."""
     barcodes, with_barcode = found.barcodes
     countries = [(escaped(name), f"{count:,}") for name, count in found.countries]
     others, rest = found.other_countries
@@ -282,7 +282,7 @@ def _source() -> str:
 
 
 def _limitations(manifest: Manifest, found: Profile | None) -> str:
-    """What a model learns from these specimens that is not so elsewhere."""
+    """The section on what a model may learn from these specimens that does not hold elsewhere."""
     facts = [*map(escaped, biases(manifest, found)), *limitations(found)]
     return "## Limitations and biases\n\n" + "".join(f"- {fact}\n" for fact in facts)
 
@@ -340,6 +340,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: int = 0) -
 def _size(count: int) -> str:
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor:
-            # The unit stays beside its number in a narrow column.
+            # The unit must stay beside its number in a narrow column.
             return f"{count / factor:,.1f}\N{NO-BREAK SPACE}{unit}"
     return f"{count} bytes"

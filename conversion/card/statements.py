@@ -1,4 +1,4 @@
-"""State what a user of the data must know: where it comes from, who labelled it, what it lacks.
+"""State what a user of the data must know: its source, who labelled it, and what it lacks.
 
 The card and the Croissant description say the same.
 """
@@ -33,11 +33,11 @@ USES: Final = (
 
 
 def biases(manifest: Manifest, found: Profile | None) -> list[str]:
-    """How the specimens differ from a fair sample, as phrases with the names of the data."""
+    """State how the specimens differ from a fair sample, in phrases with names from the data."""
     if not (found and found.specimens and found.orders and found.countries):
         return []
     (order, most), (country, many) = found.orders[0], found.countries[0]
-    # Of a selection nobody knows without counting.
+    # Whether this holds for a selection is not known without counting.
     rare = "" if manifest.selection else ", and most taxa have few specimens"
     return [
         f"{most / found.specimens:.0%} of the specimens are {order}{rare}",
@@ -47,7 +47,7 @@ def biases(manifest: Manifest, found: Profile | None) -> list[str]:
 
 
 def limitations(found: Profile | None) -> list[str]:
-    """What the data does not tell, as phrases."""
+    """State in phrases what the data does not tell."""
     shares: list[str] = []
     if found and found.specimens:
         shares = [

@@ -1,4 +1,4 @@
-"""Count what the specimens of a dataset folder are like, over its metadata configuration."""
+"""Count taxa, barcodes, sizes and places of a dataset folder, over its metadata configuration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COUNTED: Final = (
     "image_measurement_value",
     "split",
 )
-"""The columns that are looked at."""
+"""The columns that are read."""
 
 _BATCH_ROWS: Final = 8_000
 _SOUTH, _WEST = -90, -180
@@ -60,7 +60,7 @@ class Profile:
         other_orders: How many further orders there are, and their specimens.
         barcodes: How many different barcodes there are, and how many specimens have one.
         barcode_lengths: Specimens by the length of their barcode in bases, in steps of
-            ``BARCODE_STEP``; from ``BARCODE_TOP`` on in one.
+            ``BARCODE_STEP``; the last step holds all from ``BARCODE_TOP`` on.
         sizes: Specimens by the pixels of the organism, in ``SIZE_STEPS`` steps to a power of ten.
         countries: The most frequent countries and their specimens.
         other_countries: How many further countries there are, and their specimens.
@@ -91,7 +91,7 @@ def stored_metadata(folder: Path, manifest: Manifest) -> list[Path]:
 
 
 class ProfileCounter:
-    """Counts what the specimens are like while their rows go by, in bounded memory."""
+    """Counts specimens while their rows are read, in bounded memory."""
 
     def __init__(self) -> None:
         self._vocabularies = VocabularyCounter()
@@ -112,7 +112,7 @@ class ProfileCounter:
         self._add_sites(_numbers(rows["coord-lat"]), _numbers(rows["coord-lon"]))
 
     def vocabularies(self) -> list[Vocabulary]:
-        """The different values of each rank, counted on the way."""
+        """The different values of each rank, as counted so far."""
         return self._vocabularies.vocabularies()
 
     def profile(self, vocabularies: Sequence[Vocabulary]) -> Profile:
@@ -145,12 +145,12 @@ class ProfileCounter:
         texts = list(filter(None, barcodes.to_numpy(zero_copy_only=False)))
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         _count(self._lengths, np.minimum(lengths // BARCODE_STEP * BARCODE_STEP, BARCODE_TOP))
-        # A long text is counted by its hash: among five million, two share one with a chance of
+        # A barcode is counted by its hash. The chance that any two of five million share a hash is
         # less than one in a million.
         self._barcodes.append(np.fromiter(map(hash, texts), np.int64, len(texts)))
 
     def _count_barcodes(self) -> tuple[int, int]:
-        """How many are different, and how many there are."""
+        """The number of different barcodes, and of all barcodes."""
         hashes = np.concatenate([np.empty(0, np.int64), *self._barcodes])
         hashes.sort()
         return int(np.count_nonzero(hashes[1:] != hashes[:-1])) + bool(len(hashes)), len(hashes)
@@ -162,7 +162,7 @@ class ProfileCounter:
     def _add_sites(
         self, latitude: npt.NDArray[np.float64], longitude: npt.NDArray[np.float64]
     ) -> None:
-        # What is no number is not within anything.
+        # Comparisons with NaN are false, so specimens without coordinates are left out.
         located = (np.abs(latitude) <= -_SOUTH) & (np.abs(longitude) <= -_WEST)
         # The pole and the date line belong to the cells before them.
         row = np.minimum(np.floor(latitude[located]).astype(np.int64) - _SOUTH, _LATITUDES - 1)
@@ -171,7 +171,7 @@ class ProfileCounter:
 
 
 def profile(shards: Sequence[Path]) -> Profile:
-    """Count what the metadata configuration of a folder holds, in bounded memory.
+    """Summarise the metadata configuration of a folder, in bounded memory.
 
     Raises:
         BrokenShard: One of them is not a shard of its format.

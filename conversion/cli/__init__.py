@@ -1,12 +1,12 @@
-"""The command line: ``main`` runs a command of ``commands``, ``console`` shows things.
+"""The command line: ``main`` runs a command of ``commands``, ``console`` shows results.
 
-Words become calls here and results become text; the work itself is done in the other rooms.
+Here words become calls and results become text. The work itself is done in the other folders.
 """
 
 
 def program() -> int:
     """Run the command of this process; what is installed as ``bioscan5m``."""
-    # In here, since whoever presses Ctrl-C before anything has begun wants no traceback either.
+    # Imported here, so that Ctrl-C during the import shows no traceback either.
     try:
         from conversion.cli.main import program as run
     except KeyboardInterrupt:

@@ -48,18 +48,18 @@ _COMMON: Final = {
 }
 
 Run = Callable[..., int]
-"""What a command does: called with a ``Terminal`` and its values; returns the exit status."""
+"""The function of a command: takes a ``Terminal`` and the values, returns the exit status."""
 
 
 class Command(click.Command):
-    """A command, whose options are declared.
+    """A command with declared options.
 
     Args:
         name: Its name, one of ``COMMANDS``.
-        run: What it does.
+        run: The function that does its work.
         examples: Whole commands for its help.
         options: Its options, by the names of the values that ``run`` is called with.
-        more: What all commands have, or some.
+        more: The options that several or all commands have.
         notes: Lines at the end of its help.
     """
 
@@ -92,7 +92,7 @@ class Command(click.Command):
         self._notes = notes
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the words; what is wrong with them is known to be of this command."""
+        """Read the words; an error about them names this command."""
         try:
             check_dashes(args, ctx)
             return super().parse_args(ctx, args)
@@ -109,14 +109,14 @@ class Command(click.Command):
             os.environ["HF_TOKEN"] = token
         if ctx.obj:
             ctx.obj(self.name)
-        # Not at the top: whoever wants the help only does not want to wait.
+        # Imported here, so that the help appears at once.
         from conversion.cli.console import Terminal
 
         with Terminal(**more) as terminal:
             return self._run(terminal, **ctx.params)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what is given by position, then the options."""
+        """Write the arguments that are given by position, then the options."""
         given = [
             (each.make_metavar(ctx), each.told)
             for each in self.params
@@ -153,8 +153,8 @@ def command(
         name: Its name, one of ``COMMANDS``.
         examples: Whole commands for its help.
         options: Its options, by the names of the values that the function is called with.
-        json: Whether it has its result as a JSON document too.
-        token: Whether it may speak to the Hub.
+        json: Whether it can print its result as a JSON document.
+        token: Whether it may use the Hub.
         notes: Lines at the end of its help.
     """
     more = ({"token": _TOKEN} if token else {}) | ({"json": _JSON} if json else {}) | _COMMON
@@ -162,7 +162,7 @@ def command(
 
 
 def _fitted(example: str, width: int) -> str:
-    """An example, broken before options where it is too long for a line."""
+    """An example, broken before options if it is too long for a line."""
     lines = [""]
     for part in re.split(r" (?=--)", example):
         if lines[-1] and len(lines[-1]) + len(part) + 3 > width:
@@ -215,7 +215,7 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what there is, without importing it."""
+        """Write the list of commands, without importing them."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([*COMMANDS.items()])

@@ -22,19 +22,19 @@ from conversion.cli.gauges import Bar, Gauge, Hidden, Lines
 from conversion.interruption import heed
 from conversion.progress import Reached
 
-# Where nobody sets a width, as in a log file, a table must not be cut.
+# A table must not be cut if the width is unknown, as in a log file.
 _LOG_WIDTH: Final = 160
 
 
 class _PlainConsole(Console):
     """A console that shows text as it is: no markup, no control characters, no passwords.
 
-    Names in a release or in a dataset folder may hold brackets, or what clears a terminal, fills
-    its clipboard or turns the direction of writing.
+    Names in a release or in a dataset folder may hold brackets, or control characters that clear a
+    terminal, fill its clipboard or change the direction of writing.
     """
 
     def render_str(self, text: str, **style: Any) -> Text:
-        """Make any string that is printed, a cell or a title too, harmless."""
+        """Make any string harmless before it is printed, even a cell or a title."""
         return super().render_str(shown(text), **style)
 
 
@@ -42,7 +42,8 @@ def make_console(*, stderr: bool = False) -> Console:
     """A console.
 
     Args:
-        stderr: For notes, on standard error; by default it is for results, on standard output.
+        stderr: Whether it shows notes, on standard error; by default it shows results, on standard
+            output.
     """
     stream = sys.stderr if stderr else sys.stdout
     return _PlainConsole(
@@ -56,7 +57,7 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 def shown(text: str) -> str:
-    """The text as it may be shown: control characters escaped, passwords in URLs left out."""
+    """Make text fit to be shown: escape control characters, leave out passwords in URLs."""
     plain = without_passwords(text)
     return "".join(
         sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in plain
@@ -69,13 +70,13 @@ def print_error(message: str) -> None:
 
 
 class Terminal:
-    """What a command shows: results on standard output, notes and progress on standard error.
+    """Shows results on standard output, notes and progress on standard error.
 
     Args:
         quiet: Show errors only.
-        verbose: Say when, and where an error comes from.
+        verbose: Show times, and where an error comes from.
         json: Show the result as one JSON document, and nothing else on standard output.
-        log: A file that takes all that is said too.
+        log: A file to which everything is written too.
 
     Raises:
         OutputError: That file cannot be written.
@@ -105,14 +106,14 @@ class Terminal:
             console.print(result)
 
     def place(self, text: str) -> None:
-        """Show where the result lies, which is all that a quiet command tells of it."""
+        """Show where the result lies, if the command is quiet and shows nothing else."""
         if self.quiet and not self.json:
             make_console().print(text)
 
     def document(self, result: Mapping[str, object]) -> None:
-        """Show the result as JSON, where that is asked for."""
+        """Show the result as JSON, if that was asked for."""
         if self.json:
-            # In parts: a list may be one that is made while it is written.
+            # Written in parts, since a list may make its items while it is written.
             sys.stdout.writelines(json.JSONEncoder(indent=2).iterencode(result))
             sys.stdout.write("\n")
 
@@ -149,7 +150,7 @@ class Terminal:
     def progress(
         self, work: str, total: int | None = None, unit: str = "", done: int = 0
     ) -> Iterator[Reached]:
-        """Show how far a piece of work is, as long as the block lasts; see ``Watcher``."""
+        """Show how far a piece of work is while the block lasts; see ``Watcher``."""
         heed()
         gauge = self._made_for(work, total, unit, done)
 
@@ -190,10 +191,10 @@ def make_table(
     """A table for the console.
 
     Args:
-        title: What stands above it.
-        columns: The head.
+        title: The text above it.
+        columns: The names of its columns.
         rows: The cells.
-        right: How many columns, from the right, are numbers.
+        right: How many of the last columns hold numbers.
     """
     table = Table(title=title, title_justify="left", title_style="bold")
     for number, column in enumerate(columns):

@@ -26,7 +26,7 @@ from conversion.progress import BYTES
 from conversion.sizes import readable_size
 
 _LINE_SECONDS: Final = 10.0
-# A large shard takes minutes to prove, and the bar moves when it is done.
+# It takes minutes to prove a large shard, and the bar moves only then.
 _ESTIMATED_OVER: Final = 300.0
 
 
@@ -38,11 +38,11 @@ class Gauge(Protocol):
         ...
 
     def reached(self, count: int) -> None:
-        """So much is done by now, counted from the beginning."""
+        """Take note that so much is done, counted from the beginning."""
         ...
 
     def close(self, *, left: bool) -> None:
-        """Take it away, or leave it as it is."""
+        """Remove it, or leave it as it is."""
         ...
 
 
@@ -74,14 +74,14 @@ class _Rate(_Units):
 
 
 class _Count(_Units):
-    """A column of the count, once there is any."""
+    """A column of the count, once it is above zero."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.completed:,.0f} {self._unit}" if task.completed else "")
 
 
 class Bar:
-    """A bar on a terminal; without a total, a count and the time that has passed."""
+    """A bar on a terminal; if the total is unknown, a count and the time that has passed."""
 
     def __init__(
         self, console: Console, work: str, total: int | None, unit: str, done: int = 0
@@ -115,7 +115,7 @@ class Bar:
         self._task = self._progress.add_task(work, total=total, completed=done)
 
     def open(self) -> None:
-        """Show the bar; whoever is interrupted here closes it all the same."""
+        """Show the bar; the caller closes it even if this is interrupted."""
         self._progress.start()
 
     def reached(self, count: int) -> None:
@@ -123,7 +123,7 @@ class Bar:
         self._progress.update(self._task, completed=count)
 
     def close(self, *, left: bool) -> None:
-        """Take the bar away, or leave it where it was."""
+        """Remove the bar, or leave it where it was."""
         self._progress.live.transient = not left
         self._progress.stop()
 
@@ -140,10 +140,10 @@ class Lines:
         self._lock = threading.Lock()
 
     def open(self) -> None:
-        """Tell nothing yet."""
+        """Print nothing yet."""
 
     def reached(self, count: int) -> None:
-        """Tell it, unless the last line is quite new."""
+        """Print a line, unless the last one is less than ten seconds old."""
         now = monotonic()
         with self._lock:
             if now - self._told < _LINE_SECONDS or count <= self._before:
@@ -163,7 +163,7 @@ class Lines:
         self._tell(f"{self._work}: {done}, {speed}, {duration(left)} left")
 
     def close(self, *, left: bool) -> None:
-        """Tell nothing: what came of the work is for others to tell."""
+        """Print nothing, since the caller tells the result of the work."""
 
 
 def _amount(count: int, unit: str) -> str:

@@ -19,7 +19,7 @@ from conversion.memory import require_room
 
 _COMPLETE: Final = "_BIOSCAN5M_COMPLETE"
 _WITH_WORKERS: Final = ("verify", "sample", "demo")
-# What these have done is not done again; all others begin anew.
+# These commands continue their work when they are run again; all others begin anew.
 _GOING_ON: Final = ("download", "convert", "publish", "demo")
 _ENDED_BY_SIGNAL: Final = 128
 _NO_MEMORY: Final = (
@@ -31,10 +31,10 @@ def program() -> int:
     """Run the command of this process; what is installed as ``bioscan5m``."""
     _open_streams()
     status = _watched(lambda: _run(sys.argv[1:], prepare=True))
-    # What is done stays done, whoever interrupts it now; what failed may still be ended at once.
+    # An interruption can no longer change a success, and may end a failed command at once.
     for number in heard():
         signal.signal(number, signal.SIG_DFL if status else signal.SIG_IGN)
-    # A process that ends would look through all that it holds for garbage.
+    # Otherwise Python would search all objects for garbage as it ends.
     gc.freeze()
     return status
 
@@ -43,17 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0 where it is done, 1 where the data is bad or the work failed, 2 for wrong usage, 130
-        where it was interrupted, 143 and 129 where it was told to end or lost its terminal.
+        0 if it succeeded, 1 if the data is bad or the work failed, 2 for wrong usage, 130 if it was
+        interrupted, 143 if it was told to end, and 129 if it lost its terminal.
     """
     words = sys.argv[1:] if arguments is None else arguments
     return _watched(lambda: _run(words))
 
 
 def _open_streams() -> None:
-    """Let standard streams that are closed lead nowhere, and let any text be written to the others.
+    """Open closed standard streams to nowhere, and let the others take any text.
 
-    A file that is opened would get the number of a closed stream, and what is printed with it.
+    A file that is opened later would get the number of a closed stream, and then what is printed.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         stream = getattr(sys, name)
@@ -76,12 +76,12 @@ def _run(words: Sequence[str], *, prepare: bool = False) -> int:
     try:
         status = _command_line(words, _prepare if prepare else None)
         sys.stdout.flush()
-    except BaseException as error:  # noqa: BLE001 - raised again if nobody foresaw it
-        # A library that is interrupted may make an error of its own of it.
+    except BaseException as error:  # noqa: BLE001 - raised again if it is unexpected
+        # A library may turn an interruption into an error of its own.
         if not (asked or isinstance(error, KeyboardInterrupt)):
             return _explain(error)
         settle()
-        # Who asks once more does not want to wait for a line.
+        # A second interruption ends the process before the line is printed.
         for number in heard():
             signal.signal(number, signal.SIG_DFL)
         number = signal.Signals(asked[0]) if asked else signal.SIGINT
@@ -96,11 +96,11 @@ def _run(words: Sequence[str], *, prepare: bool = False) -> int:
 
 
 def _prepare(name: str) -> None:
-    """Make this process ready for a command; before what it needs is imported."""
+    """Prepare this process for a command, before the command imports what it needs."""
     require_room()
     if name in _WITH_WORKERS:
         _require_place()
-    # Not at the top: whoever wants the help only does not want to wait.
+    # Imported here, so that the help appears at once.
     from conversion.executors.start import spare_effort, spare_pandas, worker_context
 
     spare_effort()
@@ -110,10 +110,10 @@ def _prepare(name: str) -> None:
 
 
 def _require_place() -> None:
-    """See that the folder in which this process stands is there.
+    """Check that the current folder of this process exists.
 
     Raises:
-        UsageError: It was removed, and Python starts no process from there.
+        UsageError: It was removed, and Python cannot start a process from there.
     """
     try:
         Path.cwd()
@@ -125,7 +125,7 @@ def _require_place() -> None:
 
 
 def _command_line(words: Sequence[str], prepare: Callable[[str], None] | None) -> int:
-    # Not at the top: every worker imports this module, and reads no words.
+    # Imported here, since every worker imports this module, and does not read words.
     import click
 
     from conversion.cli.command import NAME, Commands
@@ -138,7 +138,7 @@ def _command_line(words: Sequence[str], prepare: Callable[[str], None] | None) -
         with Commands().make_context(NAME, [*words] or ["--help"], obj=prepare) as context:
             return int(context.command.invoke(context) or 0)
     except click.exceptions.Exit as end:
-        # What was asked for has been shown: the help, or the version.
+        # The help or the version was shown.
         return end.exit_code
     except click.UsageError as error:
         from conversion.cli.usage import told
@@ -151,10 +151,10 @@ def _command_line(words: Sequence[str], prepare: Callable[[str], None] | None) -
 
 
 def _explain(error: BaseException) -> int:
-    """Say what went wrong in a line; an error that nobody foresaw is raised again."""
+    """Say in one line what went wrong; an unexpected error is raised again."""
     if isinstance(error, TooLittleMemory) or is_no_memory(error):
         told = str(error) if isinstance(error, TooLittleMemory) else _NO_MEMORY
-        # What shows other errors may have no room either.
+        # There may be too little memory for the console that shows other errors.
         sys.stderr.write(f"bioscan5m: error: {told}\n")
         return TooLittleMemory.exit_status
     if isinstance(error, BioscanError):
@@ -162,10 +162,10 @@ def _explain(error: BaseException) -> int:
         return error.exit_status
     if isinstance(error, OSError):
         if isinstance(error, BrokenPipeError) and _nobody_reads(sys.stdout.fileno()):
-            # The reader of a pipe has seen enough.
+            # The reader of the pipe, such as ``head``, has ended.
             _drop_output()
             return 0
-        # What the system refuses at a place that no room expects it: a folder, a link, a lock.
+        # The system refused something where no module expects it: a folder, a link or a lock.
         place = f"{error.filename}: " if error.filename else ""
         _print_error(f"{place}{error.strerror or error}")
         try:
@@ -177,12 +177,12 @@ def _explain(error: BaseException) -> int:
 
 
 def _drop_output() -> None:
-    """What is still buffered has nowhere to go, and would fail once more as the process ends."""
+    """Drop buffered output, which would fail once more as the process ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_error(message: str) -> None:
-    # Not at the top: every worker imports this module, and shows nothing.
+    # Imported here, since every worker imports this module, and does not show anything.
     from conversion.cli.console import print_error
 
     print_error(message)

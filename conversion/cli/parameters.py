@@ -1,4 +1,4 @@
-"""Make what the command line reads, shows in its help and completes of declared options."""
+"""Make parameters of the command line from declared options: reading, help and completion."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ def switch(flag: str, told: str, *needs: str) -> Option:
 
     Args:
         flag: Such as ``--images``.
-        told: What it does.
+        told: Its line in the help.
         needs: Flags of which one must be given too.
     """
     return Option((flag,), told, needs=needs)
 
 
 class Words(click.ParamType[Any]):
-    """Reads the words that are given for an option, as its declaration says."""
+    """Reads the words that are given for an option, as it is declared."""
 
     def __init__(self, option: Option) -> None:
         self.name = option.metavar or ""
         self._option = option
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read one word; where it may be several with commas, the values of each."""
+        """Read one word, or several that are separated by commas if the option takes them."""
         if not isinstance(value, str):
             return value
         try:
@@ -89,7 +89,7 @@ class Words(click.ParamType[Any]):
 
 
 class Positional(click.Argument):
-    """A word that is given by its position; unlike those of click it has a line in the help."""
+    """An argument that is given by its position; unlike click's it has a line in the help."""
 
     def __init__(self, names: list[str], told: str, **settings: Any) -> None:
         super().__init__(names, **settings)
@@ -97,7 +97,7 @@ class Positional(click.Argument):
 
 
 def parameters(name: str, option: Option) -> list[click.Parameter]:
-    """What the command line has for an option: a word by its position, a flag, or both."""
+    """Make the parameters of an option: an argument by position, a flag, or both."""
     made: list[click.Parameter] = []
     if option.position:
         needed = option.required and not option.flags
@@ -128,7 +128,7 @@ def _settings(option: Option) -> dict[str, Any]:
 
 
 def _joined(_ctx: click.Context, _param: click.Parameter, given: Any) -> tuple[Any, ...]:
-    """The values of an option that was given several times, each once."""
+    """Join the values of an option that was given several times, each value once."""
     values = [value for words in given for value in words]
     flat = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
     return tuple(dict.fromkeys(flat))
@@ -145,10 +145,10 @@ def _help(option: Option) -> str:
 
 
 def settle_positions(ctx: click.Context, options: Mapping[str, Option]) -> None:
-    """Take what was given by its position for the option that it may stand for.
+    """Use the words that were given by position as values of their options.
 
     Raises:
-        click.UsageError: It was given both ways, or not at all where it must be.
+        click.UsageError: An option was given both ways, or a required one not at all.
     """
     for name, option in options.items():
         if f"{name}{_BY_POSITION}" in ctx.params:
@@ -163,10 +163,10 @@ def settle_positions(ctx: click.Context, options: Mapping[str, Option]) -> None:
 
 
 def check_needs(ctx: click.Context, options: Mapping[str, Option]) -> None:
-    """See that what was given goes with what it needs.
+    """Check that every option which was given has the others that it needs.
 
     Raises:
-        click.UsageError: It does not.
+        click.UsageError: One has not.
     """
     given = [name for name in options if ctx.params[name] != _settled_default(options[name])]
     flags = {flag for name in given for flag in options[name].flags}

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-# What a text processor makes of two hyphens.
+# Word processors turn two hyphens into one of these.
 _DASHES: Final = re.compile(
     "^[\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}][-\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}]*(?=[a-z])"
 )
@@ -39,7 +39,7 @@ def _nearest(error: click.NoSuchOption) -> str:
 
 
 def check_dashes(words: Iterable[str], ctx: click.Context) -> None:
-    """See that no option begins with another dash than a hyphen.
+    """Check that no option begins with a dash other than a hyphen.
 
     Raises:
         click.UsageError: One does.

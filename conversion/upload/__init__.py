@@ -1,5 +1,5 @@
 """Send a dataset folder to the Hub or to a store, at once or shard by shard.
 
-Whatever is sent is compared with the digest of what arrived.
+Everything that is sent is compared with what arrived, by its digest.
 Nothing here makes a shard.
 """

@@ -1,7 +1,8 @@
 """Compare a dataset folder with the repository that it is published to.
 
-The manifest says what the folder holds; what the repository has already is known by its digest.
-What is neither in the folder nor put there by this program is left alone, unless it is asked for.
+The manifest says what the folder holds, and digests tell which of it the repository has already.
+Files of the repository that this program did not put there are left alone, unless the user asks for
+something else.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from conversion.upload.hub import HubRepository, LocalFile, RemoteFile
 from conversion.upload.hub_digests import HubDigests
 
 _SHOWN: Final = 3
-# The Hub makes it with every repository; it says which files are large.
+# The Hub puts this file into every repository; it says which files are large.
 _ATTRIBUTES: Final = ".gitattributes"
 
 
@@ -55,7 +56,7 @@ class Comparison:
 
     @property
     def bytes(self) -> int:
-        """How much is to be sent at most."""
+        """The number of bytes to send, at most."""
         return sum(file.bytes for file in self.missing)
 
 
@@ -110,12 +111,12 @@ def compare(
     Args:
         repository: The repository.
         files: The files.
-        digests: Those of the files that were taken before.
+        digests: The digests that were taken before.
         foreign: See ``PublishOptions.foreign``.
 
     Raises:
         ForeignRepository: It holds something else, and shall be left alone.
-        VerificationFailed: A file is neither here nor there.
+        VerificationFailed: A file is missing both in the folder and in the repository.
     """
     wanted = {file.path: file for file in files}
     commit = repository.head()
@@ -146,7 +147,7 @@ def compare(
 
 
 def require_room(repository: HubRepository, covered: Pairs, foreign: str = "refuse") -> None:
-    """See that a repository may be published to, before there is anything to publish.
+    """Check that a repository may be published to, before there is anything to publish.
 
     Args:
         repository: The repository; it need not be there.
@@ -192,7 +193,7 @@ def _refuse_loss(repository: HubRepository, spared: dict[str, int], foreign: str
 def _put_there(
     repository: HubRepository, commit: str | None, remote: dict[str, RemoteFile]
 ) -> Callable[[str], bool]:
-    """Which files an earlier run put there: its shards by their names, others by its manifest."""
+    """Tell the files of an earlier run: shards by their names, others by its manifest."""
     listed: set[str] = set()
     if commit and MANIFEST_NAME in remote and remote[MANIFEST_NAME].bytes <= MANIFEST_BYTES:
         text = repository.read(MANIFEST_NAME, commit) or b""

@@ -1,4 +1,4 @@
-"""Local copies of what a dataset folder behind a URL holds, as long as they are looked at."""
+"""Copy files of a dataset folder behind a URL to the disk, for as long as they are read."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def of_shard(folder: str, file: ShardFile) -> Iterator[Path]:
 
 
 def _fetch_present(root: RemotePath, path: str, limit: int, folder: Path) -> None:
-    # What is missing is a finding; a server that does not answer is not. Of what is too long, one
-    # byte more tells that.
+    # A missing file is a finding of the caller; a server that does not answer is an error. One byte
+    # more than the limit is enough to see that a file is too long.
     if exists(root / path):
         fetch(root / path, to_write(folder, path), limit + 1)
 
@@ -76,7 +76,7 @@ def shard_names(root: Location) -> list[str]:
 
 
 def about_url(error: BioscanError, folder: Path, url: RemotePath) -> BioscanError:
-    """The error, about the URL that was asked for instead of a folder on the disk."""
+    """The same error, which names the URL that the user gave instead of the copy on the disk."""
 
     def told(text: str | None) -> str | None:
         return text.replace(str(folder), str(url)) if text else text

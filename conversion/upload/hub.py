@@ -56,7 +56,7 @@ class RemoteFile:
         path: Its path in the repository.
         bytes: Its length.
         sha256: The digest of its bytes, in hex, if it is stored as a large file.
-        git_oid: What git calls it: the SHA-1 of its header and bytes, or of its pointer.
+        git_oid: Its name in git: the SHA-1 of its header and bytes, or of its pointer.
     """
 
     path: str
@@ -115,7 +115,7 @@ class Commit:
 
 
 def check_repository_name(name: str) -> str:
-    """See that a name is one of a dataset repository, as ``user/name``.
+    """Check that a name is that of a dataset repository, as ``user/name``.
 
     Raises:
         UsageError: It is not.
@@ -166,17 +166,17 @@ class HubRepository:
         self.revision = revision
         self._api = HfApi(library_name="bioscan5m-hf")
         self._explainer = Explainer(self.name, self.url, str(self._api.endpoint), revision)
-        # Bars of single files would run through what the command line shows.
+        # The client's bars for single files would disturb what the command line shows.
         if constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
             disable_progress_bars()
 
     @property
     def url(self) -> str:
-        """Where the repository is shown."""
+        """The address of the page of the repository."""
         return f"{self._api.endpoint}/datasets/{self.name}"
 
     def sign_in(self, *, request: bool = False) -> str:
-        """Ask the Hub whose token it is, and see that it may write to the repository.
+        """Ask the Hub who owns the token, and check that it may write to the repository.
 
         Args:
             request: Whether only a pull request is to be opened.
@@ -203,7 +203,7 @@ class HubRepository:
                 "set HF_TOKEN",
             )
         if self.head():
-            # The Hub is asked how it would take a file, which it tells those who may write.
+            # Only those who may write are told by the Hub how it would take a file.
             self._patiently(
                 lambda: self._api.preupload_lfs_files(
                     self.name,
@@ -216,7 +216,7 @@ class HubRepository:
         return user
 
     def prepare(self, *, private: bool) -> None:
-        """Make the repository, and the branch, where they are not there.
+        """Make the repository and the branch, unless they are there.
 
         Raises:
             NotPermitted: The token does not allow it.
@@ -236,10 +236,10 @@ class HubRepository:
             )
 
     def require_private(self, *, private: bool) -> None:
-        """See that others do not see the repository, if that is wanted and it is there.
+        """Check that a repository which is to be private, and is there, is private.
 
         Raises:
-            PublicationFailed: They do.
+            PublicationFailed: It is public.
         """
 
         def ask() -> bool:
@@ -256,7 +256,7 @@ class HubRepository:
             )
 
     def head(self) -> str | None:
-        """The commit that the revision stands at; ``None`` where there is no such repository."""
+        """The latest commit of the revision; ``None`` if there is no such repository."""
 
         def ask() -> str | None:
             try:
@@ -285,7 +285,7 @@ class HubRepository:
         return self._patiently(ask)
 
     def read(self, path: str, commit: str) -> bytes | None:
-        """The bytes of a small file; ``None`` where there is none."""
+        """The bytes of a small file; ``None`` if there is no such file."""
 
         def ask() -> bytes | None:
             with tempfile.TemporaryDirectory() as folder:
@@ -307,11 +307,11 @@ class HubRepository:
         request: bool = False,
         sent: Sent = lambda _: None,
     ) -> CommitOperationAdd:
-        """Send the bytes of a large file, unless the Hub has them; it appears with a commit.
+        """Send the bytes of a large file, unless the Hub has them; a commit makes it appear.
 
         Args:
             file: The file.
-            sha256: Its digest, in hex, which is taken as it is.
+            sha256: Its digest, in hex; it is not checked.
             request: Whether the commit is going to open a pull request.
             sent: Told how many of its bytes have gone.
 
@@ -320,7 +320,7 @@ class HubRepository:
         """
         with self._explainer.explained(), told_by_xet(sent):
             operation = Addition(file.path, file.source, sent)
-            # Taken already; without it the client would read the file once more.
+            # Without the digest the client would read the file once more.
             operation.upload_info.sha256 = bytes.fromhex(sha256)
             self._api.preupload_lfs_files(
                 self.name,
@@ -341,17 +341,17 @@ class HubRepository:
         *,
         request: bool = False,
     ) -> Commit:
-        """Let files appear, and others disappear, all at once.
+        """Add files and remove others, all at once.
 
         Args:
             additions: What ``store`` returned.
             deletions: Paths of files that are removed.
             message: The commit's one line.
-            parent: The commit that the repository was looked at; it must still stand there.
+            parent: The latest commit that the caller knows; there must be no later one.
             request: Whether to open a pull request instead of writing to the revision.
 
         Raises:
-            HubUnreachable: It may have happened or not.
+            HubUnreachable: The commit may have happened or not.
         """
         with self._explainer.explained():
             made = self._api.create_commit(
@@ -366,7 +366,7 @@ class HubRepository:
         return Commit(made.oid, made.pr_url or self.url, made.pr_revision or self.revision)
 
     def _patiently(self, ask: Callable[[], T]) -> T:
-        """Ask again while the Hub is busy; only for what may be asked twice."""
+        """Ask again while the Hub is busy; only for requests that may be sent twice."""
 
         def attempt() -> T:
             with self._explainer.explained():

@@ -1,8 +1,8 @@
-"""The SHA-256 by which the Hub knows large files, taken once of each content.
+"""Remember the SHA-256 of files, by which the Hub knows large ones.
 
-Shards have a faster digest; only what is published needs this one. It is kept beside the shards, so
-that a folder that is published again is not read again, and shards whose disk was freed are still
-known for what the Hub has.
+Shards have a faster digest, and only published files need this one. It is kept beside the shards.
+So a folder that is published again is not read again, and shards that were sent and then removed
+from the disk are still recognised in the repository.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
 class HubDigests:
-    """The SHA-256 of contents that were read once, by their length and faster digest.
+    """The SHA-256 of files that were read once, found by their length and faster digest.
 
     Threads may share it.
     """
@@ -40,7 +40,7 @@ class HubDigests:
         self._known = _read(self._folder)
 
     def known(self, written: Written) -> str | None:
-        """The SHA-256 of a content, in hex, if it was taken before."""
+        """The SHA-256 of these bytes, in hex, if it was taken before."""
         return self._known.get(_key(written))
 
     def take(self, path: Path) -> tuple[Written, str]:
@@ -63,10 +63,10 @@ class HubDigests:
         return written, slow.hexdigest()
 
     def of(self, path: Path, written: Written) -> str | None:
-        """The SHA-256 of a content, in hex; a file that has it is read where that is new.
+        """The SHA-256 of these bytes, in hex; the file is read if it was not taken before.
 
         Returns:
-            None where it is new, and the file is gone or holds something else.
+            None if the file would have to be read, and is gone or holds other bytes.
         """
         if known := self.known(written):
             return known
@@ -80,10 +80,10 @@ class HubDigests:
         with self._lock:
             if self._known.get(_key(written)) == sha256:
                 return
-            # Another publication may have added some meanwhile, of shards that are freed by now.
+            # Another publication may meanwhile have added digests of shards that are gone by now.
             self._known = _read(self._folder) | self._known | {_key(written): sha256}
             data = json.dumps(self._known, indent=1, sort_keys=True).encode()
-            # Where it cannot be written, the file is read again next time, that is all.
+            # If this cannot be written, the file is read again next time.
             with suppress(OutputError):
                 write_whole(to_write(self._folder, _KEPT), data)
 
@@ -93,7 +93,7 @@ def _key(written: Written) -> str:
 
 
 def _read(folder: Path) -> dict[str, str]:
-    """What was kept; nothing of it where it is damaged, or lies elsewhere."""
+    """The digests that were kept; none if the file is damaged or a link leads to it."""
     if link_on_the_way(folder, _KEPT):
         return {}
     try:

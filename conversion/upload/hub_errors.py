@@ -1,4 +1,4 @@
-"""Say what the Hub, or the way to it, refused, and what can be done about it."""
+"""Explain what the Hub or the network refused, and what can be done about it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bioscan5m_hf.errors import (
 )
 from bioscan5m_hf.storage.retry import seconds_asked
 
-# The base of every error of the client's HTTP library, whichever library that is.
+# The base class of all errors of the HTTP library that the client uses.
 _HTTP_ERROR: Final[type[Exception]] = HfHubHTTPError.__bases__[0]
 
 
@@ -39,17 +39,17 @@ class Explainer:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Within this context, errors of the client come out as this program's.
+        """Turn errors that the client raises in this context into this program's.
 
         Raises:
-            PublicationFailed: Whatever the client raised, as one of its kinds.
+            PublicationFailed: The client raised an error; one of the kinds of this class.
         """
         try:
             yield
         except (_HTTP_ERROR, OSError, RuntimeError, ValueError) as error:
             raise self._explanation(error) from error
         except (LookupError, TypeError, AttributeError) as error:
-            # The client takes an answer for what the Hub promises, and does not look.
+            # The client relies on what the Hub promises, and does not check its answers.
             raise PublicationFailed(
                 f"the Hub answers otherwise than its client expects ({_named(error)})",
                 where=self.url,
@@ -132,7 +132,7 @@ _REFUSALS: Final[dict[int, tuple[type[PublicationFailed], str, str]]] = {
 
 
 def _says_full(status: int, said: str) -> bool:
-    # Quotas are refused as 403 too, and only the text tells.
+    # An exceeded quota is answered with 403 too, and only the text tells the difference.
     told = any(word in said.lower() for word in ("storage", "quota"))
     return status in (402, 413, _FULL) or (status == 403 and told)
 

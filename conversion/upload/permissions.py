@@ -1,6 +1,7 @@
-"""Tell from what the Hub says of a token whether it may write to a repository.
+"""Tell whether a token may write to a repository, from what the Hub says about it.
 
-Only what is certain is refused here, before any work; of the rest the Hub decides when it is asked.
+Only certain cases are refused here, before any work. The Hub decides about all others when it is
+asked.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ _WRITE: Final = "repo.write"
 
 
 def refusal_of(told: Mapping[str, Any], repository: str, *, request: bool) -> str | None:
-    """Why a token may not write to a repository.
+    """Tell why a token may not write to a repository.
 
     Args:
-        told: The Hub's answer to who it is.
+        told: The Hub's answer to the question who owns the token.
         repository: The name of the repository, as ``user/name``.
         request: Whether only a pull request is to be opened, which others may do too.
 
     Returns:
-        The reason as a phrase; none where nothing speaks against it.
+        The reason as a phrase; none if there is no known reason.
     """
     user = str(told.get("name"))
     token = _mapping(_mapping(told.get("auth")).get("accessToken"))
@@ -35,7 +36,7 @@ def refusal_of(told: Mapping[str, Any], repository: str, *, request: bool) -> st
 
 
 def _stranger(user: str, owner: str, listed: object) -> str | None:
-    """Why a user may not write to repositories of an owner; the organisations may not be told."""
+    """Tell why a user may not write to repositories of an owner, if the Hub lists organisations."""
     if not isinstance(listed, list) or owner.casefold() == user.casefold():
         return None
     roles = {str(org.get("name")).casefold(): org.get("roleInOrg") for org in map(_mapping, listed)}

@@ -1,9 +1,9 @@
 """Publish a dataset folder: a repository of the Hub gets the files of the manifest.
 
-Large files are sent one by one and appear with a commit. A hundred files or fewer appear all at
-once; of more, shards come first and card and manifest last, so that nothing is advertised before it
-is whole. What the repository has already is known by its digest, so a second run, or one after an
-interruption, sends only what is missing.
+Large files are sent one by one and appear with a commit. Up to a hundred files appear with one
+commit. If there are more, shards come first and card and manifest last, so that nothing is
+advertised before it is whole. Digests tell what the repository has already, so a second run, or one
+after an interruption, sends only what is missing.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from conversion.upload.hub import MAIN, Commit, HubRepository, LocalFile, Remote
 from conversion.upload.hub_digests import HubDigests
 
 SHARDS_MESSAGE: Final = "Add shards of BIOSCAN-5M"
-"""The line of a commit that shows nothing yet."""
+"""The message of a commit of shards that no card names yet."""
 
 _MESSAGE: Final = "Publish BIOSCAN-5M"
-# What the Hub advises; commits of more may take longer than it waits for.
+# The Hub advises this; larger commits may take longer than it waits.
 _MOST_FILES: Final = 100
 
 
@@ -45,13 +45,13 @@ class PublishOptions:
     Attributes:
         folder: The dataset folder.
         repository: The name of the repository, as ``user/name``.
-        private: Whether others may not see it.
+        private: Whether the repository is hidden from others.
         revision: The branch.
         create_pr: Open a pull request instead of writing to the branch, which must be the main one.
-        foreign: What becomes of files that this program did not put there, and of shards of what
-            the folder does not have: ``"refuse"`` leaves alone a repository of somebody else's or
-            one with such shards, and keeps other files in one of its own, ``"keep"`` keeps them
-            all and ``"delete"`` deletes them anywhere.
+        foreign: What happens to files that this program did not put into the repository, and to
+            shards of configurations and splits that the folder does not have. ``"refuse"`` changes
+            nothing in a repository that somebody else made or that has such shards, and keeps other
+            files; ``"keep"`` keeps all of them; ``"delete"`` deletes all of them.
     """
 
     folder: Path
@@ -67,9 +67,9 @@ class Published:
     """The result of a publication.
 
     Attributes:
-        url: Where it is shown.
-        files: How many files the repository has of the folder.
-        sent: How many of them were put there by this run.
+        url: The page that shows it.
+        files: How many files of the folder the repository has.
+        sent: How many of them this run sent.
         removed: Paths of files that were removed.
         kept: Paths of files that stayed, though this program did not put them there.
     """
@@ -86,8 +86,8 @@ class Step:
     """One commit of a publication.
 
     Attributes:
-        files: What appears with it.
-        removed: Paths of what disappears with it.
+        files: The files that it adds.
+        removed: Paths of the files that it removes.
         message: Its one line.
     """
 
@@ -97,12 +97,12 @@ class Step:
 
 
 def steps(found: Comparison) -> list[Step]:
-    """Divide what is to be done into commits, of which the last shows it all.
+    """Divide a publication into commits, of which the last makes everything visible.
 
-    Shards that are new lie beside what is there unseen, for a card names one division into shards.
-    Those that replace others of the same name come with the card, as long as they are few; if not,
-    the card disappears before the first of them. Other files come last, since only a manifest
-    tells whose they are.
+    New shards are not visible until then, since the card names only one division into shards.
+    Shards that replace others of the same name come in one commit with the card if they are few; if
+    they are many, the card is removed before the first of them. Other files come last, since only
+    the manifest tells that they belong to this program.
     """
     if len(found.missing) <= _MOST_FILES:
         return [Step(found.missing, found.stale, _MESSAGE)]
@@ -118,7 +118,7 @@ def steps(found: Comparison) -> list[Step]:
         for start in range(0, len(first), _MOST_FILES)
     ]
     made[:1] = [replace(step, removed=withdrawn) for step in made[:1]]
-    # To remove files costs the Hub nothing, however many they are.
+    # Removing files costs the Hub nothing, so any number of them fits into a commit.
     return [*made, Step(tuple(last), found.stale, _MESSAGE)]
 
 
@@ -142,7 +142,7 @@ def publish(options: PublishOptions, watcher: Watcher) -> Published:
 
     Raises:
         ForeignFolder: The folder is no finished dataset folder.
-        VerificationFailed: The folder, or in the end the repository, differs from the manifest.
+        VerificationFailed: The folder differs from the manifest, or the repository does afterwards.
         PublicationFailed: The Hub refuses, or does not answer.
     """
     manifest, files = files_to_publish(options.folder)
@@ -236,7 +236,7 @@ def _reached_after(reached: Reached, before: int, count: int) -> None:
 
 
 def prove_local(file: LocalFile, digests: HubDigests) -> str:
-    """See that a file has the bytes that the manifest tells, before it is sent.
+    """Check that a file has the bytes that the manifest names, before it is sent.
 
     Returns:
         Its SHA-256, in hex.
@@ -264,10 +264,10 @@ def prove_remote(
     files: Iterable[LocalFile],
     digests: HubDigests,
 ) -> None:
-    """See that a repository shows the bytes of files after they were sent.
+    """Check that a repository has the bytes of files after they were sent.
 
     Raises:
-        VerificationFailed: It shows others, or none.
+        VerificationFailed: It has other bytes, or no such file.
     """
     wrong = [file.path for file in files if not file.is_same(remote.get(file.path), digests)]
     if wrong:

@@ -1,8 +1,8 @@
-"""Publish shards while they are made, and free the disk of each that the Hub has.
+"""Publish shards while others are made, and remove each from the disk when the Hub has it.
 
-A shard is sent when it is finished, committed together with its neighbours, looked up in the
-repository, and only then removed from the disk. Shards come without a card: the repository
-advertises them with the last commit, which ``publish`` makes.
+A finished shard is sent, committed together with others, looked up in the repository, and only then
+removed from the disk. The card comes with the last commit, which ``publish`` makes; before that the
+repository does not advertise any shard.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Rolling(Sender):
     """Sends finished shards to a repository, and commits some at a time.
 
     Args:
-        repository: Where they go.
+        repository: Where they are sent.
         folder: The dataset folder.
         scratch: How many bytes the folder may take.
         say: Told how it goes.
-        private: Whether others may not see the repository.
+        private: Whether the repository is hidden from others.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Rolling(Sender):
         self._remote: dict[str, RemoteFile] = {}
 
     def prepare(self) -> None:
-        """See what the repository has, if it is there.
+        """List what the repository has, if there is one.
 
         Raises:
             PublicationFailed: The Hub does not answer.
@@ -78,14 +78,14 @@ class Rolling(Sender):
         self._thread.start()
 
     def has(self, path: str, written: Written) -> bool:
-        """Whether the repository shows a shard with these bytes."""
+        """Whether the repository has a shard with these bytes."""
         remote = self._remote.get(path)
         if remote is None or remote.bytes != written.bytes or remote.sha256 is None:
             return False
         return remote.sha256 == self._digests.known(written)
 
     def _begin(self) -> None:
-        # Not before: now nothing is refused any more.
+        # The repository is made only now, when the conversion can no longer be refused.
         self._repository.prepare(private=self._private)
 
     def _send(self, shard: FinishedShard) -> bool:
@@ -95,7 +95,7 @@ class Rolling(Sender):
         return True
 
     def _show(self, batch: Sequence[FinishedShard]) -> None:
-        """Commit a batch, and see that the repository has it."""
+        """Commit a batch, and check that the repository has it."""
         files = [_local(shard) for shard in batch]
 
         def attempt() -> dict[str, RemoteFile]:
@@ -103,7 +103,7 @@ class Rolling(Sender):
             remote = self._repository.files(head) if head else {}
             if head is None or all(f.is_same(remote.get(f.path), self._digests) for f in files):
                 return remote
-            # Those of a commit that failed are not used again.
+            # The operations of a commit that failed are not used again.
             operations, self._operations = self._operations, []
             if not operations:
                 operations = [self._store(file) for file in files]
@@ -126,7 +126,7 @@ def _local(shard: FinishedShard) -> LocalFile:
 def _covered(options: ConvertOptions) -> set[tuple[str, str]]:
     """The configurations and published splits that the folder will have."""
     found = covered_by(choose(options, locate_release(options.release)))
-    # What the folder has already stays in it; what is wrong with it is for the conversion to say.
+    # What the folder has already stays in it. If it cannot be read, the conversion says so.
     with suppress(ForeignFolder):
         manifest = read_manifest(options.output)
         found |= {(name, split) for name, splits in manifest.splits.items() for split in splits}
@@ -134,15 +134,15 @@ def _covered(options: ConvertOptions) -> set[tuple[str, str]]:
 
 
 def open_repository(options: ConvertOptions, *, private: bool) -> HubRepository:
-    """Ask the Hub, before hours of work, for all that would refuse the publication after them.
+    """Find out before hours of work what would make the Hub refuse the publication after them.
 
     Args:
         options: What to convert; its name is the repository.
-        private: Whether others may not see the repository.
+        private: Whether the repository is hidden from others.
 
     Raises:
         PublicationFailed: The Hub does not answer, the token may not write, the repository is
-            public, or files in it would go.
+            public, or files in it would be removed.
     """
     assert options.name is not None
     repository = HubRepository(options.name)
@@ -161,9 +161,9 @@ def convert_and_publish(
     Args:
         options: What to convert; its name is the repository.
         watcher: Told how it goes.
-        private: Whether others may not see the repository.
-        scratch: How many bytes the folder may take; shards are then sent and freed while others
-            are made. By default they stay.
+        private: Whether the repository is hidden from others.
+        scratch: How many bytes the folder may take; shards are then sent, and removed from the
+            disk, while others are made. By default they stay.
 
     Raises:
         BioscanError: See the tree in ``bioscan5m_hf.errors``.

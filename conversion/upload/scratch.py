@@ -1,4 +1,4 @@
-"""The disk that a conversion may take whose shards are sent away as soon as they are made."""
+"""Bound the disk that a conversion takes while it sends its shards away."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from conversion.sizes import readable_size
 
 PICKS_FOLDER: Final = f"{STATE_FOLDER}/picks"
 
-# A shard may be larger than planned: its metadata are estimated, and one image may lie over.
+# A shard may be larger than planned: the size of its metadata is estimated, and its last image may
+# exceed the planned size.
 _SLACK: Final = 1.15
 _SLACK_BYTES: Final = 1 << 16
-# Some of eight first shards' specimens, made small, are kept for the contact sheet.
+# The contact sheet needs some specimens of the first shard of each of eight splits, made small.
 _PICKS_BYTES: Final = 5 << 20
-# What the folder shows of itself is written when the last shard is freed, and has its room.
+# Card and pictures are written after the last shard was removed, and take its place.
 _PICTURES_BYTES: Final = 3 << 20
 
 
 class Scratch:
-    """A dataset folder on a disk that shall not be filled by its shards.
+    """A dataset folder whose shards must not fill the disk.
 
     Args:
         folder: The folder.
-        limit: How many bytes it may take; ``None`` for what stays and ``shards`` shards.
-        shards: How many shards may lie there where no limit is given.
+        limit: How many bytes it may take; ``None`` for the files that stay and ``shards`` shards.
+        shards: How many shards may lie there if no limit is given.
     """
 
     def __init__(self, folder: Path, limit: int | None, shards: int = 0) -> None:
@@ -50,10 +51,10 @@ class Scratch:
         self._lock = threading.Lock()
 
     def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
-        """See whether the disk that is allowed suffices.
+        """Check that the limit leaves room for the shards of these tasks.
 
         Raises:
-            UsageError: Not even one shard at a time has room.
+            UsageError: There is no room even for one shard at a time.
         """
         if not tasks:
             return
@@ -89,17 +90,17 @@ class Scratch:
             self._kept += result.written.bytes
 
     def free(self, file: Path, length: int) -> None:
-        """Remove a shard that was sent away."""
+        """Remove a shard that was sent."""
         file.unlink()
         with self._lock:
             self._kept -= length
 
     def picks_file(self, path: str) -> Path:
-        """Where the specimens that were chosen from a shard are kept."""
+        """The path of the file that keeps the specimens which were chosen from a shard."""
         return self._folder / PICKS_FOLDER / f"{path.replace('/', '__')}.json"
 
     def picks(self, path: str) -> list[Pick] | None:
-        """The specimens that were chosen from a shard; ``None`` where none were."""
+        """The specimens that were chosen from a shard; ``None`` if none were."""
         try:
             return _unpacked(read_small(self.picks_file(path), _PICKS_BYTES))
         except (OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""The frame of a sink that sends finished shards away, in a thread beside the conversion."""
+"""Send finished shards away in a thread, while the conversion makes others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from conversion.shards.build import ShardResult
 from conversion.sizes import readable_size
 from conversion.upload.scratch import Scratch
 
-# Waiting for a thread without end may keep Ctrl-C from being heard.
+# Ctrl-C may not be heard while a thread is waited for without a limit.
 _POLL_SECONDS: Final = 0.1
 
 
@@ -42,24 +42,24 @@ class FinishedShard:
 
 
 class _Word(Enum):
-    """A word of the conversion to the thread; the shards before it are sent by then."""
+    """A message from the conversion to the thread, which sends earlier shards first."""
 
     WAKE = auto()
     END = auto()
 
 
 class Sender(ABC):
-    """Sends finished shards away, and frees the disk of each that is known to have arrived.
+    """Sends finished shards away, and removes each from the disk when it has arrived.
 
-    One thread sends shard by shard. Those that were sent are shown together, and then freed: when
-    they are as large as a batch, when the conversion waits for their room, and at the end. What
-    stops the thread, whatever it is, stops the conversion: it is raised there.
+    One thread sends one shard after the other. The shards that were sent are made visible together,
+    and then removed from the disk: when there are enough for a batch, when the conversion waits for
+    their room, and at the end. An error of the thread is raised in the conversion.
 
     Args:
         folder: The dataset folder in which shards are made.
         scratch: The disk that this folder may take.
         say: Told how it goes, a line at a time.
-        batch_bytes: How large a batch is at least; by default each shard makes one.
+        batch_bytes: The least size of a batch; by default each shard is a batch.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Sender(ABC):
         self._taken = False
         self._thread = threading.Thread(target=self._work, name="bioscan5m-sender", daemon=True)
 
-    # --------------------------------------------------------------- said by those who know how
+    # -------------------------------------------------------------- implemented by each target
 
     @abstractmethod
     def has(self, path: str, written: Written) -> bool:
@@ -84,24 +84,24 @@ class Sender(ABC):
 
     @abstractmethod
     def _begin(self) -> None:
-        """Make ready where shards go, now that the conversion has decided what it makes."""
+        """Prepare the target, when the conversion has decided what it makes."""
 
     @abstractmethod
     def _send(self, shard: FinishedShard) -> bool:
-        """Send a shard; false where its bytes were there already."""
+        """Send a shard; false if its bytes were there already."""
 
     @abstractmethod
     def _show(self, batch: Sequence[FinishedShard]) -> None:
-        """Let shards that were sent be known as such, so that they may be freed."""
+        """Make shards that were sent visible, so that they may be removed from the disk."""
 
-    # ----------------------------------------------------------------- asked by the conversion
+    # ---------------------------------------------------------------- called by the conversion
 
     def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
-        """See whether the disk that is allowed suffices, and make ready for what will be sent.
+        """Check that there is room on the disk, and prepare the target.
 
         Raises:
-            UsageError: Not even one shard at a time has room.
-            BioscanError: Where they go refuses, or does not answer.
+            UsageError: There is no room even for one shard at a time.
+            BioscanError: The target refuses, or does not answer.
         """
         self._scratch.plan(tasks, shard_bytes)
         self._begin()
@@ -120,7 +120,7 @@ class Sender(ABC):
         return room
 
     def take(self, task: ShardTask, result: ShardResult) -> None:
-        """Send a finished shard, unless it was sent and freed before.
+        """Send a finished shard, unless it was sent and removed before.
 
         Raises:
             Exception: What stopped the sending.
@@ -134,11 +134,11 @@ class Sender(ABC):
         self._queue.put(FinishedShard(task.name, task.path, result.written, receipt))
 
     def picks(self, paths: Sequence[str]) -> list[Pick]:
-        """Specimens for the contact sheet, chosen from shards before they were freed."""
+        """Specimens for the contact sheet, chosen from shards before they were removed."""
         return [pick for path in paths for pick in self._scratch.picks(path) or []]
 
     def finish(self) -> None:
-        """Wait until every shard is sent, shown and freed.
+        """Wait until every shard is sent, visible, and removed from the disk.
 
         Raises:
             Exception: What stopped the sending.
@@ -152,7 +152,7 @@ class Sender(ABC):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        # After a failure nothing more is sent; what is there already is found again next time.
+        # After a failure nothing more is sent; the next run finds what is there already.
         self._given_up.set()
         self._queue.put(_Word.WAKE)
 
@@ -160,7 +160,7 @@ class Sender(ABC):
         if self._error:
             raise self._error
 
-    # --------------------------------------------------------------------------- in the thread
+    # ---------------------------------------------------------------------- run in the thread
 
     def _work(self) -> None:
         try:

@@ -1,9 +1,9 @@
-"""Convert into a folder behind a URL: shards are made on the disk, sent, proved and freed.
+"""Convert into a folder behind a URL: make shards on the disk, send, prove and remove them.
 
-The store holds what the local folder of an unfinished conversion would: a receipt for each shard
-that is there, so that the same command goes on from any machine. A receipt is removed before its
-shard is sent and comes after it; the manifest comes last, and what it lists is taken out of it
-before it is replaced.
+The store holds a receipt for each shard that is there, as the local folder of an unfinished
+conversion does, so that the same command goes on from any machine. An old receipt is removed before
+its shard is sent, and the new one follows the shard. The manifest comes last; before a file that it
+lists is replaced, the manifest is removed or no longer lists it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Sending(Sender):
     """Sends finished shards to a store, each with its receipt.
 
     Args:
-        store: Where they go.
+        store: Where they are sent.
         folder: The local folder in which they are made.
         scratch: The disk that this folder may take.
         watcher: Told how it goes.
@@ -60,7 +60,7 @@ class Sending(Sender):
         self._marked = self._changed = False
 
     def prepare(self) -> None:
-        """See that the store may be written to, and fetch what it holds beside its shards.
+        """Check that the store can be written to, and fetch what it holds beside its shards.
 
         Raises:
             ForeignFolder: It holds something that this program did not put there.
@@ -75,7 +75,7 @@ class Sending(Sender):
                 where=str(self._store.root),
                 fix="choose an empty or a new folder",
             )
-        # Before hours of work, not after them.
+        # A store that refuses to be written to must say so before hours of work.
         self._marked = _MARK not in self._remote
         self._put_bytes(_MARK, b"A conversion into this folder was begun.\n")
         self._changed = False
@@ -93,7 +93,7 @@ class Sending(Sender):
         try:
             manifest = read_manifest(self._folder)
         except ForeignFolder:
-            # The conversion reads it again, and says so unless it is to begin anew.
+            # The conversion reads the manifest again, and says so unless it begins anew.
             return
         self._listed = {file.path: file for file in manifest.files()} | manifest.extras
         self._were_ours = set(self._listed)
@@ -101,14 +101,14 @@ class Sending(Sender):
             if path in self._remote:
                 fetch(self._store.root / path, self._folder / path)
 
-    # ----------------------------------------------------------------- asked by the conversion
+    # ---------------------------------------------------------------- called by the conversion
 
     def has(self, path: str, written: Written) -> bool:
-        """Whether the store has a shard of this length, whose digest was recorded when it came."""
+        """Whether the store has a shard of this length; its receipt records its digest."""
         return self._remote.get(path) == written.bytes
 
     def _begin(self) -> None:
-        """Clear the store of what is not gone on from."""
+        """Remove what this conversion does not continue from the store."""
         kept = [path for path in self._remote if path.startswith(f"{STATE_FOLDER}/receipts/")]
         if forgotten := [path for path in kept if not (self._folder / path).exists()]:
             picks = [path for path in self._remote if path.startswith(f"{PICKS_FOLDER}/")]
@@ -118,7 +118,7 @@ class Sending(Sender):
         self._withdraw()
 
     def picks(self, paths: Sequence[str]) -> list[Pick]:
-        """Specimens for the contact sheet; a shard of which none were kept is fetched."""
+        """Specimens for the contact sheet; a shard is fetched if none of its were kept."""
         found: list[Pick] = []
         for path in paths:
             kept = self._scratch.picks(path)
@@ -132,10 +132,10 @@ class Sending(Sender):
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         super().__exit__(kind, *exception)
-        # The thread may be about to send what it was given, without having told of a change.
+        # The thread may be about to send a shard that it was given, and may not have noted that yet.
         untouched = self._marked and not self._changed and not self._taken
         if kind and issubclass(kind, BioscanError) and untouched:
-            # Refused before anything was done: the folder is as it was.
+            # The conversion was refused before it did anything, so the folder stays as it was.
             with suppress(BioscanError):
                 self._store.remove(_MARK)
 
@@ -156,7 +156,7 @@ class Sending(Sender):
             self._put(shard.receipt, receipt, digest_of(receipt))
 
     def _withdraw(self) -> None:
-        """Advertise no longer what is about to be replaced, as the folder on the disk does not."""
+        """Stop advertising files that are about to be replaced, as the local folder has done."""
         if MANIFEST_NAME not in self._remote:
             return
         local = self._folder / MANIFEST_NAME
@@ -176,7 +176,7 @@ class Sending(Sender):
         self._listed = kept
 
     def complete(self, manifest: Manifest) -> None:
-        """Send what is no shard of images, and last the manifest; remove what is left over.
+        """Send the files that are not sent yet, and the manifest last; remove what is left over.
 
         Raises:
             OutputError: The store refuses, or does not answer.
@@ -208,7 +208,7 @@ class Sending(Sender):
     def _is_ours(self, path: str) -> bool:
         """Whether a file is left over from this conversion, or from what it replaces."""
         if path.startswith(f"{STATE_FOLDER}/"):
-            # The receipts of another unfinished conversion stay, here as in the store.
+            # Receipts of another unfinished conversion stay in the store, as they stay locally.
             return not (self._folder / path).exists()
         return path in self._were_ours or SHARD_PATH.fullmatch(path) is not None
 
@@ -236,10 +236,10 @@ def convert_to_url(
 
     Args:
         options: What to convert; its output is not looked at.
-        url: Where to.
+        url: The folder to write.
         watcher: Told how it goes.
-        scratch: How many bytes may lie on the disk meanwhile; by default what stays there, and two
-            shards for each worker.
+        scratch: How many bytes the local folder may take; by default as many as the files that stay
+            there and two shards for each worker.
 
     Raises:
         BioscanError: See the tree in ``bioscan5m_hf.errors``.

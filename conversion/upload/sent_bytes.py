@@ -1,4 +1,4 @@
-"""Tell how many bytes of a file have gone to the Hub, while they go."""
+"""Tell how many bytes of a file were sent to the Hub, while it is being sent."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from huggingface_hub import CommitOperationAdd, constants
 from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
 Sent = Callable[[int], None]
-"""Told how many bytes of a file have gone by now."""
+"""Told how many bytes of a file were sent so far."""
 
 
 class Addition(CommitOperationAdd):
-    """A file of a commit that tells how far it was read to be sent over HTTP."""
+    """A file of a commit that tells how many of its bytes were read for HTTP."""
 
     def __init__(self, path: str, source: Path, sent: Sent) -> None:
         super().__init__(path, source)
@@ -24,7 +24,7 @@ class Addition(CommitOperationAdd):
 
     @contextmanager
     def as_file(self, with_tqdm: bool = False) -> Iterator[BinaryIO]:
-        """Open the file; with ``with_tqdm`` it is going to be sent."""
+        """Open the file; the client gives ``with_tqdm`` when it is about to send it."""
         with super().as_file() as file:
             if with_tqdm:
                 read = file.read
@@ -40,11 +40,11 @@ class Addition(CommitOperationAdd):
 
 @contextmanager
 def told_by_xet(sent: Sent) -> Iterator[None]:
-    """Within this context, what is uploaded to the Hub's own storage tells how far it is.
+    """Tell how many bytes were uploaded to the Hub's own storage (Xet), within this context.
 
-    The client has bars of its own for that and no way to be told instead, so that its reporter is
-    replaced as long as this lasts. A client without one, or whose bars were switched off by the
-    user, tells nothing within a file.
+    The client shows this with bars of its own and offers no callback, so its reporter is replaced
+    meanwhile. Nothing is told within a file if the client has no such reporter, or if the user
+    switched its bars off.
     """
     name = "XetUploadProgressReporter"
     try:
@@ -65,7 +65,7 @@ def told_by_xet(sent: Sent) -> Iterator[None]:
         def close(self) -> None: ...
 
     setattr(reporting, name, Reporter)
-    # Where the user has said that bars are to be shown, they are, and may not be switched.
+    # If the user has asked for bars, they are on already, and the client refuses to switch them.
     switched = constants.HF_HUB_DISABLE_PROGRESS_BARS is None
     if switched:
         enable_progress_bars()

@@ -1,6 +1,6 @@
-"""A folder behind a URL that files are put into, through the driver that ``fsspec`` has for it.
+"""Put files into a folder behind a URL, through its ``fsspec`` driver.
 
-How whole a file appears depends on the store:
+Whether a file ever appears incomplete depends on the store:
 
 - Object stores (S3, Google Cloud Storage, Azure and their like): a put is atomic. The file is there
   with all its bytes or not at all, and what it replaces is there until then.
@@ -62,7 +62,8 @@ class Store:
         if scheme in _READ_ONLY:
             raise UsageError(_READ_ONLY[scheme], where=root.url, fix=_FIXES.get(scheme))
         self._atomic = scheme in _ATOMIC
-        # And anew each time: drivers keep one connection for each thread that asks.
+        # This only checks that there is a driver. It is asked for again each time, since drivers
+        # keep one connection for each thread.
         file_system(root)
 
     def files(self) -> dict[str, int]:
@@ -102,7 +103,7 @@ class Store:
             ) from error
 
     def put(self, path: str, source: Path, written: Written) -> None:
-        """Send a file, and see that the store has its bytes.
+        """Send a file, and check that the store has its bytes.
 
         Raises:
             OutputError: The store refuses, does not answer, or has other bytes.
@@ -160,7 +161,7 @@ class Store:
                 return
             if self._atomic:
                 return
-            # A folder that stays is no harm.
+            # An empty folder that stays does no harm.
             with suppress(OutputError), explained(self.root, "cannot be tidied", OutputError):
                 _remove_empty(system, folder.rstrip("/"), path)
 
@@ -168,7 +169,7 @@ class Store:
 
 
 def _remove_empty(system: AbstractFileSystem, folder: str, path: str) -> None:
-    """Remove the folders that led to a file, as far as there is nothing else in them."""
+    """Remove the folders above a file that are empty now."""
     for above in PurePosixPath(path).parents:
         name = f"{folder}/{above}"
         system.invalidate_cache()
@@ -184,11 +185,11 @@ def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:
     Args:
         location: Its URL.
         target: Where it is written to.
-        limit: How many of its bytes are fetched at most.
+        limit: The most bytes to fetch.
 
     Raises:
         ArchiveError: It is not there, or cannot be read.
-        OutputError: It has no room.
+        OutputError: There is no room for it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     source: Source = open_location(location)

@@ -1,4 +1,4 @@
-"""A sheet to draw on that reads well on a light page and on a dark one."""
+"""Draw on a sheet that is easy to read on a light page and on a dark one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ FAINT: Final = (99, 108, 118)
 LINE: Final = (222, 225, 229)
 FIRST: Final = (36, 122, 109)
 SECOND: Final = (190, 110, 28)
-# Not white: a white sheet glares on a dark page, and its edge is lost on a white one.
+# A white sheet would glare on a dark page, and its edge would be lost on a white one.
 GROUND: Final = (250, 250, 247)
-# A quarter of the time that Pillow takes by itself, for files that are a fifth larger.
+# This takes a quarter of the time of Pillow's default, for files that are a fifth larger.
 _EFFORT: Final = 1
 _QUALITY: Final = 90
 
@@ -36,8 +36,8 @@ class Canvas:
     Args:
         width: Pixels.
         height: Pixels.
-        title: What stands at its top.
-        note: What stands beside the title, smaller.
+        title: The text at its top.
+        note: A smaller text beside the title.
     """
 
     def __init__(self, width: int, height: int, title: str, note: str = "") -> None:
@@ -62,8 +62,8 @@ class Canvas:
             place: Pixels from the left and the top.
             text: The line.
             size: Its height in pixels.
-            color: Of the letters.
-            anchor: Where of the line the place is, in Pillow's two letters.
+            color: The color of the letters.
+            anchor: The point of the line that lies at the place, in Pillow's two letters.
         """
         self._draw.text(place, text, color, font(size), anchor)
 
@@ -82,13 +82,13 @@ class Canvas:
         self.image.paste(image, (left, top))
 
     def stain(self, color: Color, mask: Image.Image, left: int, top: int) -> None:
-        """Color the sheet where a mask (mode L) is, as much as it is."""
+        """Color the sheet through a mask (mode L), whose values say how much."""
         self.image.paste(color, (left, top), mask)
 
     def jpeg(self) -> bytes:
         """The sheet as a JPEG, for photographs: a fifth of the bytes and of the time of a PNG."""
         out = io.BytesIO()
-        # Letters fray where colors are coarser than the picture.
+        # Letters would fray if the colors had a lower resolution than the picture.
         self.image.save(out, "JPEG", quality=_QUALITY, subsampling="4:4:4")
         return out.getvalue()
 
@@ -115,7 +115,7 @@ def fit_size(text: str, size: int, width: float) -> int:
 
 
 def short_count(count: int) -> str:
-    """A count as it stands at an axis: 250, 1.5k, 20k, 3M."""
+    """A count as an axis shows it: 250, 1.5k, 20k, 3M."""
     for unit, factor in (("M", 1_000_000), ("k", 1_000)):
         if count >= factor:
             return f"{count / factor:.1f}".removesuffix(".0") + unit

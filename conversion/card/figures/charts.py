@@ -1,4 +1,4 @@
-"""The taxonomic profile, and how long barcodes and how large organisms are."""
+"""Draw the taxonomic profile, the lengths of barcodes and the sizes of organisms."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ _RANK_NAMES: Final = {"dna_bin": "BIN"}
 
 
 def _percent(share: float) -> str:
-    """In words that never round something to nothing, or not all to all."""
+    """A share in per cent, in which only nothing is 0 and only all is 100."""
     if 0 < share < 0.001:
         return "< 0.1 %"
     if 0.999 < share < 1:
@@ -88,7 +88,7 @@ def _percent(share: float) -> str:
 @dataclass(frozen=True, slots=True)
 class _Histogram:
     title: str
-    edges: Sequence[float]  # of the bars, one more than there are
+    edges: Sequence[float]  # of the bars; one more than there are bars
     counts: Sequence[int]
     ticks: Sequence[tuple[float, str]]
     color: Color
@@ -110,7 +110,7 @@ def measures(found: Profile) -> bytes:
 
 def _barcode_lengths(found: Profile) -> _Histogram:
     lengths = found.barcode_lengths
-    # From 400 on, unless there are shorter ones: about 650 is what all but a few have.
+    # The axis begins at 400 unless there are shorter ones: nearly all have about 650 bases.
     first = min([*lengths, 400])
     last = max([*lengths, 800])
     starts = range(first, last + 1, BARCODE_STEP)
@@ -130,7 +130,7 @@ def _barcode_lengths(found: Profile) -> _Histogram:
 
 def _sizes(found: Profile) -> _Histogram:
     sizes = found.sizes or {0: 0}
-    # Whole powers of ten, so that the axis has labels.
+    # The axis ends at whole powers of ten, which have labels.
     first = min(sizes) // SIZE_STEPS * SIZE_STEPS
     last = -(-(max(sizes) + 1) // SIZE_STEPS) * SIZE_STEPS
     steps = range(first, last)
@@ -161,7 +161,7 @@ def _draw_histogram(canvas: Canvas, left: int, histogram: _Histogram) -> None:
     for start, stop, count in zip(
         histogram.edges[:-1], histogram.edges[1:], histogram.counts, strict=True
     ):
-        # What is there is seen, however little it is.
+        # Even the smallest count has a bar that can be seen.
         height = max((bottom - top) * count / most, 2) if count else 0
         canvas.bar((across(start), bottom - height, across(stop) - 1, bottom), histogram.color)
     canvas.line((left, bottom, left + width, bottom), FAINT)

@@ -25,9 +25,9 @@ _TOP: Final = 110
 _NORTH, _SOUTH = 84, -58
 _LAND: Final = (226, 228, 222)
 _DOT: Final = (176, 58, 46)
-# How much of the dot's color covers the land; an edge keeps dots that touch apart.
+# How much the color of a dot covers the land; an edge separates dots that touch.
 _FULL, _EDGE = 190, 90
-# Drawn larger and made smaller: Pillow's shapes have jagged edges.
+# The map is drawn larger and then reduced, since Pillow's shapes have jagged edges.
 _SMOOTH: Final = 2
 _SMALLEST, _LARGEST = 2.5, 9.0
 
@@ -50,7 +50,7 @@ def sites(found: Profile) -> bytes:
 
 
 def _land(scale: float, height: int) -> Image.Image:
-    """Where there is land, without the lines between countries."""
+    """A mask of the land, without the lines between countries."""
     zoom = scale * _SMOOTH
     mask = Image.new("L", (round(360 * zoom), height * _SMOOTH), 0)
     draw = ImageDraw.Draw(mask)
@@ -63,12 +63,12 @@ def _land(scale: float, height: int) -> Image.Image:
 
 
 def _dots(found: Profile, scale: float, height: int) -> Image.Image:
-    """How much of the dots' color covers the map."""
+    """A mask that says how much the color of the dots covers the map."""
     zoom = scale * _SMOOTH
     mask = Image.new("L", (round(360 * zoom), height * _SMOOTH), 0)
     draw = ImageDraw.Draw(mask)
     most = max(found.sites.values(), default=1)
-    # The largest first, so that none hides a smaller one.
+    # Large dots are drawn first, so that none hides a smaller one.
     for (latitude, longitude), count in sorted(found.sites.items(), key=lambda site: -site[1]):
         radius = _radius(count, most) * _SMOOTH
         x, y = (longitude + 180.5) * zoom, (_NORTH - latitude - 0.5) * zoom

@@ -1,4 +1,4 @@
-"""A contact sheet: some specimens of each order, side by side."""
+"""Draw a contact sheet: some specimens of each order, side by side."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _LABELS: Final = 242
 _ACROSS: Final = 8
 _ORDERS: Final = 8
 _TOP: Final = 100
-# Rows that are looked through in the first shard of each split: rare orders need some searching.
+# Rows that are searched in the first shard of each split; rare orders need many.
 _SEARCHED: Final = 1_500
-# Of each shard; more than are shown, since another shard may know others to be more frequent.
+# Orders of each shard. There are more than are shown, since others may be frequent in other shards.
 _SEARCHED_ORDERS: Final = 12
 _QUALITY: Final = 90
 
@@ -37,8 +37,8 @@ class Pick:
     Attributes:
         order: Its order.
         processid: Its id.
-        photograph: Its photograph, a JPEG. It is decoded only if it is shown: one in ten is.
-        small: Whether it was made small.
+        photograph: Its photograph, a JPEG. It is decoded only if it is shown, as one in ten is.
+        small: Whether the photograph was reduced.
     """
 
     order: str
@@ -47,7 +47,7 @@ class Pick:
     small: bool = False
 
     def made_small(self) -> Pick | None:
-        """The same with its photograph as small as it is shown; none where that is unreadable."""
+        """The same with a photograph as small as the sheet shows it; none if it is unreadable."""
         if self.small:
             return self
         tile = _tile(self.photograph)
@@ -89,7 +89,7 @@ def pick_specimens(shard: Path) -> list[Pick]:
 
 
 def _tile(data: bytes) -> bytes | None:
-    """A photograph made small; none where Pillow cannot read it, however whole the file is."""
+    """A reduced photograph; none if Pillow cannot read it, though the file may be intact."""
     try:
         with open_jpeg(data) as photograph:
             photograph.draft("RGB", (2 * _TILE, 2 * _TILE))
@@ -110,7 +110,7 @@ def contact_sheet(picks: Iterable[Pick], orders: Sequence[tuple[str, int]]) -> b
         orders: The orders and how many specimens each has, the largest first.
 
     Returns:
-        A JPEG; none where there is no specimen to show.
+        A JPEG; none if there is no specimen to show.
     """
     found: dict[str, list[Pick]] = {}
     for pick in picks:

@@ -1,4 +1,4 @@
-"""One module for each command: what it may be asked, whom it calls, what it shows.
+"""One module for each command: its options, the function that it calls, and what it shows.
 
-A command does no work of its own; what several commands share is in the room above.
+A command does no work of its own. Code that several commands share is in the folder above.
 """

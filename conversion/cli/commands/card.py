@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     },
 )
 def run(terminal: Terminal, *, folder: Path, name: str | None) -> int:
-    """Write what a dataset folder shows of itself."""
+    """Write card, pictures, notebook and Croissant of a dataset folder."""
     from conversion.card.presentation import present
 
     with terminal.progress("writing card and pictures"):

@@ -47,18 +47,18 @@ if TYPE_CHECKING:
     token=True,
 )
 def run(terminal: Terminal, *, dry_run: bool, **values: Any) -> int:
-    """Convert a release, and show what was written, or would be."""
+    """Convert a release, and show what was or would be written."""
     given = {name: value for name, value in values.items() if value not in (None, (), False)}
     output: Location | None = given.pop("output", None)
     check_together(given, output)
     if output is None:
-        # Nobody else needs the Hub's library, which takes long to import.
+        # Imported here, since only this needs the Hub's library, which takes long to import.
         from conversion.upload.hub import check_repository_name
 
         output = Path(check_repository_name(given["name"]).partition("/")[2])
     asked = ConvertOptions(output=Path() if isinstance(output, RemotePath) else output, **given)
     if dry_run:
-        # Nobody else needs it.
+        # Imported here, since only a dry run needs it.
         from conversion.cli.dry_run import show_preview
         from conversion.preview.preview import preview
 
@@ -80,9 +80,9 @@ def run(terminal: Terminal, *, dry_run: bool, **values: Any) -> int:
 def _convert(
     terminal: Terminal, asked: ConvertOptions, output: Location
 ) -> tuple[Summary, str | None]:
-    """Convert, and give what came of it, and where it was published."""
+    """Convert; return the result, and the URL that it was published at."""
     if isinstance(output, RemotePath):
-        # Nobody else needs the drivers of stores.
+        # Imported here, since only this needs the drivers of stores.
         from conversion.upload.sending import convert_to_url
 
         return convert_to_url(asked, output, terminal, scratch=asked.scratch), None
@@ -125,7 +125,7 @@ def _left_out(summary: Summary) -> dict[str, int]:
 
 
 def _show_next(terminal: Terminal, manifest: Manifest, output: Location, url: str | None) -> None:
-    """Say what can be done with it now."""
+    """Say what can be done with the dataset folder now."""
     packages = list(manifest.packages)
     package = DEFAULT_PACKAGE if DEFAULT_PACKAGE in packages else packages[0]
     split = next(iter(manifest.splits[package]))

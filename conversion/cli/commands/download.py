@@ -1,4 +1,4 @@
-"""``bioscan5m download``: fetch what some packages and splits of the release need."""
+"""``bioscan5m download``: fetch the files of some packages and splits of the release."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def run(
     workers: int,
     dry_run: bool,
 ) -> int:
-    """Download, and show what there is now."""
+    """Download, and show which files there are now."""
     from conversion.cli.console import make_table
     from conversion.download.download import DownloadOptions, Presence, download
 

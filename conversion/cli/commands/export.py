@@ -88,7 +88,7 @@ def run(
     rank: str,
     limit: int | None,
 ) -> int:
-    """Export, with a count of what was written while it goes."""
+    """Export, and show meanwhile how much was written."""
     from bioscan5m_hf.query.filters import Filter
     from bioscan5m_hf.query.text import parse_where
     from bioscan5m_hf.sources.resolve import open_data

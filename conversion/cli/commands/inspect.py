@@ -61,7 +61,7 @@ def run(
     subset: bool,
     findings: Path | None,
 ) -> int:
-    """Show what is in a release; status 1 where something does not fit."""
+    """Show what is in a release; return 1 if something does not fit."""
     from conversion.catalogue.inspection import inspect, told_as_absent
 
     report = inspect(release, packages=packages, splits=splits, subset=subset, watcher=terminal)
@@ -104,7 +104,7 @@ def _show(terminal: Terminal, report: Report) -> None:
 
 
 class _Listed(list[dict[str, Any]]):
-    """Findings as JSON takes them: a list, of which each item is made when it is written."""
+    """Findings for JSON: a list that makes each item when it is written."""
 
     def __init__(self, report: Report) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class _Listed(list[dict[str, Any]]):
     def __iter__(self) -> Iterator[dict[str, Any]]:
         from conversion.rejects import Finding
 
-        # Not ``asdict``, which copies each value: there may be millions.
+        # ``asdict`` would copy each value, of which there may be millions.
         names = [field.name for field in fields(Finding)]
         for package, finding in self._report.findings():
             yield {"package": package, **{name: getattr(finding, name) for name in names}}

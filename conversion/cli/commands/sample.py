@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def _read_seed(text: str) -> int:
     try:
-        # Generators of random numbers take none below 0.
+        # Generators of random numbers do not take seeds below 0.
         return int(text) % (1 << 64)
     except ValueError:
         raise UsageError(

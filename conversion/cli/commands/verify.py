@@ -45,7 +45,7 @@ def run(
     images: bool,
     workers: int | None,
 ) -> int:
-    """Prove a dataset folder; every difference is shown."""
+    """Prove a dataset folder, and show every difference."""
     from conversion.sizes import readable_size
     from conversion.verify.folder import VerifyOptions, verify
     from conversion.verify.shard import Undecodable
