@@ -132,7 +132,7 @@ class Sending(Sender):
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         super().__exit__(kind, *exception)
-        # The thread may be about to send a shard that it was given, and may not have noted that yet.
+        # The thread may be about to send a shard that it was given, and not have noted it yet.
         untouched = self._marked and not self._changed and not self._taken
         if kind and issubclass(kind, BioscanError) and untouched:
             # The conversion was refused before it did anything, so the folder stays as it was.
