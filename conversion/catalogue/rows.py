@@ -5,7 +5,6 @@ A shard takes its rows out of them, and so does the metadata configuration.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -111,45 +110,42 @@ def _places_path(path: Path) -> Path:
 
 
 class RowReader:
-    """Takes rows by position. Some are held at a time, for positions that lie close together.
+    """Reads rows by position, in order, some thousands of them at a time.
 
     Args:
         path: The file of the rows.
+        positions: Growing positions among all specimens: those of the rows that will be wanted.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, positions: npt.NDArray[np.int64]) -> None:
         self._path = Path(path)
-        self._number = -1
-        self._chunk: pa.RecordBatch | None = None
+        self._positions = positions
+        self._at = 0
+        self._held = pa.RecordBatch.from_pylist([], arrow_schema(image=False))
 
-    def take(self, positions: npt.NDArray[np.int64]) -> pa.RecordBatch:
-        """Upstream's columns of the specimens at some positions.
+    def take(self, count: int) -> pa.RecordBatch:
+        """Upstream's columns of the next specimens.
 
         Args:
-            positions: Growing positions among all specimens.
+            count: How many.
         """
-        schema = arrow_schema(image=False)
-        pieces = list(self._pieces(positions))
-        if not pieces:
-            return pa.RecordBatch.from_pylist([], schema)
-        batch = pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
-        return pa.record_batch(batch.columns, schema=schema)
+        pieces = [self._held.slice(0, count)]
+        if more := count - pieces[0].num_rows:
+            self._held = self._read(max(more, _CHUNK_ROWS))
+            pieces.append(self._held.slice(0, more))
+        self._held = self._held.slice(pieces[-1].num_rows)
+        full = [piece for piece in pieces if piece.num_rows] or pieces[:1]
+        return full[0] if len(full) == 1 else pa.concat_batches(full)
 
-    def _pieces(self, positions: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
-        numbers = positions // _CHUNK_ROWS
-        for number in np.unique(numbers).tolist():
-            wanted = positions[numbers == number] - number * _CHUNK_ROWS
-            chunk = self._read(number)
-            if len(wanted) == wanted[-1] - wanted[0] + 1:
-                yield chunk.slice(int(wanted[0]), len(wanted))
-            else:
-                yield chunk.take(pa.array(wanted))
-
-    def _read(self, number: int) -> pa.RecordBatch:
-        if self._chunk is None or number != self._number:
-            self._chunk = None
-            offset = number * _CHUNK_ROWS * _PLACES.itemsize
-            places = np.fromfile(_places_path(self._path), _PLACES, _CHUNK_ROWS, offset=offset)
-            self._chunk = read_rows(self._path, places, column_names())
-            self._number = number
-        return self._chunk
+    def _read(self, count: int) -> pa.RecordBatch:
+        wanted = self._positions[self._at : self._at + count]
+        self._at += len(wanted)
+        first = int(wanted[0])
+        places = np.fromfile(
+            _places_path(self._path),
+            _PLACES,
+            int(wanted[-1]) - first + 1,
+            offset=first * _PLACES.itemsize,
+        )
+        rows = read_rows(self._path, places[wanted - first], column_names())
+        return pa.record_batch(rows.columns, schema=self._held.schema)

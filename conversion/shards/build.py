@@ -178,11 +178,11 @@ def read_blocks(task: ShardTask) -> Generator[Block]:
         ArchiveError: A source cannot be read.
     """
     make = _maker(task)
-    rows = RowReader(task.rows)
+    whole = read_members(task.members, task.shard.start, task.shard.stop)
+    rows = RowReader(task.rows, whole["position"].to_numpy())
     with _Sources(task) as sources:
-        for members in with_prefetch(_blocks(task), sources.expect):
-            positions = members["position"].to_numpy()
-            held = rows.take(positions)
+        for members in with_prefetch(_blocks(task, whole), sources.expect):
+            held = rows.take(members.num_rows)
             kept: list[int] = []
             images: list[bytes | bytearray] = []
             rejects: list[Finding] = []
@@ -215,18 +215,17 @@ def _maker(task: ShardTask) -> Maker | None:
     return maker(task.recipe)
 
 
-def _blocks(task: ShardTask) -> Iterator[pa.Table]:
+def _blocks(task: ShardTask, members: pa.Table) -> Iterator[pa.Table]:
     """The members of the shard, cut into the blocks of its format."""
     kind = writer_named(task.format)
-    rows = read_members(task.members, task.shard.start, task.shard.stop)
     # Where images are made from others, the length that they are expected to have.
-    planned = rows["planned" if task.recipe else "size"].to_numpy()
+    planned = members["planned" if task.recipe else "size"].to_numpy()
     sizes = np.minimum(planned, MAX_IMAGE_BYTES)
     start = 0
-    while start < rows.num_rows:
+    while start < members.num_rows:
         reached = np.cumsum(sizes[start : start + kind.block_rows])
         count = max(1, int(np.searchsorted(reached, kind.block_bytes, side="right")))
-        yield rows.slice(start, count)
+        yield members.slice(start, count)
         start += count
 
 

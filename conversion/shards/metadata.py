@@ -93,14 +93,14 @@ def write_metadata(plan: MetadataPlan, stopped: threading.Event | None = None) -
     """
     counter = ProfileCounter()
     written: list[MetadataShard] = []
-    rows = RowReader(plan.rows.path)
     for shard in plan.shards():
         path = plan.folder / shard.name(plan.writer.form.suffix)
+        rows = RowReader(plan.rows.path, np.arange(shard.start, shard.stop))
         with plan.writer(path, image=False) as file:
             for start in range(shard.start, shard.stop, BLOCK_ROWS):
                 if stopped and stopped.is_set():
                     raise CancelledError
-                block = rows.take(np.arange(start, min(start + BLOCK_ROWS, shard.stop)))
+                block = rows.take(min(BLOCK_ROWS, shard.stop - start))
                 counter.add(block)
                 file.write(block)
             written.append(MetadataShard(shard, file.commit(), path))

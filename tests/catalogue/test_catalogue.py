@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def test_rows_are_put_into_the_same_order_whatever_a_run_holds(
     made.load_metadata(read_metadata(metadata, lambda bad: left_out.append(bad.row)))
     made.settle_rows(metadata.label, lambda bad: left_out.append(bad.row))
     rows = made.sorted_rows()
-    found = RowReader(rows.path).take(np.arange(20_001)).to_pylist()
+    found = RowReader(rows.path, np.arange(20_001)).take(20_001).to_pylist()
     assert left_out == [20_003, 20_002]
     names = [split.name for split in SPLITS]
     expected = sorted(
@@ -122,15 +122,29 @@ def test_a_repeated_processid_is_an_error_that_names_both_rows(
         made.settle_rows(metadata.label)
 
 
-def test_positions_that_lie_far_apart(metadata: MetadataFile, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "positions",
+    [
+        pytest.param([0, 1, 5, 7_999, 8_000, 15_999, 16_000, 20_000], id="far-apart"),
+        pytest.param(range(20_001), id="all"),
+        pytest.param(range(3_000, 20_001, 2), id="every-other"),
+        pytest.param([20_000], id="the-last"),
+    ],
+)
+@pytest.mark.parametrize("count", [1_000, 7_777, 30_000])
+def test_rows_are_read_in_blocks(
+    positions: Sequence[int], count: int, metadata: MetadataFile, tmp_path: Path
+) -> None:
     made = Catalogue(tmp_path)
     made.load_metadata(read_metadata(metadata, lambda _: None))
     made.settle_rows(metadata.label, lambda _: None)
-    reader = RowReader(made.sorted_rows().path)
-    positions = np.array([0, 1, 5, 7_999, 8_000, 15_999, 16_000, 20_000])
-    expected = made.specimens.names.take(pa.array(positions)).to_pylist()
-    assert reader.take(positions)["processid"].to_pylist() == expected
-    assert reader.take(positions[:0]).num_rows == 0
+    wanted = np.array(positions)
+    reader = RowReader(made.sorted_rows().path, wanted)
+    counts = [min(count, len(wanted) - start) for start in range(0, len(wanted), count)]
+    blocks = [reader.take(each) for each in counts]
+    assert [block.num_rows for block in blocks] == counts
+    expected = made.specimens.rows.choose(wanted).take(column_names())
+    assert pa.Table.from_batches(blocks).to_pylist() == expected.to_pylist()
 
 
 def test_what_the_batches_raise_is_raised_as_it_is(metadata: MetadataFile, tmp_path: Path) -> None:
