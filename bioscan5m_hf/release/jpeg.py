@@ -6,23 +6,25 @@ is cut off may end with the end mark of the thumbnail in its Exif data.
 
 from __future__ import annotations
 
-import functools
 import re
 import struct
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 START: Final = b"\xff\xd8\xff"
 _END: Final = b"\xff\xd9"
-_SCAN: Final = b"\xff\xda"
 # The codes of markers (ITU-T T.81, table B.1).
 _EOI: Final = 0xD9
 _SOS: Final = 0xDA
 _BASELINE: Final = (0xC0, 0xC1)
 _WITHOUT_LENGTH: Final = frozenset((0x01, 0xD8, *range(0xD0, 0xD8)))
+_NO_SEGMENT: Final = _WITHOUT_LENGTH | {0x00, _EOI, 0xFF}
+# Behind the length of the segment of a frame, which counts itself.
+_TO_COMPONENTS: Final = 7
 _LENGTH: Final = struct.Struct(">H")
 # In compressed data FF is followed by 00, or by the code of a restart mark; FF may be repeated.
 _MARKER: Final = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
-# Headers without Exif data have some 600 bytes, and the images of a package share few of them.
+# Headers without Exif data have some 600 bytes.
 _USUAL_HEADER: Final = 1024
 
 
@@ -37,23 +39,63 @@ def find_end(data: bytes | bytearray) -> int | None:
         mark; ``None`` where the image is cut off: a segment or the compressed data reach the end
         of the bytes, or there are no compressed data.
     """
-    scan = data.find(_SCAN, 0, _USUAL_HEADER)
-    if 0 < scan < len(data) - 4 and data.endswith(_END):
-        only_scan = _components(bytes(data[:scan])) == data[scan + 4]
-        return len(data) if only_scan else _walk(data)
-    return _walk(data)
+    header = _headers.get(data[_TELLING]) if len(data) > _TELLING else None
+    if (
+        header
+        and len(data) >= header.length
+        and header.read(data) == header.values
+        and data.endswith(_END)
+    ):
+        return len(data)
+    end = _walk(data)
+    if end == len(data) and (found := _header_of(data)):
+        _headers[data[_TELLING]] = found
+    return end
 
 
-@functools.lru_cache(maxsize=4096)
-def _components(header: bytes) -> int:
-    """The number of components of a baseline image; 0 where this is not its header."""
-    components = 0
+class _Header(NamedTuple):
+    """What the headers of some baseline images with one scan have in common.
+
+    Attributes:
+        read: Reads marker and length of each segment, and twice the number of components.
+        values: What it reads.
+        length: Where the compressed data begin.
+    """
+
+    read: Callable[[bytes | bytearray], tuple[Any, ...]]
+    values: tuple[Any, ...]
+    length: int
+
+
+# The images of a package differ in width and height alone, or in the length of a comment too: the
+# last header of each such length, or of whatever else this byte is.
+_TELLING: Final = 23
+_headers: Final[dict[int, _Header]] = {}
+
+
+def _header_of(data: bytes | bytearray) -> _Header | None:
+    """The header of a sound baseline image with one scan, if it is short and without gaps.
+
+    A long one has Exif data, and is like no other.
+    """
+    fields = ">2x"
+    frames: list[int] = []
     at = 2
-    while at + 4 <= len(header) and header[at] == 0xFF:
-        if header[at + 1] in _BASELINE and at + 10 <= len(header):
-            components = header[at + 9]
-        at += 2 + _LENGTH.unpack_from(header, at + 2)[0]
-    return components if at == len(header) else 0
+    while at < _USUAL_HEADER and data[at] == 0xFF and data[at + 1] not in _NO_SEGMENT:
+        code = data[at + 1]
+        length = _LENGTH.unpack_from(data, at + 2)[0]
+        if code == _SOS:
+            if frames != [data[at + 4]]:
+                return None
+            read = struct.Struct(f"{fields}2sHB").unpack_from
+            return _Header(read, read(data), at + 2 + length)
+        if code in _BASELINE and length > _TO_COMPONENTS:
+            frames.append(data[at + 2 + _TO_COMPONENTS])
+            fields += f"2sH5xB{length - _TO_COMPONENTS - 1}x"
+        else:
+            fields += f"2sH{length - 2}x"
+        at += 2 + length
+    return None
 
 
 def _walk(data: bytes | bytearray) -> int | None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from bioscan5m_hf.release import jpeg
 from bioscan5m_hf.release.jpeg import find_end
 from tests.conftest import REAL
 
@@ -61,6 +62,26 @@ def test_a_cut_behind_the_end_of_the_thumbnail_is_found() -> None:
     cut = data[: data.index(b"\xff\xd9") + 2]
     assert cut.endswith(b"\xff\xd9")
     assert find_end(cut) is None
+
+
+@given(
+    kind=st.sampled_from(["baseline", "grey", "four colours", "comment", "progressive"]),
+    changes=st.dictionaries(st.integers(2, 700), st.integers(0, 255), max_size=3),
+    length=st.integers(3, 3000),
+)
+def test_an_image_is_judged_alike_whatever_was_seen_before(
+    kind: str, changes: dict[int, int], length: int
+) -> None:
+    assert find_end(KINDS[kind]) == len(KINDS[kind])
+    data = bytearray(KINDS[kind])
+    for at, value in changes.items():
+        data[at] = value
+    for each in (data, data[:length], data[:length] + b"\xff\xd9"):
+        if each.startswith(b"\xff\xd8\xff"):
+            jpeg._headers.clear()
+            unseen = find_end(each)
+            find_end(KINDS[kind])
+            assert find_end(each) == unseen
 
 
 @given(st.binary(max_size=400))
