@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from bioscan5m_hf.readers.formats import FORMATS, Format
 from bioscan5m_hf.schema.columns import arrow_schema
-from conversion.formats.base import Images, ShardWriter, with_images
+from conversion.formats.base import ShardWriter, with_images
 
 
 class ArrowWriter(ShardWriter):
@@ -44,7 +44,7 @@ class ArrowWriter(ShardWriter):
         with pa.memory_map(str(path)) as source:
             yield from pa.ipc.open_stream(source)
 
-    def _write(self, rows: pa.RecordBatch, images: Images | None) -> None:
+    def _write(self, rows: pa.RecordBatch, images: pa.BinaryArray | None) -> None:
         columns = [canonical(column) for column in rows.columns]
         rows = pa.record_batch(columns, names=rows.schema.names)
         block = rows if images is None else with_images(rows, images, self._schema)

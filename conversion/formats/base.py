@@ -7,15 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from bioscan5m_hf.readers.formats import Format
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN, image_type
 from conversion.files.atomic import AtomicFile, Unseen, Whole, Written
 from conversion.formats.samples import SampleExtras
-
-Images = Sequence[bytes | bytearray]
 
 
 class Shape(NamedTuple):
@@ -102,7 +99,7 @@ class ShardWriter(Whole):
             ArrowException, KeyError, ValueError: The file is not a shard of the format.
         """
 
-    def write(self, rows: pa.RecordBatch, images: Images | None = None) -> None:
+    def write(self, rows: pa.RecordBatch, images: pa.BinaryArray | None = None) -> None:
         """Append one block of specimens: a row group, or a record batch.
 
         Args:
@@ -114,7 +111,7 @@ class ShardWriter(Whole):
         self.rows += rows.num_rows
 
     @abstractmethod
-    def _write(self, rows: pa.RecordBatch, images: Images | None) -> None: ...
+    def _write(self, rows: pa.RecordBatch, images: pa.BinaryArray | None) -> None: ...
 
     @abstractmethod
     def _finish(self) -> None:
@@ -147,18 +144,13 @@ class ShardWriter(Whole):
         return self._file.closed
 
 
-def image_array(images: Images, processids: pa.Array) -> pa.StructArray:
+def image_array(images: pa.BinaryArray, processids: pa.Array) -> pa.StructArray:
     """The column ``image`` of a block: a struct of bytes and of the path ``<processid>.jpg``."""
-    # One joined buffer with its offsets is thirty times as fast as an array from a list.
-    offsets = np.zeros(len(images) + 1, np.int32)
-    np.cumsum([len(image) for image in images], out=offsets[1:])
-    joined = pa.py_buffer(b"".join(images))
-    data = pa.Array.from_buffers(pa.binary(), len(images), [None, pa.py_buffer(offsets), joined])
     paths = pa.compute.binary_join_element_wise(processids, ".jpg", "")
-    return pa.StructArray.from_arrays([data, paths], fields=list(image_type()))
+    return pa.StructArray.from_arrays([images, paths], fields=list(image_type()))
 
 
-def with_images(rows: pa.RecordBatch, images: Images, schema: pa.Schema) -> pa.RecordBatch:
+def with_images(rows: pa.RecordBatch, images: pa.BinaryArray, schema: pa.Schema) -> pa.RecordBatch:
     """Put the column ``image`` before upstream's columns."""
     image = image_array(images, rows.column("processid"))
     assert schema.names[0] == IMAGE_COLUMN

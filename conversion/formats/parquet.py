@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from bioscan5m_hf.readers.formats import FORMATS, Format
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, RANKS, arrow_schema
-from conversion.formats.base import Images, ShardWriter, with_images
+from conversion.formats.base import ShardWriter, with_images
 
 # Values that repeat over and over; the others would fill a dictionary and leave it again.
 _REPEATING: Final = [
@@ -72,7 +72,7 @@ class ParquetWriter(ShardWriter):
         with pq.ParquetFile(path) as file:
             yield from file.iter_batches(batch_size=batch_rows, columns=schema.names)
 
-    def _write(self, rows: pa.RecordBatch, images: Images | None) -> None:
+    def _write(self, rows: pa.RecordBatch, images: pa.BinaryArray | None) -> None:
         block = rows if images is None else with_images(rows, images, self._schema)
         table = pa.Table.from_batches([block.cast(self._schema)])
         self._writer.write_table(table, row_group_size=max(1, table.num_rows))

@@ -6,6 +6,7 @@ A task holds only small values that can be pickled, and running it twice gives t
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bioscan5m_hf.errors import ImageError
 from bioscan5m_hf.release.image import MEMBER_COLUMNS, name_of, read_image
@@ -36,6 +39,7 @@ from conversion.formats.registry import writer_named
 from conversion.planning.shards import Shard
 from conversion.planning.tasks import ShardTask
 from conversion.rejects import Finding
+from conversion.shards.images import BlockMemory, JoinedImages
 from conversion.shards.prefetch import AHEAD, reads_of, with_prefetch
 from conversion.shards.remote_sources import RemoteSources
 
@@ -123,13 +127,15 @@ def write_shard(task: ShardTask, on_images: OnImages | None = None) -> MadeShard
         if task.vocabularies:
             writer.add_to_samples(task.extras, Path(task.vocabularies))
         for block in blocks:
-            if block.images:
+            if len(block.images):
                 writer.write(block.rows, block.images)
             rejects += block.rejects
-            plain = sum(map(len, block.images))
+            plain = pc.sum(pc.binary_length(block.images)).as_py() or 0
             total += plain
             if on_images:
                 on_images(len(block.images), plain)
+            # Its memory serves the next one.
+            del block
         if not writer.rows:
             writer.discard()
             return MadeShard(ShardResult(task.shard, 0, 0, None, tuple(rejects)), None)
@@ -149,7 +155,7 @@ class Block:
     """
 
     rows: pa.RecordBatch
-    images: list[bytes | bytearray]
+    images: pa.BinaryArray
     rejects: list[Finding]
 
 
@@ -177,33 +183,56 @@ def read_blocks(task: ShardTask) -> Generator[Block]:
         ImageError: An image is flawed, and flaws are not recorded.
         ArchiveError: A source cannot be read.
     """
-    make = _maker(task)
     whole = read_members(task.members, task.shard.start, task.shard.stop)
     rows = RowReader(task.rows, whole["position"].to_numpy())
     with _Sources(task) as sources:
+        reader = _BlockReader(task, sources)
         for members in with_prefetch(_blocks(task, whole), sources.expect):
-            held = rows.take(members.num_rows)
-            kept: list[int] = []
-            images: list[bytes | bytearray] = []
-            rejects: list[Finding] = []
-            # A dict for each row takes longer than the rest: made where one is needed, for all.
-            entries: list[dict[str, Any]] = []
-            for index, sound in enumerate(sources.read_sound(members)):
-                image = sound
-                if image is None or make:
-                    entries = entries or members.to_pylist()
-                    entry = entries[index]
-                    try:
-                        image = image or sources.read(entry)
-                        image = make(image, entry, held, index) if make else image
-                    except FlawedImage as flawed:
-                        rejects.append(_reject(task, entry, flawed))
-                        continue
-                images.append(image)
-                kept.append(index)
-            if rejects:
-                held = held.take(pa.array(kept, pa.int32()))
-            yield Block(held, images, rejects)
+            yield reader.read(members, rows.take(members.num_rows))
+
+
+class _Kept(threading.local):
+    """What a thread keeps from shard to shard."""
+
+    def __init__(self) -> None:
+        self.memory = BlockMemory()
+
+
+_kept = _Kept()
+
+
+class _BlockReader:
+    """Reads the images of one block after another."""
+
+    def __init__(self, task: ShardTask, sources: _Sources) -> None:
+        self._task = task
+        self._sources = sources
+        self._make = _maker(task)
+
+    def read(self, members: pa.Table, rows: pa.RecordBatch) -> Block:
+        make = self._make
+        expected = int(_image_sizes(members, self._task).sum())
+        images = JoinedImages(_kept.memory.lend(expected))
+        kept: list[int] = []
+        rejects: list[Finding] = []
+        # A dict for each row takes longer than the rest: made where one is needed, for all.
+        entries: list[dict[str, Any]] = []
+        for index, sound in enumerate(self._sources.read_sound(members)):
+            image = sound
+            if image is None or make:
+                entries = entries or members.to_pylist()
+                entry = entries[index]
+                try:
+                    image = image or self._sources.read(entry)
+                    image = make(image, entry, rows, index) if make else image
+                except FlawedImage as flawed:
+                    rejects.append(_reject(self._task, entry, flawed))
+                    continue
+            images.add(image)
+            kept.append(index)
+        if rejects:
+            rows = rows.take(pa.array(kept, pa.int32()))
+        return Block(rows, images.array(), rejects)
 
 
 def _maker(task: ShardTask) -> Maker | None:
@@ -218,15 +247,20 @@ def _maker(task: ShardTask) -> Maker | None:
 def _blocks(task: ShardTask, members: pa.Table) -> Iterator[pa.Table]:
     """The members of the shard, cut into the blocks of its format."""
     kind = writer_named(task.format)
-    # Where images are made from others, the length that they are expected to have.
-    planned = members["planned" if task.recipe else "size"].to_numpy()
-    sizes = np.minimum(planned, MAX_IMAGE_BYTES)
+    sizes = _image_sizes(members, task)
     start = 0
     while start < members.num_rows:
         reached = np.cumsum(sizes[start : start + kind.block_rows])
         count = max(1, int(np.searchsorted(reached, kind.block_bytes, side="right")))
         yield members.slice(start, count)
         start += count
+
+
+def _image_sizes(members: pa.Table, task: ShardTask) -> npt.NDArray[np.int64]:
+    """How many bytes each image has; where it is made from another, is expected to have."""
+    planned = members["planned" if task.recipe else "size"].to_numpy()
+    sizes: npt.NDArray[np.int64] = np.minimum(planned, MAX_IMAGE_BYTES)
+    return sizes
 
 
 def _reject(task: ShardTask, entry: dict[str, int | str], flawed: FlawedImage) -> Finding:

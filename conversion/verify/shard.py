@@ -165,18 +165,16 @@ def _compare(path: Path, source: ShardTask) -> list[str]:
     shard = _Rows(read_shard(path, [IMAGE_COLUMN, *column_names()]))
     problems: list[str] = []
     for block in read_blocks(source):
-        if not block.images:
+        if not len(block.images):
             continue
         found = shard.take(block.rows.num_rows)
         if found.num_rows < block.rows.num_rows:
             return [*problems, "it has fewer rows than the release"]
-        images = pc.struct_field(found.column(IMAGE_COLUMN), "bytes").to_pylist()
+        images = pc.struct_field(found.column(IMAGE_COLUMN), "bytes")
         names = block.rows.column("processid").to_pylist()
-        problems += [
-            f"the image of {name} is not the release's"
-            for name, ours, theirs in zip(names, images, block.images, strict=True)
-            if ours != theirs
-        ]
+        same = pc.fill_null(pc.equal(images, block.images), False)
+        others = block.rows.column("processid").filter(pc.invert(same)).to_pylist()
+        problems += [f"the image of {name} is not the release's" for name in others]
         for column in COLUMNS:
             ours, theirs = found.column(column.name), block.rows.column(column.name)
             if not ours.equals(theirs):

@@ -166,7 +166,7 @@ def test_nothing_but_the_specimens_decides_the_bytes(tmp_path: Path) -> None:
     written = []
     for name in ("a.tar", "b.tar"):
         with WebDatasetWriter(tmp_path / name, image=True) as writer:
-            writer.write(rows, [b"\xff\xd8\xff\xd9"])
+            writer.write(rows, pa.array([b"\xff\xd8\xff\xd9"]))
             written.append(writer.commit())
     assert written[0] == written[1]
     with tarfile.open(tmp_path / "a.tar") as archive:

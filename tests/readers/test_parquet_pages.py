@@ -29,7 +29,7 @@ def _image(number: int) -> bytes:
     return random.Random(number).randbytes(LENGTH + number)
 
 
-def _block(group: int) -> tuple[pa.RecordBatch, list[bytes]]:
+def _block(group: int) -> tuple[pa.RecordBatch, pa.BinaryArray]:
     numbers = range(group * ROWS, (group + 1) * ROWS)
     rows = [
         {
@@ -40,7 +40,8 @@ def _block(group: int) -> tuple[pa.RecordBatch, list[bytes]]:
         for number in numbers
     ]
     schema = arrow_schema(image=False)
-    return pa.RecordBatch.from_pylist(rows, schema=schema), [_image(n) for n in numbers]
+    images = pa.array([_image(number) for number in numbers])
+    return pa.RecordBatch.from_pylist(rows, schema=schema), images
 
 
 @pytest.fixture(scope="module")
