@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -88,8 +89,9 @@ class Program:
         return killed
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
-        """Send a signal to all its processes, as a terminal does."""
-        os.killpg(self.process.pid, number)
+        """Send a signal to all its processes, as a terminal does; nothing if it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
     def workers(self) -> list[int]:
         """The processes that make shards.

@@ -130,7 +130,7 @@ def test_an_interruption_ends_with_a_line_that_says_how_to_go_on(
         program = Program(*command(source, output))
         # Where the interruption before came after everything was done, nothing is converted.
         if program.reaches(left[0]):
-            time.sleep(choose.uniform(0, 0.4))
+            time.sleep(choose.uniform(0, 0.25))
             program.interrupt(number)
         status = program.wait()
         assert "Traceback" not in program.said
