@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -13,7 +14,6 @@ from PIL import Image, ImageColor
 from conversion.synthetic.forms import Form, Surface
 
 Pixels = NDArray[Any]
-Point = tuple[float, float]
 Segment = tuple[float, float, float]
 """Heading, length and width of one part of a limb."""
 Pattern = Callable[[Pixels, Pixels], Pixels]
@@ -47,24 +47,22 @@ def draw_figure(form: Form, length: float, rng: np.random.Generator) -> Image.Im
     abdomen = thorax - (form.thorax[0] + form.abdomen[0]) * 0.88 - form.waist
     # What lies higher is drawn later.
     below = colour * 0.85 + np.array([14, 10, 4])
-    canvas.limb((thorax, 0), [(math.pi, thorax - abdomen, 0.04)], below)
+    canvas.limb(thorax, [(math.pi, thorax - abdomen, 0.04)], below)
     for side in (-1, 1):
         for share in np.linspace(0, 1, form.legs):
-            hip = (thorax + form.thorax[0] * (0.6 - 1.3 * share), side * form.thorax[1] * 0.6)
+            hip = thorax + form.thorax[0] * (0.6 - 1.3 * share) + side * form.thorax[1] * 0.6j
             canvas.limb(hip, _leg(form, side, share, rng), below)
-        root = (head + form.head[0] * 0.7, side * form.head[1] * 0.3)
+        root = head + form.head[0] * 0.7 + side * form.head[1] * 0.3j
         canvas.limb(root, _antenna(form, side, rng), below * 0.85)
     pale = colour + (np.array([214, 184, 128]) - colour) * rng.uniform(0, 0.4)
     depth = float(rng.uniform(0.25, 0.65)) if form.rings else 0.0
     canvas.add(
-        (abdomen, 0), form.abdomen, pale, lambda u, v: depth * _bands(u + 0.15 * v**2, form.rings)
+        abdomen, form.abdomen, pale, lambda u, v: depth * _bands(u + 0.15 * v**2, form.rings)
     )
-    canvas.add(
-        (thorax, 0), form.thorax, colour, lambda u, v: depth * 0.7 * _bands(v, 3) * (u > -0.6)
-    )
-    canvas.add((head, 0), form.head, colour * 0.85)
+    canvas.add(thorax, form.thorax, colour, lambda u, v: depth * 0.7 * _bands(v, 3) * (u > -0.6))
+    canvas.add(head, form.head, colour * 0.85)
     for side in (-1, 1):
-        eye = (head + form.head[0] * 0.2, side * form.head[1] * 0.75)
+        eye = head + form.head[0] * 0.2 + side * form.head[1] * 0.75j
         canvas.add(eye, (form.eye, form.eye * 0.8), _rgb(form.eyes))
     for wing in form.wings:
         pattern = _wing_pattern(wing.surface.pattern, rng)
@@ -73,9 +71,8 @@ def draw_figure(form: Form, length: float, rng: np.random.Generator) -> Image.Im
         spread, half = rng.uniform(*wing.spread), wing.length / 2
         for side in (-1, 1):
             angle = side * (math.pi - spread - float(rng.normal(0, 0.03)))
-            centre = (wing.base + half * math.cos(angle), side * 0.06 + half * math.sin(angle))
-            radii = (half, wing.breadth / 2)
-            canvas.add(centre, radii, tint, pattern, wing.surface, tilt=angle)
+            centre = wing.base + side * 0.06j + cmath.rect(half, angle)
+            canvas.add(centre, (half, wing.breadth / 2), tint, pattern, wing.surface, angle)
     return canvas.picture(form.gloss, rng)
 
 
@@ -126,41 +123,36 @@ def _wing_pattern(name: str, rng: np.random.Generator) -> Pattern | None:
 
 
 class _Canvas:
-    """A square of pixels; the body is one unit of ``scale`` pixels long, its head points to +x."""
+    """A square of pixels. Places are complex numbers: a body is 1 long, its head points to 1."""
 
     def __init__(self, scale: float, angle: float) -> None:
         side = round(scale * _REACH)
         self._scale = scale
-        self._turn = cosine, sine = math.cos(angle), math.sin(angle)
+        self._turn = cmath.rect(1, angle)
         offsets = ((np.arange(side) - side / 2) / scale).astype(np.float32)
-        across, down = offsets[None, :], offsets[:, None]
-        self._x = across * cosine + down * sine
-        self._y = down * cosine - across * sine
+        self._places = (offsets + 1j * offsets[:, None]) * self._turn.conjugate()
         self._height = np.zeros((side, side), dtype=np.float32)
         # Red, green, blue and opacity.
         self._layers = np.zeros((side, side, 4), dtype=np.float32)
 
     def add(
         self,
-        centre: Point,
-        radii: Point,
+        centre: complex,
+        radii: tuple[float, float],
         colour: Pixels,
         pattern: Pattern | None = None,
         surface: Surface = _PLAIN,
         tilt: float = 0.0,
     ) -> None:
         """Add an ellipsoid, or lay a flat ellipse over what is there."""
-        (cosine, sine), (x, y) = self._turn, centre
-        middle = (x * sine + y * cosine, x * cosine - y * sine)
+        middle = centre * self._turn * self._scale
         reach = max(radii) * 1.15 * self._scale + 2
-        spans = [len(self._x) / 2 + at * self._scale for at in middle]
+        spans = [len(self._places) / 2 + at for at in (middle.imag, middle.real)]
         place = tuple(slice(max(0, int(at - reach)), int(at + reach) + 1) for at in spans)
-        x_there, y_there = self._x[place] - np.float32(x), self._y[place] - np.float32(y)
-        cosine, sine = math.cos(tilt), math.sin(tilt)
-        u = (x_there * cosine + y_there * sine) / radii[0]
+        there = (self._places[place] - complex(centre)) * cmath.rect(1, -tilt)
+        u = there.real / radii[0]
         # A left wing is the mirror image of a right one.
-        side = math.copysign(1, tilt)
-        v = side * (y_there * cosine - x_there * sine) / (radii[1] * (1 + surface.taper * u))
+        v = math.copysign(1, tilt) * there.imag / (radii[1] * (1 + surface.taper * u))
         away = np.hypot(u, v)
         cover = np.clip((1 - away) * min(radii) * self._scale + 0.5, 0, 1)
         if surface.dome:
@@ -176,14 +168,13 @@ class _Canvas:
         layers[..., :3] += (tone - layers[..., :3]) * (opacity / whole)[..., None]
         layers[..., 3] = whole
 
-    def limb(self, start: Point, segments: Iterable[Segment], colour: Pixels) -> None:
+    def limb(self, start: complex, segments: Iterable[Segment], colour: Pixels) -> None:
         """Add a jointed limb of slender ellipsoids."""
-        x, y = start
         for heading, length, width in segments:
-            across, down = length * math.cos(heading) / 2, length * math.sin(heading) / 2
+            half = cmath.rect(length / 2, heading)
             radii = (length / 2 + width * 0.4, width)
-            self.add((x + across, y + down), radii, colour, tilt=float(heading))
-            x, y = x + 2 * across, y + 2 * down
+            self.add(start + half, radii, colour, tilt=float(heading))
+            start += 2 * half
 
     def picture(self, gloss: float, rng: np.random.Generator) -> Image.Image:
         """Everything drawn, lit from the upper left and cut to its extent."""
