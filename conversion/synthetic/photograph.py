@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -31,8 +31,15 @@ _PADDING: Final = (240, 240, 240)
 _HEADER_BYTES: Final = 20
 
 
-def draw(options: SampleOptions, some: tuple[int, list[str]]) -> list[tuple[Box, list[bytes]]]:
-    """Draw some photographs: the box of each, and a JPEG for each package.
+class Drawn(NamedTuple):
+    """The box of a photograph, and its JPEG for each package."""
+
+    box: Box
+    jpegs: list[bytes]
+
+
+def draw(options: SampleOptions, some: tuple[int, list[str]]) -> list[Drawn]:
+    """Draw some photographs.
 
     Args:
         options: What is asked for.
@@ -43,7 +50,7 @@ def draw(options: SampleOptions, some: tuple[int, list[str]]) -> list[tuple[Box,
         seed = (options.seed, 3, number)
         picture, box = tiny_photograph(seed) if options.tiny else photograph(form, seed)
         jpegs = [encode(picture_of(package, picture, box)) for package in options.packages]
-        drawn.append((box, jpegs))
+        drawn.append(Drawn(box, jpegs))
     return drawn
 
 

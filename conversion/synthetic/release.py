@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import zipfile
@@ -16,13 +15,12 @@ from numpy.typing import NDArray
 from bioscan5m_hf.errors import OutputError, counted
 from bioscan5m_hf.schema.upstream import BBOX_NAME, METADATA_STEM, METADATA_ZIP
 from bioscan5m_hf.storage.disk import explained
-from conversion.derive.geometry import Box
 from conversion.executors.processes import Processes
 from conversion.executors.start import end_second_run
 from conversion.progress import Reached, Unwatched, Watcher
 from conversion.synthetic.archives import TREE, archives, members, write_zip, zip_entry
 from conversion.synthetic.options import SampleOptions
-from conversion.synthetic.photograph import draw
+from conversion.synthetic.photograph import Drawn, draw
 from conversion.synthetic.population import populate, split_counts
 from conversion.synthetic.rows import Block, write_rows
 
@@ -30,9 +28,6 @@ from conversion.synthetic.rows import Block, write_rows
 _DRAWN: Final = 8
 _WRITTEN: Final = 2_048
 _TOLD_EVERY: Final = 256  # images
-
-_Place = tuple[int, int]
-"""Where the JPEG of a photograph and a package lies in the store: first byte and length."""
 
 
 def write_sample(options: SampleOptions, watcher: Watcher | None = None) -> dict[str, int]:
@@ -74,24 +69,20 @@ def _write(options: SampleOptions, watcher: Watcher, scratch: Path) -> None:
     specimens, photographs = options.specimens, min(options.specimens, options.distinct)
     watcher.say(f"sampling {counted(specimens, 'specimen')}")
     people, forms = populate(options.seed, specimens, photographs)
-    boxes: list[Box] = []
-    places: list[list[_Place]] = []
+    drawn: list[Drawn] = []
     workers = Processes(options.workers) if options.workers > 1 else None
-    with workers or nullcontext(), tempfile.TemporaryFile(dir=scratch) as store:
+    with workers or nullcontext():
         run = workers.map if workers else map
         tasks = ((at, forms[at : at + _DRAWN]) for at in range(0, photographs, _DRAWN))
         with watcher.progress("sampling photographs", photographs, "photographs") as reached:
-            for drawn in run(partial(draw, options), tasks):
-                for box, jpegs in drawn:
-                    boxes.append(box)
-                    places.append([(store.tell(), store.write(jpeg)) for jpeg in jpegs])
-                reached(len(boxes))
-        store.flush()
+            for made in run(partial(draw, options), tasks):
+                drawn += made
+                reached(len(drawn))
         total = len(options.packages) * specimens
         with watcher.progress("sampling images", total, "images") as reached:
-            _write_images(options, scratch, people, store.fileno(), places, reached)
+            _write_images(options, scratch, people, drawn, reached)
         some = ((at, people[at : at + _WRITTEN]) for at in range(0, specimens, _WRITTEN))
-        blocks = (Block(at, rows, [boxes[shown] for shown in rows["shown"]]) for at, rows in some)
+        blocks = (Block(at, rows, [drawn[n].box for n in rows["shown"]]) for at, rows in some)
         with watcher.progress("sampling rows", specimens, "rows") as reached:
             for number, texts in enumerate(run(partial(write_rows, options), blocks), start=1):
                 for kind, text in texts.items():
@@ -105,8 +96,7 @@ def _write_images(
     options: SampleOptions,
     scratch: Path,
     people: NDArray[Any],
-    store: int,
-    places: list[list[_Place]],
+    drawn: list[Drawn],
     reached: Reached,
 ) -> None:
     done = 0
@@ -116,8 +106,7 @@ def _write_images(
         done += 1
         if done % _TOLD_EVERY == 0:
             reached(done)
-        start, length = places[photograph][package]
-        return os.pread(store, length, start)
+        return drawn[photograph].jpegs[package]
 
     for number, package in enumerate(options.packages):
         for name, order in archives(package, people, options):
