@@ -25,7 +25,8 @@ from conversion.card.front_matter import shown_split
 from conversion.card.notebook import NOTEBOOK_NAME, render_notebook
 from conversion.card.statistics import Profile, profile, stored_metadata
 from conversion.files.atomic import write_whole
-from conversion.folder.manifest import Manifest, ShardFile, read_manifest
+from conversion.folder.manifest import Manifest, read_manifest
+from conversion.folder.small_files import SmallFiles
 from conversion.folder.state import open_state
 from conversion.shards.read import BrokenShard
 
@@ -103,12 +104,14 @@ def write_presentation(
         made |= drawn.pictures
         made[readme.SHEET] = _sheet(folder, manifest, picks, drawn)
         made[NOTEBOOK_NAME] = render_notebook(manifest, drawn.profile)
+    files = SmallFiles(folder, manifest)
     for name, content in made.items():
-        _enter(folder, manifest, name, content)
+        if content is not None:
+            files.add(name, content)
     for name in readme.PICTURES:
         if name not in manifest.extras:
             remove(folder, name)
-    write_card(folder, manifest, drawn.profile if drawn else None)
+    _write_card(files, folder, manifest, drawn.profile if drawn else None)
 
 
 def _sheet(
@@ -126,17 +129,15 @@ def _sheet(
     return contact_sheet(picks, drawn.profile.orders)
 
 
-def write_card(folder: Path, manifest: Manifest, found: Profile | None = None) -> None:
+def write_card(folder: Path, manifest: Manifest) -> None:
     """Write the card of a dataset folder, and its manifest last."""
-    _enter(folder, manifest, readme.CARD_NAME, readme.render(manifest, found).encode())
+    _write_card(SmallFiles(folder, manifest), folder, manifest, None)
+
+
+def _write_card(files: SmallFiles, folder: Path, manifest: Manifest, found: Profile | None) -> None:
+    files.add(readme.CARD_NAME, readme.render(manifest, found).encode())
+    files.write()
     write_whole(folder / MANIFEST_NAME, manifest.to_json())
-
-
-def _enter(folder: Path, manifest: Manifest, name: str, content: bytes | None) -> None:
-    if content is None:
-        return
-    written = write_whole(to_write(folder, name), content)
-    manifest.extras[name] = ShardFile(name, 0, written.bytes, written.xxh3)
 
 
 def present(

@@ -1,4 +1,4 @@
-"""Write what tells numbers for specimens: vocabularies, the records they were read from, splits."""
+"""Make what tells numbers for specimens: vocabularies, the records they were read from, splits."""
 
 from __future__ import annotations
 
@@ -14,49 +14,41 @@ from bioscan5m_hf.sources import split_table
 from bioscan5m_hf.sources.split_table import SPLIT_TABLE_NAME
 from bioscan5m_hf.storage.inside import link_on_the_way
 from conversion.catalogue.catalogue import SourceOrder
-from conversion.files.atomic import write_whole
-from conversion.folder.manifest import Manifest, ShardFile
+from conversion.folder.small_files import SmallFiles
 
 LABELS: Final = "labels"
 """The folder of the labels as text: of each rank a file, whose line numbers are the labels."""
 
 
-def write_vocabularies(
-    folder: Path, manifest: Manifest, vocabularies: Sequence[Vocabulary]
-) -> None:
-    """Write the vocabularies as a table and as text, and enter the files in the manifest.
+def add_vocabularies(files: SmallFiles, folder: Path, vocabularies: Sequence[Vocabulary]) -> None:
+    """Add the vocabularies as a table and as text.
 
-    Raises:
-        OutputError: A file cannot be written.
+    Args:
+        files: Takes them.
+        folder: The dataset folder; what lies behind a link in it is left as it is.
+        vocabularies: Those of each rank.
     """
-    files = {VOCABULARIES_NAME: (to_parquet(vocabularies), sum(map(len, vocabularies)))}
+    if not link_on_the_way(folder, VOCABULARIES_NAME):
+        files.add(VOCABULARIES_NAME, to_parquet(vocabularies), sum(map(len, vocabularies)))
     for each in vocabularies:
-        # A label that has a line break stays on its line.
-        lines = "".join(f"{' '.join(name.splitlines())}\n" for name in each.names)
-        files[f"{LABELS}/{each.rank}.txt"] = lines.encode(), len(each)
-    for name, (data, values) in files.items():
-        _add(folder, manifest, name, data, values)
+        name = f"{LABELS}/{each.rank}.txt"
+        if not link_on_the_way(folder, name):
+            # A label that has a line break stays on its line.
+            lines = "".join(f"{' '.join(name.splitlines())}\n" for name in each.names)
+            files.add(name, lines.encode(), len(each))
 
 
-def write_order(folder: Path, manifest: Manifest, order: SourceOrder) -> None:
-    """Write which record of the metadata file each specimen was, and in which split it is.
+def add_order(files: SmallFiles, folder: Path, order: SourceOrder) -> None:
+    """Add which record of the metadata file each specimen was, and in which split it is.
 
-    Raises:
-        OutputError: A file cannot be written.
+    Args:
+        files: Takes them.
+        folder: The dataset folder; what lies behind a link in it is left as it is.
+        order: The records, in the order of the specimens.
     """
-    files = {
-        SOURCE_ROWS_NAME: source_rows.to_npy(order.rows, order.records),
-        SPLIT_TABLE_NAME: split_table.to_npy(full_keys(order.keys), split_numbers(order.keys)),
-    }
-    for name, data in files.items():
-        _add(folder, manifest, name, data, len(order.rows))
-
-
-def _add(folder: Path, manifest: Manifest, name: str, data: bytes, values: int) -> None:
-    if link_on_the_way(folder, name):
-        # What lies behind a link is left as it is.
-        return
-    path = folder / name
-    path.parent.mkdir(exist_ok=True)
-    written = write_whole(path, data)
-    manifest.extras[name] = ShardFile(name, values, written.bytes, written.xxh3)
+    if not link_on_the_way(folder, SOURCE_ROWS_NAME):
+        rows = source_rows.to_npy(order.rows, order.records)
+        files.add(SOURCE_ROWS_NAME, rows, len(order.rows))
+    if not link_on_the_way(folder, SPLIT_TABLE_NAME):
+        table = split_table.to_npy(full_keys(order.keys), split_numbers(order.keys))
+        files.add(SPLIT_TABLE_NAME, table, len(order.rows))

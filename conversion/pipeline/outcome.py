@@ -15,10 +15,11 @@ from bioscan5m_hf.storage.inside import link_on_the_way, remove
 from conversion.catalogue.catalogue import SourceOrder
 from conversion.catalogue.selection import SpecimenSelection
 from conversion.derive.recipe import versions
-from conversion.files.atomic import Written, digest_of, write_whole
+from conversion.files.atomic import Written, digest_of
 from conversion.folder.loss import beyond, shards_on_disk
 from conversion.folder.manifest import DerivedRecord, Manifest, ShardFile, SourceRecord, SplitFiles
-from conversion.folder.vocabularies import write_order, write_vocabularies
+from conversion.folder.small_files import SmallFiles
+from conversion.folder.vocabularies import add_order, add_vocabularies
 from conversion.formats.base import Shape
 from conversion.formats.registry import writer_named
 from conversion.formats.samples import PLAIN, SampleExtras
@@ -142,9 +143,11 @@ class Folder:
         manifest.splits[METADATA] = _metadata_files(self.path, metadata)
         manifest.sources[METADATA] = {ALL_SPLITS: SourceRecord((label,), metadata.content)}
         self._record(manifest, outcomes, bad_rows)
-        self._add_companions(manifest)
-        write_vocabularies(self.path, manifest, metadata.vocabularies)
-        write_order(self.path, manifest, order)
+        small = SmallFiles(self.path, manifest)
+        self._add_companions(manifest, small)
+        add_vocabularies(small, self.path, metadata.vocabularies)
+        add_order(small, self.path, order)
+        small.write()
         # Not at the top: it takes a tenth of a second, and is needed last.
         from conversion.card.presentation import sheet_shards, write_presentation
 
@@ -175,7 +178,7 @@ class Folder:
         else:
             path.unlink(missing_ok=True)
 
-    def _add_companions(self, manifest: Manifest) -> None:
+    def _add_companions(self, manifest: Manifest, small: SmallFiles) -> None:
         for name in manifest.packages:
             shards = {
                 split: [
@@ -187,13 +190,10 @@ class Folder:
             for file, content in writer_named(self.format).companions(shards).items():
                 path = f"{name}/{file}"
                 if not link_on_the_way(self.path, path):
-                    written = write_whole(self.path / path, content)
+                    small.add(path, content)
                 elif (found := _digest_of(self.path / path)) is not None:
                     # What lies behind a link is left as it is.
-                    written = found
-                else:
-                    continue
-                manifest.extras[path] = ShardFile(path, 0, written.bytes, written.xxh3)
+                    manifest.extras[path] = ShardFile(path, 0, found.bytes, found.xxh3)
 
     def _remove_stale(self, manifest: Manifest, outcomes: Sequence[Outcome]) -> None:
         """Remove shards that an earlier division into shards, or another format, has left.

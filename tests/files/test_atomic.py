@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -22,7 +23,9 @@ from conversion.files.atomic import (
     partial_path,
     remove_partials,
     require_apart,
+    write_together,
     write_whole,
+    written_as,
 )
 
 
@@ -120,6 +123,38 @@ def test_what_is_handed_over_for_a_name_that_is_taken_leaves_nothing(tmp_path: P
     with pytest.raises(OutputError, match="a: cannot be written"):
         unseen.settle()
     assert everything(tmp_path) == ["a"]
+
+
+def test_files_that_are_written_together(tmp_path: Path) -> None:
+    files = {tmp_path / f"{number}" / "a": b"%d" % number for number in range(20)}
+    write_together(files)
+    assert {path: path.read_bytes() for path in files} == files
+    assert [written_as(data) for data in files.values()] == [digest_of(path) for path in files]
+    assert len(everything(tmp_path)) == 2 * len(files)
+
+
+def test_one_of_several_files_that_cannot_be_written_leaves_nothing_half_made(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "b").mkdir()
+    with pytest.raises(OutputError, match="b: cannot be written"):
+        write_together({tmp_path / name: b"x" for name in "abc"})
+    assert everything(tmp_path) == ["a", "b"]
+    with pytest.raises(OutputError, match="a/a: cannot be written"):
+        write_together({tmp_path / "c": b"x", tmp_path / "a" / "a": b"x"})
+    assert everything(tmp_path) == ["a", "b"]
+
+
+def test_files_that_do_not_reach_the_disk_together_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "bad disk")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_together({tmp_path / name: b"x" for name in "abc"})
+    assert everything(tmp_path) == []
 
 
 @pytest.mark.parametrize("moment", ["fsync", "close"])

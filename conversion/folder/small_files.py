@@ -1,0 +1,49 @@
+"""Write the small files beside the shards of a dataset folder, and enter them in its manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bioscan5m_hf.storage.inside import to_write
+from conversion.files.atomic import write_together, written_as
+from conversion.folder.manifest import Manifest, ShardFile
+
+
+class SmallFiles:
+    """Files that are entered in the manifest at once, and written together.
+
+    Waiting for the disk takes longer than all else about them.
+
+    Args:
+        folder: The dataset folder.
+        manifest: Its manifest, which is written by whoever has it.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self._folder = folder
+        self._manifest = manifest
+        self._held: dict[Path, bytes] = {}
+
+    def add(self, name: str, data: bytes, values: int = 0) -> None:
+        """Take in a file.
+
+        Args:
+            name: Its path in the folder.
+            data: What it is to hold.
+            values: How many values these are, for the manifest.
+
+        Raises:
+            ForeignFolder: The path leads out of the folder.
+        """
+        self._held[to_write(self._folder, name)] = data
+        written = written_as(data)
+        self._manifest.extras[name] = ShardFile(name, values, written.bytes, written.xxh3)
+
+    def write(self) -> None:
+        """Write the files.
+
+        Raises:
+            OutputError: One of them cannot be written.
+        """
+        write_together(self._held)
+        self._held = {}
