@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from typing import Final
 
@@ -49,6 +50,7 @@ def sites(found: Profile) -> bytes:
     return canvas.png()
 
 
+@cache
 def _land(scale: float, height: int) -> Image.Image:
     """A mask of the land, without the lines between countries."""
     zoom = scale * _SMOOTH
