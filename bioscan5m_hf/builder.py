@@ -251,6 +251,8 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         del dl_manager  # Nothing is downloaded as a whole.
         condition = Filter.of(self.config.where)
+        # The index of a raw release that gives vocabularies gives pieces too, but not the reverse.
+        self._load_vocabularies()
         pieces = {
             split: matching_pieces(
                 self.data, self.configuration, split, condition, self.config.on_error
@@ -263,7 +265,6 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
             every = (piece for split in among for piece in pieces.get(split) or self._pieces(split))
             keep = unique_keys(every, condition, self.config.max_nucleotides)
         self._choice = Choice(self._columns(), condition, keep)
-        self._load_vocabularies()
         return [
             datasets.SplitGenerator(name=split.published, gen_kwargs={"pieces": found})
             for split, found in pieces.items()

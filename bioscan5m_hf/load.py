@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, Configuration, configuration_named
 from bioscan5m_hf.schema.split_expressions import Term, parse_split
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
     from bioscan5m_hf.query.filters import Where
     from bioscan5m_hf.sources.base import Data
+
+
+T = TypeVar("T")
 
 
 class Options(TypedDict, total=False):
@@ -220,8 +224,8 @@ def load_dataset(  # noqa: PLR0913
     if split is None:
         return loader.dictionary()
     if isinstance(split, list | tuple):
-        return [loader.one(str(each)) for each in split]
-    return loader.one(str(split))
+        return loader.several([str(each) for each in split])
+    return loader.several([str(split)])[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,11 +256,16 @@ class _Loader:
         import datasets
 
         available = self.data.splits(self.configuration)
-        made = {s.published: self._load([Term(s)], s.published) for s in available}
+        made = {s.published: self._load([Term(s)]) for s in available}
         kind = datasets.IterableDatasetDict if self.streaming else datasets.DatasetDict
         return kind(made)
 
-    def one(self, expression: str) -> Dataset | IterableDataset:
+    def several(self, expressions: Sequence[str]) -> list[Dataset | IterableDataset]:
+        wanted = [self._terms(expression) for expression in expressions]
+        firsts = [min(SPLITS.index(term.split) for term in terms) for terms in wanted]
+        return _made_in_order(firsts, lambda number: self._load(wanted[number]))
+
+    def _terms(self, expression: str) -> list[Term]:
         available = self.data.splits(self.configuration)
         terms = parse_split(expression, self.configuration, available)
         if self.streaming and any(term.slice for term in terms):
@@ -264,15 +273,16 @@ class _Loader:
                 f"the split {expression!r} has a slice, which streaming cannot serve",
                 fix="name whole splits and use .take() and .skip(), or load without streaming",
             )
-        name = "+".join(term.split.published + term.slice for term in terms)
-        return self._load(terms, name)
+        return terms
 
-    def _load(self, terms: Sequence[Term], name: str) -> Dataset | IterableDataset:
+    def _load(self, terms: Sequence[Term]) -> Dataset | IterableDataset:
         import datasets
 
-        parts = [self._part(term, terms) for term in terms]
+        numbers = [SPLITS.index(term.split) for term in terms]
+        parts = _made_in_order(numbers, lambda number: self._part(terms[number], terms))
         made = parts[0]
         if len(parts) > 1:
+            name = "+".join(term.split.published + term.slice for term in terms)
             made = datasets.concatenate_datasets(parts, split=datasets.NamedSplit(name))
         return made if self.features is None else made.cast(self.features)
 
@@ -301,3 +311,19 @@ class _Loader:
                 return mapped
         builder.download_and_prepare(**self.prepare)
         return builder.as_dataset(split=split + term.slice, in_memory=self.in_memory)
+
+
+def _made_in_order(splits: Sequence[int], make: Callable[[int], T]) -> list[T]:
+    """Make something for each split, the first of upstream's splits first.
+
+    An index of a raw release that serves ``pretrain`` serves the others too, but not the reverse.
+
+    Args:
+        splits: The number of each split.
+        make: Makes what stands at a position.
+
+    Returns:
+        What was made, in the order in which it was asked for.
+    """
+    made = {at: make(at) for at in sorted(range(len(splits)), key=splits.__getitem__)}
+    return [made[at] for at in range(len(splits))]

@@ -215,10 +215,7 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
         return self._specimens
 
     def _read(self, columns: Sequence[str]) -> _Specimens:
-        data = self.items.data
-        self._pieces = [
-            piece for split in self.splits for piece in data.pieces(self.configuration, split)
-        ]
+        self._pieces = self.items.pieces(self.configuration, self.splits)
         choice = Choice(tuple(columns))
         tables: list[pa.Table] = []
         rows: list[Numbers] = []
@@ -246,14 +243,15 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
         """
         if self._metadata is None:
             names = [name for name in column_names() if name not in _NOT_IN_METADATA]
+            # Before the rows, as `Items.pieces` does it.
+            found = {rank: self.items.vocabulary(rank).names for rank in RANKS}
             table = self._read(names).table
             frame = table.to_pandas()
             frame[BARCODE] = frame[BARCODE].str[: self.items.max_nucleotides]
             frame[_MEASURE] = frame[_MEASURE].astype("float64")
             for rank in RANKS:
                 codes = self.items.indices(table[rank], rank)
-                categories = self.items.vocabulary(rank).names
-                frame[rank] = pd.Categorical.from_codes(codes, pd.Index(categories, dtype=object))
+                frame[rank] = pd.Categorical.from_codes(codes, pd.Index(found[rank], dtype=object))
                 frame[rank + INDEX] = codes
             for name in ("country", "province_state"):
                 frame[name] = frame[name].astype("category")

@@ -10,9 +10,12 @@ import pyarrow as pa
 import pyarrow.types as pat
 
 from bioscan5m_hf.errors import UnknownName, UsageError
-from bioscan5m_hf.schema.columns import IMAGE_COLUMN, RANKS, column_names
+from bioscan5m_hf.readers.base import Piece
+from bioscan5m_hf.schema.columns import IMAGE_COLUMN, RANKS, Split, column_names
+from bioscan5m_hf.schema.configurations import Configuration
 from bioscan5m_hf.schema.vocabularies import MISSING, Vocabulary
 from bioscan5m_hf.sources.base import Data
+from bioscan5m_hf.sources.raw_release import RawData
 from bioscan5m_hf.torch.decoder import Decoder
 
 BARCODE: Final = "dna_barcode"
@@ -100,6 +103,22 @@ class Items:
             else:
                 names.add(name.removesuffix(INDEX))
         return tuple(name for name in column_names() if name in names)
+
+    def pieces(self, configuration: Configuration, splits: Iterable[Split]) -> list[Piece]:
+        """The pieces of some splits.
+
+        Args:
+            configuration: The configuration.
+            splits: The splits, in upstream's order.
+        """
+        if isinstance(self.data, RawData):
+            # The index that gives vocabularies gives pieces too, but not the reverse.
+            ranks = [name.removesuffix(INDEX) for name in self.modality if name.endswith(INDEX)]
+            if self.target_format == "index" or self.output_format == "dict":
+                ranks += self.target_type
+            for rank in ranks:
+                self.vocabulary(rank)
+        return [piece for split in splits for piece in self.data.pieces(configuration, split)]
 
     def vocabulary(self, rank: str) -> Vocabulary:
         """The vocabulary of a rank, which is read when it is first asked for."""

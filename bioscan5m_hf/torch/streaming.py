@@ -144,11 +144,7 @@ class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
 
     def _units(self, consumers: int) -> list[Piece]:
         source = self._source
-        pieces = [
-            piece
-            for split in source.splits
-            for piece in source.items.data.pieces(source.configuration, split)
-        ]
+        pieces = source.items.pieces(source.configuration, source.splits)
         if len(pieces) < consumers:
             pieces = [part for piece in pieces for part in piece.divide()]
         return pieces
