@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from bioscan5m_hf.errors import ReleaseNotFound
 from bioscan5m_hf.readers.base import Piece
 from bioscan5m_hf.release.find import Release, Selection
 from bioscan5m_hf.release.image_index import source_labels
-from bioscan5m_hf.schema.columns import Split
+from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import Configuration
 from bioscan5m_hf.schema.vocabularies import (
     VOCABULARIES_BYTES,
@@ -21,15 +21,9 @@ from bioscan5m_hf.schema.vocabularies import (
     from_parquet,
 )
 from bioscan5m_hf.sources.base import Data
-from bioscan5m_hf.sources.raw_index import (
-    MetadataIndex,
-    Plan,
-    index_metadata,
-    plan_images,
-    plan_metadata,
-    selection_identity,
-)
+from bioscan5m_hf.sources.raw_metadata import MetadataIndex, index_metadata
 from bioscan5m_hf.sources.raw_piece import RawPiece
+from bioscan5m_hf.sources.raw_plan import Plan, plan_images, plan_metadata, selection_identity
 from bioscan5m_hf.storage.identity import digest_of, file_identity
 from bioscan5m_hf.storage.open import read_whole
 from bioscan5m_hf.storage.path import Location, RemotePath
@@ -80,7 +74,7 @@ class RawData(Data):
             MismatchError: A specimen has no image, or two that differ.
         """
         skip = on_error == "skip"
-        index = self._index(skip=skip)
+        index = self._index([split], skip=skip)
         if not index.rows[split.name]:
             return []
         if configuration.package is None:
@@ -103,8 +97,8 @@ class RawData(Data):
         assert configuration.package is not None
         return self.release.select(configuration.package, [split])
 
-    def _index(self, *, skip: bool) -> MetadataIndex:
-        return index_metadata(self.release.metadata, self.cache, skip=skip)
+    def _index(self, splits: Collection[Split], *, skip: bool) -> MetadataIndex:
+        return index_metadata(self.release.metadata, self.cache, splits, skip=skip)
 
     def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
         """The distinct values of a rank, counted once and kept in the cache.
@@ -114,12 +108,12 @@ class RawData(Data):
             MetadataError: The metadata are flawed.
         """
         check_rank(rank)
-        path = self._index(skip=on_error == "skip").vocabularies()
+        path = self._index(SPLITS, skip=on_error == "skip").vocabularies()
         return from_parquet(read_whole(path, VOCABULARIES_BYTES), rank, str(path))
 
     def records(self, columns: Sequence[str]) -> pa.Table:
         """Some columns of the records of all splits, in the order of the metadata file."""
-        return self._index(skip=False).records(columns)
+        return self._index(SPLITS, skip=False).records(columns)
 
     def digest(self, configuration: Configuration, split: Split) -> str:
         """What tells the content of one split from another content."""

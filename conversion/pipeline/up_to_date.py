@@ -23,7 +23,7 @@ from bioscan5m_hf.release.layout import MetadataFile
 from bioscan5m_hf.schema.columns import split_named
 from bioscan5m_hf.schema.configurations import METADATA
 from bioscan5m_hf.sources.manifest import FORMAT_VERSION, MANIFEST_NAME
-from bioscan5m_hf.sources.raw_index import selection_identity
+from bioscan5m_hf.sources.raw_plan import selection_identity
 from bioscan5m_hf.storage.identity import digest_of, file_identity
 from bioscan5m_hf.storage.path import RemotePath
 from conversion.catalogue.sources import Choice

@@ -1,14 +1,14 @@
-"""The index of a raw release: its metadata, and where the image of each specimen lies.
+"""The plans of a raw release: the specimens of a split, and where the image of each lies.
 
-Both are put into order as in a conversion, are kept in a cache, and are made again where the
-release has changed.
+They are in order as in a conversion, are kept in a cache, and are made again where the release has
+changed.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,17 +26,14 @@ from bioscan5m_hf.catalogue.images import (
     single_images,
     sort_images,
 )
-from bioscan5m_hf.catalogue.keys import split_edges
 from bioscan5m_hf.catalogue.runs import (
     RunWriter,
-    SortedRuns,
     keep_order,
     kept_order,
     read_rows,
-    read_stored,
 )
-from bioscan5m_hf.catalogue.specimens import Specimens, name_specimens, single_rows, sort_rows
-from bioscan5m_hf.errors import MetadataError, MismatchError, counted
+from bioscan5m_hf.catalogue.specimens import Specimens, name_specimens
+from bioscan5m_hf.errors import MismatchError, counted
 from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import (
     IMAGE_SCHEMA,
@@ -45,23 +42,18 @@ from bioscan5m_hf.release.image_index import (
     read_images,
     source_labels,
 )
-from bioscan5m_hf.release.layout import MetadataFile
-from bioscan5m_hf.release.metadata.read import ROW, ROW_SCHEMA, BadRow, read_metadata
-from bioscan5m_hf.release.metadata.rows import in_file_order
-from bioscan5m_hf.schema.columns import RANKS, SPLITS, Split, column_names
-from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, VocabularyCounter, to_parquet
+from bioscan5m_hf.release.metadata.read import ROW_SCHEMA
+from bioscan5m_hf.schema.columns import SPLITS, Split, column_names
 from bioscan5m_hf.sources.cache import made_once
-from bioscan5m_hf.storage.identity import digest_of, file_identity, identity_of
+from bioscan5m_hf.sources.raw_metadata import INDEX_VERSION, MetadataIndex, of_split
+from bioscan5m_hf.storage.identity import digest_of, identity_of
 
-# Raised when an index is made in another way than before.
-_INDEX_VERSION: Final = "3"
 _SHOWN: Final = 5
 _GROUP_ROWS: Final = 4096
 # What is read of sorted runs at a time: whole row groups, and more than a few rows of each run.
 _STRETCH: Final = 16 * _GROUP_ROWS
 # A piece is what one worker reads: small splits make at least this many, to go round.
 _FEWEST_PIECES: Final = 16
-_REPORT: Final = "report.json"
 _ROWS: Final = "rows.arrow"
 _IMAGES: Final = "images.arrow"
 _FOLDERS: Final = "folders.json"
@@ -71,99 +63,6 @@ _PLAIN: Final = pa.schema([ROW_SCHEMA.field(name) for name in column_names()])
 _PLACED: Final = pa.schema([*_PLAIN, *(IMAGE_SCHEMA.field(name) for name in LOCATION_COLUMNS)])
 
 _log = logging.getLogger("bioscan5m_hf")
-
-
-@dataclass(frozen=True, slots=True)
-class MetadataIndex:
-    """The metadata of a release in the cache.
-
-    Attributes:
-        folder: Where: the records in runs, and their order.
-        key: What tells it from the index of other metadata.
-        rows: How many records each split has, under upstream's names.
-    """
-
-    folder: Path
-    key: str
-    rows: dict[str, int]
-
-    def vocabularies(self) -> Path:
-        """Where the vocabularies are, which are counted when they are first asked for.
-
-        Raises:
-            OSError: There is no room in the cache.
-        """
-        folder = self.folder.with_name(f"vocabularies-{self.key}")
-        return made_once(folder, self._write_vocabularies) / VOCABULARIES_NAME
-
-    def _write_vocabularies(self, work: Path) -> None:
-        counter = VocabularyCounter()
-        for batch in read_stored(self.folder / _ROWS, [*RANKS, "split"]):
-            counter.add(batch)
-        (work / VOCABULARIES_NAME).write_bytes(to_parquet(counter.vocabularies()))
-
-    def of_split(self, split: Split) -> SortedRuns:
-        """The records of a split in the order of md5(processid)."""
-        return _of_split(kept_order(self.folder / _ROWS), split)
-
-    def records(self, columns: Sequence[str]) -> pa.Table:
-        """Some columns of the records of all splits, in the order of the metadata file."""
-        batches = list(read_stored(self.folder / _ROWS, [*columns, ROW]))
-        if not batches:
-            return pa.schema([ROW_SCHEMA.field(name) for name in columns]).empty_table()
-        return pa.Table.from_batches(batches).sort_by(ROW).select(list(columns))
-
-
-def _of_split(rows: SortedRuns, split: Split) -> SortedRuns:
-    number = SPLITS.index(split)
-    start, stop = split_edges(rows.keys)[number : number + 2].tolist()
-    return rows.choose(slice(start, stop))
-
-
-def index_metadata(file: MetadataFile, cache: Path, *, skip: bool) -> MetadataIndex:
-    """Read the metadata once, and keep them in order.
-
-    Args:
-        file: The metadata, local or remote.
-        cache: Where indexes are kept.
-        skip: Leave out records that do not fit the schema, and warn, instead of stopping.
-
-    Raises:
-        MetadataError: A record does not fit, or a processid stands in two.
-        OutputError: There is no room in the cache.
-    """
-    key = digest_of(_INDEX_VERSION, file_identity(file.path), file.member or "", str(skip))
-    folder = made_once(cache / f"metadata-{key}", lambda work: _write_metadata(file, work, skip))
-    report = json.loads((folder / _REPORT).read_bytes())
-    return MetadataIndex(folder, key, report["rows"])
-
-
-def _write_metadata(file: MetadataFile, work: Path, skip: bool) -> None:
-    bad: list[BadRow] = []
-    batches = read_metadata(file, bad.append if skip else None, _log.warning)
-    rows, repeated = single_rows(
-        sort_rows(batches, work / _ROWS, ROW_SCHEMA, compression=_COMPRESSION)
-    )
-    if repeated:
-        found = min(repeated, key=lambda each: (each.first, each.row))
-        raise MetadataError(
-            f"the processid {found.processid} stands already in row {found.first}",
-            where=f"{file.label}: row {found.row}",
-            fix="remove one of them",
-        )
-    if bad:
-        first = in_file_order(bad)[0]
-        _log.warning(
-            "%s: %d records are left out; the first is row %d (%s)",
-            file.label,
-            len(bad),
-            first.row,
-            first.detail,
-        )
-    keep_order(rows)
-    numbers = np.diff(split_edges(rows.keys)).tolist()
-    counts = {split.name: number for split, number in zip(SPLITS, numbers, strict=True)}
-    (work / _REPORT).write_text(json.dumps({"rows": counts, "left_out": len(bad)}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +83,7 @@ class Plan:
 
 def plan_metadata(index: MetadataIndex, split: Split, cache: Path) -> Plan:
     """Put the records of a split into the order of md5(processid)."""
-    key = digest_of(_INDEX_VERSION, index.key, split.name)
+    key = digest_of(INDEX_VERSION, index.key, split.name)
 
     def write(work: Path) -> None:
         rows = index.of_split(split)
@@ -219,7 +118,7 @@ def plan_images(
         MismatchError: A specimen has no image, or two that differ.
         OutputError: There is no room in the cache.
     """
-    listed = digest_of(_INDEX_VERSION, selection.package, selection_identity(selection))
+    listed = digest_of(INDEX_VERSION, selection.package, selection_identity(selection))
     key = digest_of(listed, index.key, split.name, str(skip), str(in_archive_order))
 
     def write(work: Path) -> None:
@@ -227,7 +126,7 @@ def plan_images(
             cache / f"images-{listed}", lambda below: _write_images(selection, below)
         )
         folders = tuple(json.loads((folder / _FOLDERS).read_bytes()))
-        images = Images(_of_split(kept_order(folder / _IMAGES), split), folders)
+        images = Images(of_split(kept_order(folder / _IMAGES), split), folders)
         specimens = name_specimens(index.of_split(split))
         located = _Join(selection, split, specimens, skip).join(images)
         batches = _joined_rows(located, specimens)
