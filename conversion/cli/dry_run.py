@@ -28,7 +28,7 @@ def show_preview(terminal: Terminal, found: Preview, output: Location, form: str
     shared = f"{found.workers:,} workers" if found.workers > 1 else "1 worker"
     terminal.show(f"memory: about {readable_size(found.memory)}, with {shared}")
     if found.seconds is None:
-        terminal.show("time: not known, for the machines of the cluster are others")
+        terminal.show("time: not known, since a cluster has other machines")
     else:
         terminal.show(f"time: about {duration(found.seconds)} on this machine")
     terminal.show("nothing was written")
