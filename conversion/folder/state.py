@@ -205,7 +205,7 @@ def receipt_path(shard: Shard) -> str:
 
 def _change(name: str, before: str, now: str | None) -> str:
     if name == "input":
-        return "the images or the metadata of the release are others"
+        return "the images or the metadata of the release have changed"
     return f"{name} was {before} and is now {now}"
 
 

@@ -81,7 +81,7 @@ def metadata_changes(before: Manifest, content: str, selection: SpecimenSelectio
         return []
     if before.selection != selection:
         return [f"the specimens were {before.selection.told}, and are {selection.told}"]
-    return ["the metadata are others"]
+    return ["the metadata have changed"]
 
 
 def compare_with(

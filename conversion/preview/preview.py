@@ -78,7 +78,7 @@ class Preview:
         scratch: How much of the output lies on the disk at a time, where shards are sent away.
         memory: About how many bytes of memory all processes take together.
         workers: How many shards are made at a time.
-        seconds: About how long it takes; ``None`` on a cluster, whose machines are others.
+        seconds: About how long it takes; ``None`` on a cluster, which has other machines.
     """
 
     splits: tuple[SplitPreview, ...]

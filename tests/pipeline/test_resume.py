@@ -226,7 +226,7 @@ def test_another_release_is_an_error_that_says_so(
     release, output = unfinished
     change(release)
     line = call(*command(release, output), status=1).stderr.splitlines()[-1]
-    assert "the images or the metadata of the release are others" in line
+    assert "the images or the metadata of the release have changed" in line
     call(*command(release, output), "--restart")
     call(*command(release, tmp_path / "anew"))
     assert digests(output) == digests(tmp_path / "anew")
