@@ -64,6 +64,8 @@ _ENTRY_SIGNATURE: Final = 0x02014B50
 _END: Final = struct.Struct("<4s4H2LH")
 _END64_LOCATOR: Final = struct.Struct("<4sLQL")
 _END64: Final = struct.Struct("<4sQ2H2L4Q")
+# Its length does not count its mark and itself.
+_END64_UNCOUNTED: Final = 12
 _LOCAL_HEADER_LENGTH: Final = 30
 _MAX32: Final = 0xFFFFFFFF
 _MAX16: Final = 0xFFFF
@@ -134,10 +136,18 @@ def _find_end(tail: bytes) -> int:
 def _find_end64(source: Source, locator: bytes, locator_at: int) -> int:
     """Where the Zip64 end record starts; bytes before the archive move it from where it says."""
     _, _, declared, _ = _END64_LOCATOR.unpack(locator)
+    found: list[int] = []
     for at in (declared, locator_at - _END64.size):
-        if 0 <= at <= locator_at - _END64.size and source.read_at(at, 4) == b"PK\x06\x06":
-            return int(at)
-    raise _damaged(source, "its Zip64 end record is not where it should be")
+        if 0 <= at <= locator_at - _END64.size:
+            mark, length, *_ = _END64.unpack(source.read_at(at, _END64.size))
+            if mark == b"PK\x06\x06":
+                found.append(at)
+                # Bytes before the archive may look like one; the true one reaches to the locator.
+                if at + _END64_UNCOUNTED + length == locator_at:
+                    return int(at)
+    if not found:
+        raise _damaged(source, "its Zip64 end record is not where it should be")
+    return found[0]
 
 
 def _not_found(source: Source) -> ArchiveError:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bioscan5m_hf.errors import ArchiveError
@@ -109,6 +109,8 @@ archives = st.builds(
 
 
 @settings(max_examples=150)
+@example(archive=Zip((), prefix=b"PK\x06\x06", zip64=True), block=1)
+@example(archive=Zip((), prefix=b"PK\x06\x06" + bytes(80), zip64=True), block=1)
 @given(archive=archives, block=st.sampled_from([1, 7, 46, 61, 100, 1000, 8 << 20]))
 def test_any_archive_is_read_as_python_reads_it(archive: Zip, block: int) -> None:
     data = bytes(archive)
