@@ -314,7 +314,7 @@ class _Loader:
 
 
 def _made_in_order(splits: Sequence[int], make: Callable[[int], T]) -> list[T]:
-    """Make something for each split, the first of upstream's splits first.
+    """Make something for each split, in upstream's order of the splits.
 
     An index of a raw release that serves ``pretrain`` serves the others too, but not the reverse.
 

@@ -15,7 +15,10 @@ import pyarrow.compute as pc
 
 from bioscan5m_hf.catalogue.keys import HASH, order_keys, split_edges
 from bioscan5m_hf.catalogue.runs import RUN_BYTES, RunWriter, SortedRuns
-from bioscan5m_hf.release.metadata.read import KEY
+from bioscan5m_hf.release.metadata.read import KEY, ROW, ROW_SCHEMA
+
+LEAST_SCHEMA: Final = pa.schema([ROW_SCHEMA.field(name) for name in ("processid", "split", ROW)])
+"""What is needed of a row to put it into order and to find its processid in another row."""
 
 _STRETCH: Final = 1 << 16
 
@@ -67,7 +70,7 @@ def sort_rows(
     Args:
         batches: Rows as ``read_metadata`` yields them.
         path: The file that keeps them.
-        schema: The columns to keep: ``processid``, ``split`` and ``row`` at least.
+        schema: The columns to keep, those of ``LEAST_SCHEMA`` at least.
         compression: How the file is compressed, as Arrow names it.
         limit: How many bytes of rows are sorted at a time.
 
@@ -76,9 +79,19 @@ def sort_rows(
     """
     with RunWriter(path, schema, compression=compression, limit=limit) as runs:
         for batch in batches:
-            keys = order_keys(batch[KEY].to_numpy(), batch["split"])
-            runs.add(batch.select(schema.names), keys)
+            add_rows(runs, batch, schema)
         return runs.finish()
+
+
+def add_rows(runs: RunWriter, rows: pa.RecordBatch, schema: pa.Schema) -> None:
+    """Add rows of the metadata to sorted runs.
+
+    Args:
+        runs: The runs.
+        rows: Rows as ``read_metadata`` yields them.
+        schema: The columns to keep.
+    """
+    runs.add(rows.select(schema.names), order_keys(rows[KEY].to_numpy(), rows["split"]))
 
 
 def single_rows(rows: SortedRuns) -> tuple[SortedRuns, list[RepeatedRow]]:

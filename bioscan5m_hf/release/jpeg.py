@@ -67,8 +67,8 @@ class _Header(NamedTuple):
     length: int
 
 
-# The images of a package differ in width and height alone, or in the length of a comment too: the
-# last header of each such length, or of whatever else this byte is.
+# The headers of a package differ in width and height, or in the length of a comment too. One of
+# them is kept for each value of the byte that holds this length.
 _TELLING: Final = 23
 _headers: Final[dict[int, _Header]] = {}
 

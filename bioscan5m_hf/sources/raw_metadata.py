@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bioscan5m_hf.catalogue.keys import order_keys, split_edges
+from bioscan5m_hf.catalogue.keys import split_edges
 from bioscan5m_hf.catalogue.runs import (
     RUN_BYTES,
     RunWriter,
@@ -27,10 +27,10 @@ from bioscan5m_hf.catalogue.runs import (
     kept_order,
     read_stored,
 )
-from bioscan5m_hf.catalogue.specimens import single_rows, sort_rows
+from bioscan5m_hf.catalogue.specimens import LEAST_SCHEMA, add_rows, single_rows, sort_rows
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.release.layout import MetadataFile
-from bioscan5m_hf.release.metadata.read import KEY, ROW, ROW_SCHEMA, BadRow, read_metadata
+from bioscan5m_hf.release.metadata.read import ROW, ROW_SCHEMA, BadRow, read_metadata
 from bioscan5m_hf.release.metadata.rows import in_file_order
 from bioscan5m_hf.schema.columns import RANKS, SPLITS, Split, split_named
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, VocabularyCounter, to_parquet
@@ -40,14 +40,13 @@ from bioscan5m_hf.storage.path import RemotePath
 
 # Raised when an index is made in another way than before.
 INDEX_VERSION: Final = "3"
-"""A part of the key of all that is kept."""
+"""A part of the key of everything in the cache."""
 
 _LARGEST: Final = split_named("pretrain")
 _REPORT: Final = "report.json"
 _ROWS: Final = "rows.arrow"
 _EVERY: Final = "every.arrow"
 _COMPRESSION: Final = "lz4"
-_EVERY_SCHEMA: Final = pa.schema([ROW_SCHEMA.field(name) for name in ("processid", "split", ROW)])
 
 _log = logging.getLogger("bioscan5m_hf")
 
@@ -165,7 +164,7 @@ def _write_metadata(file: MetadataFile, work: Path, *, skip: bool, whole: bool) 
 
 
 def _sort_few(batches: Iterable[pa.RecordBatch], work: Path) -> tuple[SortedRuns, SortedRuns]:
-    """Sort what tells records apart of all splits, and whole records of all but the largest."""
+    """Sort the processids of all records, and whole records of all splits but the largest."""
     # Two are filled at a time.
     limit = RUN_BYTES // 2
     with RunWriter(work / _ROWS, ROW_SCHEMA, compression=_COMPRESSION, limit=limit) as runs:
@@ -173,11 +172,10 @@ def _sort_few(batches: Iterable[pa.RecordBatch], work: Path) -> tuple[SortedRuns
         def passing_by() -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 few = batch.filter(pc.not_equal(batch["split"], _LARGEST.name))
-                keys = order_keys(few[KEY].to_numpy(), few["split"])
-                runs.add(few.select(ROW_SCHEMA.names), keys)
+                add_rows(runs, few, ROW_SCHEMA)
                 yield batch
 
-        every = sort_rows(passing_by(), work / _EVERY, _EVERY_SCHEMA, limit=limit)
+        every = sort_rows(passing_by(), work / _EVERY, LEAST_SCHEMA, limit=limit)
         return every, runs.finish()
 
 

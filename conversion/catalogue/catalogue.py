@@ -20,7 +20,13 @@ import pyarrow as pa
 
 from bioscan5m_hf.catalogue.images import Images, sort_images
 from bioscan5m_hf.catalogue.runs import SortedRuns
-from bioscan5m_hf.catalogue.specimens import Specimens, name_specimens, single_rows, sort_rows
+from bioscan5m_hf.catalogue.specimens import (
+    LEAST_SCHEMA,
+    Specimens,
+    name_specimens,
+    single_rows,
+    sort_rows,
+)
 from bioscan5m_hf.errors import MetadataError, UsageError
 from bioscan5m_hf.release.find import Selection
 from bioscan5m_hf.release.image_index import Stray, read_images
@@ -31,7 +37,6 @@ from bioscan5m_hf.schema.vocabularies import Vocabulary, VocabularyCounter
 from conversion.catalogue.rows import RowDigest, SortedRows, settle_order
 from conversion.catalogue.selection import SpecimenSelection
 
-_KEY_SCHEMA: Final = pa.schema([ROW_SCHEMA.field(name) for name in ("processid", "split", ROW)])
 _STRETCH: Final = 1 << 14
 
 T = TypeVar("T")
@@ -107,7 +112,7 @@ class Catalogue:
         Raises:
             OutputError: There is no room for them.
         """
-        schema = _KEY_SCHEMA if slim else ROW_SCHEMA
+        schema = LEAST_SCHEMA if slim else ROW_SCHEMA
         rows = self._wanted(batches if slim else self._watched(batches))
         self._rows = sort_rows(rows, self.work / "rows.arrow", schema)
 

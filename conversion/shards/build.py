@@ -185,7 +185,7 @@ def read_blocks(task: ShardTask) -> Generator[Block]:
     """
     whole = read_members(task.members, task.shard.start, task.shard.stop)
     rows = RowReader(task.rows, whole["position"].to_numpy())
-    with _Sources(task) as sources:
+    with _Sources(task, whole) as sources:
         reader = _BlockReader(task, sources)
         for members in with_prefetch(_blocks(task, whole), sources.expect):
             yield reader.read(members, rows.take(members.num_rows))
@@ -286,13 +286,10 @@ _FIXES: Final = dict.fromkeys(
 class _Sources:
     """The archives and folders of a task, opened when first needed."""
 
-    def __init__(self, task: ShardTask) -> None:
+    def __init__(self, task: ShardTask, members: pa.Table) -> None:
         self._paths = task.sources
         self._open: dict[int, Source] = {}
-        shard = task.shard
-        self._remote = RemoteSources(
-            task.sources, lambda: read_members(task.members, shard.start, shard.stop), task.hold
-        )
+        self._remote = RemoteSources(task.sources, members, task.hold)
 
     def read_sound(self, members: pa.Table) -> Iterator[bytes | bytearray | None]:
         """The image of each row, none where it takes more care to read it."""

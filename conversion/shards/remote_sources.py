@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -19,11 +19,11 @@ class RemoteSources:
 
     Args:
         paths: Every source of the shard, the local ones too.
-        members: Gives the members in the order in which they are going to be read.
+        members: The members in the order in which they are going to be read.
         hold: How many bytes may be held at a time.
     """
 
-    def __init__(self, paths: Sequence[str], members: Callable[[], pa.Table], hold: int) -> None:
+    def __init__(self, paths: Sequence[str], members: pa.Table, hold: int) -> None:
         self._paths = paths
         self._members = members
         self._hold = hold
@@ -43,7 +43,7 @@ class RemoteSources:
         source = self._source(number)
         if self._windows is None:
             self._windows = Windows(
-                reads_of(self._members(), [is_remote(path) for path in self._paths]),
+                reads_of(self._members, [is_remote(path) for path in self._paths]),
                 self._fetch,
                 self._hold,
             )
