@@ -14,7 +14,7 @@ from bioscan5m_hf.errors import FolderInUse
 from bioscan5m_hf.storage.disk import output_error
 from bioscan5m_hf.storage.inside import open_own, read_small, to_write
 from conversion.files.atomic import write_whole
-from conversion.files.lock import lock
+from conversion.files.lock import open_locked
 
 _READ: Final = 1 << 22
 
@@ -71,20 +71,17 @@ class Partial:
         try:
             to_write(folder.parent, f"{folder.name}/{self.path.name}")
             folder.mkdir(parents=True, exist_ok=True)
-            descriptor = open_own(self.path)
-        except OSError as error:
-            raise output_error(error, self.path) from error
-        self._file = os.fdopen(descriptor, "r+b", buffering=0)
-        try:
             # Without locks two processes may fetch the same file; its digest tells, or its length.
-            lock(descriptor)
+            descriptor, _ = open_locked(self.path, lambda: open_own(self.path))
         except BlockingIOError as error:
-            self._file.close()
             raise FolderInUse(
                 "another process is fetching this file",
                 where=str(self.path),
                 fix="wait until it has ended, or choose another --output",
             ) from error
+        except OSError as error:
+            raise output_error(error, self.path) from error
+        self._file = os.fdopen(descriptor, "r+b", buffering=0)
 
     def take_up(self, on_bytes: Callable[[int], None], check: Callable[[], None]) -> None:
         """Take up what is there, if it is a part of the same file; else begin anew."""

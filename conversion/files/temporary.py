@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from conversion.files.lock import lock
+from conversion.files.lock import lock, make_locked
 
 _PREFIX: Final = "bioscan5m-run-"
 _LOCK: Final = ".in-use"
@@ -26,9 +26,9 @@ def temporary_folder() -> Iterator[Path]:
     """
     _clear(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as made:
-        descriptor = os.open(Path(made) / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        # Another run may clear what is not locked, and looks at any moment.
+        descriptor = make_locked(Path(made) / _LOCK)
         try:
-            lock(descriptor)
             yield Path(made)
         finally:
             os.close(descriptor)

@@ -9,7 +9,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from bioscan5m_hf.storage.inside import (
     to_write,
 )
 from conversion.files.atomic import Written, remove_partials, write_whole
-from conversion.files.lock import lock
+from conversion.files.lock import open_locked
 from conversion.folder.loss import Pairs
 from conversion.folder.stamps import Stamps
 from conversion.planning.shards import Shard
@@ -266,29 +266,20 @@ def _tell_of_links(folder: Path, say: Callable[[str], None]) -> None:
 
 def _lock(folder: Path, say: Callable[[str], None]) -> int:
     path = folder / STATE_FOLDER / _LOCK_NAME
-    descriptor = _open_lock(path, folder)
-    while True:
-        try:
-            missing = lock(descriptor)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise FolderInUse(
-                "another conversion is writing this folder",
-                where=str(folder),
-                fix="wait until it has ended, or choose another --output",
-            ) from error
-        if missing:
-            say(
-                f"{folder} cannot be locked ({missing}): see to it yourself that no other "
-                "conversion writes it meanwhile"
-            )
-            return descriptor
-        # A conversion that has ended meanwhile took the file away: the lock would bar nobody.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(path.stat(), os.fstat(descriptor)):
-                return descriptor
-        os.close(descriptor)
-        descriptor = _open_lock(path, folder)
+    try:
+        descriptor, missing = open_locked(path, lambda: _open_lock(path, folder))
+    except BlockingIOError as error:
+        raise FolderInUse(
+            "another conversion is writing this folder",
+            where=str(folder),
+            fix="wait until it has ended, or choose another --output",
+        ) from error
+    if missing:
+        say(
+            f"{folder} cannot be locked ({missing}): see to it yourself that no other "
+            "conversion writes it meanwhile"
+        )
+    return descriptor
 
 
 def _open_lock(path: Path, folder: Path) -> int:
