@@ -251,17 +251,19 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         del dl_manager  # Nothing is downloaded as a whole.
         condition = Filter.of(self.config.where)
-        # The index of a raw release that gives vocabularies gives pieces too, but not the reverse.
+        served = self.served_splits
+        unique = self.config.unique_barcodes
+        among = self._named(self.config.among or self.config.splits) if unique else []
+        self._given_data = self.data.wanting([*served, *among], labels=bool(self._ranks()))
         self._load_vocabularies()
         pieces = {
             split: matching_pieces(
                 self.data, self.configuration, split, condition, self.config.on_error
             )
-            for split in self.served_splits
+            for split in served
         }
         keep = None
-        if self.config.unique_barcodes:
-            among = self._named(self.config.among or self.config.splits)
+        if unique:
             every = (piece for split in among for piece in pieces.get(split) or self._pieces(split))
             keep = unique_keys(every, condition, self.config.max_nucleotides)
         self._choice = Choice(self._columns(), condition, keep)

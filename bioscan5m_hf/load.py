@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, overload
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from bioscan5m_hf.errors import UsageError
-from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import DEFAULT_PACKAGE, Configuration, configuration_named
 from bioscan5m_hf.schema.split_expressions import Term, parse_split
 
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
     )
 
     from bioscan5m_hf.query.filters import Where
+    from bioscan5m_hf.schema.columns import Split
     from bioscan5m_hf.sources.base import Data
-
-
-T = TypeVar("T")
 
 
 class Options(TypedDict, total=False):
@@ -256,14 +253,18 @@ class _Loader:
         import datasets
 
         available = self.data.splits(self.configuration)
-        made = {s.published: self._load([Term(s)]) for s in available}
+        loader = self._wanting(available)
+        made = {s.published: loader._load([Term(s)]) for s in available}
         kind = datasets.IterableDatasetDict if self.streaming else datasets.DatasetDict
         return kind(made)
 
     def several(self, expressions: Sequence[str]) -> list[Dataset | IterableDataset]:
         wanted = [self._terms(expression) for expression in expressions]
-        firsts = [min(SPLITS.index(term.split) for term in terms) for terms in wanted]
-        return _made_in_order(firsts, lambda number: self._load(wanted[number]))
+        loader = self._wanting(term.split for terms in wanted for term in terms)
+        return [loader._load(terms) for terms in wanted]
+
+    def _wanting(self, splits: Iterable[Split]) -> _Loader:
+        return replace(self, data=self.data.wanting(splits))
 
     def _terms(self, expression: str) -> list[Term]:
         available = self.data.splits(self.configuration)
@@ -278,8 +279,7 @@ class _Loader:
     def _load(self, terms: Sequence[Term]) -> Dataset | IterableDataset:
         import datasets
 
-        numbers = [SPLITS.index(term.split) for term in terms]
-        parts = _made_in_order(numbers, lambda number: self._part(terms[number], terms))
+        parts = [self._part(term, terms) for term in terms]
         made = parts[0]
         if len(parts) > 1:
             name = "+".join(term.split.published + term.slice for term in terms)
@@ -311,19 +311,3 @@ class _Loader:
                 return mapped
         builder.download_and_prepare(**self.prepare)
         return builder.as_dataset(split=split + term.slice, in_memory=self.in_memory)
-
-
-def _made_in_order(splits: Sequence[int], make: Callable[[int], T]) -> list[T]:
-    """Make something for each split, in upstream's order of the splits.
-
-    An index of a raw release that serves ``pretrain`` serves the others too, but not the reverse.
-
-    Args:
-        splits: The number of each split.
-        make: Makes what stands at a position.
-
-    Returns:
-        What was made, in the order in which it was asked for.
-    """
-    made = {at: make(at) for at in sorted(range(len(splits)), key=splits.__getitem__)}
-    return [made[at] for at in range(len(splits))]

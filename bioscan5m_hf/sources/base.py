@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from bioscan5m_hf.errors import MetadataError, OutOfReach, UnknownName, counted
 from bioscan5m_hf.query.choice import Choice
@@ -64,6 +64,16 @@ class Data(Protocol):
         """The pieces of one split, in order."""
         ...
 
+    def wanting(self, splits: Iterable[Split], *, labels: bool = False) -> Self:
+        """The same data, told what will be asked of them: an index may be made of less than all.
+
+        Args:
+            splits: The splits whose pieces will be asked for.
+            labels: Whether vocabularies will be.
+        """
+        del splits, labels
+        return self
+
     def mappable_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
         """The files of a split, if they can be mapped into memory as they are."""
         del configuration, split
@@ -79,7 +89,7 @@ class Data(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredData:
+class StoredData(Data):
     """A dataset folder as data.
 
     Attributes:

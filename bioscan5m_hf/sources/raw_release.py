@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import pyarrow as pa
 
@@ -31,10 +32,18 @@ from bioscan5m_hf.storage.path import Location, RemotePath
 
 @dataclass(frozen=True, slots=True)
 class RawData(Data):
-    """A raw release as data."""
+    """A raw release as data.
+
+    Attributes:
+        release: The release.
+        cache: Where indexes are kept.
+        wanted: The splits whose records an index of the metadata holds in any case, so that the
+            metadata are not read again for the next question.
+    """
 
     release: Release
     cache: Path
+    wanted: frozenset[Split] = frozenset()
 
     @property
     def root(self) -> Location:
@@ -45,6 +54,10 @@ class RawData(Data):
     def packages(self) -> list[str]:
         """The packages that there are archives or folders of."""
         return self.release.packages
+
+    def wanting(self, splits: Iterable[Split], *, labels: bool = False) -> Self:
+        """The same data; the next index serves these splits, and vocabularies over all records."""
+        return replace(self, wanted=self.wanted.union(SPLITS if labels else splits))
 
     def splits(self, configuration: Configuration) -> list[Split]:
         """The splits of a configuration that there are archives or folders of.
@@ -98,7 +111,8 @@ class RawData(Data):
         return self.release.select(configuration.package, [split])
 
     def _index(self, splits: Collection[Split], *, skip: bool) -> MetadataIndex:
-        return index_metadata(self.release.metadata, self.cache, splits, skip=skip)
+        wanted = self.wanted.union(splits)
+        return index_metadata(self.release.metadata, self.cache, wanted, skip=skip)
 
     def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
         """The distinct values of a rank, counted once and kept in the cache.

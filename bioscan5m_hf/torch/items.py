@@ -15,7 +15,6 @@ from bioscan5m_hf.schema.columns import IMAGE_COLUMN, RANKS, Split, column_names
 from bioscan5m_hf.schema.configurations import Configuration
 from bioscan5m_hf.schema.vocabularies import MISSING, Vocabulary
 from bioscan5m_hf.sources.base import Data
-from bioscan5m_hf.sources.raw_release import RawData
 from bioscan5m_hf.torch.decoder import Decoder
 
 BARCODE: Final = "dna_barcode"
@@ -111,14 +110,12 @@ class Items:
             configuration: The configuration.
             splits: The splits, in upstream's order.
         """
-        if isinstance(self.data, RawData):
-            # The index that gives vocabularies gives pieces too, but not the reverse.
-            ranks = [name.removesuffix(INDEX) for name in self.modality if name.endswith(INDEX)]
-            if self.target_format == "index" or self.output_format == "dict":
-                ranks += self.target_type
-            for rank in ranks:
-                self.vocabulary(rank)
-        return [piece for split in splits for piece in self.data.pieces(configuration, split)]
+        splits = list(splits)
+        labels = any(name.endswith(INDEX) for name in self.modality)
+        if self.target_format == "index" or self.output_format == "dict":
+            labels |= bool(self.target_type)
+        data = self.data.wanting(splits, labels=labels)
+        return [piece for split in splits for piece in data.pieces(configuration, split)]
 
     def vocabulary(self, rank: str) -> Vocabulary:
         """The vocabulary of a rank, which is read when it is first asked for."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bioscan5m_hf import get, labels, load_dataset
+from bioscan5m_hf import Bioscan5M, get, labels, load_dataset
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.schema.columns import RANKS, SPLITS
@@ -102,6 +102,17 @@ def _unique(root: Path, cache: Path) -> None:
     plain(_stream(root, cache, "val+pretrain", unique_barcodes=True))
 
 
+def _built(root: Path, cache: Path) -> None:
+    options: dict[str, Any] = {
+        "data_dir": str(root),
+        "cache_dir": str(cache),
+        "splits": ["validation"],
+        "among": ["validation", "pretrain"],
+        "unique_barcodes": True,
+    }
+    plain(Bioscan5M(**options).as_streaming_dataset(split="validation"))
+
+
 def _got(root: Path, cache: Path) -> None:
     first = plain(_stream(root, cache, "pretrain"))[0]["processid"]
     assert get(root, first, cache_dir=cache)[0]["processid"] == first
@@ -118,8 +129,28 @@ def _in_torch(root: Path, cache: Path) -> None:
     assert next(iter(BIOSCAN5MStream(str(root), split="val", cache_dir=cache)))
 
 
+def _in_torch_as_text(root: Path, cache: Path) -> None:
+    pytest.importorskip("torch")
+    from bioscan5m_hf.torch import BIOSCAN5M
+
+    options: Any = {"target_format": "text", "modality": ("dna", "species_index")}
+    assert BIOSCAN5M(str(root), split="val", cache_dir=cache, **options)[0]
+
+
 @pytest.mark.parametrize(
-    "use", [_dictionary, _joined, _listed, _prepared, _numbered, _unique, _got, _in_torch]
+    "use",
+    [
+        _dictionary,
+        _joined,
+        _listed,
+        _prepared,
+        _numbered,
+        _unique,
+        _built,
+        _got,
+        _in_torch,
+        _in_torch_as_text,
+    ],
 )
 def test_the_metadata_are_read_once(
     use: Callable[[Path, Path], None], small_release: Path, tmp_path: Path, readings: list[Any]
