@@ -5,7 +5,7 @@ environment of their own:
 
     python3 -m venv clients
     clients/bin/pip install torch torchvision timm 'open_clip_torch[training]' litdata 'ray[data]' \
-        daft 'dask[dataframe]' mlcroissant duckdb polars pytest hypothesis -e .
+        daft 'dask[dataframe]' mlcroissant duckdb polars pytest hypothesis -e '.[derive,hdf5]'
     clients/bin/python -m pytest tests/clients tests/docs/test_pages.py
 
 The versions of ``webdataset`` are two on purpose: OpenCLIP asks for 0.2.86 at most, which still has
