@@ -1,4 +1,5 @@
-"""Run the making of shards: in processes or threads of this machine, or on a Dask cluster.
+"""Run shard tasks: in processes or threads of this machine, or on a Dask cluster.
 
-Here lives how work is handed out, watched and tried again; what the work is lives elsewhere.
+This folder submits tasks, watches them and retries them. The tasks themselves are defined in
+``planning`` and ``shards``.
 """

@@ -1,4 +1,4 @@
-"""Define what the run loop asks of the place where shards are made."""
+"""Define the interface between the run loop and the workers that make shards."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from conversion.shards.build import ShardResult
 
 
 class WorkerLost(Exception):
-    """A worker was lost before its shard was finished; the message says what is known of it."""
+    """A worker was lost before its shard was finished; the message says what is known about it."""
 
 
 class Pool(ABC):
     """The workers that make shards.
 
-    A future whose error is a ``concurrent.futures.BrokenExecutor`` says that the pool lost all
-    its tasks; any other error concerns its own task only.
+    If a future fails with ``concurrent.futures.BrokenExecutor``, the pool has lost all its tasks.
+    Any other error concerns only the task of that future.
 
     Attributes:
-        size: How many shards may be under way at a time; it may change while they are.
-        workers: How many shards are made at the same moment.
+        size: How many shards may be submitted at a time; it may change during the run.
+        workers: How many shards are made at the same time.
     """
 
     size: int
@@ -37,7 +37,7 @@ class Pool(ABC):
         """
 
     def error_of(self, future: Future[ShardResult]) -> BaseException | None:
-        """What a future that is done failed with, if it did.
+        """Return the error of a done future, or ``None`` if it succeeded.
 
         Raises:
             ConversionFailed: No other task can succeed either.
@@ -45,10 +45,10 @@ class Pool(ABC):
         return future.exception()
 
     def accept(self, task: ShardTask, result: ShardResult) -> ShardResult:
-        """Let the file of a finished shard appear under its final name, if it has not yet.
+        """Give the file of a finished shard its final name, if it does not have it yet.
 
         Raises:
-            OutputError: It cannot.
+            OutputError: The file cannot be moved.
         """
         del task
         return result
@@ -58,20 +58,20 @@ class Pool(ABC):
         """How many images were finished since the pool began."""
 
     def watch(self) -> None:
-        """Look after the workers, now and then; a future tells of most that are lost.
+        """Check that there are workers; called regularly, as not every loss fails a future.
 
         Raises:
-            BioscanError: There are none, and none are going to come.
+            BioscanError: There are no workers, and none are expected.
         """
         return
 
     def replace(self) -> None:
-        """Begin anew where a worker that dies takes the others with it."""
+        """Start new workers, if the death of one worker ends all of them."""
         return
 
     @abstractmethod
     def stop(self) -> None:
-        """End every task, as soon as that can be."""
+        """End every task as soon as possible."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The workers of a Dask cluster."""
+"""Make shards on the workers of a Dask cluster."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class ClusterOptions:
     """A Dask cluster to make shards on.
 
     Attributes:
-        address: Of its scheduler, such as ``tcp://host:8786``.
+        address: The address of its scheduler, such as ``tcp://host:8786``.
         shards: How many shards are made at a time; ``None`` for as many as its workers have
             threads.
-        worker_timeout: How many seconds to wait for a worker where there is none.
+        worker_timeout: How many seconds to wait for a worker while there is none.
     """
 
     address: str
@@ -56,17 +56,17 @@ class ClusterOptions:
 class ClusterPool(Pool):
     """The workers of a Dask cluster.
 
-    A shard whose worker is lost is given to another one by the cluster's own scheduler, as often
-    as that is configured to (``distributed.scheduler.allowed-failures``); only then the task
-    fails here. Workers may come and go: one that comes later and is not fit is left out, and a
-    cluster that grows with its work always has some that waits.
+    When a worker is lost, the scheduler gives its shard to another worker, as often as
+    ``distributed.scheduler.allowed-failures`` allows. Only then does the task fail here. Workers
+    may join and leave during the run. An unfit worker that joins later is not used. By default,
+    more tasks are submitted than the workers have threads, so that an adaptive cluster grows.
 
     Args:
-        options: Which cluster, and how much of it.
-        work: A folder for what is unfinished, in the dataset folder.
-        release: The folder that is read, or the URL of it.
+        options: Which cluster, and how many shards at a time.
+        work: The folder for unfinished files, in the dataset folder.
+        release: The folder of the release, or its URL.
         versions: The packages that decide the bytes of a shard, with their versions.
-        say: Told where workers are waited for.
+        say: Called with a message when the pool waits for workers or excludes one.
 
     Raises:
         MissingDependency: ``dask.distributed`` is not installed.
@@ -125,7 +125,7 @@ class ClusterPool(Pool):
         return future
 
     def error_of(self, future: Future[ShardResult]) -> BaseException | None:
-        """What a future that is done failed with, if it did.
+        """Return the error of a done future, or ``None`` if it succeeded.
 
         Raises:
             ClusterError: The scheduler is gone.
@@ -173,15 +173,15 @@ class ClusterPool(Pool):
     def _hear(self, event: tuple[float, dict[str, Any]]) -> None:
         name, images = event[1]["shard"], event[1]["images"]
         with self._lock:
-            # What is made a second time, on another worker, does not count a second time.
+            # A shard that is made again on another worker is counted once.
             self._reached[name] = max(images, self._reached.get(name, 0))
 
     def watch(self) -> None:
-        """See that there are workers.
+        """Check that there are workers.
 
         Raises:
-            ClusterError: There have been none for as long as one waits for them, or the scheduler
-                is gone.
+            ClusterError: There was no worker for ``worker_timeout`` seconds, or the scheduler is
+                gone.
         """
         now = time.monotonic()
         if now - self._watched < _WATCH_SECONDS:
@@ -210,7 +210,7 @@ class ClusterPool(Pool):
             self._clear_staging()
 
     def _clear_staging(self) -> None:
-        """A worker that has not noticed yet may still be writing there."""
+        """Remove the staging folder, again and again while workers may still write there."""
         until = time.monotonic() + _CLOSE_SECONDS
         while self._staging.exists() and time.monotonic() < until:
             shutil.rmtree(self._staging, ignore_errors=True)
@@ -224,7 +224,7 @@ class ClusterPool(Pool):
         self._count_threads()
         if not self._threads:
             self._tell_of_waiting("has no workers")
-            # An adaptive cluster starts workers for work, and for nothing else.
+            # An adaptive cluster starts workers only when there are tasks.
             self._wanted = self._client.submit(os.getpid, pure=False)
         while not self._threads:
             if time.monotonic() - began > self._options.worker_timeout:
@@ -248,12 +248,12 @@ class ClusterPool(Pool):
         )
 
     def _require_fit(self) -> None:
-        """Ask every worker, so that nothing is begun that cannot end well."""
+        """Check every worker before the first task is submitted."""
         for error in self._ask(None):
             raise error
 
     def _ask(self, workers: list[str] | None) -> Iterator[UnfitWorker]:
-        """Ask all workers or some whether they are fit; yields what is wrong with others."""
+        """Check all workers, or those given, and yield an error for each unfit one."""
         answers = self._client.run(find_unfit, self._needs, workers=workers, on_error="return")
         for address, found in answers.items():
             if isinstance(found, UnfitWorker):
@@ -264,7 +264,7 @@ class ClusterPool(Pool):
                     where=f"worker {address}",
                     fix="install bioscan5m-hf for the workers too",
                 )
-            # A worker that has just gone is nobody's fault.
+            # An OSError means that the worker has just left, which is not an error.
             elif isinstance(found, Exception) and not isinstance(found, OSError):
                 yield UnfitWorker(
                     f"fails with {type(found).__name__}: {found}", where=f"worker {address}"
@@ -273,7 +273,7 @@ class ClusterPool(Pool):
                 self._fit.add(address)
 
     def _look_at_new_workers(self) -> None:
-        """Leave out a worker that came later and is not fit; it must not end the run."""
+        """Exclude unfit workers that joined later, without ending the run."""
         new = self._present - self._fit - self._unfit
         if new:
             for error in self._ask(sorted(new)):
@@ -290,7 +290,7 @@ class ClusterPool(Pool):
             self._restrict()
 
     def _restrict(self) -> None:
-        """Give shards to fit workers alone from now on."""
+        """Submit tasks to fit workers only from now on."""
         restricted = self._client.get_executor(pure=False, workers=sorted(self._fit))
         self._executors.append(restricted)
 
@@ -302,7 +302,7 @@ class ClusterPool(Pool):
         self._present = set(threads)
         self._threads = sum(n for address, n in threads.items() if address not in self._unfit)
         wanted = self._options.shards
-        # Some wait beside those that are made: an adaptive cluster starts workers for work alone.
+        # Some tasks wait while others run, so that an adaptive cluster starts more workers.
         self.size = wanted or _ASKED_PER_THREAD * max(1, self._threads)
         self.workers = max(1, wanted or self._threads)
 
@@ -319,7 +319,7 @@ class ClusterPool(Pool):
 
 
 def _is_import_error(found: object) -> bool:
-    # What cannot be sent back as it is comes as an error that holds its text.
+    # An error that Dask cannot serialise comes back as an Exception with its text.
     return isinstance(found, ImportError) or (
         isinstance(found, Exception) and str(found).startswith(_IMPORT_ERRORS)
     )

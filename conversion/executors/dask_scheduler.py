@@ -1,4 +1,4 @@
-"""Connect to the scheduler of a Dask cluster, or say why that cannot be."""
+"""Connect to the scheduler of a Dask cluster, or say why that is not possible."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def connect(address: str) -> Client:
 
     Raises:
         MissingDependency: ``dask.distributed`` is not installed.
-        ClusterError: No scheduler answers there within seconds.
+        ClusterError: No scheduler answers there within a few seconds.
     """
     try:
         import distributed
@@ -33,7 +33,7 @@ def connect(address: str) -> Client:
     _require_listener(address)
     try:
         kind = asyncio.run(_kind_of(address))
-    # What else answers there, if anything, may be taken for any kind of broken message.
+    # Another kind of server may answer, and its bytes may fail to parse with any of these errors.
     except (OSError, TypeError, ValueError, KeyError, MemoryError) as error:
         raise ClusterError(
             f"what listens there does not answer as a Dask scheduler ({_cause(error)})",
@@ -46,8 +46,8 @@ def connect(address: str) -> Client:
             where=address,
             fix="name the address that the scheduler shows when it starts",
         )
-    # A scheduler that is lost is told of in a line by whoever waits for it; the client's own report
-    # are tracebacks of its attempts to reconnect.
+    # ClusterPool reports a lost scheduler in one line. The client would log a traceback for each
+    # attempt to reconnect.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     return distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
 
@@ -57,7 +57,7 @@ def _cause(error: BaseException) -> str:
 
 
 async def _kind_of(address: str) -> str:
-    """What a Dask server is. A client would wait for ever for one that never answers."""
+    """Return the type of a Dask server, with a timeout, as a ``Client`` may wait for ever."""
     from distributed.comm.core import connect
     from distributed.security import Security
 
@@ -73,7 +73,7 @@ async def _kind_of(address: str) -> str:
 
 
 def _require_listener(address: str) -> None:
-    """See that something listens there, without the retries of a client."""
+    """Check that a server listens there, without the retries of a ``Client``."""
     parts = urlsplit(address)
     try:
         socket.create_connection((parts.hostname, parts.port), timeout=_CONNECT_SECONDS).close()

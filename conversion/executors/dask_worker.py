@@ -1,8 +1,9 @@
 """Run on a worker of a Dask cluster: check that it is fit, make shards in a staging folder.
 
-A worker that was cut off from its cluster may go on with a shard that nobody waits for any more.
-So no worker ever writes below a final name: it writes to the staging folder of one run, and stops
-when that run's marker is gone. Final names are given by the conversion itself.
+A worker that lost its connection to the cluster may continue with a shard that is no longer
+needed. So a worker never writes to the final path of a shard. It writes to the staging folder of
+one run, and stops when the marker file of that run is gone. The conversion itself moves finished
+shards to their final paths.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ if TYPE_CHECKING:
 
 MARKER_NAME: Final = "running"
 _TELL_SECONDS: Final = 0.5
-# A network file system may show a new file to another machine only after a while.
+# On a network file system, a new file may become visible to other machines only after a delay.
 _PATIENCE_SECONDS: Final = 3.0
 _POLL_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a worker must have in common with the conversion.
+    """The paths and package versions that a worker must share with the conversion.
 
     Attributes:
-        staging: The folder of this run, below which workers write; it holds the marker.
-        reads: Files and folders that must be there.
+        staging: The staging folder of this run, where workers write; it holds the marker file.
+        reads: Files and folders that the worker must be able to read.
         versions: The packages that decide the bytes of a shard, with their versions.
     """
 
@@ -51,8 +52,8 @@ class StagedTask:
 
     Attributes:
         task: The shard, with absolute paths and the staging folder as its dataset folder.
-        needs: What the worker must have.
-        topic: The topic of the events that tell of progress.
+        needs: The requirements for the worker.
+        topic: The Dask topic of the progress events.
     """
 
     task: ShardTask
@@ -69,10 +70,10 @@ def version_of(package: str) -> str:
 
 
 def require_fit(needs: Needs, address: str) -> None:
-    """See that this worker would make the shards that are wanted.
+    """Check that this worker has the same package versions, and access to the files.
 
     Raises:
-        UnfitWorker: It would not.
+        UnfitWorker: It does not.
     """
     where = f"worker {address}"
     others = [
@@ -102,11 +103,13 @@ def require_fit(needs: Needs, address: str) -> None:
 
 
 async def find_unfit(needs: Needs, dask_worker: Worker) -> UnfitWorker | None:
-    """Why this worker cannot help, if so; for ``Client.run``.
+    """Return the reason why this worker is unfit, if it is; for ``Client.run``.
+
+    The check runs in a thread, so that the worker still answers the scheduler.
 
     Args:
-        needs: What it must have.
-        dask_worker: The worker, which ``Client.run`` fills in; it keeps on answering meanwhile.
+        needs: The requirements.
+        dask_worker: The worker; ``Client.run`` passes it.
     """
     try:
         await asyncio.to_thread(require_fit, needs, dask_worker.address)
@@ -116,7 +119,7 @@ async def find_unfit(needs: Needs, dask_worker: Worker) -> UnfitWorker | None:
 
 
 def make_staged(staged: StagedTask) -> ShardResult:
-    """Make one shard below the staging folder, and tell of progress.
+    """Make one shard in the staging folder, and report progress.
 
     Raises:
         UnfitWorker: This worker is not fit.
@@ -147,5 +150,5 @@ def make_staged(staged: StagedTask) -> ShardResult:
         return make_shard(staged.task, on_images)
     finally:
         if not marker.exists():
-            # Nobody else is going to clear away what a worker wrote after the end.
+            # The conversion has ended, so it will not remove what this worker wrote afterwards.
             shutil.rmtree(staging, ignore_errors=True)

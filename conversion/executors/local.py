@@ -18,14 +18,14 @@ from conversion.shards.build import MadeShard, ShardResult, write_shard
 class LocalPool(Pool):
     """Worker processes on this machine.
 
-    They are forked from this process where it has no threads yet, as it has imported already what
-    they need. While this process waits for the disk and lets a shard appear, the worker that wrote
-    it makes the next one.
+    If this process has no other threads yet, the workers are forked from it, because it has already
+    imported the modules they need. While this process waits for the disk and gives a shard its
+    final name, the worker that wrote the shard makes the next one.
     """
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        # One that is made and one that is waited for, each.
+        # For each worker: one shard that is being made, and one that is being synced and renamed.
         self.size = 2 * workers
         self._counted = 0
         self._settling = _settling(workers)
@@ -35,15 +35,15 @@ class LocalPool(Pool):
         end_second_run()
         forking = may_fork()
         context = multiprocessing.get_context("fork") if forking else worker_context()
-        # Its lock is a semaphore: see Processes.
+        # The lock of the counter is a semaphore: see Processes.
         with deaf_processes():
             counter: Synchronized[int] = context.Value("q", 0)
         processes = Processes(self.workers, context, partial(_share, counter))
         try:
-            # Workers that are not forked take a moment to begin; meanwhile the catalogue is made.
+            # Workers that are not forked start slowly; the catalogue is built in the meantime.
             processes.begin(meanwhile=not forking)
         except BaseException:
-            # An interruption: no block will end them.
+            # After an interruption here, no context manager would end the workers.
             processes.kill()
             raise
         return processes, counter
@@ -56,13 +56,13 @@ class LocalPool(Pool):
         return settled
 
     def _settle(self, written: Future[MadeShard], settled: Future[ShardResult]) -> None:
-        """A worker has come to an end with a shard; what it made is waited for in a thread."""
+        """Sync and rename the shard of a finished worker in a thread."""
         if written.cancelled():
             settled.cancel()
         elif error := written.exception():
             settled.set_exception(error)
         else:
-            # Where the pool is ended meanwhile, nobody waits for it.
+            # If the pool has ended in the meantime, the result is not needed.
             with suppress(RuntimeError):
                 self._settling.submit(_let_appear, written.result(), settled)
 
@@ -71,14 +71,14 @@ class LocalPool(Pool):
         return self._counted + self._counter.value
 
     def replace(self) -> None:
-        """Begin anew, after a worker died and took the others with it.
+        """Start new workers, after one died and the pool ended the rest.
 
         Raises:
-            ConversionFailed: It died of what would happen again.
+            ConversionFailed: The new workers would die for the same reason.
         """
         self._processes.require_guard()
         self._processes.kill()
-        # What was written before is still good.
+        # Shards that were already written are still valid.
         self._settling.shutdown()
         self._settling = _settling(self.workers)
         self._counted += self._counter.value

@@ -3,7 +3,7 @@
 from conversion.executors.start import spare_effort, spare_pandas
 
 spare_effort()
-# Before the modules that make arrays as they are imported.
+# This comes before modules that create arrays when they are imported.
 spare_pandas()
 
 from conversion.executors import local  # noqa: E402, F401

@@ -1,4 +1,4 @@
-"""Run functions in worker processes of this machine, which begin and end with this one."""
+"""Run functions in worker processes of this machine, which end when this process ends."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ _Given = ParamSpec("_Given")
 _Task = TypeVar("_Task")
 _Made = TypeVar("_Made")
 
-# Tasks that wait for each process; more would pile up results.
+# Tasks that wait for each process; with more of them, results would pile up in memory.
 _WAITING: Final = 2
-# How long the thread of a pool that was killed is waited for.
+# How long to wait for the thread of a pool that was killed.
 _PATIENCE_SECONDS: Final = 10
 
 
 class Processes:
     """Worker processes of this machine.
 
-    They do not hear Ctrl-C, and are killed where the block of this context is left by an error.
+    They ignore Ctrl-C, and are killed when an error leaves the ``with`` block.
 
     Args:
-        count: How many.
-        context: How they are made; by default they are forked from a process that has imported
-            what shards need.
-        initializer: What each of them calls first.
+        count: How many workers.
+        context: The start method; by default workers are forked from a process that has already
+            imported the modules that shards need.
+        initializer: A function that each worker calls first.
     """
 
     def __init__(
@@ -57,25 +57,26 @@ class Processes:
         end_second_run()
         self._count = count
         self._beginning: threading.Thread | None = None
-        # An interruption between a semaphore and the note of how it is removed would leave it.
+        # The pool creates semaphores, and then registers how each is removed. An interruption
+        # between the two steps would leave a semaphore behind.
         with deaf_processes():
             self._executor = ProcessPoolExecutor(
                 count,
                 mp_context=context or worker_context(),
                 initializer=partial(_begin_worker, initializer),
             )
-        # The first task starts every worker, not each its own: a pool's thread goes through its
-        # workers when one has died. If another is added meanwhile, the thread fails with a
-        # traceback on standard error, and nobody is told that the pool is broken. The attribute is
-        # private; it is how a pool treats the start method "fork".
+        # Let the first task start all workers, instead of each task starting one. When a worker
+        # has died, the pool's thread iterates over the workers. If one is added at that moment, the
+        # thread fails with a traceback on standard error, and no future reports that the pool is
+        # broken. The attribute is private; a pool sets it so for the start method "fork".
         self._executor._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
 
     def begin(self, *, meanwhile: bool) -> None:
-        """Start the workers before there is work.
+        """Start the workers before there are tasks.
 
         Args:
-            meanwhile: Whether not to wait for that; workers that are forked from this process must
-                be waited for, since it may have no second thread.
+            meanwhile: Start them in a thread and return at once. This must be false for workers
+                that are forked from this process, because it may have no second thread then.
         """
         if not meanwhile:
             self._warm_up()
@@ -84,7 +85,7 @@ class Processes:
         self._beginning.start()
 
     def _warm_up(self) -> None:
-        # Where it fails, the first task does too, and that is told.
+        # If this fails, the first task fails as well, and that failure is reported.
         with suppress(BrokenProcessPool, RuntimeError):
             self.submit(os.getpid)
 
@@ -99,12 +100,12 @@ class Processes:
         try:
             with deaf_processes():
                 return self._executor.submit(function, *given, **named)
-        # Where workers die as they are started, a pipe of theirs may be closed already: ValueError.
+        # ValueError: if a worker dies while it starts, its pipe may be closed already.
         except (OSError, ValueError) as error:
             raise BrokenProcessPool("a worker could not be started") from error
 
     def map(self, function: Callable[[_Task], _Made], tasks: Iterable[_Task]) -> Iterator[_Made]:
-        """Apply a function to tasks, holding few of the results at a time.
+        """Apply a function to tasks, and hold only a few of the results at a time.
 
         Yields:
             The results, in the order of the tasks.
@@ -128,15 +129,15 @@ class Processes:
             ) from error
 
     def require_guard(self) -> None:
-        """See that no worker ended because it began to run the script that this process runs.
+        """Check that no worker ended because it began to run the main script again.
 
         Raises:
-            ConversionFailed: One did.
+            ConversionFailed: A worker did.
         """
         executor = self._executor
         manager = getattr(executor, "_executor_manager_thread", None)
         if manager and getattr(executor, "_broken", False):
-            # It reads the exit codes as it ends, and each can be read but once.
+            # This thread reads the exit codes when it ends, and each code can be read only once.
             manager.join(_PATIENCE_SECONDS)
         processes = (getattr(executor, "_processes", None) or {}).values()
         if any(process.exitcode == SECOND_RUN for process in processes):
@@ -146,16 +147,17 @@ class Processes:
             )
 
     def finish(self) -> None:
-        """Wait for what was submitted, then end the workers."""
+        """Wait for the submitted tasks, then end the workers."""
         self._executor.shutdown()
 
     def kill(self) -> None:
         """End every worker at once."""
         if self._beginning:
-            # A worker that is made after this one looked for workers would be left alone, and tell
-            # that what it shares with its parent is gone.
+            # A worker that starts after the list below was made would not be killed, and would
+            # print an error because the semaphores of its parent are gone.
             self._beginning.join()
-        # Private, but the only way before Python 3.14 to not wait for a shard of gigabytes.
+        # These attributes are private, but before Python 3.14 a pool has no other way to end
+        # workers without waiting for their shards, which can have gigabytes.
         executor = self._executor
         processes = list((getattr(executor, "_processes", None) or {}).values())
         manager = getattr(executor, "_executor_manager_thread", None)
@@ -166,11 +168,11 @@ class Processes:
         for process in processes:
             process.join()
         if results and manager:
-            # One that was killed while it sent a result has sent a part of it. The pool's thread
-            # waits for the rest as long as anybody could send it, and that is this process too.
+            # A worker may be killed after it has sent only a part of its result. The pool's thread
+            # waits for the rest as long as any process can write to the pipe, this one included.
             results._writer.close()
-            # Where it still lives when Python ends, it may close its pipe in the moment in which
-            # Python writes to it, and the last line is a traceback of a bad file descriptor.
+            # If the thread still runs when Python exits, it may close its pipe while Python writes
+            # to it, and Python then prints a traceback about a bad file descriptor.
             manager.join(_PATIENCE_SECONDS)
 
     def __enter__(self) -> Self:
@@ -184,13 +186,13 @@ class Processes:
 
 
 def _begin_worker(initializer: Callable[[], None] | None) -> None:
-    """Let a worker live and die with its parent."""
+    """Set up the signals of a worker, and let it end together with its parent."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    # The pool ends with it those that are left when one has died.
+    # When one worker has died, the pool ends the rest with this signal.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    # What is shared with the parent is not to be written to by a search for garbage.
+    # A garbage collection would write to the objects shared with the parent, and so copy them.
     gc.freeze()
     spare_pandas()
     parent = multiprocessing.parent_process()
@@ -201,6 +203,6 @@ def _begin_worker(initializer: Callable[[], None] | None) -> None:
 
 
 def _end_with(parent: BaseProcess) -> None:
-    """A worker whose parent was killed would wait for work for ever."""
+    """End this worker when its parent is killed; it would wait for tasks for ever."""
     parent.join()
     os._exit(1)

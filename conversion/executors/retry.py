@@ -1,4 +1,4 @@
-"""Run shard tasks on an executor, with progress, and again where a worker died."""
+"""Run shard tasks on an executor with progress, and retry those whose worker died."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _POLL_SECONDS = 0.2
 
 
 HasRoom = Callable[[int], bool]
-"""Whether one more shard may be begun while so many are being made."""
+"""Given the number of shards that are being made: whether one more may be started."""
 
 
 @dataclass(slots=True)
 class _Queue:
-    """Tasks that wait, those that run, and those whose worker died beneath them."""
+    """The waiting tasks, the running tasks, and the suspects, which failed once."""
 
     waiting: deque[ShardTask]
     running: dict[Future[ShardResult], ShardTask] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class _Queue:
     idle_deaths: int = 0
 
     def fill(self, pool: Pool, has_room: HasRoom) -> None:
-        # A suspect runs alone, so that it is known who is to blame if a worker dies again.
+        # A suspect runs alone, so that it is clear which task is the cause if a worker dies again.
         if self.suspects and not self.running and has_room(0):
             self._start(self.suspects, pool)
             return
@@ -49,7 +49,7 @@ class _Queue:
         tasks.popleft()
 
     def begin_anew(self, pool: Pool) -> None:
-        """Replace a pool whose workers died while no task of theirs is to blame."""
+        """Replace a pool whose workers died while they had no tasks."""
         self.idle_deaths += 1
         if self.idle_deaths > _IDLE_DEATHS:
             raise ConversionFailed(
@@ -83,21 +83,22 @@ def run_shards(
     on_images: Callable[[int], None] | None = None,
     has_room: HasRoom = lambda _running: True,
 ) -> Iterator[ShardResult]:
-    """Make shards, and hand out each result as it comes.
+    """Make shards, and yield each result as soon as it is there.
 
-    A task whose worker dies, or that fails for another reason than its data, is tried once more.
+    A task is retried once if its worker dies, or if it fails with anything but a ``BioscanError``.
 
     Args:
-        tasks: What to make; the first are started first.
-        pool: Where to make it.
-        on_images: Told now and then how many images were finished in all.
-        has_room: Asked whether one more may be begun while so many are being made.
+        tasks: The shards to make; they are started in this order.
+        pool: The workers.
+        on_images: Called regularly with the number of images finished by this call.
+        has_room: Given the number of shards that are being made, returns whether one more may be
+            started.
 
     Yields:
         A result for each task, in the order in which they finish.
 
     Raises:
-        BioscanError: What a task raised about its data or its output.
+        BioscanError: A task raised it about its data or its output.
         ConversionFailed: A task failed twice.
     """
     queue = _Queue(deque(tasks))
@@ -106,7 +107,7 @@ def run_shards(
         try:
             queue.fill(pool, has_room)
         except BrokenExecutor:
-            # A worker died between two tasks; those that run tell of it themselves.
+            # A worker died between two tasks. If tasks are running, their futures report it.
             if not queue.running:
                 queue.begin_anew(pool)
                 continue
@@ -124,7 +125,7 @@ def run_shards(
             for future, task in lost:
                 yield from _recover(queue, pool, future, task)
             continue
-        # What is finished is kept before what has failed ends the run.
+        # Finished shards are recorded first, because a failure may end the run.
         for future, error in sorted(errors.items(), key=lambda item: item[1] is not None):
             yield from _settle(queue, pool, future, error)
     if on_images:
@@ -134,7 +135,7 @@ def run_shards(
 def _recover(
     queue: _Queue, pool: Pool, future: Future[ShardResult], task: ShardTask
 ) -> Iterator[ShardResult]:
-    """What became of a task when the pool broke: it may have finished just before."""
+    """Settle a task after the pool broke; it may have finished just before."""
     if future.done() and not future.cancelled() and future.exception() is None:
         yield pool.accept(task, future.result())
     else:

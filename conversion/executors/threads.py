@@ -32,5 +32,5 @@ class ThreadPool(Pool):
         return self._images
 
     def stop(self) -> None:
-        """Begin no more tasks; those that run come to their end."""
+        """Start no more tasks, and wait for the running ones."""
         self._executor.shutdown(cancel_futures=True)
