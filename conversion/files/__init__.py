@@ -1,5 +1,5 @@
-"""Files and folders that appear under their final name only when they are whole.
+"""Write files atomically, lock them, and make temporary folders.
 
-Every room writes through these.
-Nothing here knows what the files mean.
+The other folders of the package write files through these functions.
+The contents of the files do not matter here.
 """

@@ -1,4 +1,4 @@
-"""Write files that appear under their final name only when they are whole."""
+"""Write files atomically: a file gets its final name only when it is complete and on the disk."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from bioscan5m_hf.storage.disk import output_error
 from bioscan5m_hf.storage.inside import open_regular, real_folders
 from bioscan5m_hf.storage.path import Location
 
-# What was digested is still in the processor's cache when it is written, and Linux finds memory for
-# some megabytes at once much more slowly (measured: four times) than for a few pieces.
+# Small enough that data is still in the processor's cache when it is written after digesting. Linux
+# also allocates page cache for several megabytes at once four times more slowly (measured).
 _WRITE_BYTES: Final = 512 << 10
 _SEND_BYTES: Final = 8 << 20
 _SYNCED_TOGETHER: Final = 8
 
 PARTIAL_SUFFIX = ".partial"
-# As ``partial_path`` makes them: what somebody else has called so is left alone.
+# Matches only names that ``partial_path`` makes, so that files of other programs are left alone.
 _PARTIAL_NAME = re.compile(rf"\..+\.[0-9a-f]{{16}}{re.escape(PARTIAL_SUFFIX)}", re.DOTALL)
 
 
@@ -39,8 +39,8 @@ class Written:
 
     Attributes:
         bytes: Its length.
-        xxh3: Its digest (XXH3, 128 bits), in hex: it tells whether a file was changed, in a seventh
-            of the time that the Hub's SHA-256 takes.
+        xxh3: Its digest (XXH3, 128 bits), in hex. It detects changes of a file, and takes a seventh
+            of the time of the Hub's SHA-256.
     """
 
     bytes: int
@@ -48,17 +48,17 @@ class Written:
 
 
 def partial_path(path: Path) -> Path:
-    """A name that a file goes by until it is whole, another one at each call.
+    """Return a new temporary path for a file that is not complete yet.
 
-    It is hidden, so that no reader's glob finds it.
+    The name is hidden, so that the glob patterns of readers do not match it.
     """
-    # A worker that outlives its run, on this machine or on another, never shares a file with the
-    # worker that does the same shard again.
+    # The name is random, because a worker may outlive its run. It must not write to the same file
+    # as the worker that makes the same shard again.
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what interrupted runs left in a folder and in the real folders directly below it."""
+    """Remove partial files of interrupted runs in a folder and in the real folders below it."""
     for top in (folder, *real_folders(folder)):
         for leftover in top.glob(f".*{PARTIAL_SUFFIX}"):
             if _PARTIAL_NAME.fullmatch(leftover.name):
@@ -66,10 +66,10 @@ def remove_partials(folder: Path) -> None:
 
 
 class Whole(ABC):
-    """What is written in a ``with`` block and appears whole at its end, or not at all.
+    """Output that is written in a ``with`` block and appears atomically at its end.
 
-    At the end of the block it is committed, and discarded if the block raises. Where the block has
-    settled that already, nothing more is done.
+    At the end of the block the output is committed, or discarded if the block raises. If the block
+    has already committed or discarded it, nothing more is done.
     """
 
     @property
@@ -79,7 +79,7 @@ class Whole(ABC):
 
     @abstractmethod
     def commit(self) -> object:
-        """Let it appear under its final name."""
+        """Give the output its final name."""
 
     @abstractmethod
     def discard(self) -> None:
@@ -99,17 +99,17 @@ class Whole(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """A file that is written to its end, and has not appeared yet."""
+    """A file that is written completely, but does not have its final name yet."""
 
     partial: Path
     path: Path
     written: Written
 
     def settle(self) -> Written:
-        """Wait until its bytes have reached the disk, then let it appear.
+        """Wait until its bytes have reached the disk, then rename it.
 
         Raises:
-            OutputError: They did not.
+            OutputError: One of these steps failed.
         """
         self.sync()
         return self.appear()
@@ -118,16 +118,16 @@ class Unseen:
         """Wait until its bytes have reached the disk.
 
         Raises:
-            OutputError: They did not.
+            OutputError: They could not be written.
         """
         with self._discarded_on_error():
             _sync(self.partial, os.O_RDONLY)
 
     def appear(self) -> Written:
-        """Let it appear under its final name, once its bytes have reached the disk.
+        """Rename it and sync its folder; call this after ``sync``.
 
         Raises:
-            OutputError: It cannot.
+            OutputError: It cannot be renamed.
         """
         self.rename()
         with self._discarded_on_error():
@@ -135,16 +135,16 @@ class Unseen:
         return self.written
 
     def rename(self) -> None:
-        """Let it appear; whoever calls this sees that the folder reaches the disk.
+        """Give it its final name; the caller must sync the folder.
 
         Raises:
-            OutputError: It cannot.
+            OutputError: It cannot be renamed.
         """
         with self._discarded_on_error():
             self.partial.replace(self.path)
 
     def discard(self) -> None:
-        """Remove it."""
+        """Remove the file."""
         self.partial.unlink(missing_ok=True)
 
     @contextmanager
@@ -161,12 +161,12 @@ class Unseen:
 
 
 class AtomicFile(Whole):
-    """A file being written beside its final name, with its digest taken on the way.
+    """A file that is written under a temporary name in the same folder, and digested meanwhile.
 
-    Its bytes are on their way to the disk meanwhile, so that little is left to wait for at the end.
+    Write-back to the disk starts early, so that the final sync takes little time.
 
-    As a context manager it is renamed to its final name at the end of the block, after its bytes
-    have reached the disk; it is removed if the block raises.
+    At the end of a ``with`` block its bytes are synced to the disk, and it is renamed to its final
+    name. If the block raises, it is removed.
 
     Raises:
         OutputError: It cannot be written.
@@ -185,17 +185,17 @@ class AtomicFile(Whole):
         except OSError as error:
             raise output_error(error, path) from error
         except BaseException:
-            # An interruption: no block will discard it.
+            # After an interruption here, no ``with`` block would remove the file.
             self._partial.unlink(missing_ok=True)
             raise
 
     @property
     def closed(self) -> bool:
-        """Whether it was committed or discarded; libraries ask for it before they write."""
+        """Whether it was committed or discarded; libraries check this before they write."""
         return self._closed
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Append bytes; returns how many there were."""
+        """Append bytes, and return their number."""
         view = memoryview(data).cast("B")
         for start in range(0, len(view), _WRITE_BYTES):
             piece = view[start : start + _WRITE_BYTES]
@@ -210,10 +210,10 @@ class AtomicFile(Whole):
         return len(view)
 
     def _send(self) -> None:
-        """Let the system begin to write what is there, or it would all be waited for at the end."""
+        """Start write-back now, so that the final sync does not have to wait for all bytes."""
         length = self._length - self._sent
         if length >= _SEND_BYTES and sys.platform == "linux":
-            # Advice on pages that are not on the disk yet begins to write them, and keeps them.
+            # For pages that are not on the disk yet, this advice starts write-back and keeps them.
             os.posix_fadvise(self._file.fileno(), self._sent, length, os.POSIX_FADV_DONTNEED)
             self._sent = self._length
 
@@ -222,16 +222,16 @@ class AtomicFile(Whole):
         return self._length
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing, because writes are not buffered."""
 
     def close(self) -> None:
-        """Left to the context: what a library closes is not yet known to be whole."""
+        """Do nothing, because a library may close a file that is not complete."""
 
     def commit(self) -> Written:
-        """Let the file appear under its final name.
+        """Sync the file, and give it its final name.
 
         Raises:
-            OutputError: The bytes did not reach the disk.
+            OutputError: The bytes did not reach the disk, or the file cannot be renamed.
         """
         try:
             os.fsync(self._file.fileno())
@@ -241,7 +241,7 @@ class AtomicFile(Whole):
         return self.hand_over().appear()
 
     def hand_over(self) -> Unseen:
-        """Leave it to somebody else to wait for the disk and to let the file appear.
+        """Close the file, and return an object that can sync and rename it later.
 
         Raises:
             OutputError: The file cannot be closed.
@@ -263,7 +263,7 @@ class AtomicFile(Whole):
 
 
 def write_whole(path: Path, data: bytes) -> Written:
-    """Write a small file at once, so that it is there whole or not at all.
+    """Write a small file atomically.
 
     Raises:
         OutputError: It cannot be written.
@@ -274,15 +274,15 @@ def write_whole(path: Path, data: bytes) -> Written:
 
 
 def write_together(files: Mapping[Path, bytes]) -> None:
-    """Write small files, each of which is there whole or not at all.
+    """Write several small files, each of them atomically.
 
-    Their bytes reach the disk at the same time, which takes hardly longer than with one of them.
+    They are synced to the disk in parallel, which takes hardly longer than syncing one file.
 
     Args:
-        files: What each file is to hold.
+        files: The content of each file.
 
     Raises:
-        OutputError: One of them cannot be written; those that have appeared stay.
+        OutputError: A file cannot be written; files that were already renamed stay.
     """
     unseen: list[Unseen] = []
     try:
@@ -308,7 +308,7 @@ def written_as(data: bytes) -> Written:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in a folder outlast a loss of power."""
+    """Sync a folder, so that renames in it survive a power failure."""
     _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
 
 
@@ -327,7 +327,7 @@ def _lies_in(inner: Location, outer: Location) -> bool:
 
 
 def require_apart(release: Location, output: Location) -> None:
-    """See that what is written cannot be taken for a part of what is read.
+    """Check that output and release do not contain each other, as output could be read as input.
 
     Raises:
         OutputError: One of them lies in the other.
@@ -344,7 +344,7 @@ def digest_of(path: Path) -> Written:
     """Read a file for its length and digest.
 
     Raises:
-        OSError: It cannot be read, or is no regular file.
+        OSError: It cannot be read, or is not a regular file.
     """
     with open_regular(path) as file:
         digest = hashlib.file_digest(file, xxh3_128)

@@ -1,4 +1,4 @@
-"""Lock a file that stands for something only one process may write."""
+"""Lock a file, so that only one process writes the folder that the file protects."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-# What a lock that somebody holds is told as; where locks are emulated it may be the second.
+# The errors for a lock that another process holds; emulated locks may report the second one.
 _HELD = frozenset({errno.EWOULDBLOCK, errno.EACCES})
 
 
 def lock(descriptor: int) -> str | None:
-    """Lock an open file; the kernel gives the lock back when the process ends, however it ends.
+    """Lock an open file; the kernel releases the lock when the process ends in any way.
 
     Returns:
-        Why it cannot be locked, in the system's words, as on a file system that has no locks;
-        ``None`` where it is locked now.
+        ``None`` if the file is now locked. Otherwise the system's message why it cannot be locked,
+        for example because the file system has no locks.
 
     Raises:
-        BlockingIOError: Somebody else holds the lock.
+        BlockingIOError: Another process holds the lock.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -32,22 +32,22 @@ def lock(descriptor: int) -> str | None:
 
 
 def open_locked(path: Path, opened: Callable[[], int]) -> tuple[int, str | None]:
-    """Open and lock the file of that name.
+    """Open and lock the file at a path.
 
-    Whoever held the lock may take the file away, or give it another name, between the opening and
-    the locking. Then the lock would bar nobody, and what is written would go into a file that has
-    become another: the file that has the name now is opened instead.
+    Between opening and locking, the process that held the lock may remove or rename the file. Then
+    the lock would exclude no one, and data would be written to a file that no longer has this name.
+    In that case, the file that now has the name is opened instead.
 
     Args:
         path: The file.
-        opened: Opens it, and makes it where it is missing.
+        opened: Opens the file, and creates it if it is missing.
 
     Returns:
-        The descriptor, and why it is not locked as ``lock`` tells it.
+        The descriptor, and the result of ``lock``.
 
     Raises:
-        BlockingIOError: Somebody else holds the lock.
-        OSError: What ``opened`` raises.
+        BlockingIOError: Another process holds the lock.
+        OSError: Raised by ``opened``.
     """
     while True:
         descriptor = opened()
@@ -62,10 +62,10 @@ def open_locked(path: Path, opened: Callable[[], int]) -> tuple[int, str | None]
 
 
 def make_locked(path: Path) -> int:
-    """Make a file that is locked from the moment at which it has its name, if locks there are.
+    """Create a file that is already locked when it gets its name, if the file system has locks.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: It cannot be created.
     """
     beginning = path.with_name(f"{path.name}.new")
     descriptor = os.open(beginning, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)

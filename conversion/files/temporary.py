@@ -1,4 +1,4 @@
-"""Make temporary folders that a later run removes if theirs was killed."""
+"""Make temporary folders, and remove those of runs that were killed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ _LOCK: Final = ".in-use"
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder in TMPDIR that is removed at the end; what killed runs left there is removed first.
+    """Make a folder in TMPDIR, and remove it at the end; folders of killed runs are removed first.
 
     Yields:
-        The folder, which is empty but for a hidden file that is locked as long as the run lives.
+        The folder. It is empty except for a hidden file that is locked until the run ends.
     """
     _clear(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as made:
-        # Another run may clear what is not locked, and looks at any moment.
+        # The file must be locked from its first moment: another run may at any time remove folders
+        # whose file is not locked.
         descriptor = make_locked(Path(made) / _LOCK)
         try:
             yield Path(made)
@@ -35,18 +36,18 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def _clear(folder: Path) -> None:
-    """Remove the folders of runs of this user that live no more."""
+    """Remove the folders of this user's runs that have ended."""
     for left in folder.glob(f"{_PREFIX}*"):
         try:
             found = left.lstat()
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
                 continue
-            # Where there is none, its run has just begun.
+            # If there is no lock file, the run has just begun.
             descriptor = os.open(left / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             continue
         try:
-            # A file system without locks does not tell who lives.
+            # On a file system without locks, it is unknown whether the run still lives.
             if lock(descriptor) is None:
                 shutil.rmtree(left, ignore_errors=True)
         except BlockingIOError:

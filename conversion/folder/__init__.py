@@ -1,5 +1,5 @@
-"""Keep what a dataset folder holds beside its shards: manifest, lock, receipts.
+"""Manage the files of a dataset folder beside its shards: manifest, lock and receipts.
 
 Nothing outside the folder is read, written or deleted here.
-Making shards and sending them are other rooms.
+Shards are made in ``shards`` and uploaded in ``upload``.
 """

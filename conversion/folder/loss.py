@@ -1,4 +1,4 @@
-"""Find the shards that a run would remove without having been asked for them, and tell of them."""
+"""Find the shards that a run would remove although it does not make them again, and refuse."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from conversion.sizes import readable_size
 _SHOWN: Final = 8
 
 Pairs = Collection[tuple[str, str]]
-"""Configurations, each with one of its published splits."""
+"""Pairs of a configuration and one of its published splits."""
 
 
 def shards_on_disk(folder: Path) -> dict[str, int]:
-    """Everything in a dataset folder that is named as a shard: path and length in bytes.
+    """List the files in a dataset folder that are named like shards, with their lengths in bytes.
 
-    What lies behind a link is not looked at.
+    Links are not followed.
     """
     found = [path for below in real_folders(folder) for path in sorted(below.iterdir())]
     return {
@@ -44,7 +44,7 @@ def beyond(shards: Mapping[str, int], covered: Pairs) -> dict[str, int]:
 
 
 def told_shards(shards: Mapping[str, int]) -> str:
-    """Shards in words: how many each configuration and split has, and how large they are."""
+    """Describe shards in words: their number and size for each configuration and split."""
     sizes: defaultdict[str, list[int]] = defaultdict(list)
     for path, size in shards.items():
         sizes[path.rpartition("-of-")[0].rpartition("-")[0]].append(size)
@@ -57,10 +57,10 @@ def told_shards(shards: Mapping[str, int]) -> str:
 
 
 def refuse_loss(shards: Mapping[str, int], covered: Pairs, folder: Path) -> None:
-    """Stop where making a folder anew would remove shards of what is not made anew.
+    """Refuse to restart a folder if that removes shards of splits that are not made again.
 
     Raises:
-        ChangedInput: It would.
+        ChangedInput: Shards would be lost.
     """
     if lost := beyond(shards, covered):
         raise ChangedInput(

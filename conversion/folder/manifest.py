@@ -1,4 +1,4 @@
-"""Read and write ``manifest.json``: what a folder holds, from what it was made, which digests."""
+"""Read and write ``manifest.json``: the files of a dataset folder, their sources and digests."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class SplitFiles:
 
     Attributes:
         rows: How many specimens they have together.
-        image_bytes: Plain bytes of their images.
+        image_bytes: The total size of their images, without the overhead of the format.
         rejected: How many specimens of the split were left out.
-        shard_bytes: The size that a shard was to have at most.
+        shard_bytes: The limit for the size of a shard.
         shards: The shards, in order.
     """
 
@@ -65,11 +65,11 @@ class SplitFiles:
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """The sources of a split of a configuration; they never decide what the files hold.
+    """The sources of a split of a configuration; the shards do not depend on this record.
 
     Attributes:
         files: The names of the archives, folders or metadata file.
-        digest: A digest of what went in: the metadata, and size and CRC of each image.
+        digest: A digest of the input: the metadata, and the size and CRC of each image.
     """
 
     files: tuple[str, ...]
@@ -81,16 +81,16 @@ class DerivedRecord:
     """The derivation of a package, whose images are not upstream's own bytes.
 
     Attributes:
-        recipe: From what, and how.
-        libraries: The versions of the libraries that made its images; several of one where the
-            splits were made at different times.
+        recipe: The source package, and how its images were changed.
+        libraries: The versions of the libraries that made its images. A library has several
+            versions if the splits were made at different times.
     """
 
     recipe: Recipe
     libraries: dict[str, tuple[str, ...]]
 
     def with_libraries(self, found: dict[str, str]) -> DerivedRecord:
-        """The record after one more run."""
+        """Return the record after another run with these versions."""
         joined = dict(self.libraries)
         for name, version in found.items():
             joined[name] = tuple(dict.fromkeys((*joined.get(name, ()), version)))
@@ -104,15 +104,15 @@ class Manifest:
     Attributes:
         format: The format of the shards.
         version: The version of this program that wrote them.
-        libraries: The libraries whose version decides the bytes of a shard.
+        libraries: The versions of the libraries that decide the bytes of a shard.
         splits: For each configuration and published split, its shards.
-        extras: Other files of the folder, such as the card: path to length and digest.
+        extras: The other files of the folder, such as the card, by path.
         rejects: How many specimens and images were left out, for each reason.
-        sources: For each configuration and published split, what it was made from.
-        name: What examples call it: the repository that it was published to, as ``user/name``.
-        derived: For each package that was made from another, how.
-        selection: Which specimens of the release the folder is about.
-        samples: For each package whose samples have more than image and record, what they have.
+        sources: For each configuration and published split, its sources.
+        name: The dataset's name in examples: the repository it was published to, ``user/name``.
+        derived: How each derived package was made from another package.
+        selection: Which specimens of the release the folder holds.
+        samples: The additional members of the samples of each package that has some.
     """
 
     format: str
@@ -181,7 +181,7 @@ class Manifest:
         """Read a manifest.
 
         Raises:
-            ValueError: It is not one, or one of another format version.
+            ValueError: The text is not a manifest, or has another format version.
         """
         data = parse_manifest(text)
         return cls(
@@ -260,7 +260,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _without_manifest(folder: Path) -> str:
-    """What a place is that is not a finished dataset folder."""
+    """Describe a path that is not a finished dataset folder."""
     if folder.is_file():
         return "is a file, not a dataset folder"
     if not folder.is_dir():

@@ -10,13 +10,13 @@ from conversion.folder.manifest import Manifest, ShardFile
 
 
 class SmallFiles:
-    """Files that are entered in the manifest at once, and written together.
+    """Files that are entered in the manifest when they are added, and later written together.
 
-    Waiting for the disk takes longer than all else about them.
+    They are written together because syncing a file to the disk takes longer than making it.
 
     Args:
         folder: The dataset folder.
-        manifest: Its manifest, which is written by whoever has it.
+        manifest: Its manifest, which the caller writes.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -25,12 +25,12 @@ class SmallFiles:
         self._held: dict[Path, bytes] = {}
 
     def add(self, name: str, data: bytes, values: int = 0) -> None:
-        """Take in a file.
+        """Add a file.
 
         Args:
             name: Its path in the folder.
-            data: What it is to hold.
-            values: How many values these are, for the manifest.
+            data: Its content.
+            values: How many values it holds, for the manifest.
 
         Raises:
             ForeignFolder: The path leads out of the folder.

@@ -1,8 +1,8 @@
 """Recognise unchanged files by their stamps, without reading them, as ``git`` does.
 
-What a stamp proves, ``bioscan5m_hf.storage.identity`` tells. Three changes only reading tells: bits
-that rot on the disk; a change in the very tick of the clock, some milliseconds, in which the stamp
-was taken; and a change under a clock that was put back. ``bioscan5m verify`` trusts no stamp.
+See ``bioscan5m_hf.storage.identity`` for what a stamp proves. Only reading detects three kinds of
+change: corruption on the disk; a change within the same clock tick, some milliseconds, as the
+stamp; and a change while the system clock was set back. ``bioscan5m verify`` trusts no stamp.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from conversion.files.atomic import Written, digest_of
 
 
 class Stamps:
-    """Stamps of the files of a folder, each with the digest that its bytes had then."""
+    """Stamps of the files of a folder, each with the digest that the file had at that time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[str, tuple[str, str]] = {}
 
     def note(self, name: str, xxh3: str) -> None:
-        """Take the stamp of a file whose digest is known, such as of one just written."""
+        """Record the stamp of a file whose digest is known, for example after writing it."""
         try:
             self._known[name] = xxh3, stamp_of((self._folder / name).stat())
         except OSError:
             self._known.pop(name, None)
 
     def holds(self, name: str, written: Written) -> bool:
-        """Whether a file has such bytes; it is read only where its stamp is another."""
+        """Whether a file has this length and digest; it is read only if its stamp has changed."""
         path = self._folder / name
         try:
             found = path.stat()
@@ -47,7 +47,7 @@ class Stamps:
         return {name: list(known) for name, known in sorted(self._known.items())}
 
     def add(self, values: dict[str, list[str]]) -> None:
-        """Take over stamps that were kept, as ``to_json`` gave them.
+        """Add stamps that were stored by ``to_json``.
 
         Raises:
             TypeError, ValueError: They are not stamps.

@@ -39,24 +39,24 @@ if TYPE_CHECKING:
 
 STATE_FOLDER = ".bioscan5m"
 KEPT_NAME = "hub-digests.json"
-"""What stays in that folder: the digests of what was published."""
+"""The file that stays in that folder: the digests of the published files."""
 _LOCK_NAME = "lock"
 _WORK, _RECEIPTS, _PICKS, _BEGUN = "work", "receipts", "picks", "begun"
-# A shard has thousands of specimens, each of which its receipt may record as flawed.
+# A shard has thousands of specimens, and its receipt may record each of them as flawed.
 _RECEIPT_BYTES = 64 << 20
 _ATTEMPTS = 100
 
 IsElsewhere = Callable[[str, Written], bool]
-"""Whether a file of the folder, with such a length and digest, is kept elsewhere."""
+"""Whether a file of the folder, with this length and digest, was already uploaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a finished shard was made from, and what came of it.
+    """The inputs and the result of a finished shard.
 
     Attributes:
         made_from: Everything that decides its bytes, by name: digests, options, versions.
-        result: What was written.
+        result: The result of making it.
     """
 
     made_from: dict[str, str]
@@ -72,7 +72,7 @@ class Receipt:
         """Read a receipt back.
 
         Raises:
-            ValueError: It is not a receipt, or not any more what was written.
+            ValueError: It is not a receipt, or it is damaged.
         """
         try:
             kept: dict[str, Any] = json.loads(text)
@@ -95,7 +95,7 @@ class Receipt:
 
 
 def _check_types(*values: DataclassInstance) -> None:
-    """See that texts and numbers are what they are declared as."""
+    """Check that the fields of type text and number have their declared types."""
     kinds: dict[str, tuple[type, ...]] = {
         "int": (int,),
         "str": (str,),
@@ -116,7 +116,7 @@ class State:
     """The hidden folder of an unfinished conversion.
 
     Attributes:
-        stamps: Of the shards that this run has made, or read to see that they are intact.
+        stamps: The stamps of shards that this run has made, or has read and found intact.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -127,7 +127,7 @@ class State:
         self._receipts = self.path / _RECEIPTS
 
     def trusted(self, task: ShardTask, is_elsewhere: IsElsewhere) -> ShardResult | None:
-        """The result of an earlier run for a shard, if the file is still what was written then."""
+        """Return the result of an earlier run for a shard, if its file is unchanged since then."""
         try:
             receipt = Receipt.from_json(read_small(self._receipt(task.shard), _RECEIPT_BYTES))
         except (OSError, ValueError):
@@ -145,7 +145,7 @@ class State:
         return receipt.result if intact else None
 
     def changes(self, tasks: Sequence[ShardTask]) -> list[str]:
-        """What differs between the unfinished run and the tasks, as phrases."""
+        """Return phrases about the differences between the unfinished run and the tasks."""
         planned = {self._receipt(task.shard).name: dict(task.made_from) for task in tasks}
         splits = {(task.shard.configuration, task.shard.split): task for task in tasks}
         found: dict[str, None] = {}
@@ -162,7 +162,7 @@ class State:
             others = [
                 name for name in receipt.made_from if receipt.made_from[name] != now.get(name)
             ]
-            # Another size of shards makes other shards, and so another input of each.
+            # Another shard size also changes the input of each shard, so that is not reported.
             for name in [name for name in others if name != "input"] or others:
                 found[_change(name, receipt.made_from[name], now.get(name))] = None
         return list(found)
@@ -179,16 +179,16 @@ class State:
         return len(list(self._receipts.glob("*.json")))
 
     def has_orphans(self) -> bool:
-        """Whether something lies in the folder that no manifest says is ours.
+        """Whether there are files but no manifest.
 
-        A run that ends between a shard and its receipt leaves such a shard behind.
+        A run that ends after it wrote a shard, but before its receipt, leaves such a file.
         """
         if (self.folder / MANIFEST_NAME).exists():
             return False
         return any(path.is_file() for path in self.folder.glob("*/*") if path.parent != self.path)
 
     def forget_receipts(self, covered: Pairs) -> None:
-        """Remove the receipts of what was made; those of other unfinished conversions stay."""
+        """Remove the receipts of these splits; those of other unfinished conversions stay."""
         for path in self._receipts.glob("*.json"):
             configuration, _, name = path.name.partition("__")
             if (configuration, name.partition("-")[0]) in covered:
@@ -199,7 +199,7 @@ class State:
 
 
 def receipt_path(shard: Shard) -> str:
-    """Where the receipt of a shard is kept, as a path in the dataset folder."""
+    """Return the path of a shard's receipt in the dataset folder."""
     return f"{STATE_FOLDER}/{_RECEIPTS}/{shard.name('.json').replace('/', '__')}"
 
 
@@ -211,19 +211,20 @@ def _change(name: str, before: str, now: str | None) -> str:
 
 @contextmanager
 def open_state(folder: Path, say: Callable[[str], None] = warnings.warn) -> Iterator[State]:
-    """Take hold of a dataset folder for writing.
+    """Lock a dataset folder for writing, and clean it up before and afterwards.
 
-    What interrupted runs left half-written is removed. At the end the work folder is, and all else
-    that is hidden where nothing is unfinished; where nothing was begun, the folder itself.
+    Partial files of interrupted runs are removed first. At the end, the work folder is removed. If
+    nothing is unfinished, the state in the hidden folder is removed too, and the dataset folder
+    itself if this call made it and it is empty.
 
     Args:
-        folder: The dataset folder; it is made if it is not there.
-        say: Told of links in the folder, and where it cannot be locked.
+        folder: The dataset folder; it is made if it does not exist.
+        say: Called with a message about links in the folder, or if it cannot be locked.
 
     Raises:
-        FolderInUse: Another conversion holds it.
+        FolderInUse: Another conversion has locked it.
         ForeignFolder: It holds something that this program did not make, or its hidden folder
-            leads elsewhere.
+            is a link.
     """
     check_ours(folder)
     made = not folder.exists()
@@ -233,7 +234,8 @@ def open_state(folder: Path, say: Callable[[str], None] = warnings.warn) -> Iter
         _tell_of_links(folder, say)
         remove_partials(folder)
         remove_tree(folder, f"{STATE_FOLDER}/{_WORK}")
-        # On a network file system, what a lost worker still holds open stays for a while.
+        # The folder may still exist: on a network file system, files that a lost worker holds open
+        # stay for a while.
         state.work.mkdir(exist_ok=True)
         yield state
     finally:
@@ -248,12 +250,12 @@ def open_state(folder: Path, say: Callable[[str], None] = warnings.warn) -> Iter
 
 
 def _clear(folder: Path) -> None:
-    """Remove what an unfinished conversion has; all else in the hidden folder stays."""
+    """Remove the state of an unfinished conversion; other files in the hidden folder stay."""
     for name in (_RECEIPTS, _PICKS):
         remove_tree(folder, f"{STATE_FOLDER}/{name}")
     hidden = folder / STATE_FOLDER
     (hidden / _BEGUN).unlink(missing_ok=True)
-    # Last: as soon as it is gone another conversion may begin here, and then the folder stays.
+    # The lock goes last: without it, another conversion may begin here and keep the folder.
     (hidden / _LOCK_NAME).unlink(missing_ok=True)
     remove_if_empty(hidden)
 
@@ -283,7 +285,7 @@ def _lock(folder: Path, say: Callable[[str], None]) -> int:
 
 
 def _open_lock(path: Path, folder: Path) -> int:
-    """Open the lock; again where another conversion ends and removes the folder at that moment."""
+    """Open the lock; try again if another conversion ends and removes the folder meanwhile."""
     for left in reversed(range(_ATTEMPTS)):
         try:
             for name in ("", f"{_WORK}/", f"{_RECEIPTS}/", f"{_PICKS}/"):
@@ -304,7 +306,7 @@ def _open_lock(path: Path, folder: Path) -> int:
 
 
 def check_ours(folder: Path) -> None:
-    """See that nothing but a dataset folder of ours is written to.
+    """Check that a folder is missing, empty, or made by this program, before it is written to.
 
     Raises:
         ForeignFolder: It holds something that this program did not make.
@@ -325,7 +327,7 @@ def check_ours(folder: Path) -> None:
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove configuration folders that stayed empty."""
+    """Remove configuration folders that are empty."""
     for below in real_folders(folder):
         if re.fullmatch(f"{PACKAGE_PATTERN}|{METADATA}", below.name):
             remove_if_empty(below)

@@ -1,4 +1,4 @@
-"""Make what tells numbers for specimens: vocabularies, the records they were read from, splits."""
+"""Write the vocabularies, the source row of each specimen, and the split table."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from conversion.catalogue.catalogue import SourceOrder
 from conversion.folder.small_files import SmallFiles
 
 LABELS: Final = "labels"
-"""The folder of the labels as text: of each rank a file, whose line numbers are the labels."""
+"""The folder of the labels as text: one file for each rank, whose line numbers are the labels."""
 
 
 def add_vocabularies(files: SmallFiles, folder: Path, vocabularies: Sequence[Vocabulary]) -> None:
     """Add the vocabularies as a table and as text.
 
     Args:
-        files: Takes them.
-        folder: The dataset folder; what lies behind a link in it is left as it is.
-        vocabularies: Those of each rank.
+        files: The files to add to.
+        folder: The dataset folder; nothing is written through a link in it.
+        vocabularies: The vocabulary of each rank.
     """
     if not link_on_the_way(folder, VOCABULARIES_NAME):
         files.add(VOCABULARIES_NAME, to_parquet(vocabularies), sum(map(len, vocabularies)))
     for each in vocabularies:
         name = f"{LABELS}/{each.rank}.txt"
         if not link_on_the_way(folder, name):
-            # A label that has a line break stays on its line.
+            # Line breaks in a label become spaces, so that each label takes one line.
             lines = "".join(f"{' '.join(name.splitlines())}\n" for name in each.names)
             files.add(name, lines.encode(), len(each))
 
 
 def add_order(files: SmallFiles, folder: Path, order: SourceOrder) -> None:
-    """Add which record of the metadata file each specimen was, and in which split it is.
+    """Add the record number of each specimen in the metadata file, and the split table.
 
     Args:
-        files: Takes them.
-        folder: The dataset folder; what lies behind a link in it is left as it is.
-        order: The records, in the order of the specimens.
+        files: The files to add to.
+        folder: The dataset folder; nothing is written through a link in it.
+        order: The record numbers, in the order of the specimens.
     """
     if not link_on_the_way(folder, SOURCE_ROWS_NAME):
         rows = source_rows.to_npy(order.rows, order.records)

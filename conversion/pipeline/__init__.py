@@ -1,5 +1,5 @@
-"""One conversion from beginning to end: what is asked for, the steps, what came of it.
+"""Run one conversion from beginning to end: its options, its steps and its result.
 
-The steps are the other rooms' work; here they are put in order.
-No command line, and no format.
+The steps are implemented in other folders; here they are put in order.
+Neither the command line nor any shard format is handled here.
 """

@@ -17,7 +17,7 @@ from conversion.shards.metadata import MetadataPlan, StoredMetadata, write_metad
 
 
 class BackgroundWork:
-    """Work in a thread, which is given up where the context ends."""
+    """Work in a thread, which is cancelled when the ``with`` block ends."""
 
     def __init__(self, plan: MetadataPlan, tasks: Sequence[ShardTask]) -> None:
         self._plan = plan
@@ -30,9 +30,9 @@ class BackgroundWork:
         self._sheet: Future[bytes | None] | None = None
 
     def look_at(self, shard: Path) -> None:
-        """Choose specimens for the contact sheet from a shard that is finished, if it shows any.
+        """Choose specimens from a finished shard, if the contact sheet shows this shard.
 
-        The sheet is drawn as soon as the last one of its shards is there.
+        The sheet is drawn as soon as the last of its shards is finished.
         """
         if shard not in self._shown or shard in self._picks:
             return
@@ -41,18 +41,18 @@ class BackgroundWork:
             self._sheet = self._aside.submit(self._draw_sheet, self._shown)
 
     def stored(self) -> StoredMetadata:
-        """Wait until the metadata are written; raises what went wrong."""
+        """Wait until the metadata are written; raises the error if that failed."""
         return self._stored.result()
 
     def drawn(self) -> Drawn:
-        """Wait until the pictures are drawn; raises what went wrong."""
+        """Wait until the figures are drawn; raises the error if that failed."""
         return replace(self._drawn.result(), sheet=self._sheet_of)
 
     def _draw(self) -> Drawn:
         return draw(self._stored.result().profile)
 
     def _sheet_of(self, shards: Sequence[Path]) -> bytes | None:
-        """The sheet; drawn only now where other shards have turned out to be the first ones."""
+        """Return the sheet, and draw it now if it needs other shards than expected."""
         if self._sheet and list(shards) == self._shown:
             return self._sheet.result()
         return self._draw_sheet(shards)
@@ -74,7 +74,7 @@ class BackgroundWork:
 
 
 def _shown(tasks: Sequence[ShardTask]) -> list[Path]:
-    """The shards that the contact sheet will most likely be made from."""
+    """The shards that the contact sheet will probably show."""
     package = shown_package({task.shard.configuration for task in tasks})
     return [
         task.path for task in tasks if task.shard.configuration == package and task.shard.index == 0

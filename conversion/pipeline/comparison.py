@@ -1,4 +1,4 @@
-"""Compare what a dataset folder holds with what is planned: what stays, and what is different."""
+"""Compare a dataset folder with a plan, to find which splits stay and which must be made again."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 _SHOWN: Final = 5
 
 ALL_SPLITS: Final = "all"
-"""What the record of the metadata's source stands under: they are of all splits."""
+"""The key of the metadata's source record, because one file describes all splits."""
 
 
 def refuse_mixing(
     before: Manifest | None, choices: Sequence[Choice], extras: SampleExtras, folder: Path
 ) -> None:
-    """Stop where images or samples that were made in two ways would share a configuration.
+    """Refuse to mix images or samples that were made in different ways in one configuration.
 
     Raises:
-        ChangedInput: They would.
+        ChangedInput: They would be mixed.
     """
     if before is None:
         return
@@ -61,7 +61,7 @@ def refuse_mixing(
 
 
 def refuse_changes(what: str, changes: Sequence[str], folder: Path) -> None:
-    """Stop where what is there was made from something else.
+    """Report that the existing files were made from other inputs or options.
 
     Raises:
         ChangedInput: Always.
@@ -75,7 +75,7 @@ def refuse_changes(what: str, changes: Sequence[str], folder: Path) -> None:
 
 
 def metadata_changes(before: Manifest, content: str, selection: SpecimenSelection) -> list[str]:
-    """Whether the metadata are other than those a folder was made from, as phrases."""
+    """Return phrases about how the metadata differ from those of the folder; empty if equal."""
     record = before.sources.get(METADATA, {}).get(ALL_SPLITS)
     if record is None or record.digest == content:
         return []
@@ -90,11 +90,11 @@ def compare_with(
     wanted: ConvertOptions,
     is_elsewhere: IsElsewhere,
 ) -> tuple[set[tuple[str, str]], dict[tuple[str, str], str]]:
-    """Which splits a folder holds already, and which it holds made from something else.
+    """Find the splits that a folder already holds, and those made from other inputs or options.
 
     Returns:
-        Pairs of configuration and published split that need not be made again, and those that
-        differ, with a phrase about the difference.
+        The pairs of configuration and published split that need not be made again, and the pairs
+        that differ, each with a phrase about the difference.
     """
     held: list[tuple[str, str, SplitFiles]] = []
     changes: dict[tuple[str, str], str] = {}
@@ -104,7 +104,7 @@ def compare_with(
             if files is None:
                 continue
             name = f"{plan.package}/{split}"
-            # Another size of shards makes other shards, and so another digest of what goes in.
+            # This is checked first: another shard size also changes the digest of the input.
             if files.shard_bytes != wanted.shard_bytes:
                 changes[plan.package, split] = (
                     f"{name} has shards of {files.shard_bytes:,} bytes, not {wanted.shard_bytes:,}"
@@ -144,14 +144,14 @@ def _planned_losses(plan: PackagePlan) -> Counter[str | None]:
 def _is_intact(folder: Path, shard: ShardFile) -> bool:
     path = folder / shard.path
     try:
-        # Its length tells most damage without reading it.
+        # The length shows most damage without reading the file.
         return path.stat().st_size == shard.bytes and digest_of(path).xxh3 == shard.xxh3
     except OSError:
         return False
 
 
 def without(before: Manifest, dropped: Iterable[tuple[str, str]]) -> Manifest:
-    """The manifest without some splits, which are going to be made anew."""
+    """Return the manifest without the splits that will be made again."""
     gone = set(dropped)
     kept = replace(before, extras={}, rejects=dict(before.rejects))
     kept.splits = {
@@ -163,5 +163,5 @@ def without(before: Manifest, dropped: Iterable[tuple[str, str]]) -> Manifest:
 
 
 def published(finding: Finding) -> str | None:
-    """The published name of the split of a finding, if it is of one."""
+    """Return the published name of a finding's split, if the finding belongs to a split."""
     return None if finding.split is None else split_named(finding.split).published

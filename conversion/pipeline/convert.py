@@ -1,4 +1,4 @@
-"""Convert a release into a dataset folder: the one call that does it."""
+"""Convert a release into a dataset folder in one call."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from conversion.pipeline.interfaces import Sink
     from conversion.pipeline.outcome import Summary
 
-# Blocks of 4 MB: what is parsed while the rest of a conversion gets ready.
+# In blocks of 4 MB: how much metadata is parsed ahead while the rest of a conversion starts.
 _METADATA_AHEAD: Final = 24
 
 
@@ -27,11 +27,11 @@ def convert(options: ConvertOptions, watcher: Watcher, sink: Sink | None = None)
 
     Args:
         options: What to convert, and how.
-        watcher: Told how it goes.
-        sink: Takes finished shards away; by default they stay in the folder.
+        watcher: Receives messages and progress.
+        sink: Uploads finished shards; by default they stay in the folder.
 
     Raises:
-        BioscanError: See the tree in ``bioscan5m_hf.errors``; nothing is left half-written.
+        BioscanError: See the tree in ``bioscan5m_hf.errors``; no file is left half-written.
     """
     with watcher.progress("looking for the release"):
         release = locate_release(options.release)
@@ -40,12 +40,12 @@ def convert(options: ConvertOptions, watcher: Watcher, sink: Sink | None = None)
     notes: list[str] = []
     keep = bad_rows.append if options.record else None
     batches = read_metadata(release.metadata, keep, notes.append)
-    # Workers first, which are forked quickest from a process that has no threads.
+    # Workers start first, because forking is fastest from a process without threads.
     with (
         open_pool(options) or nullcontext() as workers,
         closing(Ahead(batches, start=_METADATA_AHEAD)) as reading,
     ):
-        # Not at the top: it takes as long to import as hundreds of megabytes of metadata to read.
+        # Not at the top: this import takes as long as reading hundreds of megabytes of metadata.
         from conversion.pipeline.steps import run
 
         opened = OpenedRelease(release, reading, bad_rows, notes)

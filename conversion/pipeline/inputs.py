@@ -1,4 +1,4 @@
-"""Describe the inputs of a conversion: a release being read, and what each package is made of."""
+"""Describe the inputs of a conversion: the release, and the sources of each package."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class OpenedRelease:
 
     Attributes:
         release: Its files.
-        batches: What ``read_metadata`` yields.
-        bad_rows: The records that were left out until now.
-        notes: What is to be said of the metadata until now, as sentences.
+        batches: The batches that ``read_metadata`` yields.
+        bad_rows: The records that were left out so far.
+        notes: Remarks about the metadata so far, as sentences for the user.
     """
 
     release: Release
@@ -37,14 +37,14 @@ class OpenedRelease:
 
 
 def covered_by(choices: Iterable[Choice]) -> set[tuple[str, str]]:
-    """The configurations and published splits that are made of some choices."""
+    """The pairs of configuration and published split that the choices cover."""
     return {(choice.package, split.published) for choice in choices for split in choice.splits}
 
 
 def choose_aloud(
     options: ConvertOptions, release: Release, say: Callable[[str], None]
 ) -> list[Choice]:
-    """Decide what each package is made of, and say what is noteworthy of that and of the release.
+    """Choose the sources of each package, and print the notes about them and the release.
 
     Raises:
         BioscanError: See ``choose``.
@@ -56,12 +56,12 @@ def choose_aloud(
 
 
 def choose(options: ConvertOptions, release: Release) -> list[Choice]:
-    """Decide what each package is made of.
+    """Choose the sources of each package.
 
     Raises:
-        UsageError: The options do not go together, or a package cannot be derived.
-        ReleaseNotFound: What a package is made of is not there.
-        MissingDependency: Something is to be derived, and a library for it is not installed.
+        UsageError: The options contradict each other, or a package cannot be derived.
+        ReleaseNotFound: The sources of a package are missing.
+        MissingDependency: A package is to be derived, and a library for that is not installed.
     """
     if options.derive is None:
         wanted = options.packages or tuple(release.packages)

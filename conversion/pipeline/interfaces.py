@@ -1,4 +1,4 @@
-"""Define what takes the finished shards of a conversion away."""
+"""Define the interface through which a conversion hands its finished shards to an upload."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """Takes finished shards away, such as to the Hub or to a store behind a URL."""
+    """Uploads finished shards, for example to the Hub or to a store behind a URL."""
 
     def has(self, path: str, written: Written) -> bool:
-        """Whether a shard with these bytes was taken already."""
+        """Whether a shard with these bytes was already uploaded."""
         ...
 
     def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
-        """These shards are going to be made, of such a size at most."""
+        """Announce the shards that will be made, and their size at most."""
         ...
 
     def has_room(self, running: int) -> bool:
-        """Whether one more shard may be begun while so many are being made."""
+        """Whether one more shard may be started while ``running`` shards are being made."""
         ...
 
     def take(self, task: ShardTask, result: ShardResult) -> None:
-        """A shard is finished."""
+        """Take over a finished shard."""
         ...
 
     def picks(self, paths: Sequence[str]) -> Sequence[Pick]:
-        """Specimens to show, chosen from some shards before they were taken away."""
+        """Specimens for the contact sheet, chosen from these shards before their upload."""
         ...
 
     def finish(self) -> None:
-        """No more shards come: wait until all are taken away."""
+        """Wait until all shards are uploaded; no more will come."""
         ...

@@ -1,4 +1,4 @@
-"""Declare how people ask for a value: its flags, its help, and how their word for it is read."""
+"""Declare an option of a command: its flags, its help, and how its value is parsed."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class Option:
     """An option of a command.
 
     Attributes:
-        flags: Such as ``--output`` and ``-o``; none for what is given by its position alone.
+        flags: Such as ``--output`` and ``-o``; empty for a positional argument without a flag.
         help: What it does, beginning with a small letter.
-        metavar: What stands for the word in the help; none for a switch.
-        read: Turns a word into the value; raises ``UsageError`` where it is none.
-        names: The words that may be given, where they are few; for help and completion.
-        default: The value where nobody asks.
-        shown: The default as people read it.
+        metavar: The placeholder for the word in the help; ``None`` for a switch.
+        read: Parses a word into the value; raises ``UsageError`` if the word is not valid.
+        names: The valid words, if they are few; for help and completion.
+        default: The value if the option is not given.
+        shown: The default as the help shows it.
         position: Whether it may be given without a flag, in the order of the declarations.
         required: Whether it must be given.
-        repeated: Whether it may be given several times, or several words with commas; what each
-            word stands for, one value or a tuple, is joined in a tuple.
-        bare: The word that the flag stands for alone, if it may.
-        needs: Flags of which one must be given too.
+        repeated: Whether it may be given several times, or as several words with commas. The
+            values, or tuples of values, of all words are joined in one tuple.
+        bare: The word that a flag without a word stands for; ``None`` if it needs a word.
+        needs: Flags of which at least one must also be given.
     """
 
     flags: tuple[str, ...]
@@ -55,20 +55,20 @@ class Effect(enum.Enum):
     """The effect of an option on the files of a dataset folder."""
 
     NONE = "the same files"
-    """Such as how many processes make them."""
+    """For example, how many processes make the files."""
 
     CHOICE = "other inputs"
-    """It says what is read and made; the fingerprint has the inputs that come of it."""
+    """It decides what is read and made; the fingerprint contains the resulting inputs."""
 
     VALUE = "other files"
-    """The fingerprint has the value itself."""
+    """The fingerprint contains the value itself."""
 
 
 def read_count(text: str) -> int:
-    """Read a whole number above zero.
+    """Parse a whole number above zero.
 
     Raises:
-        UsageError: It is none, or more than can be meant.
+        UsageError: It is not one, or it is too large.
     """
     if not (text.isdecimal() and int(text[:_LONGEST_COUNT])):
         shown = text if len(text) <= _LONGEST_COUNT else f"{text[:_LONGEST_COUNT]}…"
@@ -79,19 +79,19 @@ def read_count(text: str) -> int:
 
 
 def read_package(text: str) -> str:
-    """The own name of a package.
+    """Return the canonical name of a package.
 
     Raises:
-        UnknownName: There is none of that name.
+        UnknownName: There is no package of that name.
     """
     return package_named(text).name
 
 
 def read_splits(text: str) -> tuple[Split, ...]:
-    """The splits of a name, such as ``val``, ``seen`` or ``train+val``.
+    """Return the splits of an expression, such as ``val``, ``seen`` or ``train+val``.
 
     Raises:
-        UnknownName: There is none of that name.
+        UnknownName: There is no split or group of that name.
     """
     found: list[Split] = []
     for name in text.split("+"):
@@ -102,15 +102,15 @@ def read_splits(text: str) -> tuple[Split, ...]:
 
 
 def split_names() -> list[str]:
-    """The names that a split goes by, upstream's and the published ones."""
+    """The upstream and the published names of all splits."""
     return [*dict.fromkeys(name for split in SPLITS for name in (split.name, split.published))]
 
 
 def read_one_of(kind: str, *words: str) -> Callable[[str], str]:
-    """What reads one of a few words.
+    """Return a parser that accepts only the given words.
 
     Args:
-        kind: What they name, for the message.
+        kind: What the words name, for the error message.
         words: The words.
     """
 
@@ -123,10 +123,10 @@ def read_one_of(kind: str, *words: str) -> Callable[[str], str]:
 
 
 def read_scheduler(text: str) -> str:
-    """The address of a scheduler, such as ``tcp://host:8786``; ``tcp://`` may be left out.
+    """Return the address of a scheduler, such as ``tcp://host:8786``; ``tcp://`` is optional.
 
     Raises:
-        UsageError: It is none.
+        UsageError: It is not such an address.
     """
     address = text if "://" in text else f"tcp://{text}"
     try:
@@ -142,12 +142,12 @@ def read_scheduler(text: str) -> str:
 
 
 def read_where(text: str) -> str:
-    """A condition on the columns, which can be read.
+    """Check a condition on the columns, and return its text.
 
     Raises:
-        UsageError: It cannot be read, or a column does not exist.
+        UsageError: It cannot be parsed, or a column does not exist.
     """
-    # Not at the top: Arrow takes long to import, and few ask.
+    # Not at the top: Arrow takes long to import, and this option is rarely used.
     from bioscan5m_hf.query.filters import Filter
     from bioscan5m_hf.query.text import parse_where
 
@@ -157,12 +157,12 @@ def read_where(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PerTaxon:
-    """The number of specimens of each taxon that are wanted.
+    """How many specimens to take of each taxon.
 
     Attributes:
         rank: The rank of the taxa.
-        least: A taxon with fewer has none.
-        most: Of a taxon with more, so many.
+        least: A taxon with fewer specimens is left out.
+        most: The number of specimens to take at most of each taxon.
     """
 
     rank: str
@@ -174,11 +174,11 @@ class PerTaxon:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Read ``RANK:LEAST:MOST``, such as ``family:10:50``.
+        """Parse ``RANK:LEAST:MOST``, such as ``family:10:50``.
 
         Raises:
             UnknownName: There is no such rank.
-            UsageError: It is something else.
+            UsageError: The text does not have this form.
         """
         parts = text.split(":")
         if len(parts) != 3:

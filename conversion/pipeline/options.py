@@ -1,8 +1,8 @@
-"""Declare what ``convert`` may be asked, once for everything that needs it.
+"""Declare the options of ``convert`` in one place.
 
-Each field says how people ask for it, how its value is read, and whether it changes the files that
-are made. The command line, the fingerprint of a finished conversion and the table of the
-documentation are derived from it.
+Each field declares its flags, how its value is parsed, and whether it changes the files that are
+made. The command line, the fingerprint of a finished conversion and the table in the
+documentation are derived from these declarations.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ def _read_source(word: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ConvertOptions:
-    """The options of a conversion; the help of an option tells its field.
+    """The options of a conversion; the help of each option describes its field.
 
-    Of ``packages`` and ``splits`` none stands for all that are found; of ``workers`` for as many as
-    there are processors, or threads of the cluster; ``derive`` is empty where the source is to be
-    chosen; ``name`` is also what the examples of the card load.
+    Empty ``packages`` or ``splits`` stand for all that are found. ``workers`` is ``None`` for one
+    per processor, or one per thread of the cluster. ``derive`` is an empty string if the source
+    package is chosen automatically. ``name`` is also the repository that the card's examples load.
     """
 
     release: Annotated[
@@ -331,24 +331,24 @@ class ConvertOptions:
 
     @property
     def threads(self) -> int:
-        """How many processes or threads work on this machine."""
+        """The number of processes or threads on this machine."""
         return self.workers if self.workers and not self.scheduler else processors()
 
     @property
     def shards_on_disk(self) -> int:
-        """How many shards lie on the disk where they are sent away: made and being sent."""
+        """How many shards lie on the disk if they are uploaded: being made and being sent."""
         return 2 * self.threads
 
     @property
     def selection(self) -> SpecimenSelection:
-        """Which specimens are wanted."""
+        """The specimens to convert."""
         from conversion.catalogue.selection import SpecimenSelection
 
         return SpecimenSelection(self.where, self.per_taxon, self.sample)
 
     @property
     def extras(self) -> SampleExtras:
-        """What a sample has beside image and record."""
+        """The members of a sample in addition to image and record."""
         from conversion.formats.samples import SampleExtras
 
         return SampleExtras(self.captions, self.labels)
@@ -361,7 +361,7 @@ class ConvertOptions:
 
     @property
     def cluster(self) -> ClusterOptions | None:
-        """The cluster that makes the shards; none for this machine."""
+        """The cluster that makes the shards; ``None`` for this machine."""
         if self.scheduler is None:
             return None
         from conversion.executors.dask import ClusterOptions
@@ -376,12 +376,12 @@ def _declared() -> dict[str, tuple[Option, Effect]]:
 
 
 def convert_options() -> dict[str, Option]:
-    """How people ask for each field of ``ConvertOptions``, by its name."""
+    """The option of each field of ``ConvertOptions``, by the field's name."""
     return {name: option for name, (option, _) in _declared().items()}
 
 
 def effects() -> dict[str, Effect]:
-    """What each field of ``ConvertOptions`` does to the files, by its name."""
+    """The effect of each field of ``ConvertOptions`` on the files, by the field's name."""
     return {name: effect for name, (_, effect) in _declared().items()}
 
 

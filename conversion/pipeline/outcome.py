@@ -40,9 +40,9 @@ class Outcome:
 
     Attributes:
         package: The package.
-        splits: Its published splits that were wanted, with their shards.
-        made: Those of them that were not there already.
-        findings: What was left out of these.
+        splits: The shards of each requested split, by its published name.
+        made: The splits that this run made; the rest already existed.
+        findings: The specimens and images that were left out of these splits.
     """
 
     package: str
@@ -56,11 +56,11 @@ class Summary:
     """The result of a conversion.
 
     Attributes:
-        manifest: What the dataset folder holds now.
-        made: How many shards this run made; the others were there already.
-        outcomes: What came of each package.
+        manifest: The contents of the dataset folder now.
+        made: How many shards this run made; the rest already existed.
+        outcomes: The result of each package.
         bad_rows: Rows of the metadata that were left out.
-        strays: Files in the archives that are not images.
+        strays: How many files in the archives are not images.
     """
 
     manifest: Manifest
@@ -85,11 +85,11 @@ class Folder:
         path: The folder.
         format: The name of its format.
         shard_bytes: The size that a shard of this run should have at most.
-        before: What it held before, which stays.
-        name: What examples call it; by default what they did before.
-        selection: Which specimens of the release it is about.
-        extras: What the samples of this run have beside image and record.
-        picks: Gives the specimens of the contact sheet, from the paths of some shards.
+        before: What the folder held before, and still holds.
+        name: The dataset's name in examples; by default the name in the manifest.
+        selection: Which specimens of the release the folder holds.
+        extras: The additional members of each sample of this run.
+        picks: Returns the specimens of the contact sheet, given the paths of some shards.
     """
 
     path: Path
@@ -110,15 +110,16 @@ class Folder:
         bad_rows: Sequence[Finding],
         drawn: Drawn | None = None,
     ) -> Manifest:
-        """Write the record of rejects, what the folder shows of itself, and last the manifest.
+        """Write the rejects, the small files, the card with its figures, and the manifest.
 
         Args:
-            outcomes: What came of each package.
+            outcomes: The result of each package.
             inputs: The plan of each package.
             metadata: The metadata configuration.
-            source: The name of the file it was read from, and which record each specimen was.
+            source: The name of the metadata file, and the position of each specimen's record
+                in it.
             bad_rows: Rows of the metadata that were left out.
-            drawn: What the metadata tell, drawn before; by default it is drawn here.
+            drawn: The figures, if they are drawn already; by default they are drawn here.
         """
         label, order = source
         manifest = Manifest(self.format, version("bioscan5m-hf"), libraries())
@@ -148,7 +149,7 @@ class Folder:
         add_vocabularies(small, self.path, metadata.vocabularies)
         add_order(small, self.path, order)
         small.write()
-        # Not at the top: it takes a tenth of a second, and is needed last.
+        # Not at the top: it takes a tenth of a second, and is only needed here.
         from conversion.card.presentation import sheet_shards, write_presentation
 
         picks = self.picks(sheet_shards(manifest)) if self.picks else None
@@ -159,7 +160,7 @@ class Folder:
     def _record(
         self, manifest: Manifest, outcomes: Sequence[Outcome], bad_rows: Sequence[Finding]
     ) -> None:
-        """Keep the record of what earlier runs left out, beside what this one has."""
+        """Write the rejects of this run, and those of earlier runs that still hold."""
         redone = {(o.package, split) for o in outcomes for split in (*o.made, None)}
         path = self.path / REJECTS_NAME
         rejects: list[tuple[str | None, Finding]] = [(None, finding) for finding in bad_rows]
@@ -192,13 +193,13 @@ class Folder:
                 if not link_on_the_way(self.path, path):
                     small.add(path, content)
                 elif (found := _digest_of(self.path / path)) is not None:
-                    # What lies behind a link is left as it is.
+                    # A file behind a link is recorded, but not overwritten.
                     manifest.extras[path] = ShardFile(path, 0, found.bytes, found.xxh3)
 
     def _remove_stale(self, manifest: Manifest, outcomes: Sequence[Outcome]) -> None:
-        """Remove shards that an earlier division into shards, or another format, has left.
+        """Remove shards that remain from another division into shards, or from another format.
 
-        Those of what neither this run nor the manifest knows are left alone.
+        Shards of splits that are neither in this run nor in the manifest are left alone.
         """
         listed = {shard.path for shard in manifest.files()}
         covered = {(name, split) for name, splits in manifest.splits.items() for split in splits}
@@ -215,7 +216,7 @@ def settle(
     suffix: str,
     shard_bytes: int,
 ) -> Outcome:
-    """Put together what came of a package, and see that no specimen is lost."""
+    """Combine the results of a package, and check that no specimen is lost."""
     findings = [
         finding
         for finding in plan.members.reconciliation.findings

@@ -1,4 +1,4 @@
-"""Prepare a conversion: catalogue what is asked for of a release, and plan its shards."""
+"""Prepare a conversion: catalogue the requested packages of a release, and plan their shards."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Prepared:
     """A conversion that is planned.
 
     Attributes:
-        plans: How each package is going to be converted.
+        plans: The plan of each package.
         rows: Upstream's columns of every specimen.
         counts: How many specimens each split has.
-        order: Which record of the metadata file each specimen was.
+        order: The position of each specimen's record in the metadata file.
     """
 
     plans: tuple[PackagePlan, ...]
@@ -45,7 +45,7 @@ class Prepared:
     order: SourceOrder
 
     def metadata_plan(self, form: str, folder: Path, limit: int) -> MetadataPlan:
-        """How the metadata configuration is going to be written."""
+        """Return the plan for writing the metadata configuration."""
         return MetadataPlan(self.rows, self.counts, folder, metadata_writer(form), limit)
 
 
@@ -57,7 +57,7 @@ def prepare(
     watcher: Watcher,
     workers: int,
 ) -> Prepared:
-    """Catalogue a release, and plan the shards of what is asked for.
+    """Catalogue a release, and plan the shards of the requested packages.
 
     Raises:
         BioscanError: The release cannot be read, or does not fit together.
@@ -66,7 +66,7 @@ def prepare(
 
 
 class _Preparation:
-    """What the steps share."""
+    """The steps of the preparation, and the state that they share."""
 
     def __init__(
         self, options: ConvertOptions, opened: OpenedRelease, work: Path, watcher: Watcher
@@ -84,8 +84,8 @@ class _Preparation:
             ThreadPoolExecutor(2) as aside,
             catalogue.giving_up(),
         ):
-            # Reading the metadata and listing images do not need each other, nor do numbering
-            # the rows and looking whether they fit together.
+            # Images are listed while the metadata are read. Later, labels are numbered and the
+            # order of the metadata file is found while records and images are joined.
             first, *others = choices
             listing = aside.submit(catalogue.list_images, first.selection, first.splits)
             aside.submit(import_module, "conversion.pipeline.background")
@@ -100,7 +100,7 @@ class _Preparation:
         planning = self._plan_options(workers, numbering.result())
         with self._watcher.progress("planning the shards"):
             plans = [plan_package(members, rows, planning) for members in listed]
-        # Shards are made from files: what was needed to plan them alone is given back.
+        # Shards are made from files, so the memory that only the planning needed is released.
         del catalogue, listing
         pa.default_memory_pool().release_unused()
         return Prepared(tuple(plans), rows, tuple(counts), numbered.result())
@@ -149,7 +149,7 @@ class _Preparation:
         return members
 
     def _number_labels(self, catalogue: Catalogue) -> str | None:
-        """Write the vocabularies for the records of samples; none for another format."""
+        """Write the vocabularies if the format has samples; ``None`` if it does not."""
         if not writer_named(self._options.format).samples:
             return None
         path = self._work / VOCABULARIES_NAME

@@ -1,4 +1,4 @@
-"""One conversion: catalogue a release, plan it, make the shards, write card and manifest."""
+"""Run one conversion: catalogue a release, plan it, make the shards, write card and manifest."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def run(
     Args:
         options: What to convert, and how.
         opened: The release.
-        watcher: Told how it goes.
-        workers: Those of this machine; ``None`` where the shards are made by a cluster.
-        sink: Takes finished shards away, if they do not stay in the folder.
+        watcher: Receives messages and progress.
+        workers: The workers of this machine; ``None`` if a cluster makes the shards.
+        sink: Uploads finished shards; ``None`` if they stay in the folder.
 
     Raises:
         BioscanError: See ``convert``.
@@ -73,13 +73,14 @@ def run(
             watcher.say("everything is there already, made from the same files")
             return summary
         conversion = _Conversion(options, opened, state, watcher, before, sink)
-        # Whoever opened the workers ends them too, but the folder may not be left before.
+        # The caller that opened the workers ends them too, but they must end before this block
+        # releases the lock of the folder.
         with workers or open_cluster(options, state.work, watcher.say) as pool:
             return finished.remember(conversion.run(choices, pool))
 
 
 def read_before(options: ConvertOptions, covered: Pairs) -> Manifest | None:
-    """The manifest of what the folder holds already, if it is of the format that is asked for."""
+    """Read the manifest of the output folder, if there is one, and check its format."""
     if not (options.output / MANIFEST_NAME).exists():
         return None
     try:
@@ -101,7 +102,7 @@ def read_before(options: ConvertOptions, covered: Pairs) -> Manifest | None:
 
 
 class _Conversion:
-    """One run: what its steps share, and the steps in their order."""
+    """The steps of one run, in their order, and the state that they share."""
 
     def __init__(
         self,
@@ -142,7 +143,7 @@ class _Conversion:
         label = self._release.metadata.label
         listed = in_file_order(self._opened.bad_rows)
         bad_rows = tuple(bad_row_finding(bad, label) for bad in listed)
-        # Not at the top: a tenth of a second, in which others do not wait for it.
+        # Not at the top: it takes a tenth of a second, and earlier steps need not wait for it.
         from conversion.pipeline.background import BackgroundWork
 
         with BackgroundWork(self._metadata_plan(found), tasks) as background:
@@ -187,19 +188,19 @@ class _Conversion:
             self._before = None
 
     def _metadata_limit(self) -> int:
-        """A folder that has the metadata already keeps its division into shards."""
+        """The size limit of metadata shards; the existing limit stays if there are some."""
         stored = self._before.splits.get(METADATA, {}) if self._before else {}
         limits = [files.shard_bytes for files in stored.values()]
         return limits[0] if limits else self._options.shard_bytes
 
     def _finished_splits(self, plans: Sequence[PackagePlan]) -> set[tuple[str, str]]:
-        """The configurations and splits that the folder holds already, made from the same."""
+        """The configurations and splits that the folder already holds, made from this input."""
         if self._before is None:
             return set()
         finished, changes = compare_with(self._before, plans, self._options, self._is_elsewhere)
         if changes:
             self._refuse_changes("what this folder holds", list(changes.values()))
-            # What is about to be overwritten is not advertised meanwhile.
+            # Until new shards are made, the card must not list the splits that will be replaced.
             self._before = without(self._before, changes)
             from conversion.card.presentation import write_card
 
@@ -213,7 +214,7 @@ class _Conversion:
     # -------------------------------------------------------------------------------- making
 
     def _place(self, metadata: StoredMetadata) -> StoredMetadata:
-        """Let the metadata appear under its final names."""
+        """Move the metadata shards to their final paths."""
         folder = self._options.output / METADATA
         folder.mkdir(exist_ok=True)
         placed: list[MetadataShard] = []
@@ -263,7 +264,7 @@ class _Conversion:
             self._watcher.say(f"going on: {len(results)} of {len(tasks)} shards are finished")
         if left := sum(task.shard.rows for task in todo):
             self._watcher.say(f"converting {counted(left, 'image')}")
-        # The longest first, so that no worker has a long one at the end.
+        # The largest shards first, so that no worker is still busy with one at the end.
         todo.sort(key=lambda task: -task.shard.rows)
         has_room = self._sink.has_room if self._sink else lambda _running: True
         with self._watcher.progress("converting", done + left, "images", done) as reached:
@@ -281,7 +282,7 @@ class _Conversion:
     def _taken_up(
         self, tasks: Sequence[ShardTask], look_at: Callable[[Path], None]
     ) -> tuple[list[ShardResult], list[ShardTask]]:
-        """What an earlier run has made, and what is left to make."""
+        """Return the results of an earlier run, and the tasks that remain."""
         results: list[ShardResult] = []
         todo: list[ShardTask] = []
         if self._sink:

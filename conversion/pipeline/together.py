@@ -1,4 +1,4 @@
-"""Check that the options of a conversion that were given go together."""
+"""Check that the given options of a conversion are compatible."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _OF_SAMPLES: Final = "webdataset"
 
 
 def check_together(given: Mapping[str, object], output: Location | None) -> None:
-    """See that the options that were given go together.
+    """Check that the given options are compatible.
 
     Raises:
-        UsageError: They do not.
+        UsageError: They are not.
     """
     declared = convert_options()
     if isinstance(output, RemotePath):
@@ -49,4 +49,4 @@ _LOCAL_ONLY: Final = {
     "name": "what is published lies in a local folder meanwhile",
     "scheduler": "the workers of a cluster write to a file system that they share",
 }
-"""Fields that do not go with an output behind a URL, and why."""
+"""Fields that cannot be given if the output is a URL, and why."""

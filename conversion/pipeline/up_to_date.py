@@ -1,10 +1,10 @@
-"""Recognise a finished conversion by the stamps of the files that went in and came out.
+"""Recognise a finished conversion by the stamps of its input and output files.
 
-The ordinary way of finding that out reads all metadata, lists every image and reads every shard for
-its digest: at full size minutes to an hour. A finished conversion leaves a note of its options, its
-inputs and its outputs (``Stamps`` tells what is trusted). The note lies in the user's cache, not in
-the dataset folder, whose files depend on neither time nor place. Without a note, or where anything
-differs from it, the conversion goes the ordinary way.
+Without stamps, a conversion reads all metadata, lists every image and reads every shard for its
+digest, which takes minutes to an hour at full size. So a finished conversion writes a note of its
+options, inputs and outputs (see ``Stamps`` for what is trusted). The note lies in the user's cache
+and not in the dataset folder, because the files there must not depend on time or place. If there
+is no note, or anything differs from it, the conversion runs in full.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ _VERSION: Final = 3
 _KEPT_RUNS: Final = 64
 
 Splits = Mapping[str, Sequence[str]]
-"""Packages, each with published splits."""
+"""The published splits of each package."""
 
 
 def fingerprint(
     options: ConvertOptions, metadata: MetadataFile, choices: Sequence[Choice]
 ) -> str | None:
-    """A digest of everything that decides what a dataset folder holds after a conversion.
+    """Return a digest of everything that decides the contents of a dataset folder.
 
     Returns:
-        The digest in hex. None where an input cannot be looked at, which is for the conversion to
-        say, or lies behind a URL, where what a server says of a file is no proof.
+        The digest in hex. ``None`` if an input cannot be examined, which the conversion itself will
+        report, or if the release is a URL, because a server cannot prove that a file is unchanged.
     """
     if isinstance(options.release, RemotePath):
         return None
@@ -74,7 +74,7 @@ def fingerprint(
 
 
 class Finished:
-    """The note of the conversions into one dataset folder."""
+    """The note about finished conversions into one dataset folder."""
 
     def __init__(self, options: ConvertOptions, fingerprint: str | None, state: State) -> None:
         self._options = options
@@ -89,10 +89,10 @@ class Finished:
                 self._runs = dict(kept["runs"])
 
     def recall(self, before: Manifest, sink: Sink | None) -> Summary | None:
-        """What came of the same conversion, if all of it is still in its place.
+        """Return the result of the same conversion, if all its files are still in place.
 
         Returns:
-            Its summary, with no shard made; none where the conversion has to be gone through.
+            Its summary, with no shard made; ``None`` if the conversion must run.
         """
         run = self._runs.get(self._fingerprint or "")
         if run is None or self._options.restart or self._state.receipts():
@@ -116,7 +116,7 @@ class Finished:
         return Summary(before, 0, outcomes, bad_rows, run["strays"])
 
     def remember(self, summary: Summary) -> Summary:
-        """Keep what came of a conversion; where that cannot be written, nothing is kept."""
+        """Write the result of a conversion to the note, if the note can be written."""
         if self._fingerprint:
             splits = {outcome.package: list(outcome.splits) for outcome in summary.outcomes}
             self._runs.pop(self._fingerprint, None)
@@ -145,13 +145,13 @@ class Finished:
             "runs": dict(list(self._runs.items())[-_KEPT_RUNS:]),
             "stamps": {name: stamp for name, stamp in stamps.items() if name in listed},
         }
-        # The next run goes the ordinary way, that is all.
+        # If this fails, the next run only takes longer.
         with contextlib.suppress(OutputError):
             write_whole(self._note, json.dumps(note, indent=1).encode())
 
 
 def _note_of(folder: Path) -> Path | None:
-    """Where the note of a dataset folder lies; none where the user has no place for it."""
+    """The path of the note of a dataset folder; ``None`` if the user has no home folder."""
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     except RuntimeError:
@@ -160,7 +160,7 @@ def _note_of(folder: Path) -> Path | None:
 
 
 def _shards(manifest: Manifest, splits: Splits) -> list[ShardFile]:
-    """The shards of some splits, and of the metadata."""
+    """The shards of the given splits, and of the metadata."""
     wanted = {(name, split) for name, found in splits.items() for split in found}
     return [
         shard
@@ -172,7 +172,7 @@ def _shards(manifest: Manifest, splits: Splits) -> list[ShardFile]:
 
 
 def _content(manifest: Manifest, splits: Splits) -> str:
-    """A digest of what a manifest says of some splits and of the metadata."""
+    """A digest of the manifest's entries for the given splits and for the metadata."""
     told: list[object] = [manifest.format, manifest.name, manifest.version]
     for name in (*sorted(splits), METADATA):
         found = manifest.splits.get(name, {})

@@ -1,4 +1,4 @@
-"""Start the workers that make the shards: of this machine, or of a cluster."""
+"""Start the workers that make the shards, on this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def open_pool(options: ConvertOptions) -> Pool | None:
     """Start the workers of this machine.
 
     Returns:
-        The workers; ``None`` where it is a cluster that makes the shards.
+        The workers; ``None`` if a cluster makes the shards.
     """
     if is_in_memory(options.release):
-        # Other processes would not see what lies in the memory of this one.
+        # Other processes cannot read files in the memory of this one.
         return ThreadPool(options.threads)
     if options.cluster is not None:
         return None
@@ -31,13 +31,13 @@ def open_pool(options: ConvertOptions) -> Pool | None:
 
 
 def open_cluster(options: ConvertOptions, work: Path, say: Callable[[str], None]) -> Pool:
-    """Find the workers of a cluster.
+    """Connect to the workers of a cluster.
 
     Raises:
-        MissingDependency: The library for it is not installed.
-        ClusterError: It does not answer, has no workers, or has some that are unfit.
+        MissingDependency: ``dask.distributed`` is not installed.
+        ClusterError: The cluster does not answer, has no workers, or has unfit workers.
     """
-    # Not at the top: it is seldom needed.
+    # Not at the top: these are rarely needed.
     from conversion.derive.recipe import versions
     from conversion.executors.dask import ClusterPool
     from conversion.planning.packages import libraries
