@@ -1,5 +1,5 @@
-"""The release as upstream publishes it: its files, zips, images and metadata.
+"""Read the release as upstream publishes it: its files, zips, images and metadata.
 
-Names are recognised here, directories of zips listed, members read and proved.
+This folder recognises file names, lists zip directories, and reads and checks zip members.
 Nothing here knows shards or dataset folders.
 """

@@ -1,7 +1,7 @@
-"""Find a release: its archives, unpacked images and metadata, wherever they lie in a folder.
+"""Find the archives, unpacked images and metadata of a release by their names in a folder.
 
-Only names are looked at here; nothing is opened but the directory of the metadata zip, and that
-only where no loose metadata file was found.
+Files are recognised by their names alone, so that finding a release is fast. Only metadata files
+are opened, to choose among several of them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from bioscan5m_hf.storage.path import Location
 from bioscan5m_hf.storage.prefetch import ReadAhead
 
 DEPTH: Final = 8
-"""How many folders deep a release is looked for: unpacking a zip adds up to five."""
+"""How many levels of folders are searched for a release: unpacking a zip adds up to five."""
 
 _MANIFEST: Final = "manifest.json"
 _SHOWN: Final = 3
@@ -50,9 +50,9 @@ class Selection:
 
     Attributes:
         package: The package.
-        archives: The zips to read, those to be preferred first.
+        archives: The zips to read, in order of preference.
         folders: The unpacked folders to read, for splits that no zip covers.
-        notes: What was passed over, and what seems to be missing, as sentences.
+        notes: Sentences about what was ignored and what seems to be missing.
     """
 
     package: str
@@ -62,7 +62,7 @@ class Selection:
 
     @property
     def splits(self) -> frozenset[str]:
-        """The splits that the sources can hold images of, under upstream's names."""
+        """The splits whose images the sources can hold, by upstream's names."""
         held = [archive.splits for archive in self.archives]
         return frozenset().union(*held, (folder.split.name for folder in self.folders))
 
@@ -76,9 +76,9 @@ class Release:
         archives: Every zip of images.
         folders: Every unpacked folder of images.
         metadata: The metadata to read.
-        bbox: The bounding boxes, if they are there.
-        notes: Files that look like a part of a release but are not used, as sentences.
-        unread: Those of the notes that are about what may be an archive, in part or by its name.
+        bbox: The bounding boxes, if they were found.
+        notes: Sentences about files that look like a part of a release but are not used.
+        unread: Those of the notes that are about files whose names resemble upstream's.
     """
 
     root: Location
@@ -91,7 +91,7 @@ class Release:
 
     @property
     def packages(self) -> list[str]:
-        """The packages that there are images of, in upstream's order."""
+        """The packages whose images were found, in upstream's order."""
         found = {archive.package for archive in self.archives}
         found |= {folder.package for folder in self.folders}
         return [name for name in package_names() if name in found]
@@ -100,7 +100,7 @@ class Release:
         """Choose the sources of a package.
 
         Raises:
-            ReleaseNotFound: There is nothing of this package, or of these splits, in the folder.
+            ReleaseNotFound: The folder has no images of this package and these splits.
         """
         wanted = list(splits)
         names = {split.name for split in wanted}
@@ -148,15 +148,15 @@ def _missing_parts(archives: list[Archive]) -> Iterator[str]:
 
 
 def find_release(root: str | Path) -> Release:
-    """Look through a folder for a release.
+    """Search a folder for a release.
 
     Args:
-        root: The folder that holds upstream's files, or an unpacked ``images`` folder (or a
-            package or split in it) whose metadata lie beside it, or one zip of images.
+        root: The folder that holds upstream's files; or an unpacked ``images`` folder, or a
+            package or split in it, if the metadata lie beside the images; or one zip of images.
 
     Raises:
         ReleaseNotFound: There are neither archives nor unpacked images, or there is no metadata.
-        MetadataError: There are several metadata files that cannot all be the same.
+        MetadataError: There are several metadata files, and they differ.
         ArchiveError: The metadata zip cannot be read.
     """
     folder = Path(root)
@@ -177,13 +177,13 @@ def find_release(root: str | Path) -> Release:
     paths = list(_walk(folder, DEPTH))
     inside = [path for path in paths if isinstance(path, ImageFolder)]
     if inside and not any(_holds_metadata(path) for path in paths):
-        # Somebody points at the images of an unpacked tree, whose metadata lie beside them.
+        # The user gave the images folder of an unpacked tree; the metadata lie beside it.
         paths += _metadata_near(folder)
     return gather(folder, paths)
 
 
 def _around(file: Path) -> Release:
-    """The release that one zip makes with the metadata around it."""
+    """The release that consists of one zip and the metadata near it."""
     archive = archive_at(file)
     if archive is None:
         raise ReleaseNotFound(
@@ -202,7 +202,7 @@ def _holds_metadata(path: Location | ImageFolder) -> bool:
 
 
 def _metadata_near(folder: Path) -> list[Location | ImageFolder]:
-    """The metadata files of the folders above, as upstream's tree has them."""
+    """The metadata files in the nearest parent folder that has any, or in its ``metadata``."""
     for above in list(folder.absolute().parents)[:3]:
         found = [path for path in _walk(above, 1) if _holds_metadata(path)]
         if (below := above / "metadata").is_dir():
@@ -213,7 +213,7 @@ def _metadata_near(folder: Path) -> list[Location | ImageFolder]:
 
 
 def gather(root: Location, paths: Iterable[Location | ImageFolder]) -> Release:
-    """Tell archives, images and metadata from other files by their names.
+    """Recognise archives, images and metadata among files by their names.
 
     Args:
         root: The folder, for messages.
@@ -221,7 +221,7 @@ def gather(root: Location, paths: Iterable[Location | ImageFolder]) -> Release:
 
     Raises:
         ReleaseNotFound: There are neither archives nor unpacked images, or there is no metadata.
-        MetadataError: There are several metadata files that cannot all be the same.
+        MetadataError: There are several metadata files, and they differ.
         ArchiveError: The metadata zip cannot be read.
     """
     archives: list[Archive] = []
@@ -266,7 +266,7 @@ def gather(root: Location, paths: Iterable[Location | ImageFolder]) -> Release:
 
 
 def _walk(folder: Path, depth: int, top: Path | None = None) -> Iterator[Location | ImageFolder]:
-    """The files below a folder, and its folders of unpacked images, which are not entered."""
+    """List the files below a folder, and the folders of unpacked images, but not their files."""
     top = top or folder
     found = image_folders(folder, top)
     yield from found
@@ -291,7 +291,7 @@ def _walk(folder: Path, depth: int, top: Path | None = None) -> Iterator[Locatio
 def _choose_metadata(
     root: Location, loose: list[MetadataFile], zips: list[Location], notes: list[str]
 ) -> MetadataFile:
-    """Prefer csv to JSON-LD, and a loose file to the zip; all of them hold the same rows."""
+    """Prefer csv to JSON-LD, and a loose file to the zip; all of them have the same rows."""
     packed = [] if any(file.form == "csv" for file in loose) else _members_of(zips)
     for form in ("csv", "jsonld"):
         for candidates in (loose, packed):
@@ -311,7 +311,7 @@ def _choose_metadata(
 
 
 def _seen(unread: list[str]) -> str:
-    """What is there and is not read, as the end of a sentence."""
+    """Files that were found but not read, as the end of a sentence."""
     return f" ({'; '.join(unread[:_SHOWN])})" if unread else ""
 
 
@@ -327,7 +327,7 @@ def _only_one(candidates: list[MetadataFile]) -> MetadataFile:
 
 
 def _differ(one: Location, other: Location) -> bool:
-    """Whether two files have other bytes; of those behind a URL their lengths have to do."""
+    """Whether the bytes of two files differ; for remote files only their lengths are compared."""
     if _size(one) != _size(other):
         return True
     if isinstance(one, Path) and isinstance(other, Path):

@@ -1,4 +1,4 @@
-"""Read one image where it lies: a member of an archive, or a file of an unpacked tree."""
+"""Read one image of a release, be it a member of an archive or a file of an unpacked tree."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bioscan5m_hf.release.zip_member import (
 from bioscan5m_hf.storage.local import Source
 
 MEMBER_COLUMNS: Final = ("offset", "compressed", "size", "crc", "method")
-"""The columns of an image that make a ``Member``."""
+"""The columns of an image from which a ``Member`` is made."""
 
 
 def name_of(place: Mapping[str, Any]) -> str:
@@ -28,10 +28,10 @@ def name_of(place: Mapping[str, Any]) -> str:
 
 
 def read_image(place: Mapping[str, Any], source: Source | Path) -> bytes | bytearray:
-    """Read an image, and prove it.
+    """Read an image, and check that it is undamaged.
 
     Raises:
-        FlawedImage: Its bytes cannot be trusted.
+        FlawedImage: The image is damaged.
         ArchiveError: The archive or the file cannot be read.
     """
     if isinstance(source, Path):
@@ -46,7 +46,7 @@ def _read_file(path: Path, size: int) -> bytes:
     check_size(size)
     try:
         with path.open("rb") as file:
-            # What grew since it was listed is not read to its end.
+            # One byte more shows that a file grew since it was listed, without reading all of it.
             data = file.read(size + 1)
     except OSError as error:
         raise ArchiveError(f"cannot be read ({error.strerror})", where=str(path)) from error

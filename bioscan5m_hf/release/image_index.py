@@ -1,4 +1,4 @@
-"""List where images lie, from directories of zips and unpacked folders, as record batches."""
+"""List the images of zips and unpacked folders as record batches, without reading the images."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ IMAGE_SCHEMA: Final = pa.schema(
         pa.field("method", pa.uint16()),
     ]
 )
-"""One row an image.
+"""One row for each image.
 
-Its name is folder, processid and ``ENDINGS[ending]``. Offset, compressed, crc and method are null
-for a plain file.
+The name of an image is folder, processid and ``ENDINGS[ending]``. Offset, compressed, crc and
+method are null for a plain file.
 """
 
 LOCATION_COLUMNS: Final = (
@@ -63,13 +63,13 @@ _LOOKS_LIKE_IMAGE: Final = re.compile(r"(?i)\.jpe?g$")
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """Something in an archive that is neither a folder nor an image in its place.
+    """A member of an archive or folder that is not an image where upstream puts images.
 
     Attributes:
         archive: The archive or folder.
-        member: Its name.
-        image: Whether it looks like an image, which then nobody would miss.
-        detail: Why it is not taken, as a phrase.
+        member: The name of the member.
+        image: Whether it looks like an image, which would otherwise be lost unnoticed.
+        detail: Why it is not read, as a phrase.
     """
 
     archive: str
@@ -82,13 +82,13 @@ OnStray = Callable[[Stray], None]
 
 
 def source_paths(selection: Selection) -> list[str]:
-    """The archives and folders of a selection, in the order that numbers them."""
+    """The archives and folders of a selection; the index is the number of the source."""
     paths = [archive.path for archive in selection.archives]
     return [str(path) for path in (*paths, *(folder.path for folder in selection.folders))]
 
 
 def source_labels(selection: Selection) -> list[str]:
-    """How messages name the sources, in the order that numbers them."""
+    """The names of the sources for messages; the index is the number of the source."""
     labels = [archive.path.name for archive in selection.archives]
     return labels + [f"{folder.package}/{folder.split.name}" for folder in selection.folders]
 
@@ -100,14 +100,14 @@ def read_images(
 
     Args:
         selection: Its archives and folders.
-        splits: The splits that are wanted; images of others are passed over.
-        on_stray: Takes what is neither a folder nor an image in its place.
+        splits: The splits to list; images of other splits are skipped.
+        on_stray: Takes each member that is not an image where upstream puts images.
 
     Yields:
         Record batches of ``IMAGE_SCHEMA``.
 
     Raises:
-        ArchiveError: An archive is damaged, or a member that is wanted is encrypted.
+        ArchiveError: An archive is damaged, or a listed image is encrypted.
     """
     wanted = pa.array([split.name for split in splits], pa.string())
     for number, archive in enumerate(selection.archives):
@@ -121,12 +121,12 @@ def _read_archive(
     number: int, archive: Archive, wanted: pa.Array, on_stray: OnStray
 ) -> Iterator[pa.RecordBatch]:
     with open_location(archive.path) as source:
-        # Tail and directory lie side by side: over a network one request is to serve both.
+        # The end record follows the directory, so over a network one request serves both.
         reader = source if isinstance(archive.path, Path) else ReadAhead(source)
         for block in read_directory(reader):
             parts = _part_names(block["name"])
             endings = _endings(parts["file"])
-            # A zip of a split's folder alone names no package in its paths.
+            # Paths in a zip of one split's folder do not name the package.
             of_package = pc.is_in(parts["package"], pa.array([archive.package, ""]))
             placed = pc.and_(
                 pc.and_(of_package, pc.is_valid(parts["split"])),
@@ -146,7 +146,7 @@ def _read_archive(
 
 
 def _endings(files: pa.Array) -> pa.Array:
-    """Which of ``ENDINGS`` each name has; null where it has none, or nothing before it."""
+    """The index in ``ENDINGS`` of each name's ending; null without an ending, or without a stem."""
     longer = pc.greater(pc.binary_length(files), len(ENDINGS[0]))
     usual = pc.and_(pc.ends_with(files, ENDINGS[0]), longer)
     if pc.all(usual).as_py():
@@ -159,13 +159,13 @@ def _endings(files: pa.Array) -> pa.Array:
 
 
 def _part_names(names: pa.Array) -> pa.RecordBatch:
-    """Folder (with its slash) and file of each name; package and split where images lie."""
+    """The folder (with its slash) and file of each name; package and split for image folders."""
     below = pc.match_substring(names, "/")
     if not pc.all(below).as_py():
         names = pc.if_else(below, names, pc.binary_join_element_wise("", names, "/"))
     parts = pc.split_pattern(names, "/", max_splits=1, reverse=True)
     folders = pc.list_element(parts, 0).dictionary_encode()
-    # Members are many, folders are few: a pattern is looked for in those only.
+    # There are many members but few folders, so the pattern is matched once for each folder.
     whole = pc.binary_join_element_wise(folders.dictionary, "", "/")
     found = pc.extract_regex(whole, f"^{IMAGE_FOLDER}$")
     twins = pa.array([is_twin(name) for name in whole.to_pylist()], pa.bool_())
@@ -246,7 +246,7 @@ def _read_folder(number: int, folder: ImageFolder, on_stray: OnStray) -> Iterato
             leave(below, entry, _LEADS_OUT)
             continue
         stem, ending = _parts_of(entry.name)
-        # A pipe would be waited for, a link may lead nowhere.
+        # Reading a pipe would wait for a writer, and a link may be broken.
         if not stem or not _CHUNK.fullmatch(below) or is_twin(entry.name) or not _is_file(entry):
             leave(below, entry, "not where upstream puts it")
             continue
@@ -266,7 +266,7 @@ def _parts_of(name: str) -> tuple[str, int]:
 
 
 def _resolved(path: os.PathLike[str]) -> Path:
-    """Where a path leads; not by ``Path``, which fails where links go round in a circle."""
+    """The target of a path; ``Path.resolve`` would fail if links form a circle."""
     return Path(os.path.realpath(path))
 
 
@@ -280,10 +280,10 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 def _scan(
     path: os.PathLike[str], below: str, top: Path
 ) -> Iterator[tuple[str, os.DirEntry[str], bool]]:
-    """The files of a folder and of the chunk folders in it, by name, and links that lead out.
+    """List the files of a folder and of its chunk folders by name, and links that lead out.
 
     Yields:
-        Where below the folder it lies, the entry, and whether it lies inside of ``top``.
+        The subfolder of the entry, the entry, and whether it lies inside ``top``.
     """
     try:
         with os.scandir(path) as entries:

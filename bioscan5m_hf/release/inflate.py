@@ -1,8 +1,8 @@
 """Choose the fastest inflater that is installed.
 
-libdeflate inflates a whole member at once, about twice as fast as zlib, and never writes more
-than the size that it is told, so a member cannot inflate without bound. The standard library
-serves platforms that ``deflate`` has no wheel for.
+libdeflate inflates a whole member at once, about twice as fast as zlib. It never writes more than
+the given size, so memory is bounded. The standard library's zlib is used on platforms for which
+``deflate`` has no wheel.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ else:
 
 
 class InflateError(ValueError):
-    """A deflate stream that is damaged, or that does not end where it should."""
+    """A deflate stream is damaged, or is longer than the given size."""
 
 
 def _inflate_libdeflate(data: memoryview, size: int) -> bytes | bytearray:
@@ -32,7 +32,7 @@ def _inflate_libdeflate(data: memoryview, size: int) -> bytes | bytearray:
 def _inflate_zlib(data: memoryview, size: int) -> bytes | bytearray:
     engine = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        # One byte more than promised is asked for, so that a member that lies is noticed.
+        # Allow one byte more than the given size, so that a longer member is noticed.
         plain = engine.decompress(data, size + 1)
     except zlib.error as error:
         raise InflateError(str(error)) from error
@@ -42,7 +42,7 @@ def _inflate_zlib(data: memoryview, size: int) -> bytes | bytearray:
 
 
 inflate = _inflate_libdeflate if HAVE_LIBDEFLATE else _inflate_zlib
-"""Inflate one raw deflate stream to at most ``size`` bytes, or one more where it is zlib's."""
+"""Inflate one raw deflate stream to at most ``size`` bytes, or one more with zlib."""
 
 crc32 = deflate.crc32 if HAVE_LIBDEFLATE else zlib.crc32
 """The CRC-32 of some bytes."""

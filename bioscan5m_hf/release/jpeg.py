@@ -1,7 +1,7 @@
-"""Find the end of a JPEG by walking its markers; nothing is decoded.
+"""Find the end of a JPEG by its markers, to detect truncated images without decoding them.
 
-The last bytes alone do not tell: a camera may append bytes behind the end mark, and an image that
-is cut off may end with the end mark of the thumbnail in its Exif data.
+The last bytes alone do not show whether an image is whole. A camera may append bytes after the end
+marker, and a truncated image may end with the end marker of the thumbnail in its Exif data.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ _SOS: Final = 0xDA
 _BASELINE: Final = (0xC0, 0xC1)
 _WITHOUT_LENGTH: Final = frozenset((0x01, 0xD8, *range(0xD0, 0xD8)))
 _NO_SEGMENT: Final = _WITHOUT_LENGTH | {0x00, _EOI, 0xFF}
-# Behind the length of the segment of a frame, which counts itself.
+# The offset of the number of components in a frame segment, from its length field.
 _TO_COMPONENTS: Final = 7
 _LENGTH: Final = struct.Struct(">H")
-# In compressed data FF is followed by 00, or by the code of a restart mark; FF may be repeated.
+# In compressed data, FF is followed by 00 or by the code of a restart marker; FF may be repeated.
 _MARKER: Final = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 # Headers without Exif data have some 600 bytes.
 _USUAL_HEADER: Final = 1024
 
 
 def find_end(data: bytes | bytearray) -> int | None:
-    """Find where a JPEG ends.
+    """Find the end of a JPEG.
 
     Args:
         data: Bytes that begin with a JPEG (FF D8 FF).
 
     Returns:
-        The position behind its end mark, or behind what follows it where that ends with the same
-        mark; ``None`` where the image is cut off: a segment or the compressed data reach the end
-        of the bytes, or there are no compressed data.
+        The offset after its end marker, or after appended bytes if these end with the same marker.
+        ``None`` if the image is truncated: a segment or the compressed data reach the end of the
+        bytes, or there are no compressed data.
     """
     header = _headers.get(data[_TELLING]) if len(data) > _TELLING else None
     if (
@@ -54,12 +54,14 @@ def find_end(data: bytes | bytearray) -> int | None:
 
 
 class _Header(NamedTuple):
-    """What the headers of some baseline images with one scan have in common.
+    """The structure of a header that many baseline images with one scan share.
+
+    Comparing it is faster than walking the markers of each image.
 
     Attributes:
         read: Reads marker and length of each segment, and twice the number of components.
-        values: What it reads.
-        length: Where the compressed data begin.
+        values: The values that it must read.
+        length: The offset of the compressed data.
     """
 
     read: Callable[[bytes | bytearray], tuple[Any, ...]]
@@ -67,16 +69,16 @@ class _Header(NamedTuple):
     length: int
 
 
-# The headers of a package differ in width and height, or in the length of a comment too. One of
-# them is kept for each value of the byte that holds this length.
+# Headers of one package differ in width and height, and some in the length of a comment. The byte
+# at this offset holds that length, and one header is kept for each of its values.
 _TELLING: Final = 23
 _headers: Final[dict[int, _Header]] = {}
 
 
 def _header_of(data: bytes | bytearray) -> _Header | None:
-    """The header of a sound baseline image with one scan, if it is short and without gaps.
+    """The header of an intact baseline image with one scan, if it is short and without gaps.
 
-    A long one has Exif data, and is like no other.
+    A long header has Exif data, so no other image shares it.
     """
     fields = ">2x"
     frames: list[int] = []
@@ -99,12 +101,12 @@ def _header_of(data: bytes | bytearray) -> _Header | None:
 
 
 def _walk(data: bytes | bytearray) -> int | None:
-    """Go from marker to marker until the end mark."""
+    """Go from marker to marker until the end marker."""
     components = 0
     scanned = False
     at = 2
     while match := _MARKER.search(data, at):
-        # Decoders skip what stands between two segments.
+        # Decoders ignore bytes between two segments.
         at = match.end()
         code = data[at - 1]
         if code == _EOI:
@@ -120,7 +122,7 @@ def _walk(data: bytes | bytearray) -> int | None:
             components = data[at + 7]
         elif code == _SOS:
             scanned = True
-            # No segment follows the only scan of an image: such a mark in it is the end mark.
+            # The scan has all components, so no segment follows it and the last bytes are the end.
             if data[at + 2] == components and data.endswith(_END):
                 return len(data)
         at += length

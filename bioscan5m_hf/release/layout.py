@@ -1,8 +1,8 @@
 """Recognise the files of a release by their names, and images by their paths.
 
 The names are those of upstream's repositories, of its page on the Hub and of Zenodo record
-11973457, and what people make of them: a zip of one folder alone, an unpacked folder, a download
-that a browser renamed or did not finish.
+11973457. Variants that users make are recognised too: a zip of a single folder, an unpacked folder,
+a download that a browser renamed or did not finish.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _UPSTREAM: Final = re.compile(
     rf"(?:_(?P<group>{_GROUPS}))?(?:\.(?P<part>\d+))?\.zip",
     re.IGNORECASE,
 )
-# A zip of the folder of a package, or of a split in it, goes by the name of the folder.
+# A zip of one folder, which holds a package or a split, has the name of the folder.
 _OF_FOLDER: Final = re.compile(
     rf"(?P<stem>{'|'.join(package_names())})(?:_(?P<group>{_GROUPS}))?\.zip", re.IGNORECASE
 )
 _OF_SPLIT: Final = re.compile(rf"(?P<group>{_GROUPS})\.zip", re.IGNORECASE)
-# What is named as a file of the release, more or less, and is not about one (a digest, a lock).
+# Names that resemble those of the release, except files about them, such as digests and locks.
 _NEARLY: Final = re.compile(
     r"(?!.*\.(?:md5|sha\d+|sig|asc|torrent|lock|log|md|html|metadata|zip\.json)$)"
     rf".*BIOSCAN.*(?:(?<=_)(?:{'|'.join(_STEMS)})(?![a-z0-9])|metadata|bbox|\.zip.).*",
@@ -52,10 +52,10 @@ _SPLIT_AND_CHUNK: Final = (
     rf"(?P<split>{'|'.join(split.name for split in SPLITS)})/(?:[0-9a-f]{{1,2}}/)?"
 )
 IMAGE_FOLDER: Final = rf"(?:(?:.*/)?(?P<package>{'|'.join(package_names())})/)?{_SPLIT_AND_CHUNK}"
-"""Where images lie in an archive: below a package's folder, or below a split's at the top."""
+"""Folders of images in an archive: below a package's folder, or a split's folder at the top."""
 
 ENDINGS: Final = (".jpg", ".jpeg", ".JPG", ".JPEG")
-"""How the names of images end; upstream's is the first."""
+"""The endings of names of images; upstream uses the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class Archive:
     """One zip of images.
 
     Attributes:
-        path: Where it is.
-        package: The package that its name stands for.
+        path: The zip.
+        package: The package that its name says.
         group: The partition or the split that it holds; ``None`` for all splits.
-        part: Its number among the parts of a package; ``None`` where it is whole.
+        part: Its number among the parts of a package; ``None`` if it is not one of several parts.
     """
 
     path: Location
@@ -76,7 +76,7 @@ class Archive:
 
     @property
     def splits(self) -> frozenset[str]:
-        """The splits that it can hold images of, under upstream's names."""
+        """The splits whose images it can hold, by upstream's names."""
         return frozenset(
             split.name
             for split in SPLITS
@@ -85,7 +85,7 @@ class Archive:
 
     @property
     def rank(self) -> int:
-        """Which archive is taken where several hold an image: the lower one, a group first."""
+        """If several archives hold an image, the one with the lowest rank is read."""
         return 0 if self.group else 1
 
 
@@ -97,7 +97,7 @@ class ImageFolder:
         path: The folder ``images/<package>/<split>``.
         package: The package.
         split: The split.
-        top: The folder that no link in it may leave.
+        top: The folder outside of which links in ``path`` may not lead.
     """
 
     path: Path
@@ -107,13 +107,13 @@ class ImageFolder:
 
     @property
     def rank(self) -> int:
-        """Taken only where no archive covers the split."""
+        """Higher than that of any archive: folders are read only if no archive has the split."""
         return 2
 
 
 @dataclass(frozen=True, slots=True)
 class MetadataFile:
-    """The metadata, as a file or as a member of the metadata zip.
+    """The metadata, either a file or a member of the metadata zip.
 
     Attributes:
         path: The file, or the zip that holds it.
@@ -127,7 +127,7 @@ class MetadataFile:
 
     @property
     def label(self) -> str:
-        """How messages name it."""
+        """Its name in messages."""
         return f"{self.path.name}!{self.member}" if self.member else self.path.name
 
 
@@ -137,14 +137,14 @@ def member_name(folder: str, processid: str, ending: int) -> str:
 
 
 def archive_at(path: Location) -> Archive | None:
-    """Understand the name of a zip of images.
+    """Parse the name of a zip of images.
 
     Args:
-        path: Where it is. A zip that is named as a split alone belongs to the package that its
-            folder is named as.
+        path: The zip. If its name is only that of a split or partition, the name of its folder
+            says the package.
 
     Returns:
-        The archive; ``None`` where the name is another one.
+        The archive; ``None`` if the name is not one of a zip of images.
     """
     name = path.name
     match = _UPSTREAM.fullmatch(name) or _OF_FOLDER.fullmatch(name)
@@ -160,10 +160,10 @@ def archive_at(path: Location) -> Archive | None:
 
 
 def passed_over(name: str) -> str | None:
-    """Say why a file that looks like an archive of a release is not read.
+    """Explain why a file that looks like an archive of a release is not read.
 
     Returns:
-        A sentence; ``None`` where the file looks like nothing of ours.
+        A sentence; ``None`` if the file does not look like a part of a release.
     """
     ours = bool(_NEARLY.fullmatch(name))
     found = {
@@ -182,7 +182,7 @@ def passed_over(name: str) -> str | None:
 
 
 def metadata_form(name: str) -> Form | None:
-    """The form of a metadata file, by its name; ``None`` for any other file."""
+    """The format of a metadata file, by its name; ``None`` for any other file."""
     match = _METADATA_FILE.fullmatch(name)
     if match is None:
         return None
@@ -200,17 +200,17 @@ def is_bbox(name: str) -> bool:
 
 
 def is_twin(name: str) -> bool:
-    """Whether a file is what a Mac writes beside another one (AppleDouble)."""
+    """Whether a file is an AppleDouble file, which macOS writes beside a file for its metadata."""
     return name.rpartition("/")[2].startswith("._") or "__MACOSX" in name.split("/")
 
 
 def image_folders(folder: Path, top: Path) -> list[ImageFolder]:
-    """The unpacked images that a folder holds.
+    """Find folders of unpacked images directly below a folder.
 
     Args:
-        folder: A folder that holds folders named as packages, or is named as a package, or as a
+        folder: A folder that holds folders of packages, or is the folder of a package, or of a
             split below a package.
-        top: The folder that no link may leave.
+        top: The folder outside of which links may not lead.
     """
     packages = [folder / name for name in package_names() if (folder / name).is_dir()]
     if folder.name in package_names():

@@ -1,4 +1,4 @@
-"""Find a release behind a URL: by a listing where there is one, else by the known names."""
+"""Find a release at a URL, from a listing if the server has one, or else by trying known names."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _MOST_PARTS: Final = 99
 
 
 def locate_release(root: Location) -> Release:
-    """Look through a folder for a release, wherever it lies.
+    """Search a local or remote folder for a release.
 
     Args:
-        root: The folder; archives and metadata may lie up to four folders deep.
+        root: The folder; at most ``DEPTH`` levels of folders are searched.
 
     Raises:
-        ReleaseNotFound: There are no archives, or there is no metadata.
-        MetadataError: There are several metadata files that cannot all be the same.
+        ReleaseNotFound: There are no images, or there is no metadata.
+        MetadataError: There are several metadata files, and they differ.
         ArchiveError: The metadata zip cannot be read, or the server cannot be reached.
     """
     if not isinstance(root, RemotePath):
@@ -41,16 +41,16 @@ def locate_release(root: Location) -> Release:
 
 
 def list_files(root: RemotePath) -> list[RemotePath] | None:
-    """The files below a URL, as far as they can be listed.
+    """List the files below a URL.
 
     Returns:
-        The files, by their names; ``None`` where the server lists nothing.
+        The files, sorted; ``None`` if the server lists nothing.
 
     Raises:
-        ReleaseNotFound: There is no such folder.
+        ReleaseNotFound: There is no such folder, or the listing has paths that leave it.
     """
     if root.is_http:
-        # Not at the top: it takes long to import, and most releases are on this machine.
+        # Imported late: it takes long to import, and most releases are local.
         from bioscan5m_hf.storage.http_listing import linked_files
 
         return sorted(linked_files(root, DEPTH), key=str) or None
@@ -74,7 +74,7 @@ def list_files(root: RemotePath) -> list[RemotePath] | None:
 
 
 def probe_release(root: RemotePath) -> list[RemotePath]:
-    """Ask a server that lists nothing for every name that upstream's files go by."""
+    """Find the files of a server without listings by requesting every name that upstream uses."""
     names = [
         *_archive_names(),
         f"{METADATA_STEM}.csv",
@@ -83,7 +83,7 @@ def probe_release(root: RemotePath) -> list[RemotePath]:
         f"{METADATA_STEM}.zip",
         BBOX_NAME,
     ]
-    # There are some forty names, and each question takes as long as the way to the server.
+    # There are some forty names, and each request takes a round trip.
     with ThreadPoolExecutor(_QUESTIONS, thread_name_prefix="bioscan5m-probe") as asking:
         singles = asking.map(lambda name: _present([root / name]), names)
         parts = asking.map(lambda stem: _present(_numbered(root, stem)), _part_stems())
@@ -91,7 +91,7 @@ def probe_release(root: RemotePath) -> list[RemotePath]:
 
 
 def _present(paths: Iterable[RemotePath]) -> list[RemotePath]:
-    """The paths up to the first that is not there."""
+    """The paths before the first that does not exist."""
     return list(itertools.takewhile(exists, paths))
 
 

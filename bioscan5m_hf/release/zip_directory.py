@@ -1,8 +1,8 @@
-"""Read the directory of a zip archive into columns.
+"""Read the directory of a zip archive into columns, in bounded memory.
 
-The full release has 5,150,850 members for each package. Python's ``zipfile`` keeps an object
-for every one of them, which takes gigabytes; here the directory is read block by block into
-Arrow record batches, whose size does not depend on the archive's.
+The full release has 5,150,850 members for each package. Python's ``zipfile`` keeps an object for
+each member, which takes gigabytes. Here the directory is read block by block into Arrow record
+batches, whose size does not depend on the size of the archive.
 
 The format is described in PKWARE's APPNOTE.TXT, sections 4.3.12 (central directory) to 4.3.16
 (end of central directory) and 4.5.3 (Zip64 extra field).
@@ -64,7 +64,7 @@ _ENTRY_SIGNATURE: Final = 0x02014B50
 _END: Final = struct.Struct("<4s4H2LH")
 _END64_LOCATOR: Final = struct.Struct("<4sLQL")
 _END64: Final = struct.Struct("<4sQ2H2L4Q")
-# Its length does not count its mark and itself.
+# The length field of the record counts neither its signature nor itself.
 _END64_UNCOUNTED: Final = 12
 _LOCAL_HEADER_LENGTH: Final = 30
 _MAX32: Final = 0xFFFFFFFF
@@ -73,7 +73,7 @@ _BLOCK_BYTES: Final = 8 << 20
 
 
 Offsets = npt.NDArray[np.int64]
-"""Where something lies in a block of the directory, in bytes."""
+"""Offsets in a block of the directory, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Extent:
         start: Offset of the first entry, in bytes.
         length: Length of all entries, in bytes.
         members: How many entries there are.
-        shift: Bytes that stand before the archive proper; to be added to every member's offset.
+        shift: Bytes before the archive proper, which must be added to every member's offset.
     """
 
     start: int
@@ -123,9 +123,10 @@ def find_directory(source: Source) -> Extent:
 
 
 def _find_end(tail: bytes) -> int:
-    """Where the end record starts in the last bytes of an archive; -1 where there is none."""
+    """The offset of the end record in the last bytes of an archive; -1 if there is none."""
     last = at = tail.rfind(b"PK\x05\x06", 0, max(0, len(tail) - _END.size + 4))
-    # The comment may hold the mark of an end too; the true one is followed by what it announces.
+    # The archive's comment may hold the signature too. The true record is followed by a comment of
+    # the length that it states.
     while at >= 0:
         if at + _END.size + _END.unpack_from(tail, at)[-1] == len(tail):
             return at
@@ -134,7 +135,7 @@ def _find_end(tail: bytes) -> int:
 
 
 def _find_end64(source: Source, locator: bytes, locator_at: int) -> int:
-    """Where the Zip64 end record starts; bytes before the archive move it from where it says."""
+    """The offset of the Zip64 end record; bytes before the archive shift it from the stated one."""
     _, _, declared, _ = _END64_LOCATOR.unpack(locator)
     found: list[int] = []
     for at in (declared, locator_at - _END64.size):
@@ -142,7 +143,7 @@ def _find_end64(source: Source, locator: bytes, locator_at: int) -> int:
             mark, length, *_ = _END64.unpack(source.read_at(at, _END64.size))
             if mark == b"PK\x06\x06":
                 found.append(at)
-                # Bytes before the archive may look like one; the true one reaches to the locator.
+                # Other bytes may look like a record; the true one ends where the locator begins.
                 if at + _END64_UNCOUNTED + length == locator_at:
                     return int(at)
     if not found:
@@ -173,8 +174,8 @@ def read_directory(source: Source, *, block_bytes: int = _BLOCK_BYTES) -> Iterat
         method and the general purpose flags of each member.
 
     Raises:
-        ArchiveError: The file is not a zip, or it is truncated or damaged; also where its members
-            are together longer than the file, as in a zip bomb made of overlapping members.
+        ArchiveError: The file is not a zip, or it is truncated or damaged. So is a file that is
+            shorter than its members together, as in a zip bomb of overlapping members.
     """
     extent = find_directory(source)
     found = occupied = 0
@@ -203,9 +204,9 @@ def read_directory(source: Source, *, block_bytes: int = _BLOCK_BYTES) -> Iterat
 
 
 def _split_entries(source: Source, block: bytes) -> tuple[npt.NDArray[np.void], Offsets, int]:
-    """Find the entries that lie whole in a block, where each begins, and the bytes used."""
-    # An entry may begin at any byte: all of them are looked at, which is a quarter of the time of
-    # going from one to the next.
+    """Find the complete entries of a block, the offset of each, and the number of bytes used."""
+    # Search every offset for a signature, which takes a quarter of the time of going from one entry
+    # to the next.
     windows = np.ndarray(max(0, len(block) - _ENTRY.itemsize + 1), _ENTRY, block, strides=(1,))
     first = np.flatnonzero(np.frombuffer(block, np.uint8, len(windows)) == _ENTRY_SIGNATURE & 0xFF)
     at = first[windows["signature"][first] == _ENTRY_SIGNATURE]
@@ -213,7 +214,7 @@ def _split_entries(source: Source, block: bytes) -> tuple[npt.NDArray[np.void], 
     after = at + _ENTRY.itemsize
     for name in ("name_length", "extra_length", "comment_length"):
         after += entries[name]
-    # A name may hold a signature too: one that does not begin where an entry ends is none.
+    # A name may contain a signature too; a true entry begins where another one ends.
     breaks = np.append(np.flatnonzero(after[:-1] != at[1:]), len(at) - 1)
     true = np.zeros(len(at), np.bool_)
     here = used = 0
@@ -244,7 +245,7 @@ def _parse_entries(
     large = (size == _MAX32) | (compressed == _MAX32) | (offset == _MAX32)
     if large.any():
         _fill_zip64(raw, at, entries, np.flatnonzero(large), (size, compressed, offset))
-    # No summand is above the file's size, so no sum can wrap around.
+    # Check each summand against the file's size first, so that no sum overflows unnoticed.
     inside = (offset <= extent.start - extent.shift) & (compressed <= extent.start)
     offset += np.uint64(extent.shift)
     inside &= offset + compressed + np.uint64(_LOCAL_HEADER_LENGTH) <= extent.start
@@ -268,8 +269,8 @@ def _parse_entries(
 
 
 def _names(block: bytes, begin: Offsets, lengths: npt.NDArray[np.uint16]) -> pa.BinaryArray:
-    """The names of entries, gathered out of the block."""
-    # As Arrow sees it, the block is names and what lies between them in turn.
+    """The names of entries, gathered from the block."""
+    # Present the block to Arrow as an array that alternates between names and the bytes between.
     edges = np.column_stack([begin, begin + lengths]).astype(np.int32).ravel()
     buffers = [None, pa.py_buffer(edges), pa.py_buffer(block)]
     every = pa.Array.from_buffers(pa.binary(), len(edges) - 1, buffers)
@@ -296,10 +297,10 @@ def _fill_zip64(
     rows: npt.NDArray[np.int64],
     values: tuple[npt.NDArray[np.uint64], ...],
 ) -> None:
-    """Replace the values that are too large for 32 bits by those of the Zip64 extra field.
+    """Take values that are too large for 32 bits from the Zip64 extra field.
 
-    An entry whose field is missing or too short keeps 0xFFFFFFFF, as Python's ``zipfile`` reads
-    it; whether such a member fits into the file is checked afterwards for every member alike.
+    An entry whose field is missing or too short keeps 0xFFFFFFFF, as in Python's ``zipfile``. The
+    caller checks afterwards that every member fits into the file.
     """
     cursor = at[rows] + 46 + entries["name_length"][rows]
     end = cursor + entries["extra_length"][rows]
@@ -321,7 +322,7 @@ def _take_zip64(
     end: npt.NDArray[np.int64],
     values: tuple[npt.NDArray[np.uint64], ...],
 ) -> None:
-    # The field holds only the values that are marked, in this order, so the cursor moves unevenly.
+    # The field holds only the marked values, in this order, so the cursor of each entry differs.
     for column in values:
         marked = (column[rows] == _MAX32) & (cursor + 8 <= end)
         column[rows[marked]] = _gather(raw, cursor[marked], 8).view("<u8").reshape(-1)

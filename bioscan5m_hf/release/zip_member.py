@@ -1,4 +1,4 @@
-"""Read one image of a zip: inflate it, prove it by its CRC-32, and see that it is a JPEG."""
+"""Read one image of a zip: inflate it, check its CRC-32, and check that it is a whole JPEG."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ MAX_IMAGE_BYTES: Final = 64 << 20
 _HEADER: Final = struct.Struct("<4s22xHH")
 _HEADER_LENGTH: Final = _HEADER.size
 _MAGIC: Final = b"PK\x03\x04"
-# Enough for the name and the extra field of upstream's members; a longer one costs a second read.
+# Enough for the name and the extra field of upstream's members; longer ones need a second read.
 _SLACK: Final = 192
 
 MEMBER_SLACK: Final = _HEADER.size + _SLACK
-"""What is read of a member beside its compressed bytes."""
+"""How many bytes of a member are read besides its compressed bytes."""
 
 
 class Flaw(enum.Enum):
-    """A flaw of an image; the value is the reason that a reject is recorded with."""
+    """A flaw of an image; the value is recorded as the reason of a reject."""
 
     UNREADABLE = "unreadable"
     BAD_CRC = "bad-crc"
@@ -33,7 +33,7 @@ class Flaw(enum.Enum):
     OVERSIZED = "oversized"
     NOT_JPEG = "not-a-jpeg"
     TRUNCATED = "truncated-jpeg"
-    # Of an image that another is made from.
+    # Flaws of an image from which another one is made.
     UNDECODABLE = "undecodable"
     OTHER_SIZE = "other-size"
     MISSING_BOX = "missing-box"
@@ -54,11 +54,11 @@ MEANINGS: Final = {
     Flaw.BAD_BOX: "the bounding box of the image cannot be right",
     Flaw.BOX_MISMATCH: "the bounding box of the image and the metadata differ",
 }
-"""What messages say of each."""
+"""The description of each flaw in messages."""
 
 
 class FlawedImage(ValueError):
-    """An image whose bytes cannot be trusted.
+    """An image is damaged.
 
     Attributes:
         flaw: The kind of damage.
@@ -73,11 +73,11 @@ class FlawedImage(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """The place of an image in a zip, and what the directory says of it.
+    """An image in a zip, as the directory describes it.
 
     Attributes:
-        offset: Where its local header starts, in bytes.
-        compressed: Its length in the archive, in bytes.
+        offset: The offset of its local header, in bytes.
+        compressed: Its compressed length, in bytes.
         size: Its plain length, in bytes.
         crc: The CRC-32 of the plain bytes.
         method: The compression method, 0 or 8.
@@ -91,14 +91,14 @@ class Member:
 
 
 def read_member(source: Source, member: Member) -> bytes | bytearray:
-    """Read one member of a zip archive and prove it by its CRC-32.
+    """Read one member of a zip archive, and check its CRC-32.
 
     Returns:
         The plain bytes.
 
     Raises:
-        FlawedImage: It is larger than an image may be, cannot be inflated to the size that the
-            directory gives, or has another CRC-32.
+        FlawedImage: It is larger than an image may be, or its size or CRC-32 differs from the
+            directory's.
         ArchiveError: The archive itself cannot be read.
     """
     check_size(max(member.size, member.compressed))
@@ -116,20 +116,20 @@ def read_member(source: Source, member: Member) -> bytes | bytearray:
 
 
 ReadAt = Callable[[int, int], bytes]
-"""Reads up to so many bytes from an offset."""
+"""Reads from an offset up to a number of bytes."""
 
 Place = tuple[int, int, int, int, int]
 """The offset, compressed length, size, CRC-32 and method of a ``Member``."""
 
 
 def read_sound(read_at: ReadAt, places: Iterable[Place]) -> Iterator[bytes | bytearray | None]:
-    """Read JPEGs out of a zip archive that are what all of upstream's are: deflated and sound.
+    """Read JPEGs of a zip archive fast, provided that they are deflated and intact.
 
-    Half as much work beside inflating as ``read_member`` and ``check_jpeg``, which tell of all
-    others what is wrong.
+    Apart from inflating, this takes half the time of ``read_member`` and ``check_jpeg``. For an
+    image that is ``None`` here, those two find out what is wrong, or read it.
 
     Yields:
-        The plain bytes of each, proved by their CRC-32; ``None`` where anything at all is unusual.
+        The plain bytes of each image, whose CRC-32 was checked; ``None`` if anything is unusual.
 
     Raises:
         ArchiveError: The archive itself cannot be read.
@@ -164,7 +164,7 @@ def read_sound(read_at: ReadAt, places: Iterable[Place]) -> Iterator[bytes | byt
 
 
 def check_size(size: int) -> None:
-    """Refuse what is larger than an image may be, before it is read.
+    """Refuse an image that is too large before it is read.
 
     Raises:
         FlawedImage: It is larger than ``MAX_IMAGE_BYTES``.
@@ -203,11 +203,11 @@ def check_jpeg(data: bytes | bytearray) -> None:
     """Check that an image is a whole JPEG; nothing is decoded.
 
     Args:
-        data: The bytes of the image. Bytes behind its end mark do no harm.
+        data: The bytes of the image. Bytes after its end marker are accepted.
 
     Raises:
-        FlawedImage: There is nothing in it, it does not start as a JPEG does (FF D8 FF), or it is
-            cut off before its end mark (FF D9).
+        FlawedImage: It is empty, does not start as a JPEG does (FF D8 FF), or is truncated before
+            its end marker (FF D9).
     """
     if not data:
         raise FlawedImage(Flaw.EMPTY, "0 bytes")

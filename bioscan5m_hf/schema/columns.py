@@ -1,8 +1,8 @@
-"""Declare the columns, ranks and splits, for everything that needs them.
+"""Declare the columns, ranks and splits once, so that everything else is derived from them.
 
-The Arrow schema, the ``datasets`` features, the card, the command line's choices and the
-documentation are all derived from what stands here. Names, order and meaning are upstream's
-(the header of ``BIOSCAN_5M_Insect_Dataset_metadata.csv``).
+The Arrow schema, the ``datasets`` features, the card, the choices of the command line and the
+documentation are derived from this module. Names, order and meaning are upstream's (the header of
+``BIOSCAN_5M_Insect_Dataset_metadata.csv``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from bioscan5m_hf.errors import UnknownName
 
 if TYPE_CHECKING:
-    # Arrow takes a third of a second to import, and the help of the command line needs names only.
+    # Importing Arrow takes a third of a second, and the help of the command line needs only names.
     import pyarrow as pa
     from datasets import Features
 
@@ -32,7 +32,7 @@ class Kind(enum.Enum):
 
     @property
     def arrow(self) -> pa.DataType:
-        """The Arrow type of the column, which has the same name."""
+        """The Arrow type of the same name."""
         import pyarrow as pa
 
         return pa.type_for_alias(self.value)
@@ -136,7 +136,7 @@ def column_names() -> list[str]:
 
 
 def split_named(name: str) -> Split:
-    """Find a split under upstream's name or under the one it is published by.
+    """Find a split by upstream's name or by its published name.
 
     Raises:
         UnknownName: There is no such split; the message lists them.
@@ -182,8 +182,8 @@ def check_columns(found: Iterable[str]) -> tuple[list[str], list[str], list[str]
     """Compare a header with upstream's.
 
     Returns:
-        The columns that are missing, those that upstream does not have, and those that occur
-        more than once; three empty lists where all is well, whatever the order.
+        The missing columns, the columns that upstream does not have, and the columns that occur
+        more than once. All three lists are empty if the header is right; order does not matter.
     """
     counts = Counter(found)
     expected = column_names()

@@ -1,8 +1,8 @@
-"""Declare image packages and partitions, and the configurations that they make.
+"""Declare image packages and partitions, and the configurations made of them.
 
 A *package* is one treatment of the photographs, published in archives of its own. A *partition*
-is one of the three groups of splits that upstream packs together. Every package is a
-configuration over all its splits, and once more for each partition, over the same files.
+is one of the three groups of splits that upstream packs together. Every package gives one
+configuration of all splits, and one of each partition; they share the same files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Package:
 
     Attributes:
         name: The name of the folder of its images, and of its configuration.
-        stems: The names that its archives go by, without prefix, group and part.
+        stems: How names of its archives call it, between the prefix and the partition.
         meaning: One line for the card and the command line's help.
     """
 
@@ -37,7 +37,7 @@ class Configuration:
 
     Attributes:
         name: Such as ``cropped_256_train``.
-        package: The package its images come from; ``None`` for ``metadata``, which has none.
+        package: The package of its images; ``None`` for ``metadata``, which has no images.
         splits: The splits it covers, in upstream's order.
     """
 
@@ -65,7 +65,7 @@ def package_names() -> list[str]:
 
 
 def package_named(name: str) -> Package:
-    """Find a package by its name, or by another that its archives go by.
+    """Find a package by its name or by one of its ``stems``.
 
     Raises:
         UnknownName: There is no such package; the message lists them.
@@ -82,7 +82,7 @@ _RESIZED: Final = re.compile(r"(original|cropped)_([1-9]\d{0,3})")
 PACKAGE_PATTERN: Final = (
     f"(?:{'|'.join(package.name for package in PACKAGES)}|(?:original|cropped)_[1-9][0-9]{{0,3}})"
 )
-"""A regular expression for the name of a package, upstream's or of another size."""
+"""A regular expression for the name of a package, be it upstream's or resized by this project."""
 
 
 def resized_name(kind: str, short_side: int) -> str:
@@ -91,20 +91,20 @@ def resized_name(kind: str, short_side: int) -> str:
 
 
 def resized_parts(name: str) -> tuple[str, int] | None:
-    """What the name of a package of resized images says; ``None`` for any other name.
+    """Parse the name of a package of resized images.
 
     Returns:
-        ``original`` or ``cropped``, and the shorter side in pixels.
+        ``original`` or ``cropped``, and the shorter side in pixels; ``None`` for any other name.
     """
     match = _RESIZED.fullmatch(name)
     return (match[1], int(match[2])) if match else None
 
 
 def described(name: str) -> Package:
-    """The package of a name that a dataset folder has, upstream's or of another size.
+    """The package of this name, be it upstream's or resized by this project.
 
     Raises:
-        UnknownName: There can be no such package.
+        UnknownName: No package can have this name.
     """
     parts = resized_parts(name)
     if parts is None or name in package_names():
@@ -114,10 +114,10 @@ def described(name: str) -> Package:
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Names of packages in upstream's order, those of other sizes after upstream's.
+    """Sort names of packages: upstream's in upstream's order, then those of other sizes.
 
     Args:
-        names: Of packages; others are left out.
+        names: The names; those that no package can have are left out.
     """
     held = set(names)
     others = sorted(
@@ -132,7 +132,7 @@ def splits_of(partition: str) -> tuple[Split, ...]:
 
 
 def configurations(packages: Iterable[str] | None = None) -> list[Configuration]:
-    """Every configuration, those of the packages first and ``metadata`` last.
+    """List every configuration: those of the packages first, ``metadata`` last.
 
     Args:
         packages: The packages to list; upstream's four by default.
@@ -153,14 +153,14 @@ def configuration_named(name: str, held: Iterable[str] | None = None) -> Configu
     """Find a configuration by name.
 
     Args:
-        name: Such as ``"cropped_256"``, ``"original_256_eval"`` or ``"metadata"``; the short
-            ``original`` stands for ``original_full``, alone and before a partition.
-        held: The packages that there are images of, those of other sizes than upstream's among
-            them. Upstream's four have a name in any case.
+        name: Such as ``"cropped_256"``, ``"original_256_eval"`` or ``"metadata"``. ``original`` is
+            short for ``original_full``, also before a partition.
+        held: The packages whose images the data have, upstream's four by default. Configurations
+            of upstream's four are found even if their images are missing.
 
     Raises:
-        UnknownName: There is no such configuration; the message lists those of the packages that
-            are held, or of upstream's.
+        UnknownName: There is no such configuration; the message lists those of the packages in
+            ``held``.
     """
     there = package_names() if held is None else list(held)
     every = configurations([*package_names(), *there])

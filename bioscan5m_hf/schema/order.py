@@ -1,4 +1,4 @@
-"""Order specimens by md5(processid), a fixed random order that upstream uses for folders."""
+"""Order specimens by md5(processid): a fixed random order, by which upstream names folders too."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _DIGITS: Final = np.array([*(split.chunk_digits for split in SPLITS), 0])
 
 
 def keys_of(processids: pa.Array | pa.ChunkedArray | Sequence[str]) -> Keys:
-    """The first eight bytes of md5(processid) of each specimen, as numbers in the same order.
+    """The sort key of each specimen: the first eight bytes of md5(processid), as a number.
 
     Args:
         processids: The processids, none of them null.
 
     Returns:
-        Unsigned 64-bit numbers, as many as there are processids.
+        Unsigned 64-bit numbers, one for each processid.
     """
     if isinstance(processids, Sequence):
         processids = pa.array(processids, pa.string())
@@ -39,7 +39,7 @@ def chunks_of(keys: Keys, splits: pa.Array) -> pa.Array:
     """The chunk of each specimen: the leading hex digits of md5(processid) that name its folder.
 
     Returns:
-        Strings of two, one or no digits, as the split has it.
+        Strings of two, one or no digits, as ``Split.chunk_digits`` says.
     """
     number = splits_numbered(splits)
     digits = _DIGITS[number]
@@ -49,6 +49,6 @@ def chunks_of(keys: Keys, splits: pa.Array) -> pa.Array:
 
 
 def splits_numbered(splits: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The number of each split among ``SPLITS``; behind the last for an unknown one."""
+    """The index of each split in ``SPLITS``; ``len(SPLITS)`` for an unknown split."""
     found = pc.index_in(splits, _SPLIT_NAMES)
     return np.asarray(found.fill_null(len(SPLITS)), np.int64)

@@ -1,7 +1,7 @@
-"""Keep the record of the metadata file that each specimen of a dataset folder was read from.
+"""Store the position that each specimen of a dataset folder had in the metadata file.
 
-Rows of a folder lie in the order of md5(processid). ``bioscan-dataset`` chooses by the order of the
-csv, so that order is kept beside the shards, in four bytes a specimen.
+Rows of a folder are sorted by md5(processid). ``bioscan-dataset`` chooses specimens by the order of
+the csv, so that order is stored beside the shards, in four bytes per specimen.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy.typing as npt
 from bioscan5m_hf.errors import MetadataError
 
 SOURCE_ROWS_NAME: Final = "source_rows.npy"
-"""The file of a dataset folder that holds them, an array of NumPy."""
+"""The file of a dataset folder that holds the positions, as a NumPy array."""
 
 SOURCE_ROWS_BYTES: Final = 64 << 20
-"""How many bytes that file may have; of the whole release it has some twenty megabytes."""
+"""The largest size of that file in bytes; for the whole release it has some twenty megabytes."""
 
 _MOST_RECORDS: Final = 1 << 26
 
@@ -26,11 +26,11 @@ SourceRows = npt.NDArray[np.uint32]
 
 
 def to_npy(rows: npt.NDArray[Any], records: int) -> bytes:
-    """The bytes of the file: the number of records first, then the record of each specimen.
+    """The bytes of the file: the number of records, then the position of each specimen's record.
 
     Args:
-        rows: The number of each specimen's record, from 0, in the order of the metadata.
-        records: How many records the file of the metadata has.
+        rows: The position of each specimen's record in the metadata file, from 0.
+        records: How many records the metadata file has.
     """
     sink = io.BytesIO()
     np.save(sink, np.append(np.uint32(records), rows.astype(np.uint32)), allow_pickle=False)
@@ -41,14 +41,15 @@ def from_npy(data: bytes, specimens: int, where: str) -> tuple[SourceRows, int]:
     """Read the file.
 
     Returns:
-        The number of each specimen's record, from 0, and how many records there are.
+        The position of each specimen's record in the metadata file, from 0, and the number of
+        records of that file.
 
     Raises:
-        MetadataError: It is damaged, or of other specimens.
+        MetadataError: The file is damaged, or does not have ``specimens`` positions.
     """
     stream = io.BytesIO(data)
     try:
-        # Not np.load, which gives a file that claims to be large all the memory that it claims.
+        # np.load would allocate as much memory as the header claims, however little data follow.
         np.lib.format.read_magic(stream)
         shape, _, kind = np.lib.format.read_array_header_1_0(stream)
         if kind != np.uint32 or shape != (specimens + 1,):

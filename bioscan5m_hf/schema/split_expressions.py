@@ -1,4 +1,4 @@
-"""Parse the names of splits: ``val``, ``seen``, ``pretrain+train``, ``train[:10%]``."""
+"""Parse split expressions such as ``val``, ``seen``, ``pretrain+train`` and ``train[:10%]``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "seen": ("train", "val", "test"),
     "unseen": ("key_unseen", "val_unseen", "test_unseen"),
 }
-"""Splits that go by one name together; the names are those of the package ``bioscan-dataset``."""
+"""Groups of splits and their names, which are those of the package ``bioscan-dataset``."""
 
 ALL: Final = "all"
 _TERM: Final = re.compile(r"(?P<name>[^\[\]+,]*)(?P<slice>\[[^\[\]]*\])?(?P<rounding>\([^()]*\))?")
@@ -27,7 +27,7 @@ class Term:
 
     Attributes:
         split: The split.
-        slice: What stands behind its name, such as ``[:10%]``; empty for all of it.
+        slice: The slice after its name, such as ``[:10%]``; empty for the whole split.
     """
 
     split: Split
@@ -37,21 +37,21 @@ class Term:
 def parse_split(
     expression: str, configuration: Configuration, available: Sequence[Split]
 ) -> list[Term]:
-    """Take a split expression apart.
+    """Parse a split expression.
 
     Args:
-        expression: Names joined by ``+``, each perhaps with a slice. A name is upstream's, the
-            published one, ``seen``, ``unseen`` or ``all``.
-        configuration: The configuration that the splits are wanted of.
-        available: The splits that there is data of.
+        expression: Names joined by ``+``, with or without slices. A name is upstream's name or
+            the published name of a split, ``seen``, ``unseen`` or ``all``.
+        configuration: The configuration whose splits are requested.
+        available: The splits that have data.
 
     Returns:
         The splits in the order in which they are named.
 
     Raises:
         UnknownName: A name means no split of this configuration; the message lists those it has.
-        UsageError: A split is named twice without slices.
-        ReleaseNotFound: There is no data of a split; one is never left out silently.
+        UsageError: A term cannot be parsed, or a split is named twice without slices.
+        ReleaseNotFound: A split has no data; a split that was named is never left out silently.
     """
     terms: list[Term] = []
     for text in expression.split("+"):
@@ -104,7 +104,7 @@ def _one(name: str, configuration: Configuration) -> Split:
 
 
 def valid_splits(configuration: Configuration) -> list[str]:
-    """Every name that means splits of a configuration."""
+    """Every name by which splits of a configuration can be requested."""
     names = [split.published for split in configuration.splits]
     for split in configuration.splits:
         if split.name != split.published:

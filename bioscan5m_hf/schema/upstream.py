@@ -1,9 +1,9 @@
 """Declare what upstream publishes: names, licence, citation, and the files of each mirror.
 
-Every literal of the BIOSCAN-5M release stands here; its columns are declared in ``columns``, its
-packages and splits in ``configurations``. A new mirror is one entry of ``MIRRORS``; a new file is
-one entry of ``FILES``. Lengths and MD5 digests are those that upstream has published; where there
-are none, the mirror is asked for the length, and the Hub for its SHA-256.
+Columns and splits are declared in ``columns``, packages in ``configurations``, and every other
+literal of the BIOSCAN-5M release here. A new mirror is one entry of ``MIRRORS``; a new file is one
+entry of ``FILES``. Lengths and MD5 digests are those that upstream has published. If there are
+none, a download takes the length from the mirror, and the SHA-256 from the Hub.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bioscan5m_hf.errors import UnknownName
 
 NAME: Final = "BIOSCAN-5M"
 REPOSITORY: Final = "bioscan-ml/BIOSCAN-5M"
-"""Its name on the Hub, and on GitHub."""
+"""The repository of the release on the Hub and on GitHub."""
 HOMEPAGE: Final = "https://biodiversitygenomics.net/projects/5m-insects/"
 PAPER: Final = "https://arxiv.org/abs/2406.12723"
 PUBLISHED: Final = "2024-06-18"
@@ -39,7 +39,7 @@ CITATION: Final = """\
 }"""
 
 PREFIXES: Final = ("BIOSCAN_5M_", "BIOSCAN_")
-"""What the names of archives begin with: those on the Hub, and older ones."""
+"""Prefixes of the names of archives: the one used on the Hub, and an older one."""
 METADATA_STEM: Final = "BIOSCAN_5M_Insect_Dataset_metadata"
 METADATA_ZIP: Final = f"{METADATA_STEM}_MultiTypes.zip"
 BBOX_NAME: Final = "BIOSCAN_5M_Insect_bbox.tsv"
@@ -49,12 +49,12 @@ Transport = Literal["https", "hub", "by hand"]
 
 @dataclass(frozen=True, slots=True)
 class PublishedFile:
-    """One file of upstream's.
+    """One file that upstream publishes.
 
     Attributes:
         name: Its name, the same on every mirror.
         package: The package whose images it holds; ``None`` for metadata and bounding boxes.
-        partition: The group of splits that it holds; ``None`` for all of them.
+        partition: The group of splits that it holds; ``None`` for all splits.
         bytes: Its length, if upstream has published it.
         md5: Its digest in hex, if upstream has published it.
     """
@@ -68,15 +68,15 @@ class PublishedFile:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """One place that files are published at.
+    """One place where files are published.
 
     Attributes:
-        name: What ``--from`` calls it.
+        name: Its name as a value of ``--from``.
         transport: How files are fetched from it.
-        location: A URL that the names of files are put behind, the Hub's name of a repository,
-            or the page to open by hand.
-        variable: An environment variable that stands in for the location, for a mirror of the
-            mirror and for tests; the Hub's own is ``HF_ENDPOINT``.
+        location: A URL to which the name of a file is appended, the name of a repository on the
+            Hub, or the page to open by hand.
+        variable: An environment variable that replaces the location, for copies of the mirror and
+            for tests. The Hub has none, because ``HF_ENDPOINT`` does this.
         files: The names of the files that it has.
     """
 
@@ -88,7 +88,7 @@ class Mirror:
 
     @property
     def address(self) -> str:
-        """The location, or what the environment puts in its place."""
+        """The location, or the value of the environment variable that replaces it."""
         return (os.environ.get(self.variable) if self.variable else None) or self.location
 
 
@@ -160,8 +160,8 @@ MIRRORS: Final[tuple[Mirror, ...]] = (
             "BIOSCAN_5M_cropped_256_eval.zip",
         ),
     ),
-    # No library fetches files of this size from there dependably: its quotas and its page that
-    # asks for a confirmation change without notice.
+    # No library downloads files of this size from Google Drive reliably, because its quotas and its
+    # confirmation page change without notice.
     Mirror(
         "drive",
         "by hand",

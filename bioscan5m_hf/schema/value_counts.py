@@ -1,4 +1,4 @@
-"""Count the values of a text column, batch by batch, without making Python objects of them."""
+"""Count the values of a text column batch by batch, without creating a Python object for each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 Counts = np.ndarray[tuple[int], np.dtype[np.int64]]
 
-# Each is as long as a batch at most, so that what waits to be merged stays below some megabytes.
+# Each set of counts is at most as long as a batch, so those not merged yet take some megabytes.
 _WAITING: Final = 64
 
 
 class ValueCounts:
-    """A counter of the texts of a column."""
+    """Counts the texts of a column."""
 
     def __init__(self) -> None:
         self._values = pa.array([], pa.string())
@@ -26,7 +26,7 @@ class ValueCounts:
         """Count some texts.
 
         Args:
-            texts: Strings; what is missing is not counted.
+            texts: Strings; nulls are not counted.
         """
         found = pc.value_counts(texts)
         values, counts = found.field(0), found.field(1)
@@ -38,7 +38,7 @@ class ValueCounts:
             self._merge()
 
     def counts(self) -> tuple[pa.Array, Counts]:
-        """The different texts in no order, and how often each occurs."""
+        """The distinct texts in no particular order, and how often each occurs."""
         self._merge()
         return self._values, self._counts
 
@@ -55,7 +55,7 @@ def summed(texts: pa.Array, counts: Counts) -> tuple[pa.Array, Counts]:
     """Add up the counts of equal texts.
 
     Returns:
-        The different texts, the first found first, and how often each was found in all.
+        The distinct texts in order of their first occurrence, and the sum for each.
     """
     encoded = texts.dictionary_encode()
     sums = np.zeros(len(encoded.dictionary), np.int64)

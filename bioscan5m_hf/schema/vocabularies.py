@@ -1,7 +1,7 @@
-"""Number the distinct values of each rank, and count how often each split has them.
+"""Number the distinct values of each rank, and count how often each value occurs in each split.
 
-Values are numbered in the order of their Unicode code points over all records, whatever their
-split; this is how the package ``bioscan-dataset`` numbers them too.
+The values of all splits together are sorted by Unicode code points and numbered in that order, as
+the package ``bioscan-dataset`` does too.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from bioscan5m_hf.schema.columns import RANKS, SPLITS
 from bioscan5m_hf.schema.value_counts import Counts, ValueCounts
 
 VOCABULARIES_NAME: Final = "vocabularies.parquet"
-"""The file of a dataset folder that holds them: one row group for each rank."""
+"""The file of a dataset folder that holds the vocabularies: one row group for each rank."""
 
 VOCABULARIES_BYTES: Final = 64 << 20
-"""How many bytes that file may have; upstream's vocabularies take some megabytes."""
+"""The largest size of that file in bytes; upstream's vocabularies take some megabytes."""
 
 _PLAIN_BYTES: Final = 512 << 20
 _LONGEST_VALUE: Final = 1000
@@ -50,8 +50,8 @@ class Vocabulary:
     Attributes:
         rank: Such as ``"species"``.
         names: The values; the index of a value is its label.
-        counts: For each split, under upstream's name, how many records have each value; arrays of
-            int64 as long as ``names``.
+        counts: How many records of each split have each value: by upstream's name of the split,
+            arrays of int64 as long as ``names``.
     """
 
     rank: str
@@ -62,10 +62,10 @@ class Vocabulary:
         return len(self.names)
 
     def index(self, value: str | None) -> int | None:
-        """The label of a value; ``None`` where there is no value.
+        """The label of a value; ``None`` for ``None``.
 
         Raises:
-            UnknownName: No record has this value; the message names the nearest.
+            UnknownName: No record has this value; the message suggests similar values.
         """
         if value is None:
             return None
@@ -79,13 +79,13 @@ class Vocabulary:
         """Replace values by their labels.
 
         Args:
-            values: Text; a value that is missing becomes -1.
+            values: Text; a null becomes -1.
 
         Returns:
             Labels as int64, none of them null.
 
         Raises:
-            MetadataError: A value is in no record that the vocabulary was made from.
+            MetadataError: A value is not in the vocabulary.
         """
         labels = pc.index_in(values, value_set=self._array)
         unknown = pc.and_(labels.is_null(), values.is_valid())
@@ -107,7 +107,7 @@ class Vocabulary:
 
 
 class VocabularyCounter:
-    """Counts the values of every rank while the records go by."""
+    """Counts the values of every rank, batch by batch."""
 
     def __init__(self) -> None:
         self._tallies: defaultdict[tuple[str, str], ValueCounts] = defaultdict(ValueCounts)
@@ -116,7 +116,7 @@ class VocabularyCounter:
         """Count some records.
 
         Args:
-            batch: With upstream's columns.
+            batch: Records with upstream's columns.
         """
         ranks = batch.select(list(RANKS))
         splits = pc.unique(batch["split"]).to_pylist()
@@ -134,7 +134,7 @@ class VocabularyCounter:
     def _vocabulary(self, rank: str) -> Vocabulary:
         found = {split.name: self._tallies[rank, split.name].counts() for split in SPLITS}
         names = pc.unique(pa.chunked_array([values for values, _ in found.values()], pa.string()))
-        # In the order of its bytes, which in UTF-8 is that of the code points.
+        # Arrow sorts by bytes; for UTF-8 that is the order of the code points.
         names = names.sort()
         counts: dict[str, Counts] = {}
         for split, (values, numbers) in found.items():
@@ -144,7 +144,7 @@ class VocabularyCounter:
 
 
 def to_parquet(vocabularies: Iterable[Vocabulary]) -> bytes:
-    """Write vocabularies as the bytes of a Parquet file; the same ones give the same bytes.
+    """Write vocabularies as a Parquet file; equal vocabularies give equal bytes.
 
     Args:
         vocabularies: One for each rank.
@@ -173,7 +173,7 @@ def from_parquet(data: bytes, rank: str, where: str) -> Vocabulary:
     Args:
         data: The bytes of the file.
         rank: The rank.
-        where: How messages name the file.
+        where: The name of the file in error messages.
 
     Raises:
         UnknownName: There is no such rank.
@@ -191,18 +191,18 @@ def from_parquet(data: bytes, rank: str, where: str) -> Vocabulary:
 
 
 def _read(data: bytes, rank: str) -> pa.Table:
-    """The rows of one rank; what would grow beyond all bounds in memory is refused before."""
+    """The rows of one rank; a file that would take too much memory is refused before it is read."""
     names = pq.read_schema(pa.BufferReader(data)).names
     if missing := sorted(set(_SCHEMA.names).difference(names)):
         raise ValueError(f"it has no column {missing[0]}")
-    # As numbers into distinct values: a long one that is repeated is held once.
+    # Dictionary-encoded, so that a long value that is repeated takes memory only once.
     with pq.ParquetFile(pa.BufferReader(data), read_dictionary=["rank", "value"]) as file:
         groups = range(file.num_row_groups)
         plain = sum(file.metadata.row_group(number).total_byte_size for number in groups)
         if plain > _PLAIN_BYTES:
             raise ValueError(f"it has {plain:,} bytes when decompressed")
-        # A thread of Arrow that drops the last part of `data` while the interpreter ends would
-        # abort the process.
+        # With threads, a thread of Arrow may release the last reference to `data` while the
+        # interpreter shuts down, which aborts the process.
         table = file.read(_SCHEMA.names, use_threads=False)
     table = table.filter(pc.equal(table["rank"], rank)).combine_chunks()
     values = pc.unique(table["value"]).dictionary_decode()
@@ -216,7 +216,7 @@ def _read(data: bytes, rank: str) -> pa.Table:
 
 
 def check_rank(rank: str) -> None:
-    """See that a rank exists.
+    """Check that a rank exists.
 
     Raises:
         UnknownName: There is no such rank; the message lists them.

@@ -1,4 +1,4 @@
-"""Explain why something could not be written to a disk, and what helps."""
+"""Explain why something could not be written to a disk, and how to fix it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def output_error(error: OSError, path: Path) -> OutputError:
 
 
 def cache_error(error: OSError, folder: Path) -> OutputError:
-    """Explain why something could not be kept in a cache.
+    """Explain why something could not be written to a cache.
 
     Raises:
-        MemoryError: There is no memory, which is not the fault of the disk.
+        MemoryError: There is too little memory, which is not the fault of the disk.
     """
     require_memory(error)
     what = f"the cache cannot be written to ({told(error)})"
@@ -41,11 +41,11 @@ def cache_error(error: OSError, folder: Path) -> OutputError:
 
 @contextmanager
 def explained(what: str, folder: Path, fix: str) -> Iterator[None]:
-    """Turn what the system refuses in the block into an error of this project.
+    """Turn an ``OSError`` raised in the block into an ``OutputError``.
 
     Raises:
-        MemoryError: There is no memory, which is not the fault of the disk.
-        OutputError: The system refuses.
+        MemoryError: There is too little memory, which is not the fault of the disk.
+        OutputError: An operating system call failed.
     """
     try:
         yield
@@ -56,9 +56,10 @@ def explained(what: str, folder: Path, fix: str) -> Iterator[None]:
 
 @contextmanager
 def writing_to_cache(folder: Path) -> Iterator[None]:
-    """Turn what the system refuses in the block into an error of this project.
+    """Turn an ``OSError`` raised in the block into an error about the cache.
 
     Raises:
+        MemoryError: There is too little memory, which is not the fault of the disk.
         OutputError: The cache cannot be written to.
     """
     try:
@@ -68,7 +69,7 @@ def writing_to_cache(folder: Path) -> Iterator[None]:
 
 
 def number_of(error: BaseException) -> int | None:
-    """The system's number of an error, or of the one that a library has put another one around."""
+    """The ``errno`` of an error, or of the error that a library has wrapped in it."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno:
@@ -78,6 +79,6 @@ def number_of(error: BaseException) -> int | None:
 
 
 def told(error: OSError) -> str:
-    """What the system says, in few words: libraries put their own around it."""
+    """The system's message for an error, without the words that libraries add to it."""
     number = number_of(error)
     return " ".join(str(error).split()) if number is None else os.strerror(number)

@@ -1,4 +1,4 @@
-"""Read files through the driver that fsspec has for a URL, with errors in words of ours."""
+"""Read files through fsspec drivers, and turn the many errors of drivers into this project's."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ T = TypeVar("T")
 
 _PATIENCE: Final = Patience(attempts=3)
 _LONGEST: Final = 200
-# Drivers raise errors of the libraries beneath them, which need not be installed here; these are
-# parts of their names.
+# Drivers raise errors of their own libraries. These may not be installed here, so such errors are
+# recognised by parts of their class names.
 _REFUSED: Final = ("credentials", "permission", "forbidden", "accessdenied", "unauthorized")
 _UNREACHABLE: Final = ("connect", "timeout", "gaierror", "dns", "unreachable")
 
 
 def file_system(path: RemotePath) -> tuple[AbstractFileSystem, str]:
-    """The file system behind a URL, and how it names the file.
+    """The file system of a URL, and the name of the file in it.
 
     Raises:
-        MissingDependency: What serves the scheme is not installed.
+        MissingDependency: The package for the scheme is not installed.
         UsageError: The scheme is not known.
         BioscanError: The driver cannot be set up.
     """
@@ -54,7 +54,7 @@ def file_system(path: RemotePath) -> tuple[AbstractFileSystem, str]:
 
 
 def _package(scheme: str, error: ImportError) -> str:
-    """What to install for a scheme."""
+    """The package to install for a scheme."""
     from fsspec.registry import known_implementations
 
     module = str(known_implementations.get(scheme, {}).get("class", "")).partition(".")[0]
@@ -66,21 +66,21 @@ def _package(scheme: str, error: ImportError) -> str:
 
 @contextmanager
 def explained(where: RemotePath, what: str, kind: type[BioscanError]) -> Iterator[None]:
-    """Turn what a driver raises in the block into an error of this project.
+    """Turn any error that a driver raises in the block into an error of this project.
 
     Args:
         where: The URL.
-        what: What could not be done, such as ``cannot be read``.
-        kind: The error to raise.
+        what: The failure, such as ``cannot be read``.
+        kind: The class of the error to raise.
 
     Raises:
-        BioscanError: Of that kind, with the driver's error as its cause.
+        BioscanError: Of class ``kind``, with the driver's error as its cause.
     """
     try:
         yield
     except BioscanError:
         raise
-    # Whatever a driver raises: botocore, aiohttp, ftplib, paramiko … have trees of their own.
+    # botocore, aiohttp, ftplib, paramiko and others have no common base class for their errors.
     except Exception as error:
         told, fix = _told(error)
         raise kind(f"{what} ({where.without_secrets(told)})", where=str(where), fix=fix) from error
@@ -109,7 +109,7 @@ def _is_no_answer(error: BaseException) -> bool:
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Whether an error says that no server answered, or only that it fails at the moment."""
+    """Whether an error or its cause says that no server answered, or that the failure may pass."""
     cause: BaseException | None = error
     while cause is not None:
         if not isinstance(cause, BioscanError) and _is_no_answer(cause):
@@ -129,7 +129,7 @@ def _status(error: BaseException) -> int | None:
 
 
 def is_passing(error: BioscanError) -> bool:
-    """Whether it is worth while to ask again: not where access is refused or nothing is there."""
+    """Whether an error is retryable: not if access is refused or the file does not exist."""
     cause = error.__cause__
     if not isinstance(cause, Exception) or isinstance(cause, FileNotFoundError):
         return False
@@ -140,16 +140,16 @@ def is_passing(error: BioscanError) -> bool:
 
 
 def patiently(where: RemotePath, what: str, kind: type[BioscanError], ask: Callable[[], T]) -> T:
-    """Ask a driver, and again where the connection breaks.
+    """Call a driver, and retry after a retryable error.
 
     Args:
         where: The URL.
-        what: What is being done, as ``explained`` takes it.
-        kind: The error to raise.
-        ask: Asks the driver; it may be called more than once.
+        what: The failure, as in ``explained``.
+        kind: The class of the error to raise.
+        ask: Calls the driver; it may be called more than once.
 
     Raises:
-        BioscanError: Of that kind, with the driver's error as its cause.
+        BioscanError: Of class ``kind``, with the driver's error as its cause.
     """
 
     def attempt() -> T:
@@ -163,17 +163,17 @@ def patiently(where: RemotePath, what: str, kind: type[BioscanError], ask: Calla
 
 
 class FsspecFile(Source):
-    """A file of any file system that ``fsspec`` knows.
+    """A file in any file system that ``fsspec`` supports.
 
     Raises:
-        ArchiveError: It cannot be opened.
+        ArchiveError: It cannot be opened, or the driver does not report its length.
     """
 
     def __init__(self, path: RemotePath) -> None:
         self.location = path.url
         self._at = path
         self._driver: tuple[AbstractFileSystem, str] | None = None
-        # The driver for FTP has one connection, over which only one thing can go on at a time.
+        # The FTP driver has one connection, which serves only one request at a time.
         self._lock = threading.Lock() if path.scheme == "ftp" else nullcontext()
         info = self._ask("cannot be opened", lambda system, name: system.info(name))
         if info.get("size") is None:
@@ -201,7 +201,7 @@ class FsspecFile(Source):
                 driver = self._driver or file_system(self._at)
                 self._driver = None
                 answer = ask(*driver)
-                # Where it failed, the next attempt begins with another connection.
+                # Keep the driver only on success, so that a retry makes a new connection.
                 self._driver = driver
                 return answer
 
@@ -210,7 +210,7 @@ class FsspecFile(Source):
 
 def _range(system: AbstractFileSystem, name: str, start: int, stop: int, scheme: str) -> bytes:
     if scheme == "hf":
-        # Its driver reads ahead by itself, far beyond the range, and forgets that at once.
+        # By default the Hub's driver reads far beyond the range, and then discards the rest.
         with system.open(name, "rb", cache_type="none") as file:
             file.seek(start)
             return bytes(file.read(stop - start))

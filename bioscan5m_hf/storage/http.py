@@ -1,4 +1,4 @@
-"""Read files behind an HTTP server by ranges of bytes, and its pages about folders."""
+"""Read byte ranges of files on HTTP servers, and the pages on which servers list folders."""
 
 from __future__ import annotations
 
@@ -27,21 +27,22 @@ _CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
 class HttpFile(Source):
-    """A file behind an HTTP server that serves ranges of bytes.
+    """A file on an HTTP server that serves byte ranges.
 
     Attributes:
         location: The URL.
         size: Its length in bytes.
-        version: What the server says to tell one state of the file from another.
+        version: The ``ETag`` header, else ``Last-Modified``; empty if the server sends neither.
 
     Raises:
-        ArchiveError: It cannot be reached, or the server does not tell its length.
+        ArchiveError: It cannot be reached, or the server does not report its length.
     """
 
     def __init__(self, path: RemotePath) -> None:
         self.location = path.url
         self._path = path
-        # Signed addresses, and some servers, allow no HEAD; a range tells the whole length as well.
+        # Signed URLs and some servers do not allow HEAD. The answer to a range request has the
+        # length of the whole file too.
         size, self.version = _persist(path, self._first_byte)
         if size is None:
             raise ArchiveError("the server does not tell its length", where=self.location)
@@ -89,7 +90,7 @@ def is_there(path: RemotePath) -> bool:
     """Whether a server has a file.
 
     Raises:
-        ArchiveError: The server cannot be reached, or answers something else than yes or no.
+        ArchiveError: The server cannot be reached, or its answer does not settle the question.
     """
     try:
         HttpFile(path)
@@ -102,10 +103,10 @@ def is_there(path: RemotePath) -> bool:
 
 
 def read_page(path: RemotePath, largest: int) -> str | None:
-    """Read a page of a server; none where it has no such page.
+    """Read at most ``largest`` bytes of an HTML page; ``None`` if the server has no such page.
 
     Raises:
-        ArchiveError: The server cannot be reached, or refuses.
+        ArchiveError: The server cannot be reached, fails, or requires credentials.
     """
 
     def ask() -> str | None:
@@ -126,7 +127,7 @@ def read_page(path: RemotePath, largest: int) -> str | None:
 
 
 def status_of(answer: httpx2.Response) -> str:
-    """The status of an answer in words; not the server's own, which may hold anything."""
+    """The status of an answer in standard words, because a server's own words may hold anything."""
     try:
         return f"{answer.status_code} {HTTPStatus(answer.status_code).phrase}"
     except ValueError:
@@ -134,7 +135,7 @@ def status_of(answer: httpx2.Response) -> str:
 
 
 def range_of(answer: httpx2.Response) -> tuple[int | None, int | None]:
-    """From which byte on a partial answer goes, and the length of the whole file, where told."""
+    """The offset of a partial answer and the length of the whole file; ``None`` if not sent."""
     match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if match is None:
         return None, None
@@ -153,7 +154,7 @@ os.register_at_fork(after_in_child=_client.cache_clear)
 
 @contextmanager
 def _get(path: RemotePath, wanted: dict[str, str]) -> Iterator[httpx2.Response]:
-    """Ask for a file; the headers that were given go to its own server and to no other."""
+    """Request a file; the user's headers are sent to the server of the URL and to no other."""
     client = _client()
     given = {str(k): str(v) for k, v in dict(dict(path.options).get("headers") or {}).items()}
     request = client.build_request("GET", path.url, headers={**given, **wanted})
@@ -182,17 +183,17 @@ def _get(path: RemotePath, wanted: dict[str, str]) -> Iterator[httpx2.Response]:
 
 
 def _is_same_server(first: httpx2.URL, other: httpx2.URL) -> bool:
-    """Whether a server may be told what another one was, or is the same one over HTTPS."""
+    """Whether two URLs have the same origin, or the second is the same host by HTTPS, not HTTP."""
     safer = (first.scheme, first.port, other.scheme, other.port) == ("http", None, "https", None)
     return first.origin == other.origin or (safer and first.host == other.host)
 
 
 def _up_to(answer: httpx2.Response, length: int) -> bytes:
-    """The first bytes of an answer, however long it is."""
+    """The first ``length`` bytes of an answer, however long it is."""
     data = bytearray()
     for block in answer.iter_raw():
         data += block
-        # An answer that is read to its end leaves its connection to the next one.
+        # Reading an answer to its end lets the next request reuse the connection.
         if len(data) > length:
             break
     return bytes(data[:length])
@@ -207,7 +208,7 @@ def _persist(path: RemotePath, ask: Callable[[], T], where: str = "") -> T:
 
 
 def _passing(error: Exception) -> float | None:
-    """Whether to ask again, after how many seconds at least."""
+    """The least number of seconds before a retry; ``None`` if an error is not retryable."""
     if isinstance(error, httpx2.HTTPStatusError):
         if error.response.status_code not in PASSING_STATUSES:
             return None

@@ -1,4 +1,4 @@
-"""List the files of a folder behind an HTTP server, as far as its pages link to them."""
+"""List the files of a folder on an HTTP server by following the links of its pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LISTING_BYTES: Final = 4 << 20
 
 
 class _Links(html.parser.HTMLParser):
-    """Collects where the links of a page lead."""
+    """Collects the targets of the links of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,10 +27,14 @@ class _Links(html.parser.HTMLParser):
 
 
 def linked_files(root: RemotePath, depth: int) -> Iterator[RemotePath]:
-    """The files that a server's page about a folder links to, and those of its folders.
+    """Find the files that a server's page about a folder links to, also in its subfolders.
+
+    Args:
+        root: The folder.
+        depth: How many levels of folders to list, including this one.
 
     Raises:
-        ArchiveError: The server cannot be reached, or refuses.
+        ArchiveError: The server cannot be reached, fails, or requires credentials.
     """
     base = f"{root.url}/"
     page = read_page(RemotePath(base, root.options), _LISTING_BYTES)
@@ -48,7 +52,12 @@ def linked_files(root: RemotePath, depth: int) -> Iterator[RemotePath]:
 
 
 def _name_below(base: str, target: str) -> str | None:
-    """The name that a link gives to a file or, with a slash, to a folder directly below a URL."""
+    """The name of a file or, with a slash, folder directly below a URL; ``None`` for other links.
+
+    Args:
+        base: The URL, with a slash at its end.
+        target: The target of the link.
+    """
     try:
         url = unquote(urljoin(base, target).partition("?")[0].partition("#")[0])
         name = url.removeprefix(unquote(base))

@@ -1,7 +1,7 @@
-"""Pin a repository of the Hub to one commit, or find its snapshot where the Hub is out of reach.
+"""Pin a Hub repository to one commit, or find its snapshot in the cache if the Hub is unreachable.
 
-A commit never changes: what was read of it once may be trusted, and a push while a dataset is being
-read gives no mixture of two revisions.
+A commit never changes. So what was read from it stays valid, and a push while a dataset is being
+read cannot mix two revisions.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def is_repository(location: Location) -> bool:
 
 
 def pinned(location: RemotePath) -> Location:
-    """The same place in one commit of its repository.
+    """Pin a location to one commit of its repository.
 
     Returns:
-        The place in the commit that the revision means now. Where the Hub is not to be asked
-        (``HF_HUB_OFFLINE``, ``HF_DATASETS_OFFLINE``) or does not answer, the local folder of its
-        snapshot in the Hub's cache.
+        The location in the commit to which the revision points now. If the user is offline
+        (``HF_HUB_OFFLINE``, ``HF_DATASETS_OFFLINE``) or the Hub does not answer, the local folder
+        of the snapshot in the Hub's cache.
 
     Raises:
-        ReleaseNotFound: There is no such repository or revision, or it may not be read.
-        OutOfReach: The Hub is not to be asked or does not answer, and its cache has no snapshot.
-        ArchiveError: The Hub answers something else.
+        ReleaseNotFound: There is no such repository or revision, or the user may not read it.
+        OutOfReach: The user is offline or the Hub does not answer, and the cache has no snapshot.
+        ArchiveError: The Hub gives another answer.
     """
     name, revision, below = _parts(location)
     if _is_offline():
@@ -73,7 +73,7 @@ def _is_offline() -> bool:
 
 
 def _commit_of(location: RemotePath, name: str, revision: str | None) -> str:
-    """The commit that a revision means now."""
+    """The commit to which a revision points now."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -112,7 +112,7 @@ def _commit_of(location: RemotePath, name: str, revision: str | None) -> str:
 
 
 def _snapshot(location: RemotePath, why: str) -> Path:
-    """The folder in the snapshot that the Hub's cache has of a revision."""
+    """The local folder of a revision's snapshot in the Hub's cache."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import IncompleteSnapshotError, LocalEntryNotFoundError
 

@@ -1,10 +1,10 @@
-"""Identify the state of a file or folder, for whatever caches, resumes or compares.
+"""Detect unchanged files by size, times and inode, without reading them.
 
-Whatever is kept in a cache is kept under an identity from here, never under a path, a name or a
-pattern: a folder may be replaced by another one of its name, and moved ones stay what they are.
+Caches use these identities as keys, never a path, a name or a pattern, because a folder may be
+replaced by another one of the same name.
 
-The kernel sets the time of the last change of a file (``ctime``) whenever its bytes or its times
-are changed, and no program can set it back. So a file with the same stamp holds the same bytes.
+The kernel sets the ``ctime`` of a file whenever its bytes or its times are changed, and no program
+can set it back. So a file with the same stamp holds the same bytes.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from bioscan5m_hf.storage.inside import is_folder
 from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location
 
-# Images lie in a split's folder or one below; the limit ends a circle of links.
+# Images lie in a split's folder or one level below; the limit stops at links that form a circle.
 _DEPTH: Final = 3
 _AT_A_TIME: Final = 16
 
 
 def digest_of(*parts: str) -> str:
-    """A short name for what something is made from, in hex."""
+    """A digest of some texts in their order: 24 hex digits of their SHA-256."""
     return _digest(parts)
 
 
@@ -40,19 +40,19 @@ def _digest(parts: Iterable[str]) -> str:
 
 
 def stamp_of(found: os.stat_result) -> str:
-    """What the file system tells of a file, as text: device, inode, length and times of change."""
+    """The device, inode, length, mtime and ctime of a file, as text."""
     return f"{found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
 def file_identity(location: Location) -> str:
-    """The identity of a file: another one wherever its bytes may be others.
+    """The identity of a file, which differs if its bytes may differ.
 
     Args:
-        location: The file. Of a remote one, the version or the tag that its server gives counts
-            beside its URL and its length.
+        location: The file. The identity of a remote file is its URL, its length, and the version
+            or tag that its server gives.
 
     Raises:
-        ArchiveError: It is not there.
+        ArchiveError: It cannot be opened.
     """
     if isinstance(location, Path):
         try:
@@ -66,15 +66,15 @@ def file_identity(location: Location) -> str:
 
 
 def tree_identity(folder: Path) -> str:
-    """The identity of a folder of files: another one wherever a file came, went or was changed.
+    """The identity of a folder, which differs if a file was added, removed or changed.
 
     Args:
-        folder: The folder; links to files count as the files that they lead to.
+        folder: The folder; a link to a file counts as that file.
 
     Raises:
         ArchiveError: It cannot be listed.
     """
-    # One by one: an unpacked release has millions of files.
+    # Not a list: an unpacked release has millions of files.
     return _digest(_stamps(folder, ""))
 
 
@@ -104,8 +104,8 @@ def identity_of(files: Iterable[Location], folders: Iterable[Path] = ()) -> str:
     """The identity of some files and folders together, in their order.
 
     Raises:
-        ArchiveError: One of them is not there.
+        ArchiveError: One of them cannot be opened or listed.
     """
-    # Servers are asked for many files at a time.
+    # Requests for remote files run at the same time.
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         return digest_of(*pool.map(file_identity, files), "", *map(tree_identity, folders))

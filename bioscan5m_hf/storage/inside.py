@@ -1,13 +1,13 @@
-"""Keep what is read, written and removed inside the folder that was given, whatever lies in it.
+"""Read, write and remove only inside the folder that the user named, because folders are untrusted.
 
 Dataset folders come from strangers. A name in one may lead out of it (``..``, an absolute path, a
-symbolic link), or to something that is no file (a device, a pipe that nobody writes into). The
-rules, for everything below the folder that the user named:
+symbolic link), or to something that is not a file (a device, a pipe without a writer). These rules
+hold for everything below the folder that the user named:
 
-- Read: a regular file, also behind a link, since a package may lie on another disk and the Hub's
-  cache consists of links.
-- Write and remove: only where no folder on the way is a link. A link that stands in the place of
-  the file itself is replaced or removed, and what it leads to stays as it is.
+- Read only regular files. Links to them are followed, since a package may lie on another disk and
+  the Hub's cache consists of links.
+- Write and remove only if no folder of the path is a link. If the file itself is a link, the link
+  is replaced or removed, and its target is left alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LONGEST_NAME: Final = 1024
 
 
 def require_inside(name: object, *, hidden: bool = False) -> str:
-    """See that a path which somebody else wrote stays in its folder, and give it back.
+    """Check that an untrusted path stays in its folder, and return it.
 
     Args:
         name: A path relative to the folder, with ``/`` between its parts.
@@ -35,7 +35,7 @@ def require_inside(name: object, *, hidden: bool = False) -> str:
 
     Raises:
         ValueError: It is absolute, has ``..``, an empty part, a backslash or a character that
-            cannot be printed, or is longer than any of ours.
+            cannot be printed, or is longer than any path of this project.
     """
     if not isinstance(name, str):
         raise ValueError(f"{name!r:.80} is no path")
@@ -52,12 +52,12 @@ def require_inside(name: object, *, hidden: bool = False) -> str:
 
 
 def open_regular(path: Path) -> io.FileIO:
-    """Open a file for reading, unbuffered; a link to one is followed.
+    """Open a file for reading, unbuffered; links are followed.
 
     Raises:
-        OSError: It cannot be opened, or is no regular file.
+        OSError: It cannot be opened, or is not a regular file.
     """
-    # To open a pipe would wait for its writer.
+    # Without O_NONBLOCK, opening a pipe would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         _require_regular(os.fstat(descriptor), path)
@@ -68,15 +68,15 @@ def open_regular(path: Path) -> io.FileIO:
 
 
 def open_own(path: Path) -> int:
-    """Open a file for reading and writing, and make it where it is not there; no link is followed.
+    """Open a file for reading and writing, and create it if it is missing; no link is followed.
 
     Returns:
         Its descriptor.
 
     Raises:
-        OSError: It cannot be opened, is a link, or is no regular file.
+        OSError: It cannot be opened, is a link, or is not a regular file.
     """
-    # To open a pipe would wait for its reader.
+    # O_NONBLOCK: opening a special file must not wait for the process at its other end.
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     descriptor = os.open(path, flags, 0o666)
     try:
@@ -88,10 +88,10 @@ def open_own(path: Path) -> int:
 
 
 def require_regular(path: Path) -> Path:
-    """See that a path is a file or a link to one before a library opens it, and give it back.
+    """Check that a path is a regular file or a link to one, and return it.
 
     Raises:
-        OSError: There is nothing, or no regular file.
+        OSError: It does not exist, or is not a regular file.
     """
     _require_regular(path.stat(), path)
     return path
@@ -103,10 +103,10 @@ def _require_regular(found: os.stat_result, path: Path) -> None:
 
 
 def read_small(path: Path, limit: int) -> bytes:
-    """Read a file whole.
+    """Read a whole file.
 
     Raises:
-        OSError: It cannot be read, is no regular file, or has more bytes.
+        OSError: It cannot be read, is not a regular file, or has more than ``limit`` bytes.
     """
     with open_regular(path) as file:
         data = bytearray()
@@ -118,7 +118,7 @@ def read_small(path: Path, limit: int) -> bytes:
 
 
 def link_on_the_way(folder: Path, name: str) -> Path | None:
-    """The first link among the folders that lead to a file, or what stands in place of a folder."""
+    """The first part of the path to a file that is a link or anything but a folder, if any."""
     found = folder
     for part in PurePosixPath(name).parts[:-1]:
         found = found / part
@@ -131,11 +131,11 @@ def link_on_the_way(folder: Path, name: str) -> Path | None:
 
 
 def length_of_own(folder: Path, name: str) -> int:
-    """The length of a file that lies in a folder itself, behind no link.
+    """The length of a file in a folder, if no part of its path is a link.
 
     Raises:
-        FileNotFoundError: There is nothing of that name.
-        OSError: It is a link, lies behind one, or is no regular file.
+        FileNotFoundError: There is no such file.
+        OSError: It or a folder of its path is a link, or it is not a regular file.
     """
     path = folder / name
     if found := link_on_the_way(folder, name) or (path if path.is_symlink() else None):
@@ -146,10 +146,10 @@ def length_of_own(folder: Path, name: str) -> int:
 
 
 def to_write(folder: Path, name: str) -> Path:
-    """The path of a file that is going to be written, replaced or removed.
+    """The path of a file in a folder, for writing, replacing or removing it.
 
     Raises:
-        ForeignFolder: A folder on the way to it is a link, or no folder.
+        ForeignFolder: A folder of its path is a link, or not a folder.
     """
     assert not PurePosixPath(name).is_absolute()
     assert ".." not in PurePosixPath(name).parts
@@ -164,30 +164,26 @@ def to_write(folder: Path, name: str) -> Path:
 
 
 def remove(folder: Path, name: str) -> None:
-    """Remove a file, or the link in its place; nothing where a folder on the way is a link."""
+    """Remove a file or link; do nothing if a folder of its path is a link."""
     if link_on_the_way(folder, name) is None:
         (folder / name).unlink(missing_ok=True)
 
 
 def remove_tree(folder: Path, name: str) -> None:
-    """Remove a folder with all that is in it, as far as it can be; no link is followed."""
-    # ``rmtree`` follows no link itself, neither at its top nor below it.
+    """Remove a folder and its contents; errors are ignored, and no link is followed."""
+    # ``rmtree`` follows no links, neither at its top nor below it.
     if link_on_the_way(folder, name) is None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Remove a folder that is empty; looked at and removed in one step."""
+    """Remove a folder if it is empty; the check and the removal are atomic."""
     with suppress(OSError):
         folder.rmdir()
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry of a folder is one too; a link that leads round in a circle is none.
-
-    Args:
-        entry: The entry; a link to a folder counts as one.
-    """
+    """Whether an entry is a folder or a link to one; false for a link that leads to itself."""
     try:
         return entry.is_dir()
     except OSError:
@@ -195,7 +191,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def real_folders(folder: Path) -> list[Path]:
-    """The folders directly below a folder, in the order of their names; links are left out."""
+    """The folders directly below a folder, sorted by name; links are left out."""
     with os.scandir(folder) as entries:
         return sorted(
             folder / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)

@@ -1,4 +1,4 @@
-"""Read any part of one file, wherever it lies."""
+"""Define the interface of readable files, and read files of this machine in any order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bioscan5m_hf.errors import ArchiveError
 
 _ADVICE_BYTES: Final = 128 << 10
 _PROBE_BYTES: Final = 1 << 20
-# The number of no file: reading from it fails.
+# Never a valid descriptor, so reading a closed file fails.
 _CLOSED: Final = -1
 
 
@@ -34,7 +34,7 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back what the source holds alone; what it shares with others stays open."""
+        """Release what belongs to this source alone; a shared connection stays open."""
         return
 
     def __enter__(self) -> Self:
@@ -44,22 +44,22 @@ class Source(Protocol):
         self.close()
 
 
-# How a clone looks without Git LFS (its specification, version 1).
+# A clone made without Git LFS has pointer files that begin like this (specification, version 1).
 _POINTER: Final = b"version https://git-lfs.github.com/spec/"
 _LONGEST_POINTER: Final = 1024
 
 
 class LocalFile(Source):
-    """A file on a disk, read without a shared position, so that threads can share it.
+    """A file on a disk; threads can share it, because reads do not use a common position.
 
     Raises:
-        ArchiveError: It cannot be opened, or is no file.
+        ArchiveError: It cannot be opened, is not a file, or is a pointer of Git LFS.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.location = str(path)
         try:
-            # To open a pipe would wait for its writer.
+            # Without O_NONBLOCK, opening a pipe would wait for a writer.
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise ArchiveError(
@@ -82,7 +82,7 @@ class LocalFile(Source):
         """Read up to ``length`` bytes from ``offset``; fewer only at the end of the file."""
         try:
             data = os.pread(self._descriptor, length, offset)
-            # One call returns at most 2 GiB, and less where a signal comes in between.
+            # One call returns at most 2 GiB, and less if a signal interrupts it.
             while len(data) < length and (more := self._continue(offset, data, length)):
                 data += more
         except OSError as error:
@@ -92,24 +92,24 @@ class LocalFile(Source):
         return data
 
     def will_read(self, offset: int, length: int) -> None:
-        """Let the system fetch a part of the file meanwhile, where it takes such advice."""
+        """Advise the system to read a part of the file ahead, if the platform supports this."""
         if not hasattr(os, "posix_fadvise") or self._is_held(offset, length):
             return
-        # Of a long part Linux would fetch the beginning only.
+        # For a long part, Linux would read only the beginning.
         for start in range(offset, min(offset + length, self.size), _ADVICE_BYTES):
             os.posix_fadvise(self._descriptor, start, _ADVICE_BYTES, os.POSIX_FADV_WILLNEED)
 
     def _is_held(self, offset: int, length: int) -> bool:
-        """Whether the system has a part of the file in memory, as far as some of it tells."""
+        """Whether a part of the file is in the page cache, judged by one byte per MiB."""
         if sys.platform != "linux":
             return False
         probe = [bytearray(1)]
         try:
-            # Advice on what is there already costs as much as reading a sixth of it.
+            # Advice on a part that is cached already takes a sixth of the time of reading it.
             for place in range(offset, min(offset + length, self.size), _PROBE_BYTES):
                 os.preadv(self._descriptor, probe, place, os.RWF_NOWAIT)
         except OSError:
-            # It would have to be waited for, or this file system does not tell.
+            # The part is not cached, or this file system does not support the flag.
             return False
         return True
 
@@ -117,15 +117,15 @@ class LocalFile(Source):
         return os.pread(self._descriptor, length - len(data), offset + len(data))
 
     def close(self) -> None:
-        """Close the file; what is closed already stays so."""
-        # The system gives the number of a closed file to the next one that is opened, by whomever.
+        """Close the file; closing it twice does no harm."""
+        # The system reuses the number of a closed descriptor, so it must never be closed twice.
         descriptor, self._descriptor = self._descriptor, _CLOSED
         if descriptor != _CLOSED:
             os.close(descriptor)
 
 
 class SourceStream(io.RawIOBase):
-    """A source as a seekable binary file, for libraries that want one."""
+    """A source as a seekable binary file, for libraries that need a file object."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -140,11 +140,11 @@ class SourceStream(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move the position; returns it in bytes from the start."""
+        """Move the position, and return it in bytes from the start."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}
         position = start[whence] + offset
         if position < 0:
-            # What a file of the system answers; zipfile takes it for the end of its search.
+            # A system file raises the same error; zipfile relies on it to end its search.
             raise OSError(errno.EINVAL, "before the start of the file")
         self._position = position
         return self._position
@@ -154,7 +154,7 @@ class SourceStream(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: object) -> int:
-        """Fill a buffer; returns how many bytes were read, 0 at the end of the file."""
+        """Fill a buffer, and return how many bytes were read; 0 at the end of the file."""
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
         data = self._source.read_at(self._position, len(view))
         view[: len(data)] = data

@@ -1,4 +1,4 @@
-"""Open a file wherever it lies: the reader of its scheme."""
+"""Open local and remote files with the reader for their scheme."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bioscan5m_hf.storage.path import Location, location_of
 
 
 def open_location(location: str | Location) -> Source:
-    """Open a file for random access, wherever it lies.
+    """Open a local or remote file for random access.
 
     Raises:
         ArchiveError: It cannot be opened.
@@ -23,7 +23,7 @@ def open_location(location: str | Location) -> Source:
         return LocalFile(location)
     if not location.is_http:
         return FsspecFile(location)
-    # Not at the top: the client takes long to import, and most files are here.
+    # Imported late: the HTTP client takes long to import, and most files are local.
     from bioscan5m_hf.storage.http import HttpFile
 
     return HttpFile(location)
@@ -33,7 +33,7 @@ def read_whole(location: Location, limit: int) -> bytes:
     """Read a small file.
 
     Raises:
-        ArchiveError: It cannot be read, or has more bytes.
+        ArchiveError: It cannot be read, or has more than ``limit`` bytes.
     """
     with open_location(location) as source:
         if source.size > limit:
@@ -44,10 +44,10 @@ def read_whole(location: Location, limit: int) -> bytes:
 
 
 def exists(location: Location) -> bool:
-    """Whether there is a file.
+    """Whether a file exists.
 
     Raises:
-        ArchiveError: The server cannot be reached, or answers something else than yes or no.
+        ArchiveError: The server cannot be reached, or its answer does not settle the question.
     """
     if isinstance(location, Path):
         return location.is_file()

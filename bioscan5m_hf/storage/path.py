@@ -1,4 +1,4 @@
-"""Tell what a location is: an absolute path on this machine, or a URL with what opens it."""
+"""Represent locations: an absolute path on this machine, or a URL with the options to open it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bioscan5m_hf.errors import UsageError, without_passwords
 
 Options = tuple[tuple[str, Any], ...]
 
-# One letter is a drive of Windows, and a path here.
+# A single letter before the colon is a drive of Windows, not a scheme.
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _SECRET: Final = re.compile(
     r"token|secret|passw|key|auth|cookie|sas|credential|headers", re.IGNORECASE
@@ -28,8 +28,8 @@ class RemotePath:
 
     Attributes:
         url: Such as ``https://host/folder/file.zip`` or ``hf://datasets/user/name/file.zip``.
-        options: What the file system wants to be opened with, such as a token.
-        asked: The URL that was asked for, where this one is that of a commit it led to.
+        options: Options for opening the file system, such as a token.
+        asked: The URL that the user gave, if ``url`` was pinned to a commit.
     """
 
     url: str
@@ -38,22 +38,22 @@ class RemotePath:
 
     @property
     def name(self) -> str:
-        """The last part of the URL, as the file is called."""
+        """The name of the file: the last part of the URL."""
         return PurePosixPath(self._plain).name
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts of the URL, from the scheme on."""
+        """The parts of the URL, beginning with the scheme."""
         return PurePosixPath(self._plain).parts
 
     @property
     def scheme(self) -> str:
-        """What stands before ``://``, in small letters."""
+        """The part before ``://``, in lower case."""
         return self.url.partition("://")[0].lower()
 
     @property
     def is_http(self) -> bool:
-        """Whether it is read by HTTP without a file system in between."""
+        """Whether the file is read by plain HTTP, not through fsspec."""
         return self.scheme in ("http", "https")
 
     @property
@@ -61,14 +61,14 @@ class RemotePath:
         return unquote(self.url) if self.is_http else self.url
 
     def relative_to(self, root: RemotePath) -> str:
-        """The path of this file in a folder."""
+        """The path of this file relative to a folder."""
         return self._plain.removeprefix(root._plain).lstrip("/")
 
     def without_secrets(self, text: str) -> str:
-        """Replace what this location is opened with in a text that somebody else wrote.
+        """Replace the secrets among the options, and any passwords, in a text from elsewhere.
 
         Args:
-            text: Such as the message of a server, which may hold anything that was sent to it.
+            text: Such as the message of a server, which may repeat anything that was sent to it.
         """
         for secret in _secrets(dict(self.options), secret=False):
             text = text.replace(secret, "***")
@@ -89,18 +89,19 @@ Location = Path | RemotePath
 
 
 def location_of(path: str | Path, options: Mapping[str, Any] | None = None) -> Location:
-    """Tell a URL from a path.
+    """Parse a path or URL.
 
     Args:
-        path: Either. A path may be relative and begin with ``~``, and may hold a colon.
-        options: What a remote file system wants to be opened with.
+        path: A path or URL. A path may be relative, may begin with ``~`` and may hold a colon.
+        options: Options for opening a remote file system.
 
     Returns:
-        The URL, or the absolute path: what is relative now means the same later, in another folder
-        and in another process.
+        The URL, or the absolute path, which stays valid in another current folder and in another
+        process.
 
     Raises:
-        UsageError: The URL means a file of another machine.
+        UsageError: It is a ``file://`` URL of another machine, or a relative path whose current
+            folder was removed.
     """
     text = os.fspath(path)
     if not _URL.match(text):
@@ -117,13 +118,13 @@ def absolute(path: str | os.PathLike[str]) -> Path:
     """The absolute path of something on this machine.
 
     Args:
-        path: It may be relative, and begin with ``~`` or with ``~`` and the name of a user.
+        path: It may be relative, and may begin with ``~`` or with ``~`` and the name of a user.
 
     Raises:
-        UsageError: It is relative, and the folder in which this process stands was removed.
+        UsageError: It is relative, and the current folder of this process was removed.
     """
-    # Not by ``Path``, which refuses a name such as ``~backup`` where there is no such user, and
-    # takes ``./~`` for the home of this one.
+    # ``Path.expanduser`` refuses a name such as ``~backup`` if there is no such user, and turns
+    # ``./~`` into the home folder.
     expanded = Path(os.path.expanduser(path))  # noqa: PTH111
     try:
         return expanded.absolute()
@@ -136,17 +137,17 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def is_remote(path: str) -> bool:
-    """Whether what a path or URL names is read over a network."""
+    """Whether a path or URL is read over a network."""
     return isinstance(location_of(path), RemotePath)
 
 
 def is_in_memory(location: Location | None) -> bool:
-    """Whether a location lies in the memory of this process, where no other one sees it."""
+    """Whether a location lies in the memory of this process, so no other process can read it."""
     return isinstance(location, RemotePath) and location.scheme == "memory"
 
 
 def _secrets(value: object, *, secret: bool) -> Iterator[str]:
-    """The values of options that are secret, and the parts of those with a kind in front."""
+    """The values of secret options, and of ``Bearer TOKEN`` also ``TOKEN`` alone."""
     if isinstance(value, Mapping):
         for key, below in value.items():
             yield from _secrets(below, secret=secret or bool(_SECRET.search(str(key))))

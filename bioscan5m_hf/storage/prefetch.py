@@ -1,4 +1,4 @@
-"""Run an iterator ahead of its consumer in a thread, and read ahead in a source."""
+"""Run an iterator ahead of its consumer in a thread, and read ahead in files, to hide latency."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bioscan5m_hf.storage.local import Source
 
 T = TypeVar("T")
 
-# How many items may wait. One more is being made meanwhile, so memory is bounded.
+# How many finished items may wait. The thread makes one more meanwhile, so memory is bounded.
 _DEPTH: Final = 1
 _POLL_SECONDS: Final = 0.1
 _SMALLEST_READ: Final = 1 << 16
@@ -20,21 +20,21 @@ _LARGEST_READ: Final = 8 << 20
 
 
 class _End:
-    """The last item of the queue: the error that the iterator ended with, if any."""
+    """The last item of the queue; it holds the error that ended the iterator, if any."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
 class Ahead(Iterator[T]):
-    """The items of an iterator that is run in a thread, from now on.
+    """The items of an iterator that runs in a thread, which starts at once.
 
-    What the iterator raises is raised where its item would come. It is closed in the thread where
-    the consumer stops early, so whoever does not come to the end calls ``close``.
+    An error of the iterator is raised in place of its item. A consumer that stops early must call
+    ``close``; the iterator is then closed in the thread.
 
     Args:
-        items: What to run.
-        start: How many may wait until the first is asked for.
+        items: The iterator to run.
+        start: How many items may wait until the first is requested.
     """
 
     def __init__(self, items: Iterator[T], *, start: int = _DEPTH) -> None:
@@ -55,7 +55,7 @@ class Ahead(Iterator[T]):
         raise item.error or StopIteration
 
     def close(self) -> None:
-        """Give up what was not asked for."""
+        """Stop the iterator, and discard the items that were not requested."""
         self._stopped.set()
         self._thread.join()
 
@@ -82,26 +82,26 @@ class Ahead(Iterator[T]):
 
 
 def ahead(items: Iterator[T]) -> Generator[T]:
-    """Hand out the items of an iterator that is run in a thread, from the first that is asked for.
+    """Run an iterator in a thread, which starts when the first item is requested.
 
     Args:
-        items: What to run; it is closed in the thread where the consumer stops early, even where
-            it only forgets the generator.
+        items: The iterator to run. It is closed in the thread if the consumer closes this
+            generator or drops it.
 
     Yields:
-        The items, in order. What the iterator raises is raised here.
+        The items, in order. Errors of the iterator are raised here.
     """
     with closing(Ahead(items)) as reader:
         yield from reader
 
 
 class HeldPart(Source):
-    """A source of which one part is fetched with one request; what lies beyond is read as needed.
+    """A source with one part held in memory, fetched with one request; the rest is read as needed.
 
     Args:
-        source: What is read; it is closed by whoever opened it.
-        start: Where the part starts, in bytes.
-        stop: Where it ends.
+        source: The source; the caller closes it.
+        start: The offset at which the part starts, in bytes.
+        stop: The offset at which it ends.
     """
 
     def __init__(self, source: Source, start: int, stop: int) -> None:
@@ -112,7 +112,7 @@ class HeldPart(Source):
         self._data = source.read_at(start, stop - start)
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """Read from what is held; what lies beyond is fetched."""
+        """Read from the part in memory, or else from the source."""
         begin = offset - self._start
         stop = min(begin + length, self.size - self._start)
         if begin >= 0 and stop <= len(self._data):
@@ -121,7 +121,7 @@ class HeldPart(Source):
 
 
 class ReadAhead(Source):
-    """A source that reads on while it is read in order, ever more at a time."""
+    """A source that reads ahead while it is read in order, doubling the amount each time."""
 
     def __init__(self, source: Source) -> None:
         self.location = source.location
@@ -133,7 +133,7 @@ class ReadAhead(Source):
         self._lock = threading.Lock()
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """Read up to ``length`` bytes from ``offset``, from what is held where possible."""
+        """Read up to ``length`` bytes from ``offset``, from memory if they are there already."""
         with self._lock:
             stop = self._start + len(self._held)
             if self._start <= offset and min(offset + length, self.size) <= stop:
@@ -147,5 +147,5 @@ class ReadAhead(Source):
             return self._held[:length]
 
     def close(self) -> None:
-        """Close what is read."""
+        """Close the source."""
         self._source.close()

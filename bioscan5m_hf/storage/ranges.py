@@ -1,10 +1,9 @@
 """Merge byte ranges of remote archives into large requests, with a limit on the bytes held.
 
-Consecutive specimens lie scattered within one folder of a zip. What is going to be read is
-therefore cut into windows of consecutive reads; the reads of a window, sorted by where they lie,
-are fetched with few large requests that read over small gaps. One window is read from while the
-next one is fetched. What is held lies in a temporary file without a name, so memory stays small
-and nothing is left behind.
+Consecutive specimens lie scattered within one folder of a zip. Future reads are therefore cut into
+windows of consecutive reads. The reads of a window are sorted by offset and fetched with a few
+large requests, which include small gaps. While one window is read, the next one is fetched. The
+bytes held lie in a temporary file without a name, so memory stays small and no file is left behind.
 """
 
 from __future__ import annotations
@@ -27,30 +26,30 @@ from bioscan5m_hf.errors import OutputError
 Numbers = npt.NDArray[np.int64]
 
 DEFAULT_HOLD: Final = 512 << 20
-"""How many bytes one worker holds, unless told otherwise: two folders of upstream's largest zip."""
+"""How many bytes one worker holds by default: two folders of upstream's largest zip."""
 
 _CONNECTIONS: Final = 4
 _LARGEST_REQUEST: Final = 8 << 20
 _SMALLEST_REQUEST: Final = 1 << 16
 _REQUESTS_HELD: Final = 16
-# Reading over a gap of this length costs less than another request.
+# Fetching a gap of this length costs less than another request.
 _GAP_BYTES: Final = 128 << 10
 _WINDOWS_HELD: Final = 2
 _ENDLESS: Final = 1 << 63
 
 Fetch = Callable[[int, int, int], bytes]
-"""Reads from a source: its number, an offset and a length in bytes."""
+"""Reads from a source, given its number, an offset and a length in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """The reads that are going to come, in their order.
+    """The future reads, in their order.
 
     Attributes:
         source: The number of the source of each read.
-        start: Where it starts there, in bytes.
-        stop: Where it stops.
-        place: A number that changes where the reads go on to another folder of the archive.
+        start: The offset in the source at which each read starts, in bytes.
+        stop: The offset at which it stops.
+        place: A number that changes when the reads move to another folder of the archive.
     """
 
     source: Numbers
@@ -62,20 +61,20 @@ class Reads:
         return len(self.start)
 
     def part(self, first: int, last: int) -> Reads:
-        """The reads from one up to another."""
+        """The reads from ``first`` up to, not including, ``last``."""
         cut = slice(first, last)
         return Reads(self.source[cut], self.start[cut], self.stop[cut], self.place[cut])
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, and what is kept of its answer.
+    """One request, and the parts of its answer that are kept.
 
     Attributes:
         source: The number of the source.
-        start: Where it starts there, in bytes.
-        stop: Where it stops.
-        runs: Start, stop, and position in the window's file, of what is kept.
+        start: The offset in the source at which the request starts, in bytes.
+        stop: The offset at which it stops.
+        runs: The parts that are kept: start and stop in the source, position in the window's file.
     """
 
     source: int
@@ -86,11 +85,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of reads that is held at a time.
+    """Consecutive reads that are fetched and held together.
 
     Attributes:
-        requests: How it is fetched.
-        bytes: How much is kept.
+        requests: The requests that fetch it.
+        bytes: How many bytes are kept.
     """
 
     requests: tuple[Request, ...]
@@ -102,9 +101,9 @@ class Limits:
     """The limits of windows and requests.
 
     Attributes:
-        window: The bytes of a window, at most.
-        request: The bytes of a request, at most but for the last read in it.
-        gap: What is read over, in bytes.
+        window: The largest number of bytes of a window.
+        request: The largest number of bytes of a request; its last read may go beyond.
+        gap: The largest gap that a request includes, in bytes.
     """
 
     window: int
@@ -113,9 +112,9 @@ class Limits:
 
     @classmethod
     def of(cls, hold: int) -> Self:
-        """The limits that keep all that is held below a number of bytes.
+        """The limits that keep two windows and the requests under way below ``hold`` bytes.
 
-        Two windows are held, and what is on its way; a single read may be larger than it all.
+        A single read that is larger than this is still possible.
         """
         request = min(_LARGEST_REQUEST, max(_SMALLEST_REQUEST, hold // _REQUESTS_HELD))
         return cls(max(1, (hold - _CONNECTIONS * request) // 2), request)
@@ -124,8 +123,8 @@ class Limits:
 def plan_windows(reads: Reads, limits: Limits) -> Iterator[Window]:
     """Cut reads into windows, and each window into requests.
 
-    A window ends with a folder of the archive where it can: a folder that is cut in two has its
-    gaps fetched twice.
+    A window ends at the end of a folder of the archive if possible, because the gaps of a folder
+    that is cut in two are fetched twice.
 
     Yields:
         The windows, in the order of the reads.
@@ -137,7 +136,7 @@ def plan_windows(reads: Reads, limits: Limits) -> Iterator[Window]:
 
 
 def _cuts(reads: Reads, limit: int) -> Iterator[int]:
-    """Where the windows end."""
+    """For each window, the index of the read after its last."""
     count = len(reads)
     ends = np.concatenate([[0], np.cumsum(reads.stop - reads.start)])
     edges = np.concatenate([[0], np.flatnonzero(np.diff(reads.place)) + 1, [count]])
@@ -161,7 +160,7 @@ def plan_window(reads: Reads, limits: Limits) -> Window:
         mine = reads.source == source
         order = np.argsort(reads.start[mine], kind="stable")
         starts = reads.start[mine][order]
-        # Reads may overlap: each covers the header of the member behind it.
+        # Reads may overlap: each includes the header of the next member.
         stops = np.maximum.accumulate(reads.stop[mine][order])
         for first, last in _requests(starts, stops, limits):
             runs: list[tuple[int, int, int]] = []
@@ -177,15 +176,17 @@ def plan_window(reads: Reads, limits: Limits) -> Window:
 def requests_in_order(
     reads: Sequence[tuple[int, int, int]], limits: Limits, most: int
 ) -> Iterator[tuple[int, int]]:
-    """Cut reads into requests, each for consecutive reads that lie close together in this order.
+    """Cut reads into requests without sorting them.
+
+    A request serves consecutive reads that lie close together, at ascending offsets.
 
     Args:
-        reads: The number of the source, the start and the stop of each.
-        limits: How large requests may be, and which gaps are read over.
+        reads: The number of the source, the start and the stop of each read.
+        limits: The limits of requests and gaps.
         most: How many reads a request may serve.
 
     Yields:
-        The first read of each request, and the one behind its last.
+        For each request, the index of its first read and of the read after its last.
     """
     first = 0
     for number, (source, start, stop) in enumerate(reads):
@@ -205,7 +206,7 @@ def requests_in_order(
 
 
 def _requests(starts: Numbers, stops: Numbers, limits: Limits) -> Iterator[tuple[int, int]]:
-    """The first read of each request, and the one behind its last."""
+    """For each request, the index of its first read and of the read after its last."""
     for begin, end in _pieces(starts[1:] - stops[:-1] > limits.gap):
         squares = (starts[begin:end] - starts[begin]) // limits.request
         for first, last in _pieces(np.diff(squares) > 0):
@@ -213,15 +214,15 @@ def _requests(starts: Numbers, stops: Numbers, limits: Limits) -> Iterator[tuple
 
 
 def _pieces(breaks: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """The pieces that breaks between neighbours make, each from one item up to another."""
+    """Cut items wherever there is a break between neighbours; yields start and stop of each run."""
     return itertools.pairwise([0, *(np.flatnonzero(breaks) + 1).tolist(), len(breaks) + 1])
 
 
 class _Held:
-    """One window: being fetched, then read from.
+    """One window that is being fetched, or was fetched.
 
     Attributes:
-        bytes: How much is kept.
+        bytes: How many bytes are kept.
     """
 
     def __init__(self, window: Window, fetch: Fetch, pool: ThreadPoolExecutor) -> None:
@@ -249,7 +250,7 @@ class _Held:
             raise _no_room(error) from error
 
     def find(self, source: int, start: int, stop: int) -> int | None:
-        """Where a range lies in the file of the window; none where it is not held."""
+        """The position of a range in the window's file; ``None`` if the window does not hold it."""
         runs = self._runs.get(source, [])
         number = bisect.bisect_right(runs, (start, _ENDLESS, 0)) - 1
         if number < 0 or stop > runs[number][1]:
@@ -257,13 +258,13 @@ class _Held:
         return runs[number][2] + start - runs[number][0]
 
     def read(self, position: int, length: int) -> bytes:
-        """Read from the window, when all of it is there."""
+        """Read from the window's file, after all its requests have been answered."""
         while self._pending:
             self._pending.pop().result()
         return os.pread(self._file.fileno(), length, position)
 
     def close(self) -> None:
-        """Forget what is held."""
+        """Cancel requests, and release the file."""
         for future in self._pending:
             future.cancel()
         wait(self._pending)
@@ -271,13 +272,13 @@ class _Held:
 
 
 class Windows:
-    """Reads from several sources in an order that is known before.
+    """Reads from several sources in an order that is known in advance.
 
-    What is not among the expected reads is read from its source.
+    Unexpected reads go to the source directly.
 
     Args:
-        reads: What is going to be read, in this order.
-        fetch: Reads from a source: its number, an offset, a length; from several threads at once.
+        reads: The expected reads, in their order.
+        fetch: Reads from a source; several threads call it at the same time.
         hold: How many bytes may be held at a time.
     """
 
@@ -289,7 +290,7 @@ class Windows:
         self._begin()
 
     def _begin(self) -> None:
-        """Fetch the window that is next and the one behind it."""
+        """Start to fetch the next two windows."""
         while len(self._held) < _WINDOWS_HELD and (window := next(self._planned, None)):
             self._held.append(_Held(window, self._fetch, self._pool))
 
@@ -298,7 +299,7 @@ class Windows:
 
         Raises:
             ArchiveError: The source cannot be read.
-            OutputError: There is no room for what is held.
+            OutputError: There is no room for the temporary file.
         """
         for passed, held in enumerate(self._held):
             position = held.find(source, offset, offset + length)
@@ -312,11 +313,11 @@ class Windows:
 
     @property
     def held(self) -> int:
-        """How many bytes are held, or are going to be when their requests are answered."""
+        """How many bytes are held or have been requested."""
         return sum(held.bytes for held in self._held)
 
     def close(self) -> None:
-        """Forget what is held."""
+        """Cancel requests, and release all windows."""
         while self._held:
             self._held.pop().close()
         self._pool.shutdown()

@@ -1,4 +1,4 @@
-"""Retry what failed in passing: how often, and after how long, for every server and store."""
+"""Retry requests after retryable errors, with one policy for every server and store."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 PASSING_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Answers of HTTP servers that may be others a moment later."""
+"""HTTP statuses that are retryable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """The attempts and the time that a server is given.
+    """How often and how long to retry.
 
     Attributes:
-        attempts: How often in a row it may fail without any progress.
-        pause: Seconds before the second attempt; doubled before each further one.
-        longest: The longest pause in seconds, also where the server asks for one.
+        attempts: After so many attempts in a row without progress, the error is raised.
+        pause: Seconds before the second attempt; doubled before each further attempt.
+        longest: The longest pause in seconds; if the server requests more, the error is raised.
         timeout: Seconds without an answer, or without a byte, that count as a failure.
     """
 
@@ -39,18 +39,18 @@ def persist(
     progressed: Callable[[], bool] = lambda: False,
     sleep: Callable[[float], object] | None = None,
 ) -> T:
-    """Try until it is done, or has failed too often without progress.
+    """Call a function until it succeeds, or has failed too often without progress.
 
     Args:
-        attempt: What to do; it may be done more than once.
-        passing: Whether an error may not happen again: the seconds that the other side asks to
-            wait, zero if it asks for nothing; ``None`` for an error that stays.
+        attempt: The function; it may be called more than once.
+        passing: Gives the seconds that the server requests before a retry, 0 if it requests no
+            pause; ``None`` if the error is not retryable.
         patience: How often to try, and how long to wait.
-        progressed: Whether the last attempt came farther than those before it.
+        progressed: Whether the last attempt made progress.
         sleep: Waits for some seconds; ``time.sleep`` by default.
 
     Raises:
-        Exception: What the last attempt raised, as it is.
+        Exception: The error of the last attempt, unchanged.
     """
     failures = 0
     while True:
@@ -66,7 +66,7 @@ def persist(
 
 
 def seconds_asked(retry_after: str | None) -> float:
-    """How many seconds a server asks to wait."""
+    """The seconds to wait that a ``Retry-After`` header requests; 0 without such a header."""
     text = (retry_after or "").strip()
     if text.isdecimal():
         return float(text)

@@ -1,4 +1,4 @@
-"""Read csv metadata as columns of text; a row that does not fit is reported by its number."""
+"""Read csv metadata as columns of text, and report each malformed row by its number."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bioscan5m_hf.release.metadata.stream import (
 )
 from bioscan5m_hf.schema.columns import column_names
 
-# One row has to fit into a block; upstream's longest has some 3,000 bytes.
+# A row must fit into a block; upstream's longest row has some 3,000 bytes.
 _BLOCK_BYTES: Final = 4 << 20
 _LONGEST_HEADER: Final = 1 << 16
 _SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -30,23 +30,23 @@ def read_csv(stream: MetadataStream, label: str, report: OnBadRow, note: OnNote)
     """Read the rows of a csv file as text.
 
     Args:
-        stream: Its bytes.
-        label: How messages name it.
-        report: Takes each row with a wrong number of fields, which is left out.
-        note: Told of columns that are not read.
+        stream: The bytes of the file.
+        label: The name of the file in messages.
+        report: Takes each row with a wrong number of fields; such rows are left out.
+        note: Takes a sentence about columns that are not read.
 
     Yields:
-        Some rows, and their numbers.
+        Batches of rows, and the numbers of these rows.
 
     Raises:
-        MetadataError: It is no csv, or its columns are not upstream's.
+        MetadataError: It is not csv, or its columns are not upstream's.
     """
     header = _read_header(stream, label)
     if header:
         check_header(header, label, note)
     broken = _BrokenRows(report)
     try:
-        # Serial, because only then does the parser know the numbers of the rows.
+        # Without threads, because only then does the parser know the numbers of rows.
         reader = pacsv.open_csv(
             stream,
             read_options=pacsv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
@@ -58,7 +58,7 @@ def read_csv(stream: MetadataStream, label: str, report: OnBadRow, note: OnNote)
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
-                # The stream has seen to that.
+                # The stream checks this.
                 check_utf8=False,
             ),
         )
@@ -75,13 +75,13 @@ def read_csv(stream: MetadataStream, label: str, report: OnBadRow, note: OnNote)
         if "straddling" in told:
             told = f"a row of more than {_BLOCK_BYTES:,} bytes, or a quote that is never closed"
         raise _no_csv(told, label) from error
-    # A value that begins with a quote and lacks the other swallows every row behind it.
+    # A value without its closing quote would swallow all rows after it.
     if stream.quotes % 2:
         raise _no_csv("a quote is never closed", label)
 
 
 class _BrokenRows:
-    """The rows with a wrong number of fields, and the error where they are not allowed."""
+    """Collects the rows with a wrong number of fields, or the error if these are not allowed."""
 
     def __init__(self, report: OnBadRow) -> None:
         self.numbers: list[int] = []
@@ -89,10 +89,13 @@ class _BrokenRows:
         self._report = report
 
     def leave_out(self, row: pacsv.InvalidRow) -> str:
-        """Answer the parser, which lets no exception pass: it is kept, and raised afterwards."""
+        """Report a row to the caller, and tell the parser whether to skip it or to stop.
+
+        An exception cannot pass through the parser, so it is kept and raised afterwards.
+        """
         self.numbers.append(row.number)
         found = f"has {row.actual_columns} fields instead of {row.expected_columns}"
-        # The text may be a whole block where a quote was never closed.
+        # If a quote was never closed, the text may be a whole block.
         told = BadRow(row.number, None, None, "broken-row", f"{found}: {row.text[:60]!r}")
         try:
             self._report(told)
@@ -103,10 +106,10 @@ class _BrokenRows:
 
 
 def _read_header(stream: MetadataStream, label: str) -> list[str]:
-    """The names of the columns, looked at before the parser does, which takes any number of them.
+    """Read the names of the columns before the parser does, because it accepts any number of them.
 
     Returns:
-        The names; none where there is nothing but empty lines, of which the parser complains.
+        The names; empty if there are only empty lines, for which the parser raises an error.
     """
     line = stream.first_line(_LONGEST_HEADER)
     if line is None:
@@ -135,7 +138,7 @@ def _no_csv(told: str, label: str) -> MetadataError:
 
 
 def _number_rows(count: int, first: int, broken: list[int]) -> tuple[npt.NDArray[np.uint64], int]:
-    """The numbers of the next rows, those that were left out not counted; and the one after."""
+    """The numbers of the next rows, skipping rows that were left out, and the number after them."""
     skipped = sum(1 for number in broken if number >= first)
     candidates = np.arange(first, first + count + skipped, dtype=np.uint64)
     rows = candidates[~np.isin(candidates, np.asarray(broken, np.uint64))][:count]

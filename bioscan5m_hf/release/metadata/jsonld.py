@@ -1,4 +1,4 @@
-"""Read JSON-LD metadata as columns of text; a record that does not fit is reported by its row."""
+"""Read JSON-LD metadata as columns of text, and report each malformed record by its number."""
 
 from __future__ import annotations
 
@@ -27,19 +27,21 @@ _SHOWN: Final = 5
 def read_jsonld(stream: MetadataStream, label: str, report: OnBadRow, note: OnNote) -> Texts:
     """Read the records of a JSON-LD file as text.
 
-    Numbers, which ``to_json`` of pandas writes, are taken as they are written, as csv has them.
+    Numbers, which ``to_json`` of pandas writes, are kept as the text in the file, as in csv.
 
     Args:
-        stream: Its bytes.
-        label: How messages name it.
-        report: Takes each record whose names or values are not of the form, which is left out.
-        note: Told of keys that are not read.
+        stream: The bytes of the file.
+        label: The name of the file in messages.
+        report: Takes each record with other names than upstream's or with values that are not
+            text; such records are left out.
+        note: Takes a sentence about keys that are not read.
 
     Yields:
-        Some rows, upstream's columns as strings, the empty one being a null; and their numbers.
+        Batches of rows with upstream's columns as strings, where empty strings are null; and the
+        numbers of these rows.
 
     Raises:
-        MetadataError: It is no JSON array of objects, or the first one has other names.
+        MetadataError: It is not a JSON array of objects, or the first object has other names.
     """
     names = column_names()
     gathered = _Gathered(names)
@@ -66,7 +68,7 @@ def read_jsonld(stream: MetadataStream, label: str, report: OnBadRow, note: OnNo
 
 
 class _Gathered:
-    """Rows that came one by one or many at once, in their order."""
+    """Collects rows that come one by one or as batches, and keeps their order."""
 
     def __init__(self, names: list[str]) -> None:
         self.rows = 0
@@ -102,7 +104,7 @@ class _Gathered:
 
 
 def _empty_as_null(column: pa.Array) -> pa.Array:
-    """The same strings, not copied, with nulls for the empty ones; there are none before."""
+    """Replace empty strings by nulls without copying; the column must have no nulls yet."""
     _, offsets, data = column.buffers()
     bounds = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
     filled = np.packbits(bounds[1:] != bounds[:-1], bitorder="little")
@@ -111,7 +113,7 @@ def _empty_as_null(column: pa.Array) -> pa.Array:
 
 
 def _ordered(pairs: Pairs, names: list[str]) -> list[object] | None:
-    """The values in the order of the columns; none where the names are others."""
+    """The values in the order of the columns; ``None`` if the names are not the columns'."""
     if [name for name, _ in pairs] == names:
         return [value for _, value in pairs]
     by_name = dict(pairs)
@@ -136,7 +138,7 @@ def _text_of(pairs: Pairs, wanted: str) -> str | None:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether text can be written as UTF-8: JSON can name half a character."""
+    """Whether text can be encoded as UTF-8; JSON escapes can make lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

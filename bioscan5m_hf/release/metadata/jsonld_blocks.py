@@ -1,17 +1,17 @@
-"""Parse many JSON objects at once into Arrow, where they are laid out as upstream does.
+"""Parse many JSON objects at once with Arrow, because decoding them one by one is slow.
 
-Decoding object by object into Python values takes some 50 µs a row, Arrow's parser 4 µs. It reads
-objects that stand one after the other, so the commas between them have to go. They can be found
-without parsing: a comma that ends its line behind ``}`` is never inside a text, where a line end
-must be escaped. Whether a block was what it seemed to be shows afterwards:
+Decoding an object into Python values takes some 50 µs, with Arrow's parser 4 µs. The parser expects
+objects without commas between them, so these commas are replaced by spaces. They are found without
+parsing: a comma between ``}`` and the end of a line is never inside a string, because line ends in
+strings must be escaped. Whether the text really had this layout is checked afterwards:
 
-- a text with a line end in it, and anything else that is not JSON, is refused by the parser;
-- so are repeated and unknown names, nested values, numbers, truths and half characters;
-- a name that is missing, or null, leaves a null;
-- as no value is nested, every ``}`` outside a text ends an object, so a comma that was blanked
-  stood behind one, at most one behind each; the number of objects tells that none was missing.
+- The parser refuses anything that is not JSON, such as a string with an unescaped line end.
+- It also refuses repeated and unknown names, nested values, numbers, booleans and lone surrogates.
+- A missing name or a null gives a null in a column, which is looked for.
+- As no value is nested, every ``}`` outside a string ends an object. So each replaced comma
+  followed an object, and the number of objects shows that no comma was missing.
 
-Of a block with any such oddity nothing is used: its objects are then decoded one by one.
+If a block fails any of these checks, its objects are decoded one by one.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import pyarrow.json as pajson
 
 
 class Blocks:
-    """Decodes whole objects of a piece of text whose names are known and whose values are text.
+    """Decodes objects with known names and text values, many at once.
 
     Args:
-        names: The names that each object has, in the order of the columns wanted.
+        names: The names that each object must have, in the order of the resulting columns.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -41,15 +41,15 @@ class Blocks:
         self._singly = 0
 
     def take(self, window: str, position: int) -> tuple[pa.RecordBatch, int] | None:
-        """Decode all objects but the last, which may be cut off, if there is nothing odd in them.
+        """Decode all objects but the last, which may be cut off, if they pass the checks.
 
         Args:
-            window: Some text of a JSON array of objects.
-            position: Where in it an object begins.
+            window: A part of the text of a JSON array of objects.
+            position: The offset in it at which an object begins.
 
         Returns:
-            The objects as columns of strings without nulls, and where in the text they end, before
-            a comma. None where the next object has to be decoded by itself.
+            The objects as columns of strings without nulls, and the offset of the comma after
+            them. ``None`` if the next object must be decoded by itself.
         """
         if self._singly:
             self._singly -= 1
@@ -60,7 +60,7 @@ class Blocks:
         objects = np.frombuffer(bytearray(window[position:end], "utf-8"), np.uint8)
         count = _separate(objects)
         if (batch := self._parse(objects)) is None or batch.num_rows != count:
-            # Not again for each of them: that would take the square of the time.
+            # Trying again after each of these objects would take quadratic time.
             self._singly = count - 1
             return None
         return batch, end
@@ -81,7 +81,7 @@ class Blocks:
 
 
 def _separate(objects: npt.NDArray[np.uint8]) -> int:
-    """Blank the commas that end a line behind a brace; how many objects that makes."""
+    """Replace commas between a brace and a line end by spaces; returns the number of objects."""
     line_ends = np.flatnonzero(objects == ord("\n"))
     commas = line_ends - 1
     commas -= objects[commas] == ord("\r")

@@ -1,8 +1,8 @@
-"""Stream the rows of a JSON-LD metadata file: one array of flat objects, several gigabytes long.
+"""Stream the records of a JSON-LD metadata file, one array of flat objects, in bounded memory.
 
-``json.load`` would need some 30 GB for the full release. Here the text is held a few megabytes
-at a time. Objects that are laid out as upstream does are decoded many at once; any other by the
-standard library's decoder as soon as it is whole, with the same result.
+``json.load`` would need some 30 GB for the full release. Here a few megabytes of text are held at a
+time. Objects with upstream's layout are decoded many at once. All others are decoded one by one by
+the standard library's decoder, with the same result.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Readable(Protocol):
     """A stream of bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """Read up to so many bytes; none at the end."""
+        """Read up to ``size`` bytes; none at the end."""
         ...
 
 
 class _Text:
-    """A window on the text that moves forward only."""
+    """A window on the text that only moves forward."""
 
     def __init__(self, stream: Readable, label: str) -> None:
         self._stream = stream
@@ -47,7 +47,7 @@ class _Text:
         self.ended = False
 
     def more(self) -> bool:
-        """Read on; false where the text has ended."""
+        """Append more text to the window; false if the text has ended."""
         if self.ended:
             return False
         chunk = self._stream.read(_CHUNK_BYTES)
@@ -61,13 +61,13 @@ class _Text:
         return True
 
     def forget(self) -> None:
-        """Drop what has been passed, if that is most of the window."""
+        """Drop the text before the position, if that is most of the window."""
         if 2 * self.position > len(self.window):
             self.window = self.window[self.position :]
             self.position = 0
 
     def next_mark(self) -> str:
-        """The next character that is not white space, without passing it; empty at the end."""
+        """Skip white space, and return the next character without consuming it; "" at the end."""
         while True:
             match = _SPACE.match(self.window, self.position)
             assert match is not None
@@ -81,14 +81,14 @@ class _Text:
 def read_blocks(
     stream: Readable, label: str, names: Sequence[str]
 ) -> Iterator[Pairs | pa.RecordBatch]:
-    """Decode the objects of a JSON array, many at once where they are as expected.
+    """Decode the objects of a JSON array, many at once if possible.
 
     Yields:
-        Either the names and values of an object, in its order; always so of the first. A name that
-        occurs twice is there twice. A number is the text that it is written as, and ``NaN``, which
-        JSON does not have but programs write for a missing value, is ``None``. Or several objects
-        that have exactly these names, in any order, and text for values: as columns of strings, no
-        nulls.
+        A list or a record batch. A list is one object, always the first one: its names and values,
+        in its order, with repeated names. A number is the text in the file. ``NaN``, which is not
+        JSON but which programs write for a missing value, is ``None``. A record batch is several
+        objects that have exactly these names, in any order, and text values: columns of strings
+        without nulls.
 
     Raises:
         MetadataError: The text is not UTF-8, is not an array of objects, breaks off, or holds an
@@ -131,7 +131,7 @@ def read_blocks(
 
 
 def _decode_one(text: _Text, decoder: json.JSONDecoder, where: str) -> Pairs:
-    # An error of the decoder counts the lines of all that stands before it.
+    # An error of the decoder counts the lines before it, so the text before should be short.
     text.forget()
     while True:
         try:
@@ -139,7 +139,7 @@ def _decode_one(text: _Text, decoder: json.JSONDecoder, where: str) -> Pairs:
         except RecursionError as error:
             raise MetadataError("is nested too deep", where=where) from error
         except json.JSONDecodeError as error:
-            # An object that is cut off by the window looks like a broken one until more is read.
+            # An object cut off by the window looks malformed until more text is read.
             if not _may_be_cut_off(error, text.window):
                 raise MetadataError(f"is not valid JSON ({error.msg})", where=where) from error
             if len(text.window) - text.position > _LONGEST_OBJECT:
@@ -158,7 +158,7 @@ def _constant(name: str) -> float | None:
 
 
 def _may_be_cut_off(error: json.JSONDecodeError, window: str) -> bool:
-    """Whether more text could mend it: it ends in a string, or in the midst of a word."""
+    """Whether more text could resolve the error: the window ends in a string or within a word."""
     return error.msg.startswith("Unterminated string") or error.pos + _LONGEST_WORD >= len(window)
 
 

@@ -1,7 +1,7 @@
 """Read upstream's metadata, csv or JSON-LD, as Arrow record batches of the declared schema.
 
-Both forms are read as text first and converted by the same code, so that the same rows come out
-of either. Only the empty string is a missing value: ``NA``, ``None`` and ``nan`` are text.
+Both forms are read as text first and then converted by the same code, so that both give the same
+rows. Only the empty string is a missing value: ``NA``, ``None`` and ``nan`` are text.
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ __all__ = [
 ]
 
 ROW: Final = "row"
-"""The column of the batches that says which record of its file a row was, the header being 1."""
+"""The column with the number of each record in its file; the csv header is row 1."""
 
 ROW_SCHEMA: Final = pa.schema(
     [*arrow_schema(image=False), pa.field(ROW, pa.uint64())], metadata=None
 )
-"""What is kept of a record: upstream's columns in their order, then the row number."""
+"""Upstream's columns in their order, then the row number."""
 
 KEY: Final = "key"
-"""The column of the batches with the key of each processid, as ``keys_of`` gives it."""
+"""The column with the sort key of each processid, from ``keys_of``."""
 
 KEYED_SCHEMA: Final = ROW_SCHEMA.append(pa.field(KEY, pa.uint64()))
 
-# A name must work as a file name, and as a WebDataset key: that ends at the first dot, readers pass
-# over one that begins with two underscores, and a tar header has 100 bytes for it.
+# A processid must work as a file name and as a WebDataset key. A key ends at the first dot, readers
+# skip keys that begin with two underscores, and a tar header has 100 bytes for a name.
 _PLAIN_NAME: Final = r"^(?:[^_/\\.\x00-\x1f\x7f]|_[^_/\\.\x00-\x1f\x7f])[^/\\.\x00-\x1f\x7f]*$"
 _LONGEST_NAME: Final = 90
 _LARGEST_EXACT: Final = 2.0**53
-# What no number of a column lies outside of.
+# The range of possible values of each column.
 _BOUNDS: Final = {
     "coord-lat": (-90.0, 90.0),
     "coord-lon": (-180.0, 180.0),
@@ -82,27 +82,27 @@ def read_metadata(
 
     Args:
         file: The file, or the member of the metadata zip, which is not unpacked to disk.
-        on_bad_row: Takes each record that does not fit the schema, which is then left out. By
-            default such a record is an error. It is told of broken rows in another thread, ahead of
-            the values before them.
-        on_note: Told what a user should know of a file that can be read: columns that are passed
-            over, and records that contradict themselves where nothing is lost by it.
+        on_bad_row: Takes each record that does not fit the schema; such records are left out. By
+            default such a record is an error. Malformed rows are reported from another thread,
+            possibly before bad values of earlier rows.
+        on_note: Takes sentences about a file that can be read: columns that are ignored, and
+            records that contradict themselves without loss of data.
 
     Yields:
-        Record batches of ``KEYED_SCHEMA``: what is kept of a record, and its key.
+        Record batches of ``KEYED_SCHEMA``.
 
     Raises:
-        MetadataError: The file cannot be read, in its header or first object a column is missing,
-            unknown or there twice, or, without ``on_bad_row``, a record has a wrong number of
-            fields, a processid that cannot name a file, an unknown split, a value that does not
-            parse or cannot be, or a chunk that is not its processid's.
+        MetadataError: The file cannot be read, or a column is missing, unknown or repeated in its
+            header or first object. Without ``on_bad_row`` also if a record has a wrong number of
+            fields, a processid that cannot be a file name, an unknown split, a value that cannot
+            be parsed or is impossible, or a chunk that does not match its processid.
     """
     report = on_bad_row or raiser(file.label)
     note = on_note or _unheard
     taxa = _Taxa()
     with (
         open_metadata(file) as stream,
-        # Parsing the text and giving values their types overlap.
+        # The text is parsed in a thread while values of earlier rows are converted.
         closing(ahead(_reader_of(file)(stream, file.label, report, note))) as texts,
     ):
         for text, rows in texts:
@@ -113,13 +113,13 @@ def read_metadata(
 
 
 def _unheard(_note: str) -> None:
-    """Nobody wants to know."""
+    """Ignore a note."""
 
 
 def _reader_of(file: MetadataFile) -> Callable[[MetadataStream, str, OnBadRow, OnNote], Texts]:
     if file.form == "csv":
         return read_csv
-    # Not at the top: its patterns take a while, and most metadata are csv.
+    # Imported late: its regular expressions take a while to compile, and most metadata are csv.
     from bioscan5m_hf.release.metadata.jsonld import read_jsonld
 
     return read_jsonld
@@ -128,8 +128,9 @@ def _reader_of(file: MetadataFile) -> Callable[[MetadataStream, str, OnBadRow, O
 class _Taxa:
     """Compares the taxon of each record with the most specific of its labels.
 
-    Upstream declares one to be the other. As the labels say the same, a taxon that differs is told
-    of and kept; below a subfamily that upstream calls unassigned, any label will do.
+    Upstream defines the taxon as the most specific label. If it differs, nothing is lost, because
+    the labels are stored too; so it is kept and reported. If the most specific label is
+    "unassigned …", any taxon is accepted.
     """
 
     def __init__(self) -> None:
@@ -138,14 +139,14 @@ class _Taxa:
 
     @property
     def told(self) -> str:
-        """What differs, as a sentence."""
+        """The differences, as a sentence."""
         return (
             f"the taxon of {counted(self.others, 'record')} is not the most specific of the "
             f"labels, and is kept as it is; the first is {self._first}"
         )
 
     def compare(self, text: pa.RecordBatch, rows: npt.NDArray[np.uint64]) -> None:
-        """Look at some records."""
+        """Compare some records."""
         taxon = text.column("taxon")
         deepest = pc.coalesce(*(text.column(rank) for rank in _LABELS))
         same = pc.equal(taxon, deepest)
@@ -219,7 +220,7 @@ def _mismatch(matches: pa.Array) -> npt.NDArray[np.bool_] | None:
 
 
 def _parse(values: pa.Array, kind: Kind) -> tuple[pa.Array, npt.NDArray[np.bool_] | None]:
-    """Parse a column; the mask marks values that are not of its type, and is None if all are."""
+    """Parse a column; the mask marks values that cannot be parsed, ``None`` if there are none."""
     if kind is Kind.STRING:
         return values, None
     try:
@@ -272,7 +273,7 @@ def _leave_out(
 ) -> pa.RecordBatch:
     out = np.logical_or.reduce([mask for _, _, mask in problems])
     for index in np.flatnonzero(out).tolist():
-        # One row may have several flaws; the first one is enough to leave it out.
+        # A row may have several problems; only the first is reported.
         column, reason, _ = next(problem for problem in problems if problem[2][index])
         value = text.column(column.name)[index].as_py()
         report(

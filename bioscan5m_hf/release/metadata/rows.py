@@ -1,4 +1,4 @@
-"""Check a record of upstream's metadata, and say what is wrong with one that does not fit."""
+"""Check the header of upstream's metadata, and describe records that do not fit the schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.schema.columns import check_columns, column_names
 
-# How pandas names an index that it writes, and the one that it reads again as a column.
+# Names that pandas gives to an index, when writing it and when reading it back as a column.
 _INDEX: Final = re.compile(r"|index|level_\d+|Unnamed: \d+(?:\.\d+)*")
 _MOST_LEVELS: Final = 9
 _SHOWN: Final = 5
@@ -22,12 +22,12 @@ _SHOWN: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A record that cannot be taken as it is.
+    """A record that does not fit the schema.
 
     Attributes:
-        row: Which record of the file it is; the csv header is row 1, a JSON record starts at 1.
-        processid: Its id, where that can be read.
-        split: Its split, where that can be read.
+        row: Its number in the file; the csv header is row 1, the first JSON record is row 1.
+        processid: Its id, if that can be read.
+        split: Its split, if that can be read.
         reason: A short constant such as ``unparsable-value``.
         detail: What was found, as a phrase.
     """
@@ -42,19 +42,19 @@ class BadRow:
 OnBadRow = Callable[[BadRow], None]
 
 OnNote = Callable[[str], None]
-"""Takes what a user should know of a file that is read nevertheless, as a sentence."""
+"""Takes a sentence that a user should know about a file that can be read."""
 
 Texts = Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64]]]
-"""Some records with upstream's columns as text, the empty one being a null; and their numbers."""
+"""Batches of upstream's columns as text, where empty strings are null; and the rows' numbers."""
 
 
 def in_file_order(found: Iterable[BadRow]) -> list[BadRow]:
-    """Bad records as they stand in the file; what is wrong with their form is told ahead."""
+    """Sort bad records by row, because malformed records are reported before bad values."""
     return sorted(found, key=lambda bad: bad.row)
 
 
 def raiser(label: str) -> OnBadRow:
-    """What takes a bad record where none is allowed: it raises."""
+    """A handler of bad records that raises ``MetadataError`` for the first one."""
 
     def stop(bad: BadRow) -> None:
         name = f" ({bad.processid})" if bad.processid else ""
@@ -71,15 +71,15 @@ def check_header(names: Iterable[str], label: str, note: OnNote) -> frozenset[st
     """Check the names of the columns, whose order does not matter.
 
     Args:
-        names: The names that a file has.
-        label: How messages name their place.
-        note: Told of the columns that are not read.
+        names: The names in the file.
+        label: The name of the file or row in messages.
+        note: Takes a sentence about the columns that are not read.
 
     Returns:
         The columns that pandas wrote for its index, which are not read.
 
     Raises:
-        MetadataError: One is missing, unknown or there twice.
+        MetadataError: A column is missing, unknown or repeated.
     """
     names = list(names)
     found = [name for name in names if _INDEX.fullmatch(name)]

@@ -25,7 +25,7 @@ from bioscan5m_hf.storage.path import Location
 from bioscan5m_hf.storage.prefetch import ReadAhead
 
 _PIPE_BYTES: Final = 1 << 16
-# The longer mark first: it begins as the shorter one does.
+# Longer marks come first, because UTF-32's begins with UTF-16's.
 _MARKS: Final = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -36,12 +36,12 @@ _CONTEXT: Final = 20
 _TYPOGRAPHY: Final = "\u2018\u2019\u201c\u201d\u2013\u2014"
 _QUOTE: Final = ord('"')
 _PART: Final = 1 << 17
-# How UTF-8 tells its bytes apart (RFC 3629, section 3).
+# The ranges of UTF-8 bytes (RFC 3629, section 3).
 _LONGEST_LETTER: Final = 4
 _CONTINUED: Final = 0x80
 _FIRST_OF_SEVERAL: Final = 0xC0
-# What a damaged zip or disk makes the standard library raise; an encrypted member a RuntimeError,
-# an unknown compression a NotImplementedError.
+# The standard library's errors for a damaged zip or disk; RuntimeError is for an encrypted member,
+# NotImplementedError for an unknown compression.
 _DAMAGE: Final = (
     OSError,
     EOFError,
@@ -60,7 +60,7 @@ class MetadataStream(io.RawIOBase):
     """The bytes of a metadata file.
 
     Attributes:
-        quotes: How many quotation marks were among the bytes so far; counted in csv only.
+        quotes: The number of quotation marks in the bytes so far; counted in csv only.
     """
 
     def __init__(self, stream: IO[bytes], file: MetadataFile) -> None:
@@ -76,13 +76,13 @@ class MetadataStream(io.RawIOBase):
         return True
 
     def first_line(self, limit: int) -> bytes | None:
-        """The first line that is not empty, without passing it.
+        """The first line that is not empty, without consuming it.
 
         Returns:
-            The line; ``None`` where it is longer.
+            The line; ``None`` if it is longer than ``limit`` bytes.
 
         Raises:
-            MetadataError: As ``read``.
+            MetadataError: As in ``read``.
         """
         while len(self._held) < limit and (data := self._read(limit)):
             self._held += data
@@ -91,7 +91,7 @@ class MetadataStream(io.RawIOBase):
         return next(iter(lines), b"") if whole else None
 
     def read(self, size: int = -1) -> bytes:
-        """Read up to so many bytes; none at the end.
+        """Read up to ``size`` bytes; none at the end.
 
         Raises:
             MetadataError: The disk or the zip is damaged, or the bytes are not UTF-8 text.
@@ -110,7 +110,7 @@ class MetadataStream(io.RawIOBase):
             raise _unreadable(self._file, error) from error
         if self._file.form == "csv":
             self.quotes += _quotes(data)
-        # The parser of csv complains of other text on standard error, behind our back.
+        # Check the encoding here, because the csv parser writes about others to standard error.
         text = self._cut_off + data if self._cut_off else data
         whole = _whole_letters(text) if data else len(text)
         try:
@@ -123,12 +123,12 @@ class MetadataStream(io.RawIOBase):
 
 
 def not_text(label: str, what: str = "", encoding: str = "") -> MetadataError:
-    """The error for a file in another encoding than UTF-8.
+    """The error for a file that is not UTF-8.
 
     Args:
-        label: How messages name it.
+        label: The name of the file in messages.
         what: What was found instead, as the end of a sentence.
-        encoding: The encoding that it seems to have, as Python names it.
+        encoding: Python's name of the encoding that the file seems to have.
     """
     fix = f"save it as UTF-8 (pandas reads it with encoding={encoding!r})"
     return MetadataError(
@@ -137,12 +137,12 @@ def not_text(label: str, what: str = "", encoding: str = "") -> MetadataError:
 
 
 def other_encoding(text: bytes, begun: bool = False) -> tuple[str, str]:
-    """What bytes that are not UTF-8 seem to be, as ``not_text`` takes it."""
+    """Guess the encoding of bytes that are not UTF-8: ``what`` and ``encoding`` of ``not_text``."""
     for mark, name in _MARKS.items():
         if not begun and text.startswith(mark):
             return f" but {name}", name.lower()
     for first, name in enumerate(("utf-16-be", "utf-16-le")):
-        # Without a mark: every other byte of a name of a column is zero.
+        # UTF-16 without a mark: every second byte of the column names is zero.
         if not begun and not any(text[first : 2 * _CONTEXT : 2]) and len(text) > 1:
             return " but UTF-16", name
     try:
@@ -151,7 +151,7 @@ def other_encoding(text: bytes, begun: bool = False) -> tuple[str, str]:
         start = error.start
     else:
         return "", ""
-    # All that Windows has are letters and the signs of typography; damage is mostly neither.
+    # Text from Windows has letters and typographic signs here; a damaged file mostly has neither.
     around = text[max(0, start - _CONTEXT) : start + _CONTEXT].decode("cp1252", "replace")
     sign = text[start : start + 1].decode("cp1252", "replace")
     if start + 1 == len(text) or not (sign.isalpha() or sign in _TYPOGRAPHY):
@@ -162,8 +162,8 @@ def other_encoding(text: bytes, begun: bool = False) -> tuple[str, str]:
 
 
 def _quotes(data: bytes) -> int:
-    # Without holding up the threads that parse meanwhile, as counting bytes would; and in parts,
-    # since what is compared takes memory.
+    # ``bytes.count`` would hold the GIL, which the parsing threads need. In parts, because the
+    # comparison takes memory.
     letters = np.frombuffer(data, np.uint8)
     return sum(
         int(np.count_nonzero(letters[start : start + _PART] == _QUOTE))
@@ -172,7 +172,7 @@ def _quotes(data: bytes) -> int:
 
 
 def _whole_letters(text: bytes) -> int:
-    """How many bytes there are before a letter that UTF-8 continues behind the end, if one does."""
+    """The number of bytes without a character at the end whose UTF-8 bytes are cut off."""
     for back, byte in enumerate(text[:-_LONGEST_LETTER:-1], start=1):
         if byte >= _FIRST_OF_SEVERAL:
             letter = 2 + (byte >= 0xE0) + (byte >= 0xF0)
@@ -183,10 +183,10 @@ def _whole_letters(text: bytes) -> int:
 
 
 def _check_text(data: bytes, length: int) -> None:
-    """See that bytes are UTF-8, without holding up the threads that parse them meanwhile.
+    """Check that bytes are UTF-8 without holding the GIL, which the parsing threads need.
 
     Raises:
-        ArrowInvalid: They are not.
+        ArrowInvalid: They are not UTF-8.
     """
     ends = pa.py_buffer(np.array([0, length], np.int64))
     whole = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(data)])
@@ -214,7 +214,7 @@ def open_metadata(file: MetadataFile) -> Iterator[MetadataStream]:
 @contextmanager
 def _bytes_of(path: Location) -> Iterator[IO[bytes]]:
     if isinstance(path, Path):
-        # A pipe would be waited for; the other tells of what stands in place of a file.
+        # Opening a pipe would wait for a writer; ``LocalFile`` refuses pointers of Git LFS.
         LocalFile(require_regular(path)).close()
         with path.open("rb") as stream:
             yield stream
@@ -230,6 +230,6 @@ def _unreadable(file: MetadataFile, error: Exception) -> MetadataError:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of the message of a library, not too long for a line of ours."""
+    """The first line of a library's message, shortened to 160 characters."""
     line = str(error).partition("\n")[0]
     return line if len(line) <= 160 else f"{line[:160]}…"
