@@ -68,7 +68,11 @@ class LocalPool(Pool):
 
     def images_done(self) -> int:
         """How many images were finished since the pool began."""
-        return self._counted + self._counter.value
+        return self._counted + self._reached()
+
+    def _reached(self) -> int:
+        # Without its lock, which a worker that was killed while it counted holds for ever.
+        return self._counter.get_obj().value
 
     def replace(self) -> None:
         """Start new workers, after one died and the pool ended the rest.
@@ -81,7 +85,7 @@ class LocalPool(Pool):
         # Shards that were already written are still valid.
         self._settling.shutdown()
         self._settling = _settling(self.workers)
-        self._counted += self._counter.value
+        self._counted += self._reached()
         self._processes, self._counter = self._begin()
 
     def stop(self) -> None:

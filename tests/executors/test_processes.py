@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import ConversionFailed, OutputError
+from conversion.executors import local
 from conversion.executors.local import LocalPool
 from conversion.executors.processes import Processes
 from conversion.files.atomic import AtomicFile
@@ -82,6 +83,7 @@ import multiprocessing, os, signal, sys
 from multiprocessing.process import BaseProcess
 from conversion.executors.start import may_fork, spare_effort
 spare_effort()
+from conversion.executors import local
 from conversion.executors.local import LocalPool
 
 assert may_fork()
@@ -180,6 +182,24 @@ def test_a_shard_appears_after_its_worker_is_done_with_it(
     assert "train-00001-of-00009.parquet: cannot be written" in str(error)
     found = sorted(path.name for path in (tmp_path / "cropped_256").iterdir())
     assert found == [tasks[0].path.name, tasks[2].path.name]
+
+
+def _die_while_counting() -> None:
+    assert local._counter is not None
+    local._counter.get_lock().acquire()
+    os._exit(1)
+
+
+def test_a_worker_that_dies_while_it_counts_is_not_waited_for() -> None:
+    told: list[int] = []
+    with LocalPool(1) as pool:
+        assert pool._processes.submit(_die_while_counting).exception(60)
+        asked = threading.Thread(target=lambda: told.append(pool.images_done()), daemon=True)
+        asked.start()
+        asked.join(20)
+        assert told == [0]
+        pool.replace()
+        assert pool.images_done() == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how many threads there are")
