@@ -19,6 +19,9 @@ from bioscan5m_hf.storage.retry import PASSING_STATUSES, Patience, persist, seco
 
 T = TypeVar("T")
 
+State = tuple[str, str]
+"""The entity tag and the date of a file, by which a server distinguishes its states."""
+
 _PATIENCE: Final = Patience()
 _REDIRECTS: Final = 10
 _SHORT: Final = 1 << 16
@@ -43,12 +46,13 @@ class HttpFile(Source):
         self._path = path
         # Signed URLs and some servers do not allow HEAD. The answer to a range request has the
         # length of the whole file too.
-        size, self.version = _persist(path, self._first_byte)
+        size, self._state = _persist(path, self._first_byte)
+        self.version = next(filter(None, self._state), "")
         if size is None:
             raise ArchiveError("the server does not tell its length", where=self.location)
         self.size = size
 
-    def _first_byte(self) -> tuple[int | None, str]:
+    def _first_byte(self) -> tuple[int | None, State]:
         with _get(self._path, {"Range": "bytes=0-0"}) as answer:
             headers = answer.headers
             _up_to(answer, 1)
@@ -58,7 +62,7 @@ class HttpFile(Source):
             else:
                 length = headers.get("Content-Length", "")
                 size = int(length) if length.isdecimal() else None
-            return size, headers.get("ETag") or headers.get("Last-Modified") or ""
+            return size, _state_of(answer)
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Read up to ``length`` bytes from ``offset`` with one request."""
@@ -78,12 +82,26 @@ class HttpFile(Source):
                     )
                 if answer.status_code == 206 and range_of(answer)[0] not in (None, offset):
                     raise httpx2.RemoteProtocolError("another range came than was asked for")
+                self._require_unchanged(answer)
                 data = _up_to(answer, length)
             if len(data) < length:
                 raise httpx2.RemoteProtocolError(f"the answer ended after {len(data):,} bytes")
             return data
 
         return _persist(self._path, ask, f" at byte {offset:,}")
+
+    def _require_unchanged(self, answer: httpx2.Response) -> None:
+        """Check that an answer is from the file that was opened, and not from its replacement."""
+        pairs = zip(self._state, _state_of(answer), strict=True)
+        told = [before == now for before, now in pairs if before and now]
+        total = range_of(answer)[1] if answer.status_code == 206 else None
+        # Servers behind one address may send different tags for one file. Then the date decides.
+        if total not in (None, self.size) or (told and not any(told)):
+            raise ArchiveError(
+                "the file there has changed since it was opened",
+                where=self.location,
+                fix="open it again",
+            )
 
 
 def is_there(path: RemotePath) -> bool:
@@ -132,6 +150,10 @@ def status_of(answer: httpx2.Response) -> str:
         return f"{answer.status_code} {HTTPStatus(answer.status_code).phrase}"
     except ValueError:
         return str(answer.status_code)
+
+
+def _state_of(answer: httpx2.Response) -> State:
+    return answer.headers.get("ETag", ""), answer.headers.get("Last-Modified", "")
 
 
 def range_of(answer: httpx2.Response) -> tuple[int | None, int | None]:

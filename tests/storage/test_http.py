@@ -176,6 +176,38 @@ def test_an_echoed_token_is_not_shown(server: Server) -> None:
     assert "403 Forbidden" in str(caught.value)
 
 
+TAGGED = {"ETag": '"a"', "Last-Modified": "Sat, 28 Nov 2026 14:00:00 GMT"}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "length", "is_another"),
+    [
+        ({}, {}, len(DATA), False),
+        ({}, {}, len(DATA) + 1, True),
+        ({"ETag": '"a"'}, {"ETag": '"a"'}, len(DATA), False),
+        ({"ETag": '"a"'}, {"ETag": '"b"'}, len(DATA), True),
+        ({"ETag": '"a"'}, {}, len(DATA), False),
+        # Two servers behind one address, each with a tag of its own.
+        (TAGGED, TAGGED | {"ETag": '"b"'}, len(DATA), False),
+        (TAGGED, {"ETag": '"b"', "Last-Modified": "later"}, len(DATA), True),
+    ],
+)
+def test_parts_of_two_files_are_not_joined(
+    server: Server, before: dict[str, str], now: dict[str, str], length: int, is_another: bool
+) -> None:
+    def told(tags: dict[str, str], total: int) -> Callable[[Handler], bool]:
+        return lambda h: h.answer(206, DATA[:1], **{"Content-Range": f"bytes 0-0/{total}"}, **tags)
+
+    server.hook = told(before, len(DATA))
+    file = HttpFile(RemotePath(f"{server.url}/a"))
+    server.hook = told(now, length)
+    if is_another:
+        with pytest.raises(ArchiveError, match="has changed since it was opened"):
+            file.read_at(0, 1)
+    else:
+        assert file.read_at(0, 1) == DATA[:1]
+
+
 def test_there_or_not(server: Server) -> None:
     assert exists(RemotePath(f"{server.url}/a"))
     for status in (403, 404, 410):
