@@ -17,7 +17,7 @@ MOST = 13
 # From the ground up: a room imports from its own floor and from those below.
 FLOORS = (
     {"errors", "jpeg", "memory", "processors"},
-    {"schema", "storage"},
+    {"files", "schema", "storage"},
     {"release"},
     {"catalogue"},
     {"query"},

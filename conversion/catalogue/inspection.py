@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bioscan5m_hf.errors import counted
+from bioscan5m_hf.files.temporary import temporary_folder
 from bioscan5m_hf.release.find import Release, Selection
 from bioscan5m_hf.release.image_index import source_labels
 from bioscan5m_hf.release.metadata.read import read_metadata
@@ -26,7 +27,6 @@ from conversion.catalogue.reconcile import (
     take_as_subset,
 )
 from conversion.derive.measures import MeasureCheck
-from conversion.files.temporary import temporary_folder
 from conversion.progress import Unwatched, Watcher, counting_rows
 from conversion.rejects import Finding, bad_row_finding
 

@@ -16,12 +16,12 @@ from bioscan5m_hf.errors import OutputError, counted
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.upstream import Mirror, PublishedFile
 from bioscan5m_hf.storage.disk import output_error
+from bioscan5m_hf.storage.inside import remove_if_empty
 from bioscan5m_hf.storage.retry import Patience
 from conversion.download.hub import find_on_hub
 from conversion.download.partial import Expected, prove
 from conversion.download.plan import plan_download
 from conversion.download.transfer import DEFAULT_PATIENCE, OnBytes, RemoteFile, Transfers
-from conversion.files.atomic import sync_folder
 from conversion.progress import BYTES, Reached, Watcher
 from conversion.sizes import readable_size
 
@@ -118,12 +118,20 @@ def _find(
 
 
 def _look(output: Path, remote: RemoteFile) -> Item:
-    path = output / remote.name
-    if path.exists():
-        return Item(remote, Presence.WHOLE, path.stat().st_size)
-    part = output / PARTS_FOLDER / f"{remote.name}.part"
-    held = part.stat().st_size if part.exists() else 0
-    return Item(remote, Presence.PART if held else Presence.ABSENT, held)
+    # The part first: another run that ends meanwhile lets it become the file.
+    held = _length(output / PARTS_FOLDER / f"{remote.name}.part")
+    whole = _length(output / remote.name)
+    if whole is not None:
+        return Item(remote, Presence.WHOLE, whole)
+    return Item(remote, Presence.PART if held else Presence.ABSENT, held or 0)
+
+
+def _length(path: Path) -> int | None:
+    """How many bytes a file has, if there is one."""
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _check_there(output: Path, items: Sequence[Item], watcher: Watcher) -> None:
@@ -198,8 +206,8 @@ def _fetch_all(
             # Whatever ends it, an error or Ctrl-C: the threads notice within a chunk.
             transfers.stop()
             pool.shutdown(cancel_futures=True)
-    if not any(parts.iterdir()):
-        parts.rmdir()
+    # Another run may be about to fetch other files into it.
+    remove_if_empty(parts)
 
 
 def _await(running: Sequence[Future[None]]) -> None:
@@ -211,11 +219,5 @@ def _await(running: Sequence[Future[None]]) -> None:
 def _fetch(
     transfers: Transfers, remote: RemoteFile, parts: Path, on_bytes: OnBytes, watcher: Watcher
 ) -> None:
-    fetched = transfers.fetch(remote, parts, on_bytes)
-    path = parts.parent / remote.name
-    try:
-        fetched.replace(path)
-        sync_folder(parts.parent)
-    except OSError as error:
-        raise output_error(error, path) from error
+    transfers.fetch(remote, parts, on_bytes, parts.parent)
     watcher.say(f"{remote.name}: fetched")

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final, Self
 
 from bioscan5m_hf.errors import FolderInUse
+from bioscan5m_hf.files.lock import open_locked, open_made
 from bioscan5m_hf.storage.disk import output_error
-from bioscan5m_hf.storage.inside import open_own, read_small, to_write
-from conversion.files.atomic import write_whole
-from conversion.files.lock import open_locked
+from bioscan5m_hf.storage.inside import read_small, to_write
+from conversion.files.atomic import sync_folder, write_whole
 
 _READ: Final = 1 << 22
 
@@ -54,25 +54,30 @@ _NAMES: Final[dict[str | None, str]] = {"md5": "MD5", "sha256": "SHA-256"}
 class Partial:
     """The part of a file that has come, with a note about which file it is a part of.
 
+    Args:
+        folder: Where it lies until it is proved.
+        final: Where it lies then.
+        url: Where it comes from.
+        expected: What is known of its bytes.
+
     Raises:
         OutputError: It cannot be written.
         FolderInUse: Another process is fetching it.
     """
 
-    def __init__(self, folder: Path, name: str, url: str, expected: Expected) -> None:
-        self.path = folder / f"{name}.part"
+    def __init__(self, folder: Path, final: Path, url: str, expected: Expected) -> None:
+        self.path = folder / f"{final.name}.part"
         self.length = 0
         self.validator = ""
-        self._note = folder / f"{name}.json"
+        self._note = folder / f"{final.name}.json"
         self._url = url
         self._expected = expected
         self._digest = hashlib.new(expected.algorithm) if expected.algorithm else None
-        self._final = folder / name
+        self._final = final
         try:
             to_write(folder.parent, f"{folder.name}/{self.path.name}")
-            folder.mkdir(parents=True, exist_ok=True)
             # Without locks two processes may fetch the same file; its digest tells, or its length.
-            descriptor, _ = open_locked(self.path, lambda: open_own(self.path))
+            descriptor, _ = open_locked(self.path, lambda: open_made(self.path))
         except BlockingIOError as error:
             raise FolderInUse(
                 "another process is fetching this file",
@@ -151,7 +156,7 @@ class Partial:
         )
 
     def commit(self) -> Path:
-        """Let the file have its own name.
+        """Let the file have its own name, while nobody else may fetch it.
 
         Raises:
             OutputError: Its bytes did not reach the disk.
@@ -159,6 +164,7 @@ class Partial:
         try:
             os.fsync(self._file.fileno())
             self.path.replace(self._final)
+            sync_folder(self._final.parent)
             self._note.unlink(missing_ok=True)
         except OSError as error:
             raise output_error(error, self._final) from error

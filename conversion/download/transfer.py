@@ -102,13 +102,16 @@ class Transfers:
 
         return self._persist(remote, ask, lambda: False)
 
-    def fetch(self, remote: RemoteFile, folder: Path, on_bytes: OnBytes) -> Path:
+    def fetch(
+        self, remote: RemoteFile, folder: Path, on_bytes: OnBytes, output: Path | None = None
+    ) -> Path:
         """Fetch a file, and prove its bytes by length and digest.
 
         Args:
             remote: The file.
             folder: Where it lies until it is proved; what is there of it already is taken up.
             on_bytes: Told of progress, from the first byte of the file on.
+            output: The folder it comes to when it is proved; by default it stays where it is.
 
         Returns:
             Where it lies now.
@@ -119,7 +122,8 @@ class Transfers:
             FolderInUse: Another process is fetching the same file.
             Stopped: It was told to stop.
         """
-        with Partial(folder, remote.name, remote.url, remote.expected) as partial:
+        final = (output or folder) / remote.name
+        with Partial(folder, final, remote.url, remote.expected) as partial:
             partial.take_up(on_bytes, self._check_stop)
             taken_up = partial.length
             self._fill(remote, partial, on_bytes)

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bioscan5m_hf.errors import FolderInUse, ForeignFolder
+from bioscan5m_hf.files.lock import open_locked, open_made
 from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
 from bioscan5m_hf.sources.manifest import MANIFEST_NAME
 from bioscan5m_hf.storage.inside import (
-    open_own,
     read_small,
     real_folders,
     remove_if_empty,
@@ -26,7 +26,6 @@ from bioscan5m_hf.storage.inside import (
     to_write,
 )
 from conversion.files.atomic import Written, remove_partials, write_whole
-from conversion.files.lock import open_locked
 from conversion.folder.loss import Pairs
 from conversion.folder.stamps import Stamps
 from conversion.planning.shards import Shard
@@ -44,7 +43,6 @@ _LOCK_NAME = "lock"
 _WORK, _RECEIPTS, _PICKS, _BEGUN = "work", "receipts", "picks", "begun"
 # A shard has thousands of specimens, and its receipt may record each of them as flawed.
 _RECEIPT_BYTES = 64 << 20
-_ATTEMPTS = 100
 
 IsElsewhere = Callable[[str, Written], bool]
 """Whether a file of the folder, with this length and digest, was already uploaded."""
@@ -285,24 +283,18 @@ def _lock(folder: Path, say: Callable[[str], None]) -> int:
 
 
 def _open_lock(path: Path, folder: Path) -> int:
-    """Open the lock; try again if another conversion ends and removes the folder meanwhile."""
-    for left in reversed(range(_ATTEMPTS)):
-        try:
-            for name in ("", f"{_WORK}/", f"{_RECEIPTS}/", f"{_PICKS}/"):
-                to_write(folder, f"{STATE_FOLDER}/{name}{_LOCK_NAME}")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return open_own(path)
-        except OSError as error:
-            if left and isinstance(error, FileNotFoundError | FileExistsError):
-                continue
-            # A link or a pipe in place of the lock: ``open_own`` opens neither.
-            odd = error.errno in (errno.ELOOP, errno.EINVAL, errno.EISDIR)
-            raise ForeignFolder(
-                f"the folder cannot be written to ({error.strerror})",
-                where=str(path if odd else folder),
-                fix="remove what stands in place of the lock" if odd else None,
-            ) from error
-    raise AssertionError("the last attempt returns or raises")
+    try:
+        for name in ("", f"{_WORK}/", f"{_RECEIPTS}/", f"{_PICKS}/"):
+            to_write(folder, f"{STATE_FOLDER}/{name}{_LOCK_NAME}")
+        return open_made(path)
+    except OSError as error:
+        # A link or a pipe in place of the lock: ``open_made`` opens neither.
+        odd = error.errno in (errno.ELOOP, errno.EINVAL, errno.EISDIR)
+        raise ForeignFolder(
+            f"the folder cannot be written to ({error.strerror})",
+            where=str(path if odd else folder),
+            fix="remove what stands in place of the lock" if odd else None,
+        ) from error
 
 
 def check_ours(folder: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import ForeignFolder
+from bioscan5m_hf.files.temporary import temporary_folder
 from bioscan5m_hf.processors import processors
 from bioscan5m_hf.release.metadata.read import BadRow, read_metadata
 from bioscan5m_hf.release.remote import locate_release
@@ -21,7 +22,6 @@ from bioscan5m_hf.storage.path import RemotePath
 from bioscan5m_hf.storage.prefetch import Ahead
 from conversion.catalogue.sources import Choice
 from conversion.files.atomic import require_apart
-from conversion.files.temporary import temporary_folder
 from conversion.folder.manifest import Manifest
 from conversion.folder.state import State, check_ours
 from conversion.pipeline.comparison import compare_with, refuse_changes, refuse_mixing

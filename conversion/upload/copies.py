@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bioscan5m_hf.errors import BioscanError
+from bioscan5m_hf.files.temporary import temporary_folder
 from bioscan5m_hf.readers.formats import SUFFIXES
 from bioscan5m_hf.release.remote import list_files
 from bioscan5m_hf.sources.manifest import MANIFEST_BYTES, MANIFEST_NAME
 from bioscan5m_hf.storage.inside import to_write
 from bioscan5m_hf.storage.open import exists
 from bioscan5m_hf.storage.path import Location, RemotePath, location_of
-from conversion.files.temporary import temporary_folder
 from conversion.folder.manifest import ShardFile, read_manifest
 from conversion.upload.stores import fetch
 

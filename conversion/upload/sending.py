@@ -20,12 +20,12 @@ from bioscan5m_hf.errors import (
     ForeignFolder,
     VerificationFailed,
 )
+from bioscan5m_hf.files.temporary import temporary_folder
 from bioscan5m_hf.sources.manifest import MANIFEST_NAME, SHARD_PATH
 from bioscan5m_hf.storage.path import RemotePath
 from conversion.card.figures.specimens import Pick, pick_specimens
 from conversion.card.readme import CARD_NAME
 from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of, require_apart
-from conversion.files.temporary import temporary_folder
 from conversion.folder.loss import beyond
 from conversion.folder.manifest import Manifest, ShardFile, read_manifest
 from conversion.folder.state import STATE_FOLDER

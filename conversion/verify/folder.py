@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from bioscan5m_hf.errors import ConversionFailed, VerificationFailed, counted
+from bioscan5m_hf.files.temporary import temporary_folder
 from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import Split, split_named
@@ -26,7 +27,6 @@ from conversion.catalogue.members import list_members
 from conversion.catalogue.rows import SortedRows
 from conversion.catalogue.sources import select
 from conversion.executors.processes import Processes
-from conversion.files.temporary import temporary_folder
 from conversion.folder.manifest import Manifest, ShardFile, SplitFiles, read_manifest
 from conversion.folder.state import STATE_FOLDER
 from conversion.formats.samples import PLAIN

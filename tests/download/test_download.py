@@ -16,6 +16,7 @@ import pytest
 from bioscan5m_hf.errors import OutputError
 from bioscan5m_hf.schema.columns import split_named
 from bioscan5m_hf.schema.upstream import FILES, METADATA_ZIP, PublishedFile, mirror_named
+from bioscan5m_hf.storage.inside import open_own, remove_if_empty
 from bioscan5m_hf.storage.retry import Patience
 from conversion.download.download import (
     PARTS_FOLDER,
@@ -183,6 +184,45 @@ def test_bytes_of_all_files_add_up(
         download(options(tmp_path), watcher)
         assert watcher.totals == {work: length}
         watcher.require_whole()
+
+
+def test_another_download_that_ends_meanwhile_takes_no_folder_away(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIOSCAN5M_ZENODO_URL", server.url)
+    small(monkeypatch)
+    ended: list[Path] = []
+
+    def other(path: Path) -> int:
+        if len(ended) < 2:
+            ended.append(path)
+            remove_if_empty(tmp_path / PARTS_FOLDER)
+        return open_own(path)
+
+    monkeypatch.setattr("bioscan5m_hf.files.lock.open_own", other)
+    download(options(tmp_path), Unwatched())
+    assert contents(tmp_path) == CONTENT
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_another_download_that_begins_or_ends_at_the_end(
+    begins: bool, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIOSCAN5M_ZENODO_URL", server.url)
+    small(monkeypatch)
+    parts = tmp_path / PARTS_FOLDER
+
+    def other(folder: Path) -> None:
+        if begins:
+            (folder / "other.part").touch()
+        else:
+            folder.rmdir()
+        remove_if_empty(folder)
+
+    monkeypatch.setattr("conversion.download.download.remove_if_empty", other)
+    download(options(tmp_path), Unwatched())
+    assert parts.exists() == begins
+    assert {path.name for path in tmp_path.iterdir()} - {PARTS_FOLDER} == set(CONTENT)
 
 
 def test_one_wrong_file_does_not_cost_the_other(

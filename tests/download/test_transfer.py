@@ -59,6 +59,20 @@ def fetch(
     return count.total
 
 
+def test_a_proved_file_comes_to_its_place_before_others_may_fetch_it(
+    server: Server, transfers: Transfers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("conversion.download.partial.sync_folder", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        transfers.fetch(remote(server), tmp_path / "parts", Count(), tmp_path)
+    assert (tmp_path / "a.zip").read_bytes() == DATA
+    # Whatever lies there is looked for by nobody.
+    assert not [path for path in (tmp_path / "parts").iterdir() if path.stat().st_size > 1000]
+
+
 def ranges(server: Server) -> list[str | None]:
     return [request.range for request in server.site.requests]
 
@@ -278,7 +292,7 @@ def test_the_length_is_asked_for(server: Server, transfers: Transfers, with_rang
 def test_two_processes_do_not_fetch_the_same_file(
     server: Server, transfers: Transfers, tmp_path: Path
 ) -> None:
-    held = Partial(tmp_path, "a.zip", "elsewhere", Expected(3))
+    held = Partial(tmp_path, tmp_path / "a.zip", "elsewhere", Expected(3))
     with held, pytest.raises(FolderInUse, match="another process is fetching this file"):
         transfers.fetch(remote(server), tmp_path, Count())
     fetch(transfers, server, tmp_path)
@@ -343,10 +357,10 @@ def test_parts_that_lead_elsewhere(tmp_path: Path) -> None:
     output.mkdir()
     (output / "parts").symlink_to(elsewhere)
     with pytest.raises(ForeignFolder, match="is a link to"):
-        Partial(output / "parts", "a.zip", "http://a", Expected(5))
+        Partial(output / "parts", output / "a.zip", "http://a", Expected(5))
     (output / "parts").unlink()
     (output / "parts").mkdir()
     (output / "parts" / "a.zip.part").symlink_to(elsewhere / "a.zip.part")
     with pytest.raises(OutputError, match="cannot be written"):
-        Partial(output / "parts", "a.zip", "http://a", Expected(5))
+        Partial(output / "parts", output / "a.zip", "http://a", Expected(5))
     assert (elsewhere / "a.zip.part").read_text() == "the only copy"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import FolderInUse
+from bioscan5m_hf.files.lock import alone, make_locked, open_locked, open_made
+from bioscan5m_hf.files.temporary import temporary_folder
 from bioscan5m_hf.storage.inside import open_own
 from conversion.download.partial import Expected, Partial
-from conversion.files.lock import make_locked, open_locked
-from conversion.files.temporary import temporary_folder
 
 Before = Callable[[Callable[[], object]], None]
 
@@ -73,13 +75,13 @@ def test_a_file_that_is_finished_meanwhile_is_not_begun_anew(
     part = tmp_path / "images.zip.part"
     part.write_bytes(b"whole")
     before_lock(lambda: part.rename(whole))
-    with Partial(tmp_path, "images.zip", "https://example.org", Expected(5)) as begun:
+    with Partial(tmp_path, whole, "https://example.org", Expected(5)) as begun:
         begun.take_up(lambda _: None, lambda: None)
         begun.write(b"other")
         assert whole.read_bytes() == b"whole"
         assert part.read_bytes() == b"other"
         with pytest.raises(FolderInUse, match="another process is fetching"):
-            Partial(tmp_path, "images.zip", "https://example.org", Expected(5))
+            Partial(tmp_path, whole, "https://example.org", Expected(5))
 
 
 @pytest.mark.parametrize("made_again", [True, False])
@@ -109,3 +111,46 @@ def test_nothing_that_is_there_is_replaced_while_it_is_locked(tmp_path: Path) ->
     with pytest.raises(FileExistsError):
         make_locked(tmp_path / "lock")
     assert (tmp_path / "lock.new").read_bytes() == b"theirs"
+
+
+def test_a_folder_that_is_removed_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[Path] = []
+
+    def other(path: Path) -> int:
+        if len(removed) < 3:
+            path.parent.rmdir()
+            removed.append(path)
+        return open_own(path)
+
+    monkeypatch.setattr("bioscan5m_hf.files.lock.open_own", other)
+    os.close(open_made(tmp_path / "parts" / "a.zip.part"))
+    assert len(removed) == 3
+    assert (tmp_path / "parts" / "a.zip.part").exists()
+
+
+def test_one_after_the_other(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    count.write_text("0")
+
+    def one(_: int) -> None:
+        with alone(tmp_path / "lock"):
+            before = int(count.read_text())
+            time.sleep(0.001)
+            count.write_text(str(before + 1))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(one, range(80)))
+    assert count.read_text() == "80"
+
+
+def test_where_there_are_no_locks_nobody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(_descriptor: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with alone(tmp_path / "lock"):
+        pass

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from conversion.files.temporary import temporary_folder
+from bioscan5m_hf.files.temporary import temporary_folder
 
 HELD = """
 import sys, time
-from conversion.files.temporary import temporary_folder
+from bioscan5m_hf.files.temporary import temporary_folder
 with temporary_folder() as folder:
     (folder / "shard").write_bytes(b"much")
     print(folder, flush=True)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from conversion.files.lock import lock, make_locked
+from bioscan5m_hf.files.lock import lock, make_locked
 
 _PREFIX: Final = "bioscan5m-run-"
 _LOCK: Final = ".in-use"

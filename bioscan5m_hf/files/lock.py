@@ -5,9 +5,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
+from bioscan5m_hf.storage.inside import open_own
+
+_ATTEMPTS: Final = 100
 # The errors for a lock that another process holds; emulated locks may report the second one.
 _HELD = frozenset({errno.EWOULDBLOCK, errno.EACCES})
 
@@ -29,6 +34,25 @@ def lock(descriptor: int) -> str | None:
             raise BlockingIOError(*error.args) from error
         return error.strerror or str(error)
     return None
+
+
+def open_made(path: Path) -> int:
+    """Open a file, and create it and its folder if they do not exist.
+
+    Another process may remove the empty folder at that moment, when it ends. The folder is then
+    created again.
+
+    Raises:
+        OSError: It cannot be opened, is a link, or is no regular file.
+    """
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return open_own(path)
+        except (FileNotFoundError, FileExistsError):
+            if not left:
+                raise
+    raise AssertionError("the last attempt returns or raises")
 
 
 def open_locked(path: Path, opened: Callable[[], int]) -> tuple[int, str | None]:
@@ -58,6 +82,26 @@ def open_locked(path: Path, opened: Callable[[], int]) -> tuple[int, str | None]
         except BaseException:
             os.close(descriptor)
             raise
+        os.close(descriptor)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Let only one process or thread at a time run the block; others wait.
+
+    Args:
+        path: The lock file; it is created if it does not exist, and is not removed. If the file
+            system has no locks, nothing waits.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    descriptor = open_own(path)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
         os.close(descriptor)
 
 
