@@ -7,7 +7,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,26 +18,36 @@ _LOCK: Final = ".in-use"
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """Make a folder in TMPDIR, and remove it at the end; folders of killed runs are removed first.
+def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Make a folder, and remove it at the end; folders of killed runs are removed first.
+
+    Args:
+        parent: The folder to make it in, under a hidden name; TMPDIR by default.
 
     Yields:
         The folder. It is empty except for a hidden file that is locked until the run ends.
+
+    Raises:
+        OSError: It cannot be made.
     """
-    _clear(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as made:
+    place = parent or Path(tempfile.gettempdir())
+    prefix = f".{_PREFIX}" if parent else _PREFIX
+    _clear(place, prefix)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as name:
+        made = Path(name)
         # The file must be locked from its first moment: another run may at any time remove folders
         # whose file is not locked.
-        descriptor = make_locked(Path(made) / _LOCK)
+        descriptor = make_locked(made / _LOCK)
         try:
-            yield Path(made)
+            yield made
         finally:
             os.close(descriptor)
+            _remove(made)
 
 
-def _clear(folder: Path) -> None:
+def _clear(folder: Path, prefix: str) -> None:
     """Remove the folders of this user's runs that have ended."""
-    for left in folder.glob(f"{_PREFIX}*"):
+    for left in folder.glob(f"{prefix}*"):
         try:
             found = left.lstat()
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
@@ -49,8 +59,22 @@ def _clear(folder: Path) -> None:
         try:
             # On a file system without locks, it is unknown whether the run still lives.
             if lock(descriptor) is None:
-                shutil.rmtree(left, ignore_errors=True)
+                _remove(left)
         except BlockingIOError:
             pass
         finally:
             os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder as far as possible, its lock last.
+
+    If the removal is killed, the lock still tells a later run that nobody uses the folder.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            elif entry.name != _LOCK:
+                Path(entry).unlink()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.files.temporary import temporary_folder
 from bioscan5m_hf.storage.disk import cache_error
 
 
@@ -33,13 +32,14 @@ def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
 
 def _make(folder: Path, write: Callable[[Path], None]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        write(work)
-        work.rename(folder)
+        # What takes gigabytes is not left there by processes that are killed again and again.
+        with temporary_folder(folder.parent) as made:
+            work = made / folder.name
+            work.mkdir()
+            write(work)
+            work.rename(folder)
     except OSError:
         # Another process was faster.
         if not folder.is_dir():
             raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.files.temporary import temporary_folder
 from bioscan5m_hf.schema.configurations import METADATA, configuration_named
 from bioscan5m_hf.schema.split_expressions import parse_split
 from bioscan5m_hf.storage.disk import output_error
@@ -17,7 +17,7 @@ from conversion.export.base import ExportOptions, ExportResult, Progress, Specim
 from conversion.export.clibd import Clibd
 from conversion.export.fasta import Fasta
 from conversion.export.imagefolder import ImageFolder
-from conversion.files.atomic import partial_path, sync_folder
+from conversion.files.atomic import sync_folder
 
 if TYPE_CHECKING:
     from bioscan5m_hf.sources.base import Data
@@ -51,30 +51,25 @@ def export(
         ReleaseNotFound: There is no data of a split that was named.
         OutputError: Something is there already, or there is no place for it.
     """
-    if os.path.lexists(options.output):
-        raise OutputError(
-            "is there already", where=str(options.output), fix="choose another --output"
-        )
+    _require_absent(options.output)
     configuration = configuration_named(package if target.image else METADATA, data.packages)
     terms = parse_split(splits, configuration, data.splits(configuration))
     chosen = replace(options, splits=tuple(term.split for term in terms))
     specimens = Specimens(data, configuration, chosen, progress)
-    part = partial_path(options.output)
     try:
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        result = target.write(specimens, chosen, part)
-        part.rename(options.output)
-        sync_folder(options.output.parent)
+        with temporary_folder(options.output.parent) as made:
+            part = made / options.output.name
+            result = target.write(specimens, chosen, part)
+            # Another export may have ended meanwhile.
+            _require_absent(options.output)
+            part.rename(options.output)
+            sync_folder(options.output.parent)
     except OSError as error:
         raise output_error(error, options.output) from error
-    finally:
-        _remove(part)
     return result
 
 
-def _remove(part: Path) -> None:
-    """Remove what an export that did not end has written."""
-    if part.is_dir():
-        shutil.rmtree(part)
-    else:
-        part.unlink(missing_ok=True)
+def _require_absent(output: Path) -> None:
+    if os.path.lexists(output):
+        raise OutputError("is there already", where=str(output), fix="choose another --output")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -186,8 +187,60 @@ def test_nothing_stays_of_an_export_that_was_interrupted(forms: Path, tmp_path: 
     data = open_data(forms / "parquet")
     with pytest.raises(KeyboardInterrupt):
         export(data, _Failing(), "cropped_256", "all", ExportOptions(tmp_path / "out", ()))
-    assert not any(tmp_path.glob("*out*"))
-    assert not any(tmp_path.glob(".*out*"))
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_what_another_export_wrote_meanwhile_stays(
+    folder: bool, forms: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+
+    class Slow(Target):
+        name = "slow"
+
+        def write(self, specimens: Specimens, options: ExportOptions, part: Path) -> ExportResult:
+            del specimens
+            for path in (options.output, part):
+                if folder:
+                    path.mkdir()
+                else:
+                    path.write_text(path.parent.name)
+            return ExportResult()
+
+    with pytest.raises(OutputError, match="there already"):
+        export(open_data(forms / "parquet"), Slow(), "", "all", ExportOptions(output, ()))
+    assert [*tmp_path.iterdir()] == [output]
+    assert folder or output.read_text() == tmp_path.name
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bioscan5m_hf.sources.resolve import open_data
+from conversion.export.base import ExportOptions, Target
+from conversion.export.export import export
+
+class Killed(Target):
+    name = "killed"
+
+    def write(self, specimens, options, part):
+        part.write_bytes(b"much")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+export(open_data(sys.argv[1]), Killed(), "", "all", ExportOptions(Path(sys.argv[2]), ()))
+"""
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next(
+    forms: Path, tmp_path: Path, call: Run
+) -> None:
+    output = tmp_path / "x"
+    words = [sys.executable, "-c", KILLED, str(forms / "parquet"), str(output)]
+    assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+    assert len([*tmp_path.iterdir()]) == 1
+    call("export", forms / "parquet", "--to", "fasta", "--limit", "1", "--output", output)
+    assert [*tmp_path.iterdir()] == [output]
 
 
 def test_what_is_there_stays(forms: Path, tmp_path: Path) -> None:

@@ -22,6 +22,23 @@ with temporary_folder() as folder:
 """
 
 
+KILLED_AT_THE_END = """
+import os, signal
+from bioscan5m_hf.files.temporary import temporary_folder
+real, removed = os.unlink, []
+def unlink(*given, **named):
+    removed.append(given)
+    if len(removed) == 50:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(*given, **named)
+with temporary_folder() as folder:
+    for number in range(50):
+        (folder / str(number)).touch()
+    print(folder, flush=True)
+    os.unlink = unlink
+"""
+
+
 @pytest.fixture(autouse=True)
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -55,3 +72,21 @@ def test_what_killed_runs_left_is_cleared_and_nothing_else(room: Path) -> None:
         assert not held.exists()
     kept = {"others", "bioscan5m-run-notes", "bioscan5m-run-link"}
     assert {path.name for path in room.iterdir()} == kept
+
+
+def test_what_is_killed_while_it_is_removed_is_removed_later(room: Path) -> None:
+    words = [sys.executable, "-c", KILLED_AT_THE_END]
+    killed = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL
+    left = Path(killed.stdout.strip())
+    assert len([*left.iterdir()]) == 2
+    with temporary_folder():
+        assert not left.exists()
+    assert not list(room.iterdir())
+
+
+def test_beside_what_is_written_it_is_hidden(tmp_path: Path) -> None:
+    with temporary_folder(tmp_path) as folder:
+        assert folder.parent == tmp_path
+        assert folder.name.startswith(".")
+    assert not list(tmp_path.iterdir())

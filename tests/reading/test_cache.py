@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 
 from bioscan5m_hf import get, labels, load_dataset
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.sources.cache import made_once
 from tests.limits import files_of_at_most
 from tests.reading.conftest import plain
 
@@ -104,3 +108,27 @@ def test_rows_in_the_cache_need_no_room(small_release: Path, tmp_path: Path) -> 
     shutil.rmtree(tmp_path / "cache" / "bioscan5m_index")
     with files_of_at_most(0):
         assert _load(small_release, tmp_path / "cache") == first
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bioscan5m_hf.sources.cache import made_once
+
+def write(work):
+    (work / "rows.arrow").write_bytes(b"much")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+made_once(Path(sys.argv[1]), write)
+"""
+
+
+def test_what_killed_processes_left_is_removed_with_the_next_index(tmp_path: Path) -> None:
+    for name in ("metadata-a", "metadata-a", "metadata-b"):
+        words = [sys.executable, "-c", KILLED, str(tmp_path / "cache" / name)]
+        assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+        assert len([*(tmp_path / "cache").iterdir()]) == 1
+    folder = tmp_path / "cache" / "metadata-b"
+    assert made_once(folder, lambda work: (work / "rows.arrow").touch()) == folder
+    assert [*(tmp_path / "cache").iterdir()] == [folder]
+    assert [*folder.iterdir()] == [folder / "rows.arrow"]
