@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 
 from bioscan5m_hf.errors import OutOfReach
+from bioscan5m_hf.files.lock import alone
 from bioscan5m_hf.readers.base import Piece
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA, Configuration
@@ -138,25 +139,25 @@ def remember(
     """
     if not isinstance(data.root, RemotePath) or isinstance(data, PreparedData):
         return
-    known = prepared_of(data.root, cache)
-    record: dict[str, Any] = {"url": str(data.root), "splits": {}, "digests": {}}
-    record |= {"vocabularies": {}, **(known.record if known else {}), "packages": data.packages}
+    told: dict[str, Any] = {"splits": {}, "digests": {}, "vocabularies": {}}
     if configuration is not None:
         package = configuration.package or METADATA
-        held = {split.name for split in data.splits(configuration)}
-        record["splits"][package] = sorted(held.union(record["splits"].get(package, ())))
+        told["splits"][package] = [split.name for split in data.splits(configuration)]
         for split in splits:
-            record["digests"][f"{package} {split.name}"] = data.digest(configuration, split)
+            told["digests"][f"{package} {split.name}"] = data.digest(configuration, split)
     for each in vocabularies:
         counts = {name: [int(n) for n in found] for name, found in each.counts.items()}
-        told = {"names": each.names, "counts": counts}
-        record["vocabularies"][f"{each.rank} {on_error}"] = told
+        told["vocabularies"][f"{each.rank} {on_error}"] = {"names": each.names, "counts": counts}
     path = _path_of(data.root, cache)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as work:
+        # What another process adds meanwhile would be lost.
+        with (
+            alone(path.with_suffix(".lock")),
+            tempfile.TemporaryDirectory(dir=path.parent) as work,
+        ):
             file = Path(work) / path.name
-            file.write_text(json.dumps(record), "utf-8")
+            file.write_text(json.dumps(_joined(data, prepared_of(data.root, cache), told)), "utf-8")
             file.replace(path)
     except OSError as error:
         # The rows are right without it; only a later load without a network misses it.
@@ -166,6 +167,16 @@ def remember(
             path,
             error.strerror,
         )
+
+
+def _joined(data: Data, known: PreparedData | None, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What was known of remote data, and what is told of them now."""
+    before = known.record if known else {}
+    record = {name: {**before.get(name, {}), **found} for name, found in told.items()}
+    for package, names in told["splits"].items():
+        held = before.get("splits", {}).get(package, ())
+        record["splits"][package] = sorted({*names, *held})
+    return {"url": str(data.root), **record, "packages": data.packages}
 
 
 def _path_of(root: RemotePath, cache: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ import pytest
 
 from bioscan5m_hf import get, load_dataset
 from bioscan5m_hf.errors import OutOfReach
+from bioscan5m_hf.schema.columns import split_named
+from bioscan5m_hf.schema.configurations import configuration_named
+from bioscan5m_hf.sources.prepared import prepared_of, remember
+from bioscan5m_hf.sources.resolve import open_data
+from bioscan5m_hf.storage.path import RemotePath
 from tests import forked
 from tests.forked import DATASETS
 from tests.hub.repository import Repository
@@ -19,6 +25,7 @@ from tests.reading.conftest import Rows
 from tests.reading.range_server import serve
 from tests.reading.test_hub import RAW, digested, load, put
 
+METADATA = configuration_named("metadata")
 STORED = "user/stored"
 VAL = {"name": "cropped_256", "split": "val"}
 OFFLINE: tuple[dict[str, str], ...] = ({"HF_HUB_OFFLINE": "1"}, {"HF_DATASETS_OFFLINE": "1"}, {})
@@ -89,6 +96,23 @@ def test_a_folder_behind_a_url_that_was_prepared_loads_without_its_server(
     done = forked.run("-c", program, served.url, tmp_path, libraries=DATASETS)
     assert done.stdout == f"{len(before)}\n"
     assert "out of reach" in done.stderr
+
+
+def test_what_several_note_at_once_is_all_noted(forms: Path, tmp_path: Path) -> None:
+    with serve(forms / "parquet") as served:
+        data = open_data(served.url)
+        names = [split.name for split in data.splits(METADATA)]
+
+        def note(name: str) -> None:
+            remember(data, tmp_path, configuration=METADATA, splits=[split_named(name)])
+
+        with ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(note, names))
+        assert isinstance(data.root, RemotePath)
+        noted = prepared_of(data.root, tmp_path)
+    assert noted is not None
+    for name in names:
+        assert noted.digest(METADATA, split_named(name)) == data.digest(METADATA, split_named(name))
 
 
 @pytest.mark.parametrize("hub", ["parquet"], indirect=True)
