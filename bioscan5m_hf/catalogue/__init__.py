@@ -1,4 +1,4 @@
-"""The catalogue of a release: rows and images in the order of md5(processid), joined.
+"""Sort the rows and images of a release by md5(processid), and join them.
 
-Columns go in, positions come out; nothing here knows of shards, of caches or of command lines.
+The input is columns, the output positions; nothing here knows shards, caches or command lines.
 """

@@ -1,4 +1,4 @@
-"""Where the images of a package lie, each once, and which specimen each belongs to."""
+"""Sort the images of a package, remove repeated ones, and find the specimen of each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bioscan5m_hf.schema.order import Keys, keys_of
 
 Positions = npt.NDArray[np.int64]
 NOWHERE: Final = -1
-"""The position of an image that no specimen has."""
+"""The position for an image without a specimen."""
 
 _STRETCH: Final = 1 << 16
 _ORPHAN_COLUMNS: Final = ("processid", "source", "folder", "ending")
@@ -36,7 +36,7 @@ PLACE_SCHEMA: Final = pa.schema(
         if field.name != "split"
     ]
 )
-"""What is kept of an image beside its key; folders are few and are numbered."""
+"""The columns stored for each image besides its key; folders are few, so they are numbered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +44,29 @@ class Images:
     """The images of a package, in the order of their keys.
 
     Attributes:
-        rows: Their rows.
-        folders: What the numbers of folders mean.
+        rows: The rows of the images.
+        folders: The names of folders; the index is the number of the folder.
     """
 
     rows: SortedRuns
     folders: tuple[str, ...]
 
     def choose(self, rows: npt.NDArray[np.bool_] | Positions) -> Images:
-        """Some of the images, by a mask or growing positions."""
+        """Select images by a mask or by ascending positions."""
         return Images(self.rows.choose(rows), self.folders)
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Images and the specimens they belong to.
+    """Images and the specimens to which they belong.
 
     Attributes:
         images: The images.
-        positions: The position of the specimen of each image; ``NOWHERE`` for an orphan. Others
-            grow.
-        sizes: The plain size of each image in bytes, as its directory has it.
+        positions: The position of the specimen of each image, ascending; ``NOWHERE`` for an image
+            without one.
+        sizes: The plain size of each image in bytes, from the directory.
         sources: The number of the source of each image.
-        crcs: The CRC-32 of each image, as its directory has it; 0 for a file.
+        crcs: The CRC-32 of each image, from the directory of its zip; 0 for a plain file.
     """
 
     images: Images
@@ -76,7 +76,7 @@ class Located:
     crcs: npt.NDArray[np.uint32]
 
     def found(self) -> Located:
-        """The images that a specimen has."""
+        """The images that have a specimen."""
         there = self.positions != NOWHERE
         if there.all():
             return self
@@ -89,21 +89,21 @@ class Located:
         )
 
     def orphans(self) -> Images:
-        """The images that no specimen has."""
+        """The images that have no specimen."""
         return self.images.choose(self.positions == NOWHERE)
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """An image whose places hold different bytes.
+    """An image of which several copies exist, and these differ.
 
     Attributes:
         position: The position of its specimen.
         processid: The processid.
         split: The number of the split.
-        sources: The number of the source of each place, the preferred one first.
-        folder: The folder of the preferred one.
-        ending: The number of its ending.
+        sources: The number of the source of each copy, that of the preferred copy first.
+        folder: The folder of the preferred copy.
+        ending: The number of the ending of the preferred copy.
     """
 
     position: int
@@ -116,15 +116,15 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """An image that no specimen of its split has.
+    """An image without a specimen in its split.
 
     Attributes:
-        processid: What its name says.
-        split: The number of the split that its folder says.
+        processid: The processid in its name.
+        split: The number of the split in the name of its folder.
         source: The number of its source.
         folder: Its folder.
         ending: The number of its ending.
-        actual: The number of the split that the metadata have this specimen in, if they do.
+        actual: The number of the split of this specimen in the metadata, if it is there.
     """
 
     processid: str
@@ -137,13 +137,13 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """Images that no specimen of their split has, in the order of their keys, in little memory.
+    """Images without a specimen in their split, sorted by key and stored as columns to save memory.
 
     Attributes:
-        places: The name, source, folder and ending of each.
-        splits: The number of the split that its folder says.
-        actual: The number of the split that the metadata have this specimen in, or ``NOWHERE``.
-        folders: What the numbers of folders mean.
+        places: The processid, source, folder and ending of each.
+        splits: The number of the split in the name of each folder.
+        actual: The number of the split of each specimen in the metadata, or ``NOWHERE``.
+        folders: The names of folders; the index is the number of the folder.
     """
 
     places: pa.Table
@@ -166,17 +166,17 @@ class Orphans:
                 yield Orphan(name, split, source, self.folders[folder], ending, placed)
 
     def choose(self, wanted: npt.NDArray[np.bool_]) -> Orphans:
-        """The images that a mask picks."""
+        """Select images by a mask."""
         places = self.places.filter(pa.array(wanted))
         return Orphans(places, self.splits[wanted], self.actual[wanted], self.folders)
 
 
 def sort_images(batches: Iterable[pa.RecordBatch], path: Path) -> Images:
-    """Put images into the order of specimens.
+    """Sort images into the order of specimens.
 
     Args:
         batches: Record batches of ``IMAGE_SCHEMA``.
-        path: The file that keeps them.
+        path: The file to write them to.
 
     Raises:
         OutputError: The file cannot be written.
@@ -199,16 +199,16 @@ def sort_images(batches: Iterable[pa.RecordBatch], path: Path) -> Images:
 
 
 def single_images(images: Images, specimens: Specimens) -> tuple[Images, list[Conflict]]:
-    """Keep the preferred place of each image, and none of those whose places differ.
+    """Keep the preferred copy of each image, and drop images whose copies differ.
 
-    An image that no specimen has is an orphan, whatever its places hold.
+    An image without a specimen is kept even if its copies differ, because it is an orphan anyway.
 
     Args:
         images: The images.
         specimens: The specimens.
 
     Returns:
-        The images that are kept; and, in the order of the specimens, those that differ.
+        The images that are kept, and those whose copies differ, in the order of the specimens.
     """
     repeated = np.flatnonzero(equal_keys(images.rows))
     if not repeated.size:
@@ -256,7 +256,7 @@ def single_images(images: Images, specimens: Specimens) -> tuple[Images, list[Co
 
 
 def _differ(values: pa.Array, firsts: Positions) -> npt.NDArray[np.bool_]:
-    """In which groups of rows, each beginning at one of the firsts, values differ from others."""
+    """For each group of rows, which begins at one of ``firsts``, whether its values differ."""
     known = values.is_valid().to_numpy(zero_copy_only=False)
     numbers = values.fill_null(0).to_numpy().astype(np.uint64)
     least = np.minimum.reduceat(np.where(known, numbers, np.iinfo(np.uint64).max), firsts)
@@ -268,7 +268,7 @@ def locate(images: Images, specimens: Specimens) -> Located:
     """Find the specimen of each image.
 
     Args:
-        images: Images, each once.
+        images: Images without repeated ones.
         specimens: The specimens.
     """
     count = len(images.rows)
@@ -285,13 +285,16 @@ def locate(images: Images, specimens: Specimens) -> Located:
 
 
 def find(names: pa.Array, keys: Keys, among: Keys, specimens: Specimens) -> Positions:
-    """Find specimens by their key and their name.
+    """Find specimens by key and processid.
 
     Args:
-        names: Processids.
+        names: The processids to find.
         keys: Their keys.
-        among: The keys of the specimens, in an order in which they grow.
-        specimens: The specimens.
+        among: The keys of the specimens, sorted.
+        specimens: The specimens, in the order of ``among``.
+
+    Returns:
+        The position of each in ``specimens``; ``NOWHERE`` if it is not there.
     """
     if not len(among):
         return np.full(len(names), NOWHERE, np.int64)
@@ -306,7 +309,7 @@ def find(names: pa.Array, keys: Keys, among: Keys, specimens: Specimens) -> Posi
         specimens.names.take(pa.array(found[hit])),
     ).to_numpy(zero_copy_only=False)
     for number in hit[~same].tolist():
-        # Another specimen has the same key: the one that is looked for may stand behind it.
+        # Another specimen has the same key; the right one may follow it.
         stop = int(np.searchsorted(among, keys[number], side="right"))
         wanted = names[number].as_py()
         others = range(int(found[number]) + 1, stop)
@@ -316,7 +319,7 @@ def find(names: pa.Array, keys: Keys, among: Keys, specimens: Specimens) -> Posi
 
 
 def list_orphans(images: Images, specimens: Specimens) -> Orphans:
-    """List images that no specimen of their split has, with the split that has one, if any does.
+    """List images without a specimen in their split, and the split that has the specimen, if any.
 
     Args:
         images: The orphans.

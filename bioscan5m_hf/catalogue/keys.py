@@ -1,4 +1,4 @@
-"""Keys that put specimens into their order: the split, then md5(processid)."""
+"""Make the keys by which specimens are sorted: the split, then md5(processid)."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from bioscan5m_hf.schema.order import Keys
 
 _HASH_BITS: Final = 61
 HASH: Final = np.uint64((1 << _HASH_BITS) - 1)
-"""The bits of a key that are the md5's; the split is above them."""
+"""The bits of a key that come from the md5; the split is in the bits above them."""
 
 _SPLIT_NAMES: Final = pa.array([split.name for split in SPLITS])
 assert len(SPLITS) <= 1 << (64 - _HASH_BITS)
 
 
 def order_keys(keys: Keys, splits: pa.Array) -> Keys:
-    """The keys of some specimens in the order of the splits.
+    """The sort keys of specimens.
 
-    Different specimens may have equal keys: whoever needs to tell them apart compares names.
+    Different specimens may have equal keys; to distinguish them, compare their processids.
 
     Args:
-        keys: Those of their processids, as ``keys_of`` gives them.
+        keys: The keys of their processids, from ``keys_of``.
         splits: The names of their splits, all of them known.
 
     Returns:
-        Numbers that grow with the split, in upstream's order, and with md5(processid) within.
+        Numbers that sort by split, in upstream's order, and by md5(processid) within a split.
     """
     numbers = pc.index_in(splits, _SPLIT_NAMES).to_numpy(zero_copy_only=False)
     found: Keys = (numbers.astype(np.uint64) << np.uint64(_HASH_BITS)) | hashes(keys)
@@ -38,13 +38,13 @@ def order_keys(keys: Keys, splits: pa.Array) -> Keys:
 
 
 def hashes(keys: Keys) -> Keys:
-    """What keys in the order of the splits have of those that ``keys_of`` gives."""
+    """The part of keys from ``keys_of`` that sort keys contain: the upper 61 bits."""
     shifted: Keys = keys >> np.uint64(64 - _HASH_BITS)
     return shifted
 
 
 def full_keys(keys: Keys) -> Keys:
-    """The keys as ``keys_of`` gives them, with zeros for the last three bits, which are lost."""
+    """Turn sort keys into keys as from ``keys_of``; the last three bits are lost and become 0."""
     shifted: Keys = keys << np.uint64(64 - _HASH_BITS)
     return shifted
 
@@ -60,6 +60,6 @@ def split_numbers(keys: Keys) -> npt.NDArray[np.int8]:
 
 
 def split_edges(keys: Keys) -> npt.NDArray[np.int64]:
-    """Where each split begins among sorted keys, and where the last one ends."""
+    """The position of the first key of each split among sorted keys, and the end of the last."""
     firsts = np.array([int(first_key(split)) for split in SPLITS], np.uint64)
     return np.append(np.searchsorted(keys, firsts), len(keys))

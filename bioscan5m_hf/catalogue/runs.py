@@ -1,8 +1,8 @@
-"""Sort more rows than fit into memory: sorted runs in one file, and the order of all in memory.
+"""Sort more rows than fit into memory: sorted runs in one file, and the merged order in memory.
 
-Rows are gathered until they take some megabytes, sorted by their keys and written as one run. What
-a stretch of the whole order needs lies together in each run, and is put into order when it is read.
-For each row a key of 8 bytes and a place of 4 stay in memory.
+Rows are collected until they take some megabytes, then sorted by key and written as one run.
+Consecutive rows of the merged order lie close together in each run, and are merged when they are
+read. For each row, a key of 8 bytes and a place of 4 bytes stay in memory.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from bioscan5m_hf.schema.order import Keys
 from bioscan5m_hf.storage.disk import explained
 
 Places = npt.NDArray[np.uint32]
-"""Where rows lie in the file of the runs: the number of the batch and of the row in it."""
+"""The positions of rows in the file: the number of a batch, then of a row in it, in one number."""
 
-# What upstream's texts of some 75,000 specimens take; three times that is held.
+# The metadata of some 75,000 specimens; sorting needs three times as much memory.
 RUN_BYTES: Final = 64 << 20
-# A row is found by its batch, so all batches of a run but its last one have this length.
+# A place is a batch and a row in it, so all batches of a run but its last have this length.
 _BATCH_BITS: Final = 10
 _BATCH_ROWS: Final = 1 << _BATCH_BITS
-# Gathering many rows at once takes a third of the time of gathering one batch after the other.
+# Taking many rows at once needs a third of the time of taking them batch by batch.
 _TAKEN_ROWS: Final = 32 * _BATCH_ROWS
 _STORED_BATCHES: Final = 16
 _IN_BATCH: Final = np.uint32(_BATCH_ROWS - 1)
@@ -40,12 +40,13 @@ _PLACES: Final = ".places.npy"
 
 @dataclass(frozen=True, slots=True)
 class SortedRuns:
-    """Rows in the order of their keys.
+    """Rows sorted by key.
 
     Attributes:
         path: The file of the runs, an Arrow file.
-        keys: The keys, in order.
-        places: Where each row lies, in the same order. Rows of equal keys stand as they came.
+        keys: The sorted keys.
+        places: The place of each row in the file, in the same order. Rows with equal keys keep the
+            order in which they were added.
     """
 
     path: Path
@@ -56,19 +57,19 @@ class SortedRuns:
         return len(self.places)
 
     def choose(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64] | slice) -> SortedRuns:
-        """Some of the rows.
+        """Select rows.
 
         Args:
-            rows: A mask, growing positions, or a range.
+            rows: A mask, ascending positions, or a range.
         """
         return replace(self, keys=self.keys[rows], places=self.places[rows])
 
     def take(self, columns: Sequence[str]) -> pa.RecordBatch:
-        """Some columns of all rows, in order."""
+        """Read some columns of all rows, in order."""
         return read_rows(self.path, self.places, columns)
 
     def stretches(self, rows: int, columns: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """All rows in order, a stretch at a time.
+        """Read all rows in order, a stretch at a time.
 
         Args:
             rows: How many rows a stretch has.
@@ -87,7 +88,7 @@ class RunWriter:
     Args:
         path: The file.
         schema: The columns of the rows.
-        compression: How their buffers are compressed, as Arrow names it.
+        compression: Arrow's name of the compression of the buffers.
         limit: How many bytes of rows a run has.
     """
 
@@ -111,15 +112,15 @@ class RunWriter:
         with _writing(self._path):
             self._file = pa.OSFile(str(path), "wb")
             self._writer = pa.ipc.new_file(self._file, schema, options=options)
-        # Sorting and writing a run and reading the next one overlap.
+        # A run is sorted and written while the rows of the next one are collected.
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="bioscan5m-runs")
         self._writing: Future[None] | None = None
 
     def add(self, batch: pa.RecordBatch, keys: Keys) -> None:
-        """Take in some rows.
+        """Add rows.
 
         Args:
-            batch: The rows, of the schema.
+            batch: Rows of the schema.
             keys: Their keys.
 
         Raises:
@@ -132,7 +133,7 @@ class RunWriter:
             self._end_run()
 
     def finish(self) -> SortedRuns:
-        """Write what is left; returns the order of all rows.
+        """Write the last run, and return the order of all rows.
 
         Raises:
             OutputError: The file cannot be written.
@@ -145,7 +146,7 @@ class RunWriter:
         keys = np.concatenate([keys for keys, _ in self._runs] or [np.empty(0, np.uint64)])
         places = np.concatenate([found for _, found in self._runs] or [np.empty(0, np.uint32)])
         self._runs.clear()
-        # Merges the runs, which are sorted.
+        # The stable sort only has to merge the runs, which are sorted already.
         order = np.argsort(keys, kind="stable")
         return SortedRuns(self._path, keys[order], places[order])
 
@@ -161,7 +162,7 @@ class RunWriter:
             self._writing = None
 
     def _write_run(self, held: list[pa.RecordBatch], held_keys: list[Keys]) -> None:
-        # Joined first, which costs less than to gather from one batch after the other.
+        # Concatenating first takes less time than taking rows from each batch.
         rows = _joined(held)
         held.clear()
         keys = np.concatenate(held_keys)
@@ -173,7 +174,7 @@ class RunWriter:
         first = self._batches * _BATCH_ROWS
         self._batches += -(-len(order) // _BATCH_ROWS)
         self._runs.append((keys[order], np.arange(first, first + len(order), dtype=np.uint32)))
-        # What was gathered is of no use to others: pools that keep it would grow with each thread.
+        # Arrow's memory pool keeps freed memory for each thread, and would grow with every thread.
         del rows
         pa.default_memory_pool().release_unused()
 
@@ -182,7 +183,7 @@ class RunWriter:
 
     def __exit__(self, *exception: object) -> None:
         self._aside.shutdown()
-        # What was not finished is no file that anybody reads.
+        # Errors do not matter: nobody reads an unfinished file.
         with suppress(OSError):
             self._file.close()
 
@@ -202,7 +203,7 @@ def keep_order(rows: SortedRuns) -> None:
         rows: The rows.
 
     Raises:
-        OutputError: The disk is full.
+        OutputError: It cannot be written.
     """
     with _writing(rows.path):
         np.save(rows.path.with_suffix(_KEYS), rows.keys)
@@ -210,24 +211,24 @@ def keep_order(rows: SortedRuns) -> None:
 
 
 def kept_order(path: Path) -> SortedRuns:
-    """The rows of a file whose order was kept.
+    """Load the order of rows that ``keep_order`` wrote.
 
     Args:
-        path: The file.
+        path: The file of the rows.
     """
     keys, places = (np.load(path.with_suffix(suffix), "r") for suffix in (_KEYS, _PLACES))
     return SortedRuns(path, keys, places)
 
 
 def read_stored(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Read some columns of all rows, as they lie in the file.
+    """Read some columns of all rows, in the order of the file.
 
     Args:
         path: The file.
         columns: The columns.
 
     Yields:
-        Some thousands of rows at a time.
+        Batches of some thousands of rows.
     """
     with pa.memory_map(str(path)) as file:
         batches = _open(file, columns)
@@ -241,7 +242,7 @@ def _open(file: pa.NativeFile, columns: Sequence[str] | None) -> pa.ipc.RecordBa
     batches = pa.ipc.open_file(file)
     if columns is None:
         return batches
-    # What is compressed is not unpacked in vain.
+    # Without this option, the other columns would be decompressed too.
     numbers = [batches.schema.get_field_index(name) for name in columns]
     return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=numbers))
 
@@ -249,20 +250,20 @@ def _open(file: pa.NativeFile, columns: Sequence[str] | None) -> pa.ipc.RecordBa
 def read_rows(
     path: Path | str, places: Places, columns: Sequence[str] | None = None
 ) -> pa.RecordBatch:
-    """Read some rows out of the file of the runs.
+    """Read some rows of the file of the runs.
 
     Args:
         path: The file.
-        places: Where they lie, each once.
+        places: The places of the rows, all different.
         columns: The columns to read; all by default.
 
     Returns:
-        The rows in the order of the places, in memory of their own.
+        A copy of the rows, in the order of the places.
 
     Raises:
         OSError: The file cannot be read.
     """
-    # Mapped only while it is read: what stays mapped counts as memory of this process.
+    # Mapped only while it is read, because mapped pages count as memory of this process.
     with pa.memory_map(str(path)) as file:
         batches = _open(file, columns)
         if not len(places):

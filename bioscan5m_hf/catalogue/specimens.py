@@ -1,4 +1,4 @@
-"""The specimens of a release: the rows of its metadata in their order, each processid once."""
+"""Sort the rows of the metadata of a release, and remove repeated processids."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from bioscan5m_hf.catalogue.runs import RUN_BYTES, RunWriter, SortedRuns
 from bioscan5m_hf.release.metadata.read import KEY, ROW, ROW_SCHEMA
 
 LEAST_SCHEMA: Final = pa.schema([ROW_SCHEMA.field(name) for name in ("processid", "split", ROW)])
-"""What is needed of a row to put it into order and to find its processid in another row."""
+"""The columns needed to sort rows and to find repeated processids."""
 
 _STRETCH: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class RepeatedRow:
-    """A row whose processid stands in an earlier one.
+    """A row whose processid occurs in an earlier row.
 
     Attributes:
         row: Its number.
@@ -42,18 +42,18 @@ class RepeatedRow:
 
 @dataclass(frozen=True, slots=True)
 class Specimens:
-    """The specimens of a release in the order of their keys.
+    """The specimens of a release, sorted by key.
 
     Attributes:
         rows: Their rows of the metadata.
-        names: Their processids.
+        names: Their processids, in the same order.
     """
 
     rows: SortedRuns
     names: pa.LargeStringArray
 
     def edges(self) -> npt.NDArray[np.int64]:
-        """Where each split begins, in upstream's order, and where the last one ends."""
+        """The position of the first specimen of each split, and the end of the last split."""
         return split_edges(self.rows.keys)
 
 
@@ -65,13 +65,13 @@ def sort_rows(
     compression: str | None = None,
     limit: int = RUN_BYTES,
 ) -> SortedRuns:
-    """Put the rows of the metadata into order.
+    """Sort the rows of the metadata.
 
     Args:
-        batches: Rows as ``read_metadata`` yields them.
-        path: The file that keeps them.
-        schema: The columns to keep, those of ``LEAST_SCHEMA`` at least.
-        compression: How the file is compressed, as Arrow names it.
+        batches: Rows from ``read_metadata``.
+        path: The file to write them to.
+        schema: The columns to keep, at least those of ``LEAST_SCHEMA``.
+        compression: Arrow's name of the compression of the file.
         limit: How many bytes of rows are sorted at a time.
 
     Raises:
@@ -88,7 +88,7 @@ def add_rows(runs: RunWriter, rows: pa.RecordBatch, schema: pa.Schema) -> None:
 
     Args:
         runs: The runs.
-        rows: Rows as ``read_metadata`` yields them.
+        rows: Rows from ``read_metadata``.
         schema: The columns to keep.
     """
     runs.add(rows.select(schema.names), order_keys(rows[KEY].to_numpy(), rows["split"]))
@@ -98,10 +98,10 @@ def single_rows(rows: SortedRuns) -> tuple[SortedRuns, list[RepeatedRow]]:
     """Keep the first row of each processid.
 
     Args:
-        rows: The rows of the metadata in order.
+        rows: The sorted rows of the metadata.
 
     Returns:
-        The rows that are kept, and the others as they stand in the file.
+        The rows that are kept, and the removed rows in the order of the metadata file.
     """
     positions = np.flatnonzero(_repeated(rows.keys & HASH))
     if not positions.size:
@@ -125,27 +125,27 @@ def single_rows(rows: SortedRuns) -> tuple[SortedRuns, list[RepeatedRow]]:
 
 
 def name_specimens(rows: SortedRuns) -> Specimens:
-    """Read the processids of rows that have each of them once."""
+    """Read the processids of rows without repeated ones."""
     names = [batch["processid"] for _, batch in rows.stretches(_STRETCH, ["processid"])]
     joined = pa.chunked_array(names, pa.string()).cast(pa.large_string()).combine_chunks()
     return Specimens(rows, joined)
 
 
 def same_as_before(values: pa.Array) -> npt.NDArray[np.bool_]:
-    """Which values equal the one before them."""
+    """For each value, whether it equals the one before it."""
     equal = pc.equal(values[1:], values[:-1]).to_numpy(zero_copy_only=False)
     return np.append(np.zeros(min(1, len(values)), np.bool_), equal)
 
 
 def equal_keys(rows: SortedRuns) -> npt.NDArray[np.bool_]:
-    """Which rows have the key of a neighbour."""
+    """For each row, whether a neighbour has the same key."""
     equal: npt.NDArray[np.bool_] = np.zeros(len(rows) + 1, np.bool_)
     equal[1:-1] = rows.keys[1:] == rows.keys[:-1]
     return equal[1:] | equal[:-1]
 
 
 def settle_equal_keys(rows: SortedRuns) -> SortedRuns:
-    """Order specimens whose md5 begins alike by the rest of it, and then by their names."""
+    """Sort specimens with equal keys by their full md5, and then by their processids."""
     alike = np.flatnonzero(equal_keys(rows)) if len(rows) else np.empty(0, np.int64)
     if not alike.size:
         return rows
@@ -162,7 +162,7 @@ def settle_equal_keys(rows: SortedRuns) -> SortedRuns:
 
 
 def _repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """Which hashes stand there more than once."""
+    """For each hash, whether it occurs more than once."""
     ordered = np.sort(hashes)
     again = ordered[1:][ordered[1:] == ordered[:-1]]
     return np.isin(hashes, again) if again.size else np.zeros(len(hashes), np.bool_)

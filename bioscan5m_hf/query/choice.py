@@ -1,4 +1,4 @@
-"""Describe which rows and columns are wanted: predicate and projection."""
+"""Combine the predicate on rows and the projection on columns, which every reader applies."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ PROCESSID: Final = "processid"
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Choice:
-    """The rows and columns that are wanted.
+    """The requested rows and columns.
 
     Attributes:
-        columns: The columns that come out, in the order of the schema.
+        columns: The requested columns, in the order of the schema.
         filter: The condition on rows, if there is one.
-        keep: The sorted keys of the only specimens that are wanted, if not all are.
+        keep: The sorted keys of the requested specimens; ``None`` for all.
     """
 
     columns: tuple[str, ...]
@@ -35,12 +35,12 @@ class Choice:
 
     @property
     def image(self) -> bool:
-        """Whether images are wanted."""
+        """Whether images are requested."""
         return IMAGE_COLUMN in self.columns
 
     @property
     def deciding(self) -> tuple[str, ...]:
-        """The columns that decide on rows; none where every row is wanted."""
+        """The columns that the predicate reads; none if every row is requested."""
         names = list(self.filter.columns) if self.filter else []
         if self.keep is not None and PROCESSID not in names:
             names.append(PROCESSID)
@@ -48,11 +48,11 @@ class Choice:
 
     @property
     def plain(self) -> tuple[str, ...]:
-        """The columns that come out, but for the image."""
+        """The requested columns without the image."""
         return tuple(name for name in self.columns if name != IMAGE_COLUMN)
 
     def rows(self, table: pa.Table) -> Numbers:
-        """The numbers of the rows that are wanted."""
+        """The numbers of the requested rows."""
         chosen = self.filter.rows(table) if self.filter else np.arange(table.num_rows)
         if self.keep is not None:
             keys = keys_of(table[PROCESSID].take(pa.array(chosen)))
@@ -63,10 +63,10 @@ class Choice:
 
 
 def choose_columns(columns: Sequence[str] | None, *, image: bool) -> tuple[str, ...]:
-    """Understand ``columns=``.
+    """Check the option ``columns``.
 
     Args:
-        columns: The columns that are wanted; all by default.
+        columns: The requested columns; all by default.
         image: Whether the configuration has images.
 
     Returns:
@@ -74,7 +74,7 @@ def choose_columns(columns: Sequence[str] | None, *, image: bool) -> tuple[str, 
 
     Raises:
         UnknownName: There is no such column in the configuration.
-        UsageError: No column is wanted, or one text was given instead of several.
+        UsageError: The list is empty, or a string was given instead of a list.
     """
     known = [IMAGE_COLUMN, *column_names()] if image else column_names()
     if columns is None:
@@ -91,7 +91,7 @@ def choose_columns(columns: Sequence[str] | None, *, image: bool) -> tuple[str, 
 
 
 def taken(table: pa.Table, chosen: Numbers | None) -> pa.Table:
-    """Some rows of a table, whose numbers rise; all where none are named."""
+    """Take some rows of a table by ascending numbers; all rows for ``None``."""
     if chosen is None or len(chosen) == table.num_rows:
         return table
     return table.take(pa.array(chosen))

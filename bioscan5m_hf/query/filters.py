@@ -1,8 +1,8 @@
 """Check and apply ``where=``, a condition on rows: Parquet filters or an Arrow expression.
 
-The rows are those that ``pyarrow`` gives for the same filter, but for missing values, about which
-people ask with ``None``: ``("species", "!=", None)`` means the rows that have a species, where
-plain Parquet filters give no row at all.
+The result is the same as with ``pyarrow``, except for missing values, which are written ``None``:
+``("species", "!=", None)`` gives the rows that have a species, while plain Parquet filters give no
+rows at all.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _COMPARISONS: Final[dict[str, Callable[[pc.Expression, Any], pc.Expression]]] = 
     ">=": lambda field, value: field >= value,
 }
 _OPERATORS: Final = (*_COMPARISONS, "=", "in", "not in")
-# Of pandas, which need not be imported to be asked.
+# Names of classes of pandas, so that it need not be imported.
 _MISSING: Final = ("NAType", "NaTType")
 _ROW: Final = "__row"
 
@@ -43,7 +43,7 @@ class Filter:
     """A condition on rows.
 
     Attributes:
-        expression: The condition, which reads upstream's columns only.
+        expression: The condition, which reads only upstream's columns.
         columns: The columns that it reads, in upstream's order.
     """
 
@@ -52,16 +52,16 @@ class Filter:
 
     @classmethod
     def of(cls, where: Where | None) -> Self | None:
-        """Understand a ``where=``.
+        """Parse the option ``where``.
 
         Args:
-            where: A condition ``(column, operator, value)``; a list of them, all of which must
-                hold; a list of such lists, one of which must hold; or an Arrow expression. Empty
-                lists and ``None`` want every row.
+            where: A condition ``(column, operator, value)``; a list of conditions that must all
+                hold; a list of such lists, at least one of which must hold; or an Arrow expression.
+                An empty list or ``None`` means every row.
 
         Raises:
-            UnknownName: A column or an operator that does not exist.
-            UsageError: The form is another one, or a value does not fit its column.
+            UnknownName: A column or an operator does not exist.
+            UsageError: It has none of these forms, or a value does not fit its column.
         """
         plain = plain_where(where)
         if plain is None:
@@ -79,7 +79,7 @@ class Filter:
         return made
 
     def rows(self, table: pa.Table) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The numbers of the rows that are wanted."""
+        """The numbers of the rows for which the condition holds."""
         numbered = table.select(self.columns).append_column(
             _ROW, pa.array(np.arange(table.num_rows, dtype=np.int64))
         )
@@ -89,19 +89,19 @@ class Filter:
 
 
 def plain_where(where: Where | None) -> pc.Expression | list[list[Condition]] | None:
-    """A condition in plain Python, which can be read twice, pickled and compared.
+    """Turn a condition into plain Python values, which can be iterated twice, pickled and compared.
 
     Args:
-        where: What ``where=`` takes. Values may be those of NumPy, pandas and Arrow, and so may the
-            lists behind ``in``; what pandas has for a missing value is ``None``.
+        where: A condition, as in ``Filter.of``. Its values, and the lists of ``in``, may be objects
+            of NumPy, pandas or Arrow. Missing values of pandas become ``None``.
 
     Returns:
-        The expression, if it is one; else groups of conditions, one of which must hold as a whole;
-        ``None`` where every row is wanted.
+        The expression, if it is one. Else groups of conditions: all conditions of at least one
+        group must hold. ``None`` for every row.
 
     Raises:
-        UnknownName: A column or an operator that does not exist.
-        UsageError: The form is another one.
+        UnknownName: A column or an operator does not exist.
+        UsageError: It has none of the forms of a condition.
     """
     if where is None or (isinstance(where, list | tuple) and not where):
         return None
@@ -129,7 +129,7 @@ def _plain_condition(entry: Condition) -> Condition:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """A value as its column has it: 5 and 5.0 are one number."""
+    """Convert a value to the type of its column, so that 5 and 5.0 are equal."""
     if isinstance(value, pa.Scalar):
         value = value.as_py()
     elif isinstance(value, np.generic | np.ndarray) and value.size == 1:
@@ -137,7 +137,7 @@ def _plain(name: str, value: Any) -> Any:
     if type(value).__name__ in _MISSING or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, str):
-        # Not what is derived from it, such as an enumeration.
+        # An instance of a subclass, such as an enumeration, becomes a plain string.
         return str.__str__(value)
     kind = arrow_schema(image=False).field(name).type
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -149,21 +149,22 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def canonical_where(where: Where | None) -> str | None:
-    """The same text for conditions that mean the same, in every process.
+    """Turn a condition into a text that is the same for equal conditions, in every process.
 
     Args:
-        where: What ``where=`` takes, tuples or lists, sets or lists of values, in any order.
+        where: A condition, as in ``Filter.of``. Tuples or lists, sets or lists of values, and their
+            order make no difference.
 
     Returns:
-        A text to be compared, not to be read; ``None`` where every row is wanted.
+        A text for comparison, not for people; ``None`` for every row.
     """
     plain = plain_where(where)
     if plain is None:
         return None
     if isinstance(plain, pc.Expression):
-        # Its text leaves out what is long.
+        # ``str`` would shorten long values.
         return pickle.dumps(plain, protocol=4).hex()
-    # It says what is wrong with a condition.
+    # Called for its errors.
     Filter.of(plain)
     return repr(sorted(sorted({_told(condition) for condition in group}) for group in plain))
 
@@ -183,7 +184,7 @@ def _any_of(groups: list[list[Condition]]) -> pc.Expression:
 
 
 def _alternatives(where: Any) -> list[list[Condition]]:
-    """The conditions of ``where=`` as a list of groups, one of which must hold as a whole."""
+    """The groups of conditions of ``where=``: all conditions of at least one group must hold."""
     if _is_condition(where):
         return [[where]]
     if isinstance(where, list | tuple):
@@ -248,7 +249,7 @@ def _member(name: str, operator: str, values: list[Any]) -> pc.Expression:
     missing = len(present) < len(values)
     if operator == "in":
         return inside | field.is_null() if missing else inside & field.is_valid()
-    # As in a comparison with !=, a missing value is in neither set unless None is listed.
+    # As with !=, rows with a missing value do not match, whether None is listed or not.
     return ~inside & field.is_valid()
 
 
@@ -263,8 +264,8 @@ _REFERENCE: Final = re.compile(r"FieldRef\.(?:Name|FieldPath)\((?P<name>[^)]*)\)
 def _columns_of(expression: pc.Expression) -> tuple[str, ...]:
     """The columns that an expression reads.
 
-    Arrow does not tell them. So the expression is bound to a schema that lacks one column after
-    another of those that its text names: where it cannot be bound any more, the column was needed.
+    Arrow has no function for this. So for each column that the text of the expression mentions, the
+    expression is bound to a schema without that column. If this fails, it reads the column.
     """
     schema = arrow_schema(image=False)
     if problem := _binding_problem(expression, schema.names):
@@ -272,14 +273,15 @@ def _columns_of(expression: pc.Expression) -> tuple[str, ...]:
         if _REFERENCE.search(problem):
             raise UnknownName.of("column to filter by", name, column_names())
         raise UsageError(f"where= does not fit the columns ({problem.splitlines()[0]})")
-    # A name may also be that of a value. Binding takes milliseconds, and every split is asked.
+    # The text may mention a column's name as a value only. Unmentioned columns are not tried,
+    # because binding takes milliseconds and is repeated for every split.
     named = [name for name in schema.names if name in str(expression)]
     needed = [
         name
         for name in named
         if _binding_problem(expression, [other for other in schema.names if other != name])
     ]
-    # A constant reads nothing; a table needs a column all the same to have rows.
+    # A constant reads no column, but a table needs a column to have rows.
     return tuple(needed) or (schema.names[0],)
 
 

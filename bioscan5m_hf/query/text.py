@@ -1,9 +1,9 @@
-"""Parse a condition on rows that is written as one line of text.
+"""Parse a condition on rows that is written as one line of text, for the command line.
 
     order = Diptera and family in (Cecidomyiidae, Sciaridae) and coord-lat > 60
     species is not missing or dna_bin = BOLD:ACW1968
 
-The result is what ``where=`` takes: a list of alternatives, each a list of conditions.
+The result is a value for ``where=``: a list of alternatives, each a list of conditions.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _MOST_ALTERNATIVES: Final = 1000
 
 
 def parse_where(text: str) -> list[list[Condition]]:
-    """Read a condition.
+    """Parse a condition.
 
     Comparisons are ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in (…)``, ``not in (…)``,
     ``is missing`` and ``is not missing``, joined by ``and``, ``or`` and parentheses. Quotes are
-    only needed around a value that holds a sign or one of these words.
+    needed only around a value that contains one of these signs or words.
 
     Returns:
         Alternatives, each a list of conditions that must all hold.
 
     Raises:
         UnknownName: There is no such column; the message lists them.
-        UsageError: The text cannot be read, or a value is not a number where one is needed.
+        UsageError: The text cannot be parsed, or a value must be a number and is not.
     """
     parser = _Parser(text, _tokens(text))
     found = parser.alternatives()
@@ -83,7 +83,7 @@ def _unreadable(text: str, at: int) -> UsageError:
 
 
 class _Parser:
-    """A recursive descent over the tokens of one condition."""
+    """A recursive descent parser of the tokens of one condition."""
 
     def __init__(self, text: str, tokens: list[_Token]) -> None:
         self._text = text

@@ -1,5 +1,5 @@
-"""Readers of shards, one class for each format.
+"""Read shards, with one class for each format.
 
-A reader gives rows of one shard: the columns asked for, of the rows that match.
+A reader gives the requested columns of the matching rows of one shard.
 Nothing here decides which shards there are.
 """

@@ -1,7 +1,7 @@
-"""Read Arrow shards: mapped into memory where they are local, a record batch at a time elsewhere.
+"""Read Arrow shards: memory-mapped if they are local, else one record batch at a time.
 
-Arrow is the format of local disks. Over a network a record batch is fetched whole, its images
-included, whatever columns are wanted.
+Arrow is the format for local disks. Over a network a whole record batch is fetched with its images,
+even if only other columns are requested.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from bioscan5m_hf.storage.path import Location
 _PREFIX: Final = struct.Struct("<Ii")
 _CONTINUATION: Final = 0xFFFFFFFF
 _RECORD_BATCH: Final = 3
-# A description is small; one read gets prefix and description at once.
+# Metadata of a message are small, so that one read gets both the prefix and the metadata.
 _FIRST_READ: Final = 16 << 10
 
 
@@ -50,7 +50,7 @@ class ArrowReader(ShardReader):
     maps: ClassVar[bool] = True
 
     def read(self, choice: Choice) -> Iterator[pa.Table]:
-        """The rows that are wanted; of a local batch without any, only what decides is read."""
+        """Read the requested rows; of local batches without any, only the predicate's columns."""
         if isinstance(self.path, Path):
             for number, batch in enumerate(_mapped_batches(self.path)):
                 if self.blocks is None or number in self.blocks:
@@ -77,11 +77,11 @@ class ArrowReader(ShardReader):
             return range(sum(1 for _ in _Stream(source).batches()))
 
     def open_blocks(self, stack: ExitStack) -> Blocks:
-        """Open the shard, whose blocks are its record batches."""
+        """Open the shard; its blocks are its record batches."""
         return _Blocks(self.path, stack)
 
     def open_images(self) -> ImageReader:
-        """Open the shard; over a network the record batches of wanted images are fetched."""
+        """Open the shard; over a network, whole record batches are fetched for images."""
         if isinstance(self.path, Path):
             return _MappedImages(self.path)
         return _FetchedImages(self.path)
@@ -107,7 +107,7 @@ def _columns(
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A record batch in a stream: where its message begins and ends, and how many rows it has."""
+    """A record batch in a stream: the offsets of its message, and its number of rows."""
 
     begin: int
     end: int
@@ -115,10 +115,10 @@ class _Stored:
 
 
 class _Stream:
-    """A stream over a network, whose messages are found by their descriptions.
+    """A remote Arrow stream, whose record batches are found without reading their buffers.
 
-    The layout is Arrow's "Encapsulated message format": a prefix, a description (the table
-    ``Message`` of Message.fbs), and the buffers that it describes.
+    The layout is Arrow's "Encapsulated message format": a prefix, metadata (the table ``Message``
+    of Message.fbs), and the body with the buffers.
 
     Raises:
         ArchiveError: It is not an Arrow stream.
@@ -136,10 +136,10 @@ class _Stream:
         self._first = len(head)
 
     def batches(self) -> Iterator[_Stored]:
-        """Where the record batches lie; their descriptions are read and nothing else.
+        """Find the record batches; only the metadata of messages are read.
 
         Raises:
-            ArchiveError: The stream breaks off.
+            ArchiveError: The stream is damaged or breaks off.
         """
         position = self._first
         while (head := self._head(position)) is not None:
@@ -166,7 +166,7 @@ class _Stream:
             raise self._damaged() from error
 
     def _head(self, position: int) -> bytes | None:
-        """The prefix and description of the message at a position; none at the end."""
+        """The prefix and metadata of the message at an offset; ``None`` at the end."""
         data = self._source.read_at(position, _FIRST_READ)
         if not data:
             return None
@@ -191,10 +191,10 @@ class _Stream:
 
 
 def _describe(message: bytes) -> tuple[int, int]:
-    """How long the body of a record batch is, and how many rows it has.
+    """The length of the body of a record batch, and its number of rows.
 
     Raises:
-        ValueError: The message is no record batch.
+        ValueError: The message is not a record batch.
         struct.error: It breaks off.
     """
     (table,) = struct.unpack_from("<I", message)
@@ -206,7 +206,7 @@ def _describe(message: bytes) -> tuple[int, int]:
 
 
 def _field(message: bytes, table: int, number: int) -> int | None:
-    """Where a field of a table stands, by the rules of FlatBuffers; ``None`` for its default."""
+    """The offset of a field of a FlatBuffers table; ``None`` if it has its default value."""
     fields = table - struct.unpack_from("<i", message, table)[0]
     place = 4 + 2 * number
     if place >= struct.unpack_from("<H", message, fields)[0]:
@@ -229,7 +229,7 @@ class _Blocks:
         else:
             stream = _Stream(stack.enter_context(open_location(path)))
             stored = list(stream.batches())
-            # The rows that are wanted mostly lie in the batch whose processids were read last.
+            # The requested rows are mostly in the batch whose processids were read last.
             self._read = functools.lru_cache(1)(lambda block: stream.read(stored[block]))
             rows = [batch.rows for batch in stored]
         self.edges = np.cumsum([0, *rows])

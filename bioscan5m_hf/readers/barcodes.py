@@ -1,4 +1,4 @@
-"""Cut DNA barcodes, and choose one specimen for each; neither is done by default."""
+"""Cut DNA barcodes, and choose one specimen for each barcode; neither is done by default."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def unique_keys(
 ) -> Keys:
     """Choose one specimen for each barcode: the first in the order of md5(processid).
 
-    Barcodes are the same where they are after cutting and after stripping every N at their end.
-    The choice does not depend on the order of the rows, on the format or on the workers. A
-    specimen without a barcode repeats none, so it stays.
+    Barcodes are compared after cutting and after stripping every N at their end. The choice does
+    not depend on the order of the rows, the format or the workers. A specimen without a barcode is
+    always chosen.
 
     Args:
-        pieces: The data; no image is read.
-        condition: Specimens that it leaves out are not chosen either.
-        max_nucleotides: Where barcodes are cut, if they are.
+        pieces: The data; images are not read.
+        condition: Only specimens that meet this condition are chosen.
+        max_nucleotides: The length to which barcodes are cut; ``None`` to leave them whole.
 
     Returns:
-        The sorted keys of the chosen specimens, see ``keys_of``.
+        The sorted keys of the chosen specimens, as from ``keys_of``.
     """
     choice = Choice((PROCESSID, BARCODE), condition)
     digests: list[np.ndarray[tuple[int, int], np.dtype[np.uint64]]] = []

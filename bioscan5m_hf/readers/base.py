@@ -1,6 +1,6 @@
-"""Define what every reader of a part of a split does, and share what readers of shards need.
+"""Define the interface of readers, and share what the readers of all formats need.
 
-Of a row that is not wanted no image is looked at: the columns that decide are read first.
+The columns of the predicate are read first, so that images are read only for matching rows.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ Encoded = bytes | memoryview
 """The bytes of one image."""
 
 ReadColumns = Callable[[Sequence[str], Numbers | None], pa.Table]
-"""Reads some columns, of all rows or of some, whose numbers rise."""
+"""Reads some columns of all rows, or of the rows with the given ascending numbers."""
 
 
 class ImageReader(Protocol):
-    """Reads images of a piece, whose file it has opened: made in the process that reads."""
+    """Reads images of a piece; it holds an open file, so each process makes its own."""
 
     def read(self, rows: Numbers) -> list[Encoded]:
-        """The bytes of the images of some rows, whose numbers in the piece rise."""
+        """Read the images of some rows, given by ascending numbers in the piece."""
         ...
 
 
 class Blocks(Protocol):
-    """An open shard that is read block by block: row groups, record batches or stretches.
+    """An open shard that is read block by block: row groups, record batches or stretches of a tar.
 
     Attributes:
-        edges: Where each block begins, and where the last one ends, in rows or in bytes.
+        edges: The start of each block, and the end of the last one, in rows or in bytes.
     """
 
     edges: Numbers
@@ -47,23 +47,23 @@ class Blocks(Protocol):
         ...
 
     def read(self, block: int, rows: Numbers, columns: Sequence[str]) -> pa.Table:
-        """Some rows of a block, whose numbers in it rise."""
+        """Read some rows of a block, given by ascending numbers in the block."""
         ...
 
 
 class Piece(Protocol):
-    """A part of a split, small enough to be handed to a worker by its description."""
+    """A part of a split that describes its data without holding them, so it can be pickled."""
 
     def read(self, choice: Choice) -> Iterator[pa.Table]:
-        """The rows that are wanted, in order, with the columns that are wanted at least."""
+        """Read the requested rows in order, with at least the requested columns."""
         ...
 
     def divide(self) -> list[Piece]:
-        """The same rows as several pieces, where that is possible."""
+        """Divide the piece into several with the same rows, if that is possible."""
         ...
 
     def open_images(self) -> ImageReader:
-        """Open what it reads, for images of single rows."""
+        """Open the data for reading images of single rows."""
         ...
 
 
@@ -72,11 +72,11 @@ class ShardReader(ABC):
     """Reads a shard, or some blocks of it; one subclass for each format.
 
     Attributes:
-        path: Where the shard is.
+        path: The shard.
         blocks: The numbers of its row groups or record batches; all by default.
-        rows: The numbers of the rows that may be wanted, where they are known and few; a format may
-            pass over blocks without any.
-        maps: Whether a local file of the format is a stream that ``datasets`` can map into memory.
+        rows: The numbers of the rows that can be requested, if these are known and few; a reader
+            may skip blocks without any of them.
+        maps: Whether ``datasets`` can memory-map a local file of the format.
     """
 
     path: Location
@@ -86,15 +86,15 @@ class ShardReader(ABC):
 
     @abstractmethod
     def read(self, choice: Choice) -> Iterator[pa.Table]:
-        """The rows that are wanted, in order, with the columns that are wanted at least."""
+        """Read the requested rows in order, with at least the requested columns."""
 
     @abstractmethod
     def divide(self) -> list[Piece]:
-        """One piece for each block, where the format has blocks."""
+        """One piece for each block, if the format has blocks."""
 
     @abstractmethod
     def open_blocks(self, stack: ExitStack) -> Blocks:
-        """Open the shard, for single specimens.
+        """Open the shard for reading single specimens.
 
         Raises:
             ArchiveError: It cannot be read.
@@ -102,7 +102,7 @@ class ShardReader(ABC):
 
     @abstractmethod
     def open_images(self) -> ImageReader:
-        """Open the shard, for images of single rows.
+        """Open the shard for reading images of single rows.
 
         Raises:
             ArchiveError: It cannot be read.
@@ -110,17 +110,17 @@ class ShardReader(ABC):
 
 
 def require_columns(found: Iterable[str], wanted: Iterable[str], path: Location) -> None:
-    """See that a shard has the columns that are to be read from it.
+    """Check that a shard has the columns that will be read.
 
     Raises:
-        ArchiveError: It lacks some of them; the message names them.
+        ArchiveError: Some are missing; the message names them.
     """
     if missing := sorted(set(wanted) - set(found)):
         raise ArchiveError.without_columns(path, missing)
 
 
 def read_wanted(choice: Choice, read: ReadColumns) -> Iterator[pa.Table]:
-    """Read the rows of a block that are wanted: what decides first, then the other columns."""
+    """Read the requested rows of a block: first the predicate's columns, then the others."""
     deciding = choice.deciding
     if not deciding:
         yield read(choice.columns, None)
@@ -138,10 +138,10 @@ def read_wanted(choice: Choice, read: ReadColumns) -> Iterator[pa.Table]:
 
 
 def encoded_images(column: pa.StructArray, rows: Numbers, path: Location) -> list[Encoded]:
-    """The bytes of some images of a column, where they lie in its memory.
+    """The bytes of some images of a column, without copying them.
 
     Raises:
-        ImageError: One of them has none.
+        ImageError: An image is missing.
     """
     images = column.field("bytes")
     found: list[Encoded] = []
@@ -158,10 +158,10 @@ def by_block(starts: Numbers, rows: Numbers) -> Iterator[tuple[int, Numbers]]:
 
     Args:
         starts: The number of the first row of each block, and of the row after the last.
-        rows: The numbers of rows, which rise.
+        rows: The numbers of rows, ascending.
 
     Yields:
-        The number of a block, and the numbers that the rows have in it.
+        The number of a block, and the numbers of its rows within the block.
     """
     blocks = np.searchsorted(starts, rows, side="right") - 1
     for block in np.unique(blocks).tolist():

@@ -1,8 +1,8 @@
 """List the formats of shards, and find the class that reads each.
 
-A format is a reader in ``bioscan5m_hf/readers/<name>.py`` and a writer in
-``conversion/formats/<name>.py``, found by the entry here. A class is imported when it is asked for:
-the command line and the manifest want the names alone, and without pyarrow.
+A format is a reader in ``bioscan5m_hf/readers/<name>.py``, a writer in
+``conversion/formats/<name>.py`` and an entry here. Classes are imported when they are used, because
+the command line and the manifest need only the names, without importing pyarrow.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Format(NamedTuple):
     """A format of shards.
 
     Attributes:
-        name: What it is asked for by; also the name of its modules.
-        suffix: What the names of its files end with.
-        title: How text writes it; its classes are called ``<title>Reader`` and ``<title>Writer``.
+        name: Its name in options; also the name of its modules.
+        suffix: The suffix of its files.
+        title: Its name in text; its classes are called ``<title>Reader`` and ``<title>Writer``.
     """
 
     name: str
@@ -41,7 +41,7 @@ FORMATS: Final = {form.name: form for form in _FORMATS}
 """Every format, by its name."""
 
 SUFFIXES: Final = {form.suffix: form for form in _FORMATS}
-"""Every format, by what the names of its files end with."""
+"""Every format, by the suffix of its files."""
 
 
 def format_named(name: str) -> Format:

@@ -1,6 +1,6 @@
-"""Read images by their row numbers from several pieces, for random access while training.
+"""Read images of several pieces by their row numbers, for random access while training.
 
-What is local is mapped into memory, so that an image is not copied before it is decoded.
+Local files are memory-mapped, so that an image is not copied before it is decoded.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from bioscan5m_hf.storage.path import Location
 
 
 class _Mapped(Source):
-    """A local file, mapped into memory: what is read of it is not copied.
+    """A memory-mapped local file; reads do not copy.
 
-    The memory is given back when nobody looks at it any more.
+    The file is unmapped when the last view of it is released.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,12 +37,12 @@ class _Mapped(Source):
         self.size = len(self._data)
 
     def read_at(self, offset: int, length: int) -> Any:
-        """Look at up to ``length`` bytes from ``offset``."""
+        """A view of up to ``length`` bytes from ``offset``."""
         return self._data[offset : offset + length]
 
 
 def open_mapped(path: Location) -> Source:
-    """Open a file for random access, mapped into memory where it is local.
+    """Open a file for random access; local files are memory-mapped.
 
     Raises:
         ArchiveError: It cannot be opened.
@@ -53,10 +53,15 @@ def open_mapped(path: Location) -> Source:
 def read_images(
     readers: Mapping[int, ImageReader], pieces: Numbers, rows: Numbers
 ) -> list[Encoded]:
-    """Read images of several pieces, each piece once.
+    """Read images of several pieces, with one read for each piece.
+
+    Args:
+        readers: The reader of each piece, by its number.
+        pieces: The number of the piece of each image.
+        rows: The number of each image's row in its piece.
 
     Returns:
-        The bytes of the images, in the order in which they were asked for.
+        The bytes of the images, in the order of ``rows``.
     """
     order = np.lexsort((rows, pieces))
     found: list[Encoded] = [b""] * len(rows)

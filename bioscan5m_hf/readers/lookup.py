@@ -1,7 +1,7 @@
-"""Find single specimens in the shards of a split, which lie in the order of md5(processid).
+"""Find single specimens in the shards of a split, which are sorted by md5(processid).
 
-The md5 is uniform, so where a specimen lies is nearly known beforehand: a few blocks are asked for
-their processids, whatever the size of the split.
+The md5 is uniform, so the position of a specimen can be estimated well. Therefore the processids of
+only a few blocks are read, whatever the size of the split.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ class Place:
 
 
 class SplitLookup:
-    """Finds specimens in a split; what was read of a shard is kept for the next one.
+    """Finds specimens in a split, and caches the processids that it has read.
 
     Args:
-        paths: Its shards, in order.
-        rows: How many specimens each has; equal numbers will do where it is not known.
+        paths: The shards of the split, in order.
+        rows: How many specimens each shard has; equal numbers if that is not known.
     """
 
     def __init__(self, paths: Sequence[Location], rows: Sequence[int]) -> None:
         self._paths = paths
-        # Which part of all keys each shard is expected to have.
+        # The expected range of keys of each shard, from 0 to 1.
         self._edges = np.cumsum([0, *rows]) / max(1, sum(rows))
         self._stack = ExitStack()
         self._blocks: dict[int, Blocks] = {}
@@ -53,13 +53,13 @@ class SplitLookup:
         self._stack.close()
 
     def blocks(self, shard: int) -> Blocks:
-        """The blocks of a shard, which is opened when it is first asked for."""
+        """The blocks of a shard; the first call opens it."""
         if shard not in self._blocks:
             self._blocks[shard] = open_shard(self._paths[shard]).open_blocks(self._stack)
         return self._blocks[shard]
 
     def find(self, processid: str) -> Place | None:
-        """Where a specimen lies; ``None`` where it is not in this split.
+        """The place of a specimen; ``None`` if it is not in this split.
 
         Raises:
             ArchiveError: A shard cannot be read.
@@ -74,13 +74,18 @@ class SplitLookup:
                 return found
             if found == 0:
                 return None
-            # Chance puts some specimens into the neighbour of the shard that was expected.
+            # By chance, some specimens are in the shard before or after the expected one.
             shard += found
             first, stop = (shard, stop) if found > 0 else (first, shard + 1)
         return None
 
     def _search(self, shard: int, processid: str, key: int) -> Place | int:
-        """The place in a shard; -1 where it can only be before the shard, 1 behind, 0 nowhere."""
+        """Search one shard.
+
+        Returns:
+            The place; else -1 if only an earlier shard can have the specimen, 1 if only a later
+            one can, 0 if none can.
+        """
         edges = self.blocks(shard).edges
         begin, end = self._edges[shard : shard + 2].tolist()
         # How many rows, or bytes, there are for each key.
@@ -91,7 +96,7 @@ class SplitLookup:
         while first < stop:
             start = int(np.searchsorted(edges, guess, side="right")) - 1
             start = min(max(start, first), stop - 1)
-            # A stretch of a tar may lie within one image.
+            # A stretch of a tar may lie inside one image, and then has no processids.
             block = next((b for b in range(start, stop) if self._held(shard, b)[0]), None)
             if block is None:
                 stop = start

@@ -1,4 +1,4 @@
-"""Map Arrow shards into memory where they lie, as a map-style dataset without a copy."""
+"""Memory-map Arrow shards as a map-style dataset, without copying them into a cache."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _mapped(path: Path) -> MemoryMappedTable:
 
 
 def link_all(paths: Sequence[Path], folder: Path) -> list[Path]:
-    """Make a link to each file in a folder of a cache, and nothing beside the files themselves.
+    """Link to each file from a folder of a cache, so that nothing is written beside the files.
 
     Raises:
         OutputError: The cache cannot be written to.
@@ -58,10 +58,10 @@ def map_shards(
 
     Args:
         paths: The shards of a split, in order.
-        choice: Which rows and columns are wanted. Of the images nothing is read.
-        info: With the features of the dataset, labels included.
-        vocabularies: What replaces the values of a rank by labels.
-        fingerprint: What ``datasets`` tells this dataset from others by.
+        choice: The requested rows and columns. Images are not read.
+        info: Information with the features of the dataset, including labels.
+        vocabularies: The vocabulary of each rank whose values are replaced by labels.
+        fingerprint: The fingerprint by which ``datasets`` caches results for this dataset.
 
     Raises:
         ArchiveError: A shard cannot be mapped.
@@ -90,7 +90,7 @@ def map_shards(
             )
         tables.append(kept.select(list(choice.columns)))
     whole = ConcatenationTable.from_tables(tables) if len(tables) > 1 else tables[0]
-    # The features that stand in the files are those of all columns, without labels.
+    # The features in the files are for all columns, and have no labels.
     whole = whole.replace_schema_metadata(info.features.arrow_schema.metadata)
     made = datasets.Dataset(whole, info=info, fingerprint=fingerprint)
     return made if rows is None else made.select(rows)

@@ -1,4 +1,4 @@
-"""Read Parquet shards: of the images only the pages that hold a wanted row."""
+"""Read Parquet shards, and of the images only the pages that hold a requested row."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location
 from bioscan5m_hf.storage.prefetch import HeldPart
 
-# The footer of a shard takes about a thousandth of it, and the page index as much again.
+# The footer takes about a thousandth of a shard, and the page index as much again.
 _TAIL_SHARE: Final = 1000
 _TAIL_BYTES: Final = (32 << 10, 512 << 10)
 
@@ -44,10 +44,10 @@ class ParquetReader(ShardReader):
     __slots__ = ()
 
     def read(self, choice: Choice) -> Iterator[pa.Table]:
-        """The rows that are wanted; of a row group without any, only what decides is read.
+        """Read the requested rows; of row groups without any, only the predicate's columns.
 
-        Of the images of a row group only the pages with a wanted row are read, unless they are
-        compressed or have no page index.
+        Of the images, only pages with a requested row are read, unless the images are compressed or
+        there is no page index.
         """
         with open_location(self.path) as source, _opened(self.path, source) as file:
             wanted = (*choice.deciding, *choice.columns)
@@ -72,16 +72,16 @@ class ParquetReader(ShardReader):
             return [ParquetReader(self.path, (group,)) for group in self._groups(file)]
 
     def open_blocks(self, stack: ExitStack) -> Blocks:
-        """Open the shard, whose blocks are its row groups."""
+        """Open the shard; its blocks are its row groups."""
         return _Blocks(self.path, stack.enter_context(open_location(self.path)), stack)
 
     def open_images(self) -> ImageReader:
-        """Open the shard; images come from the pages that hold them, or from whole row groups."""
+        """Open the shard; images are read from single pages if possible, else from row groups."""
         return _Images(self.path)
 
 
 def _opened(path: Location, source: Source) -> pq.ParquetFile:
-    """Open a file, mapped into memory where it is local."""
+    """Open a file; local files are memory-mapped."""
     try:
         if isinstance(path, Path):
             return pq.ParquetFile(path, memory_map=True)
@@ -142,14 +142,14 @@ class _Blocks:
         self._pages = ImagePages.of(self._source, self._file.metadata)
 
     def names(self, block: int) -> list[str]:
-        """The processids of a row group, a column of some kilobytes."""
+        """The processids of a row group; this column has some kilobytes."""
         require_columns(self._file.schema_arrow.names, [PROCESSID], self._path)
         table = _read_group(self._path, self._file, None, block, [PROCESSID], None)
         names: list[str] = table[PROCESSID].to_pylist()
         return names
 
     def read(self, block: int, rows: Numbers, columns: Sequence[str]) -> pa.Table:
-        """Some rows of a row group; of images the pages that hold them."""
+        """Read some rows of a row group, and of the images only the pages that hold them."""
         require_columns(self._file.schema_arrow.names, columns, self._path)
         return _read_group(self._path, self._file, self._pages, block, columns, rows)
 

@@ -1,9 +1,9 @@
-"""Read single pages of the images of a Parquet file, by its page index.
+"""Read single pages of the images of a Parquet file by its page index, which pyarrow cannot do.
 
-``pyarrow`` reads the images of a row group as a whole. Where images are stored plain and without
-compression, as the converter writes them, only the pages that hold a wanted row are read here, and
-of these only the wanted images are copied. A page of the converter has about one megabyte. Other
-files give nothing here, and their row groups are read as a whole.
+``pyarrow`` reads all images of a row group. The converter stores images plain-encoded and without
+compression, in pages of about one megabyte. Of such files, only the pages that hold a requested row
+are read here, and only the requested images are copied. For other files this module returns
+``None``, and the caller reads whole row groups.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _LENGTH: Final = struct.Struct("<I")
 _MAGIC: Final = b"PAR1"
 _BYTES: Final = f"{IMAGE_COLUMN}.bytes"
 _PATH: Final = f"{IMAGE_COLUMN}.path"
-# Holds the footer and the page index of most shards.
+# So many bytes hold the footer and the page index of most shards.
 _TAIL_BYTES: Final = 64 << 10
 _DATA_PAGE: Final = 0
 _PLAIN: Final = 0
-# Pages that lie one behind the other are read at once, however many they are.
+# Adjacent pages are read with one request, however many they are.
 _ADJACENT: Final = Limits(window=1 << 62, request=1 << 62, gap=0)
 
 
@@ -41,10 +41,10 @@ class Page:
     """The place of a page in a file.
 
     Attributes:
-        offset: Where its header starts in the file, in bytes.
+        offset: The offset of its header in the file, in bytes.
         length: Its length with the header, in bytes.
         first: The number of its first row in the row group.
-        stop: The number behind that of its last row.
+        stop: The number of the row after its last.
     """
 
     offset: int
@@ -72,11 +72,11 @@ class ImagePages:
 
     @classmethod
     def of(cls, source: Source, metadata: Any) -> Self | None:
-        """Find the pages, where they can be read one by one.
+        """Find the pages, if they can be read one by one.
 
         Returns:
-            The pages; ``None`` where images are compressed or encoded, may be repeated, or where
-            there is no page index.
+            The pages; ``None`` if images are compressed, not plain-encoded or may be repeated, or
+            if there is no page index.
         """
         schema = metadata.schema
         paths = [schema.column(number).path for number in range(len(schema.names))]
@@ -102,11 +102,11 @@ class ImagePages:
 
         Args:
             group: The number of their row group.
-            rows: Their numbers in the row group, rising.
+            rows: Their numbers in the row group, ascending.
 
         Returns:
-            The bytes of each; ``None`` where the pages are of another kind, lack an image, or are
-            damaged. What reads the row group as a whole can tell.
+            The bytes of each; ``None`` if the pages are of another kind, lack an image, or are
+            damaged. Reading the whole row group then shows which of these it is.
 
         Raises:
             ArchiveError: The file cannot be read.
@@ -115,7 +115,7 @@ class ImagePages:
         return None if images is None else _array(images)
 
     def views(self, group: int, rows: Numbers) -> list[memoryview] | None:
-        """As ``read``, but each image where it lies in what was read of the file."""
+        """Like ``read``, but returns views of the bytes that were read from the file."""
         try:
             if group not in self._located:
                 self._located[group] = self._pages(group)
@@ -135,8 +135,8 @@ class ImagePages:
             data = memoryview(self._source.read_at(start, length))
             for page in stretch:
                 held_page = data[page.offset - start :][: page.length]
-                # In random order each page is read again and again, and walking through its
-                # lengths took a tenth of the time that a decoded image takes.
+                # Cached, because random access reads a page many times, and walking through the
+                # lengths in it took a tenth of the time of decoding an image.
                 if (edges := self._edges.get(page.offset)) is None:
                     edges = self._edges[page.offset] = _edges(held_page, page)
                 chosen = rows[(rows >= page.first) & (rows < page.stop)] - page.first
@@ -157,7 +157,7 @@ class ImagePages:
 
 
 def _page_indexes(source: Source, column: int) -> list[bytes]:
-    """The page index of one column for each row group; they lie together before the footer."""
+    """The page index of one column for each row group; all of them lie before the footer."""
     tail = _read_tail(source, _TAIL_BYTES)
     length, magic = _END.unpack(tail[-_END.size :])
     if magic != _MAGIC:
@@ -182,16 +182,14 @@ def _read_tail(source: Source, length: int) -> bytes:
 
 
 def _edges(data: memoryview, page: Page) -> npt.NDArray[np.uint32]:
-    """Where each value of a page begins, behind header and levels, and where the last one ends.
-
-    A value begins with its length.
-    """
+    """The offset of each value of a page (it begins with its length), and the end of the last."""
     reader = CompactReader(data)
     header = reader.struct()
     if header[1] != _DATA_PAGE or header[5][2] != _PLAIN:
         raise ThriftError("a page is of another kind than the footer says")
     position = reader.position
-    # The levels tell which values are missing. Where as many as rows are there, none is.
+    # Skip the levels, which mark missing values: if there are as many values as rows, none is
+    # missing.
     position += _LENGTH.size + _LENGTH.unpack_from(data, position)[0]
     edges = [position]
     for _ in range(page.stop - page.first):

@@ -1,4 +1,4 @@
-"""Read the samples of a WebDataset shard: each record as a row, each image where it lies."""
+"""Read the samples of a WebDataset shard: records as rows, and images by their offsets."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _LONGEST_RECORD: Final = 8 << 20
 
 
 class TarEntry(tarfile.TarInfo):
-    """A member of a tar; a damaged one does not end the tar silently, as ``tarfile`` has it."""
+    """A member of a tar; a damaged header is an error here, while ``tarfile`` would just stop."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Read a header.
+        """Parse a header.
 
         Raises:
-            EOFHeaderError: It is the mark of the end.
-            ValueError: It is no header, or its member is larger than any may be.
+            EOFHeaderError: It is the end-of-archive marker.
+            ValueError: It is not a header, or its member is too large.
         """
         try:
             entry = super().frombuf(buf, encoding, errors)
@@ -53,12 +53,16 @@ def _check_size(entry: tarfile.TarInfo) -> None:
 
 
 def tar_samples(source: Source, where: str, start: int = 0) -> Iterator[Sample]:
-    """The metadata of each specimen, and where in the tar its image lies.
+    """Read the metadata of each specimen, and find the offset and length of its image.
 
     Args:
         source: The tar.
-        where: How messages name it.
-        start: Where the header of the first member to read stands, in bytes.
+        where: The name of the tar in messages.
+        start: The offset of the header of the first member to read, in bytes.
+
+    Raises:
+        ArchiveError: The tar is damaged.
+        DataError: A record is missing, or has another processid than its name.
     """
     key: str | None = None
     row: dict[str, Any] | None = None
@@ -68,9 +72,9 @@ def tar_samples(source: Source, where: str, start: int = 0) -> Iterator[Sample]:
     try:
         with tarfile.open(fileobj=stream, mode="r:", tarinfo=TarEntry) as tar:
             for entry in tar:
-                # Else it remembers every member.
+                # Otherwise ``tarfile`` would keep every member in memory.
                 tar.members = []  # type: ignore[attr-defined]
-                # An extended header may have given it another size.
+                # Check again, because an extended header may have changed the size.
                 _check_size(entry)
                 if entry.offset_data + entry.size > source.size:
                     raise ValueError(f"it ends within {entry.name!r:.100}")
@@ -110,10 +114,11 @@ def _whole(key: str, row: dict[str, Any] | None, where: str) -> dict[str, Any]:
 
 
 def table_of(rows: list[dict[str, Any]], where: str) -> pa.Table:
-    """Records of a tar shard as a table.
+    """Turn records of a tar shard into a table.
 
     Raises:
-        DataError: One does not fit the schema.
+        ArchiveError: A record lacks columns.
+        DataError: A record does not fit the schema.
     """
     schema = arrow_schema(image=False)
     schema_names = frozenset(schema.names)
@@ -125,7 +130,7 @@ def table_of(rows: list[dict[str, Any]], where: str) -> pa.Table:
     try:
         return pa.Table.from_pylist(rows, schema=schema)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        # Arrow does not say which: a record alone does.
+        # Arrow does not say which record is wrong, so each one is tried alone.
         if len(rows) == 1:
             told = str(error).partition("\n")[0]
             name = str(rows[0].get("processid"))
@@ -144,7 +149,7 @@ def read_samples(
     names: Sequence[str],
     chosen: Numbers | None,
 ) -> pa.Table:
-    """Some columns of samples whose records are read; images are read where they lie.
+    """Take some columns of records, and read the images if they are among these columns.
 
     Raises:
         DataError: A sample has no image.

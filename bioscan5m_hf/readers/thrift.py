@@ -1,7 +1,7 @@
 """Read Thrift's compact protocol, as far as the footer and page headers of Parquet need it.
 
-``pyarrow`` reads both and tells neither where the page index lies nor where a page begins. Structs
-come out as dictionaries from the number of a field to its value, as parquet.thrift numbers them.
+``pyarrow`` parses both, but does not expose the offsets of the page index and of pages. A struct
+becomes a dictionary from field numbers, as in parquet.thrift, to values.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _STRUCT: Final = 12
 
 
 class ThriftError(ValueError):
-    """Bytes that are no struct of the compact protocol, or that end within one."""
+    """Bytes are not a struct of the compact protocol, or end within one."""
 
 
 class CompactReader:
-    """Reads structs one behind the other.
+    """Reads consecutive structs.
 
     Attributes:
-        position: Where the next struct starts.
+        position: The offset of the next struct.
     """
 
     def __init__(self, data: bytes | memoryview, position: int = 0) -> None:
@@ -40,7 +40,7 @@ class CompactReader:
         """Read one struct.
 
         Raises:
-            ThriftError: There is none.
+            ThriftError: There is no complete struct.
         """
         try:
             return self._struct()
@@ -82,7 +82,7 @@ class CompactReader:
         if kind in _LISTS:
             head = self._byte()
             count = self._varint() if head >> 4 == 15 else head >> 4
-            # A truth value takes a byte in a list.
+            # In a list, a boolean takes one byte.
             inner = _BYTE if head & 15 in (_TRUE, _FALSE) else head & 15
             return [self._value(inner) for _ in range(count)]
         if kind == _DOUBLE:

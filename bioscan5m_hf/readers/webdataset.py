@@ -1,6 +1,7 @@
-"""Read WebDataset shards: tars of ``<processid>.jpg`` and ``<processid>.json`` of each specimen.
+"""Read WebDataset shards: tars with ``<processid>.jpg`` and ``<processid>.json`` of each specimen.
 
-A local tar is read where wanted images lie; over a network it is read whole.
+When iterating over a local tar, images that are not requested are skipped; a remote tar is read
+whole.
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ from bioscan5m_hf.storage.path import Location
 from bioscan5m_hf.storage.prefetch import HeldPart, ReadAhead
 
 _BATCH: Final = 200
-# Holds some specimens, where images are not of full size.
+# So many bytes hold several specimens, unless images are of full size.
 _STRETCH_BYTES: Final = 128 << 10
 _TAR_BLOCK: Final = 512
 _MAGIC: Final = slice(257, 262)
 
 
 class WebDatasetReader(ShardReader):
-    """A tar, which has no directory and so no blocks."""
+    """A tar; it has no directory, and so cannot be divided into blocks."""
 
     __slots__ = ()
 
     def read(self, choice: Choice) -> Iterator[pa.Table]:
-        """The rows that are wanted; images of others are passed over."""
+        """Read the requested rows; images of other rows are skipped."""
         with open_location(self.path) as file:
             source: Source = file if isinstance(self.path, Path) else ReadAhead(file)
             samples = tar_samples(source, str(self.path))
@@ -53,11 +54,11 @@ class WebDatasetReader(ShardReader):
         return [self]
 
     def open_blocks(self, stack: ExitStack) -> Blocks:
-        """Open the shard, whose blocks are stretches of equal length."""
+        """Open the shard; its blocks are stretches of equal length."""
         return _Blocks(self.path, stack.enter_context(open_location(self.path)))
 
     def open_images(self) -> ImageReader:
-        """Open the shard; its headers are read once."""
+        """Open the shard, and read all its headers once."""
         return _Images(self.path)
 
 
@@ -67,7 +68,7 @@ def _take(samples: Iterator[Sample], count: int) -> tuple[list[Any], list[Any]]:
 
 
 class _Blocks:
-    """Stretches of a WebDataset shard. A tar has no directory, but a header can be recognised."""
+    """Stretches of a tar. They can be read alone, because headers can be recognised anywhere."""
 
     def __init__(self, path: Location, source: Source) -> None:
         self._where = str(path)
@@ -80,7 +81,7 @@ class _Blocks:
         return list(self._members(block)[1])
 
     def _members(self, block: int) -> tuple[HeldPart, dict[str, int]]:
-        """A stretch, and where in the tar each specimen that begins in it does."""
+        """A stretch, and the offset in the tar of each specimen that begins in it."""
         if block not in self._held:
             start, stop = self.edges[block : block + 2].tolist()
             held = HeldPart(self._source, start, min(stop + _STRETCH_BYTES // 4, self._source.size))
@@ -88,7 +89,7 @@ class _Blocks:
         return self._held[block]
 
     def read(self, block: int, rows: Numbers, columns: Sequence[str]) -> pa.Table:
-        """Some specimens of a stretch."""
+        """Read some specimens of a stretch."""
         held, members = self._members(block)
         starts = list(members.values())
         samples = [
@@ -99,14 +100,14 @@ class _Blocks:
 
 
 def _images_from(source: Source, start: int, stop: int) -> list[tuple[str, int]]:
-    """The processid of each image whose header stands in a stretch, and where that is."""
+    """The processid of each image whose header is in a stretch, and the header's offset."""
     found: list[tuple[str, int]] = []
     position = start
     while position < stop:
         header = source.read_at(position, _TAR_BLOCK)
         entry = _entry(header)
         if entry is None:
-            # Within a member, until the first header, or behind the last.
+            # Not a header: inside a member that began earlier, or after the last member.
             position += _TAR_BLOCK
             continue
         stem, _, suffix = entry.name.partition(".")

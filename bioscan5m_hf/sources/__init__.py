@@ -1,5 +1,5 @@
-"""Find out what a path is: a dataset folder or a raw release, here or remote.
+"""Open a path or URL as data: a dataset folder or a raw release, local or remote.
 
-Each says which splits and pieces there are, and what tells its content from another.
-Reading a shard and building a dataset are other rooms.
+Data list their splits and pieces, and have a digest of their content.
+Reading shards belongs to ``readers``, building a dataset to ``builder``.
 """

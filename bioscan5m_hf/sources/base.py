@@ -1,4 +1,4 @@
-"""Define the data behind a path, whatever its kind: which splits, pieces and labels there are."""
+"""Define one interface for all kinds of data: their splits, pieces, labels and digests."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ from bioscan5m_hf.storage.path import Location
 
 
 def check_on_error(on_error: str) -> None:
-    """See that ``on_error=`` is one of its values.
+    """Check that ``on_error`` has a valid value.
 
     Raises:
-        UnknownName: It is not.
+        UnknownName: It does not.
     """
     if on_error not in ("stop", "skip"):
         raise UnknownName.of("on_error", str(on_error), ("stop", "skip"))
 
 
 class Data(Protocol):
-    """The data behind a path, as the builder reads them."""
+    """The data at a path or URL, as the builder reads them."""
 
     @property
     def root(self) -> Location:
-        """Where it is."""
+        """The location of the data."""
         ...
 
     @property
     def packages(self) -> list[str]:
-        """The packages that there are images of, in upstream's order."""
+        """The packages whose images the data have, in upstream's order."""
         ...
 
     def splits(self, configuration: Configuration) -> list[Split]:
-        """The splits of a configuration that there is data of."""
+        """The splits of a configuration that have data."""
         ...
 
     def pieces(
@@ -65,26 +65,26 @@ class Data(Protocol):
         ...
 
     def wanting(self, splits: Iterable[Split], *, labels: bool = False) -> Self:
-        """The same data, told what will be asked of them: an index may be made of less than all.
+        """The same data, knowing what will be requested, so that an index may leave out the rest.
 
         Args:
-            splits: The splits whose pieces will be asked for.
-            labels: Whether vocabularies will be.
+            splits: The splits whose pieces will be requested.
+            labels: Whether vocabularies will be requested.
         """
         del splits, labels
         return self
 
     def mappable_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
-        """The files of a split, if they can be mapped into memory as they are."""
+        """The files of a split, if they can be memory-mapped without preparing them."""
         del configuration, split
         return None
 
     def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
-        """The distinct values of a rank over all records that are served."""
+        """The distinct values of a rank over all records of the data."""
         ...
 
     def digest(self, configuration: Configuration, split: Split) -> str:
-        """What tells the content of one split from another content."""
+        """The digest of the content of one split."""
         ...
 
 
@@ -93,10 +93,9 @@ class StoredData(Data):
     """A dataset folder as data.
 
     Attributes:
-        folder: What the folder holds.
-        repository: The URL in a repository of the Hub that was asked for, where the folder lies in
-            a commit of it, or in the snapshot of one: then no file of it can be another than its
-            manifest says.
+        folder: The content of the folder.
+        repository: The URL in a repository of the Hub that was requested, if the folder is in a
+            commit or a snapshot of it; such files cannot differ from the manifest.
     """
 
     folder: DatasetFolder
@@ -104,26 +103,26 @@ class StoredData(Data):
 
     @property
     def root(self) -> Location:
-        """Where it is."""
+        """The location of the folder."""
         return self.folder.root
 
     @property
     def packages(self) -> list[str]:
-        """The packages that there are shards of, other sizes after upstream's."""
+        """The packages that have shards, other sizes after upstream's."""
         return in_order(self.folder.shards)
 
     def splits(self, configuration: Configuration) -> list[Split]:
-        """The splits of a configuration that there are shards of.
+        """The splits of a configuration that have shards.
 
         Raises:
-            ReleaseNotFound: There is nothing of it.
+            ReleaseNotFound: The configuration has no shards.
         """
         return self.folder.splits(configuration)
 
     def pieces(
         self, configuration: Configuration, split: Split, on_error: str = "stop"
     ) -> list[Piece]:
-        """One piece for each shard; what was flawed was settled when they were made."""
+        """One piece for each shard; ``on_error`` has no effect, because shards have no flaws."""
         del on_error
         return [open_shard(path) for path in self.paths(configuration, split)]
 
@@ -131,7 +130,7 @@ class StoredData(Data):
         """The shards of one split, in order.
 
         Raises:
-            OutOfReach: They are looked for in the Hub's cache, which lacks some of them.
+            OutOfReach: The folder is in the Hub's cache, which lacks some of the shards.
         """
         shards = self.folder.shards_of(configuration, split)
         absent = self._absent(shards)
@@ -145,14 +144,14 @@ class StoredData(Data):
         return [self.root / shard.path for shard in shards]
 
     def _absent(self, shards: Iterable[StoredShard]) -> list[str]:
-        """The shards that a snapshot of the Hub's cache lacks; none for another folder."""
+        """The shards missing from a snapshot in the Hub's cache; empty for other folders."""
         root = self.root
         if self.repository is None or not isinstance(root, Path):
             return []
         return [shard.path for shard in shards if not (root / shard.path).exists()]
 
     def mappable_files(self, configuration: Configuration, split: Split) -> list[Path] | None:
-        """The shards of a split, if they are local and of a format that can be mapped."""
+        """The shards of a split, if they are local and their format can be memory-mapped."""
         root = self.root
         if not isinstance(root, Path):
             return None
@@ -162,11 +161,11 @@ class StoredData(Data):
         return paths if maps and not self._absent(shards) else None
 
     def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
-        """The distinct values of a rank, from the file of vocabularies where there is one.
+        """The distinct values of a rank, from the file of vocabularies if there is one.
 
         Raises:
             UnknownName: There is no such rank.
-            MetadataError: They can neither be read nor be counted.
+            MetadataError: The vocabularies can neither be read nor be counted.
         """
         del on_error
         check_rank(rank)
@@ -182,7 +181,7 @@ class StoredData(Data):
         return self._counted(rank)
 
     def _counted(self, rank: str) -> Vocabulary:
-        """A folder of an earlier version has no vocabularies: they are counted."""
+        """Count the values, because folders of earlier versions have no vocabularies."""
         counter = VocabularyCounter()
         configuration = configuration_named(METADATA)
         choice = Choice((*RANKS, "split"))
@@ -194,10 +193,10 @@ class StoredData(Data):
         return next(found for found in counter.vocabularies() if found.rank == rank)
 
     def digest(self, configuration: Configuration, split: Split) -> str:
-        """What tells the content of one split from another content."""
+        """The digest of the content of one split."""
         shards = self.folder.shards_of(configuration, split)
         told = [f"{shard.path} {shard.digest}" for shard in shards]
-        # A shard may have been changed, and the manifest not.
+        # A shard may have been changed without the manifest.
         if not (self.repository and all(shard.digest for shard in shards)):
             told.append(identity_of(self.root / shard.path for shard in shards))
         return digest_of(self.folder.format, *told)

@@ -1,4 +1,4 @@
-"""Keep the indexes of raw releases in a cache."""
+"""Create folders of the cache atomically, for the indexes of raw releases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from bioscan5m_hf.storage.disk import cache_error
 
 
 def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
-    """A folder of the cache, made where it is not there yet; it appears whole.
+    """Create a folder of the cache if it does not exist yet; it appears atomically.
+
+    Args:
+        folder: The folder.
+        write: Writes its content into an empty folder.
+
+    Returns:
+        The folder.
 
     Raises:
         OutputError: The cache cannot be written to.
@@ -23,7 +30,7 @@ def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
     except OSError as error:
         raise cache_error(error, folder.parent) from error
     except OutputError as error:
-        # From code that also writes elsewhere, and does not say that this is a cache.
+        # Code that writes not only to caches raised this error, so it does not mention the cache.
         if isinstance(error.__cause__, OSError):
             raise cache_error(error.__cause__, folder.parent) from error
         raise
@@ -40,6 +47,6 @@ def _make(folder: Path, write: Callable[[Path], None]) -> None:
             write(work)
             work.rename(folder)
     except OSError:
-        # Another process was faster.
+        # Another process has created it first.
         if not folder.is_dir():
             raise

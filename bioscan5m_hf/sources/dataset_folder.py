@@ -1,4 +1,4 @@
-"""Read which shards of which splits a dataset folder holds."""
+"""List the shards of a dataset folder, by its manifest or by the names of its files."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class StoredShard:
 
     Attributes:
         path: Its path in the folder.
-        rows: How many specimens it has, where that is known.
-        digest: What tells its content from another, where that is known.
+        rows: How many specimens it has, if that is known.
+        digest: The digest of its content; empty if that is not known.
     """
 
     path: str
@@ -41,10 +41,10 @@ class DatasetFolder:
     """The content of a dataset folder.
 
     Attributes:
-        root: Where it is.
+        root: The location of the folder.
         format: The name of its format.
-        shards: For each package (and ``metadata``) and each published split, its shards in order.
-        extras: The paths of what lies beside them, as far as the manifest tells.
+        shards: The shards in order, by package (or ``metadata``) and published split.
+        extras: The paths of other files in the folder, from the manifest.
     """
 
     root: Location
@@ -53,10 +53,10 @@ class DatasetFolder:
     extras: frozenset[str] = frozenset()
 
     def splits(self, configuration: Configuration) -> list[Split]:
-        """The splits of a configuration that there are shards of.
+        """The splits of a configuration that have shards.
 
         Raises:
-            ReleaseNotFound: There is nothing of it.
+            ReleaseNotFound: The configuration has no shards.
         """
         held = self.shards.get(configuration.package or METADATA, {})
         found = [split for split in configuration.splits if held.get(split.published)]
@@ -74,7 +74,7 @@ class DatasetFolder:
 
     @property
     def vocabularies(self) -> Location:
-        """Where the vocabularies are, if the folder has them."""
+        """The file of the vocabularies, which may not exist."""
         return self.root / VOCABULARIES_NAME
 
 
@@ -82,7 +82,7 @@ def open_folder(root: Location) -> DatasetFolder | None:
     """Read the manifest of a dataset folder.
 
     Returns:
-        What it holds, or ``None`` where there is no manifest.
+        The content of the folder; ``None`` if there is no manifest.
 
     Raises:
         MetadataError: The manifest is damaged.
@@ -116,13 +116,13 @@ def _shards(files: dict[str, Any]) -> tuple[StoredShard, ...]:
 
 
 def folder_of(root: Location, paths: Iterable[str]) -> DatasetFolder | None:
-    """Understand a folder without a manifest by the names of its files.
+    """Find the shards of a folder without a manifest by the names of its files.
 
     Returns:
-        What it holds, or ``None`` where no file is named as a shard.
+        The content of the folder; ``None`` if no file has the name of a shard.
 
     Raises:
-        DataError: It holds shards of two formats, or a shard is not there.
+        DataError: It has shards of two formats, shards of a split twice, or shards are missing.
     """
     found: dict[tuple[str, str], dict[int, tuple[str, int]]] = {}
     suffixes: set[tuple[str, str]] = set()
@@ -137,7 +137,7 @@ def folder_of(root: Location, paths: Iterable[str]) -> DatasetFolder | None:
             split[int(match["index"])] = (path, int(match["count"]))
     if not found:
         return None
-    # The metadata beside tar shards are Parquet.
+    # The metadata configuration beside tar shards is Parquet.
     formats = {SUFFIXES[suffix].name for name, suffix in suffixes if name != METADATA}
     if len(formats) > 1:
         raise DataError(

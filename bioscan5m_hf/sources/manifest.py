@@ -1,6 +1,6 @@
 """Parse the manifest of a dataset folder, and check every type, name and path in it.
 
-A manifest may come from a stranger: what has passed here may be used without another look.
+A manifest may come from a stranger. After these checks, its values can be used without others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bioscan5m_hf.storage.inside import require_inside
 MANIFEST_NAME: Final = "manifest.json"
 FORMAT_VERSION: Final = 3
 MANIFEST_BYTES: Final = 32 << 20
-"""How long a manifest may be: it lists a hundred thousand shards in half of that."""
+"""The largest size of a manifest in bytes; a hundred thousand shards take half of it."""
 
 SHARD_PATH: Final = re.compile(
     rf"(?P<configuration>{PACKAGE_PATTERN}|{METADATA})/"
@@ -32,7 +32,7 @@ SHARD_PATH: Final = re.compile(
 _LARGEST: Final = 2**63 - 1
 
 Check = Callable[[Any, str], None]
-"""Raises ``ValueError`` where a value is not what it should be; told where it stands."""
+"""Raises ``ValueError`` if a value is wrong; the second argument is its path in the manifest."""
 
 
 def parse_manifest(text: bytes) -> dict[str, Any]:
@@ -40,11 +40,11 @@ def parse_manifest(text: bytes) -> dict[str, Any]:
 
     Returns:
         Its values: counts are whole numbers that are not negative, every path stays in the folder,
-        and every shard lies where shards of its configuration and split do.
+        and the path of every shard matches its configuration and split.
 
     Raises:
-        ValueError: It is no manifest, or one of another format version; the message tells which
-            value is wrong.
+        ValueError: It is not a manifest, or has another format version; the message names the
+            wrong value.
     """
     try:
         data: dict[str, Any] = json.loads(text)
@@ -74,7 +74,7 @@ def _check_place(path: str, configuration: str, split: str, form: str) -> None:
     if (
         match is None
         or (match["configuration"], match["split"]) != (configuration, split)
-        # The metadata beside shards of another format may be Parquet.
+        # The metadata configuration may be Parquet beside shards of another format.
         or (configuration != METADATA and SUFFIXES[match["suffix"]].name != form)
     ):
         raise ValueError(f"{path!r:.120} is no path of a shard of {configuration}/{split}")

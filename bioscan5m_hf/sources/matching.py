@@ -1,7 +1,8 @@
-"""Find the shards that hold a row that is wanted, by the metadata that lie beside them.
+"""Find the shards with matching rows by reading the ``metadata`` configuration first.
 
-Over a network the columns that decide are read from the ``metadata`` configuration, where thousands
-of rows lie together; a shard without a wanted row is not opened at all, nor a row group of Parquet.
+Over a network, the predicate's columns are read from the ``metadata`` configuration, where
+thousands of rows lie together. Then shards without a matching row are not opened at all, and row
+groups of Parquet without one are not read.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from bioscan5m_hf.sources.base import Data, StoredData
 from bioscan5m_hf.sources.dataset_folder import StoredShard
 from bioscan5m_hf.storage.path import RemotePath
 
-# Of more rows the first one would have to be waited for. Other formats than Parquet are read whole
-# over a network, so it pays always.
+# With more rows, reading the metadata would delay the first row too much. This limit is for Parquet
+# only: other formats are read whole over a network, so reading the metadata first always pays.
 _MOST_ROWS: Final = 500_000
-# A split of one shard has few row groups, and they are asked as quickly as the metadata are.
+# A split of one shard has few row groups, which are read as quickly as the metadata.
 _FEW_ROWS: Final = 5_000
-# More rows of a shard would be in nearly every row group.
+# More rows than this would be in nearly every row group of a shard.
 _SPARSE: Final = 1_000
 
 
@@ -37,10 +38,11 @@ def matching_pieces(
     condition: Filter | None,
     on_error: str = "stop",
 ) -> list[Piece]:
-    """The pieces of a split that may hold a row that is wanted.
+    """The pieces of a split that may hold a matching row.
 
     Returns:
-        All pieces where the metadata are not there, are no cheaper to read, or are of other rows.
+        The pieces; all of them if there are no metadata, if these are not cheaper to read, or if
+        they have other rows.
     """
     pieces = data.pieces(configuration, split, on_error)
     if condition is None or not isinstance(data, StoredData):
@@ -50,7 +52,7 @@ def matching_pieces(
     shards = _counts(data.folder.shards_of(configuration, split))
     beside = _counts(data.folder.shards.get(METADATA, {}).get(split.published, ()))
     count = sum(shards)
-    # Both lie in the order of md5(processid): of equally many, each has the place of the other.
+    # Both are sorted by md5(processid), so with equal counts the positions of rows are equal.
     if not count or count != sum(beside) or 0 in shards:
         return pieces
     few = len(shards) == 1 and count < _FEW_ROWS
@@ -62,19 +64,19 @@ def matching_pieces(
 
 
 def _sparse(piece: Piece, rows: Numbers) -> Piece:
-    """The piece, which is told its rows where they are few."""
+    """The piece, limited to the given rows if these are few."""
     if isinstance(piece, ShardReader) and len(rows) <= _SPARSE:
         return replace(piece, rows=tuple(rows.tolist()))
     return piece
 
 
 def _counts(shards: Sequence[StoredShard]) -> list[int]:
-    """How many rows each shard has; 0 where that is not known."""
+    """How many rows each shard has; 0 if that is not known."""
     return [shard.rows or 0 for shard in shards]
 
 
 def _numbers(data: StoredData, split: Split, condition: Filter) -> Iterator[Numbers]:
-    """The numbers of the rows of a split that are wanted."""
+    """The numbers of the matching rows of a split."""
     choice = Choice(condition.columns)
     first = 0
     for piece in data.pieces(configuration_named(METADATA), split):

@@ -1,7 +1,7 @@
-"""Remember which remote data were prepared, so that they are found without their server.
+"""Record which remote data were prepared, so that they can be loaded again without a network.
 
-When rows of a remote folder have been prepared, a record of them is written beside the cache of
-``datasets``: which splits there are, and the digests by which prepared rows are found again.
+When rows of a remote folder have been prepared, a record is written beside the cache of
+``datasets``. It has the splits of the folder and the digests by which prepared rows are found.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _FIX: Final = "load it once while the server can be reached"
 
 @dataclass(frozen=True, slots=True)
 class PreparedData(Data):
-    """Remote data of which nothing is here but what was prepared.
+    """Remote data that cannot be reached; only what was prepared from them is available.
 
     Attributes:
-        at: Where they are.
-        record: What ``remember`` wrote of them.
+        at: The location of the data.
+        record: The record that ``remember`` wrote.
     """
 
     at: RemotePath
@@ -45,16 +45,16 @@ class PreparedData(Data):
 
     @property
     def root(self) -> RemotePath:
-        """Where it is."""
+        """The location of the data."""
         return self.at
 
     @property
     def packages(self) -> list[str]:
-        """The packages that there are images of."""
+        """The packages whose images the data have."""
         return list(self.record["packages"])
 
     def splits(self, configuration: Configuration) -> list[Split]:
-        """The splits of a configuration that there is data of.
+        """The splits of a configuration that have data.
 
         Raises:
             OutOfReach: Nothing of the configuration was prepared.
@@ -67,7 +67,7 @@ class PreparedData(Data):
     def pieces(
         self, configuration: Configuration, split: Split, on_error: str = "stop"
     ) -> list[Piece]:
-        """There are none: rows are found in the cache of ``datasets``, or not at all.
+        """Raise an error: rows are found in the cache of ``datasets`` or not at all.
 
         Raises:
             OutOfReach: Always.
@@ -76,11 +76,11 @@ class PreparedData(Data):
         self._lack(f"{configuration.name}/{split.published}, with these options,")
 
     def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
-        """The distinct values of a rank, where they were asked for while preparing.
+        """The distinct values of a rank, if they were recorded.
 
         Raises:
             UnknownName: There is no such rank.
-            OutOfReach: They are not here.
+            OutOfReach: They were not recorded.
         """
         check_rank(rank)
         found = self.record["vocabularies"].get(f"{rank} {on_error}")
@@ -110,7 +110,7 @@ class PreparedData(Data):
 
 
 def prepared_of(root: RemotePath, cache: Path) -> PreparedData | None:
-    """What was prepared of remote data."""
+    """Read the record of remote data; ``None`` if there is none."""
     try:
         record = json.loads(_path_of(root, cache).read_bytes())
     except (OSError, ValueError):
@@ -127,15 +127,15 @@ def remember(
     vocabularies: Iterable[Vocabulary] = (),
     on_error: str = "stop",
 ) -> None:
-    """Write down what was prepared of remote data, so that it is found without a network.
+    """Record what was prepared from remote data, so that it can be loaded without a network.
 
     Args:
-        data: The data; of local ones nothing is written.
-        cache: Where records are kept.
-        configuration: What was prepared.
+        data: The data; nothing is recorded for local data.
+        cache: The folder of the records.
+        configuration: The configuration that was prepared.
         splits: The splits of it that decided the rows.
-        vocabularies: Those that were read.
-        on_error: As they were read.
+        vocabularies: The vocabularies that were read.
+        on_error: The option ``on_error`` with which they were read.
     """
     if not isinstance(data.root, RemotePath) or isinstance(data, PreparedData):
         return
@@ -160,7 +160,7 @@ def remember(
             file.write_text(json.dumps(_joined(data, prepared_of(data.root, cache), told)), "utf-8")
             file.replace(path)
     except OSError as error:
-        # The rows are right without it; only a later load without a network misses it.
+        # Only a later load without a network needs the record, so its absence is not an error.
         _log.warning(
             "%s: will not be found offline: %s cannot be written (%s)",
             data.root,

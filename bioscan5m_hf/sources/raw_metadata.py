@@ -1,8 +1,9 @@
-"""The index of the metadata of a raw release: its records in the order of a conversion.
+"""Index the metadata of a raw release: sort its records once, and store them in the cache.
 
-Nine of ten records are of the split ``pretrain``. Where others are asked for, an index is made that
-keeps the records of those only: all records are read and checked, and few are written. Labels are
-counted over all of them, which would take a fifth of the time, so they want the whole index.
+Nine of ten records belong to the split ``pretrain``. If it is not requested, the index leaves out
+its records: all records are read and checked, but few are written. Vocabularies are counted over
+all records, so they need the index of all of them. They are counted only when they are requested,
+because counting would take a fifth of the time.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ from bioscan5m_hf.sources.cache import made_once
 from bioscan5m_hf.storage.identity import digest_of, file_identity
 from bioscan5m_hf.storage.path import RemotePath
 
-# Raised when an index is made in another way than before.
+# To be raised when the content of an index changes.
 INDEX_VERSION: Final = "3"
-"""A part of the key of everything in the cache."""
+"""A part of every key in the cache."""
 
 _LARGEST: Final = split_named("pretrain")
 _REPORT: Final = "report.json"
@@ -56,11 +57,11 @@ class MetadataIndex:
     """The metadata of a release in the cache.
 
     Attributes:
-        folder: Where: the records in runs, and their order.
-        key: What tells the metadata from others; an index of all records has the key of one that
-            keeps few of them, since the same rows come out of both.
-        rows: How many records each split has, under upstream's names.
-        whole: Whether the records of all splits are kept, or those of the small ones.
+        folder: The folder with the records, as sorted runs, and their order.
+        key: The digest of the metadata. It is the same whether all records are stored or few, since
+            both give the same rows.
+        rows: How many records each split has, by upstream's names.
+        whole: Whether records of all splits are stored, or of all but ``pretrain``.
     """
 
     folder: Path
@@ -69,10 +70,10 @@ class MetadataIndex:
     whole: bool
 
     def vocabularies(self) -> Path:
-        """Where the vocabularies are, which are counted when they are first asked for.
+        """The file of the vocabularies; the first call counts them.
 
         Raises:
-            OSError: There is no room in the cache.
+            OutputError: The cache cannot be written to.
         """
         assert self.whole, "they are over all records"
         folder = self.folder.with_name(f"vocabularies-{self.key}")
@@ -85,7 +86,7 @@ class MetadataIndex:
         (work / VOCABULARIES_NAME).write_bytes(to_parquet(counter.vocabularies()))
 
     def of_split(self, split: Split) -> SortedRuns:
-        """The records of a split in the order of md5(processid)."""
+        """The records of a split, sorted by md5(processid)."""
         assert self.whole or split != _LARGEST, "its records are not kept"
         return of_split(kept_order(self.folder / _ROWS), split)
 
@@ -102,7 +103,7 @@ def of_split(rows: SortedRuns, split: Split) -> SortedRuns:
     """The rows of one split.
 
     Args:
-        rows: Rows in the order of the splits.
+        rows: Rows sorted by split.
         split: The split.
     """
     number = SPLITS.index(split)
@@ -113,22 +114,22 @@ def of_split(rows: SortedRuns, split: Split) -> SortedRuns:
 def index_metadata(
     file: MetadataFile, cache: Path, splits: Collection[Split], *, skip: bool
 ) -> MetadataIndex:
-    """Read the metadata once, and keep them in order.
+    """Read the metadata once, and store them sorted in the cache.
 
     Args:
         file: The metadata, local or remote.
-        cache: Where indexes are kept.
-        splits: Those whose records are wanted. Where ``pretrain`` is not among them its records are
-            not kept, unless an index with them is there already, or the metadata are remote.
+        cache: The folder of the indexes.
+        splits: The splits whose records are requested. If ``pretrain`` is not among them, its
+            records are left out, unless an index with them exists or the metadata are remote.
         skip: Leave out records that do not fit the schema, and warn, instead of stopping.
 
     Raises:
-        MetadataError: A record does not fit, or a processid stands in two.
-        OutputError: There is no room in the cache.
+        MetadataError: A record does not fit the schema, or a processid occurs twice.
+        OutputError: The cache cannot be written to.
     """
     key = digest_of(INDEX_VERSION, file_identity(file.path), file.member or "", str(skip))
     all_kept, few_kept = cache / f"metadata-{key}", cache / f"metadata-of-few-{key}"
-    # To fetch gigabytes a second time would cost more than to keep them.
+    # Fetching remote gigabytes a second time would cost more than storing all records.
     whole = _LARGEST in splits or isinstance(file.path, RemotePath) or all_kept.is_dir()
     folder = all_kept if whole else few_kept
     made_once(folder, lambda work: _write_metadata(file, work, skip=skip, whole=whole))
@@ -145,7 +146,7 @@ def _write_metadata(file: MetadataFile, work: Path, *, skip: bool, whole: bool) 
     else:
         every, kept = _sort_few(batches, work)
         every = _checked(every, file.label)
-        # No processid stands twice, but the keys of two may be equal, which settles their order.
+        # Processids are unique here; this call only sorts specimens with equal keys.
         kept, _ = single_rows(kept)
         (work / _EVERY).unlink()
     if bad:
@@ -164,8 +165,8 @@ def _write_metadata(file: MetadataFile, work: Path, *, skip: bool, whole: bool) 
 
 
 def _sort_few(batches: Iterable[pa.RecordBatch], work: Path) -> tuple[SortedRuns, SortedRuns]:
-    """Sort the processids of all records, and whole records of all splits but the largest."""
-    # Two are filled at a time.
+    """Sort the processids of all records, and the records of all splits but the largest."""
+    # Half the limit, because two files are written at a time.
     limit = RUN_BYTES // 2
     with RunWriter(work / _ROWS, ROW_SCHEMA, compression=_COMPRESSION, limit=limit) as runs:
 
@@ -180,10 +181,10 @@ def _sort_few(batches: Iterable[pa.RecordBatch], work: Path) -> tuple[SortedRuns
 
 
 def _checked(rows: SortedRuns, label: str) -> SortedRuns:
-    """The rows in their order, each processid once.
+    """Check that every processid occurs once, and sort rows with equal keys.
 
     Raises:
-        MetadataError: A processid stands in two rows.
+        MetadataError: A processid occurs in two rows.
     """
     single, repeated = single_rows(rows)
     if repeated:

@@ -1,4 +1,4 @@
-"""Read rows of a raw release, and their images out of zips or an unpacked tree."""
+"""Read rows of a raw release, with their images from zips or from an unpacked tree."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from bioscan5m_hf.storage.path import Location, RemotePath
 from bioscan5m_hf.storage.prefetch import HeldPart
 from bioscan5m_hf.storage.ranges import Limits, requests_in_order
 
-# The first row waits for a whole stretch, so it is no longer than the network makes worth while.
+# The first row waits for a whole stretch, so a stretch is only as long as a network makes useful.
 _LIMITS: Final = Limits(window=4 << 20, request=4 << 20)
 _STRETCH_ROWS: Final = 500
 _LOCAL: Final = -1
-# A local header, and room for a name and extra fields.
+# The local header of a member, with room for its name and extra fields.
 _HEADER_BYTES: Final = 30 + 192
 
 _log = logging.getLogger("bioscan5m_hf")
@@ -42,8 +42,8 @@ class RawPiece:
     Attributes:
         plan: The Parquet file of the plan.
         group: The number of the row group.
-        sources: The archives and folders that the plan numbers.
-        labels: How messages name them.
+        sources: The archives and folders, by their numbers in the plan.
+        labels: Their names in messages.
         image: Whether the configuration has images.
         skip: Leave out flawed images, and warn, instead of stopping.
     """
@@ -56,7 +56,7 @@ class RawPiece:
     skip: bool = False
 
     def read(self, choice: Choice) -> Iterator[pa.Table]:
-        """The rows that are wanted; only their images are read."""
+        """Read the requested rows; images of other rows are not read."""
         names = dict.fromkeys((*choice.deciding, *choice.plain))
         images = self.image and choice.image
         if images:
@@ -75,15 +75,15 @@ class RawPiece:
             yield chosen.append_column(IMAGE_COLUMN, column).select(list(choice.columns))
 
     def divide(self) -> list[Piece]:
-        """A row group stays whole."""
+        """The piece itself, because a row group is not divided."""
         return [self]
 
     def open_images(self) -> ImageReader:
-        """Images of single rows, proved by their checksums."""
+        """Open the data for reading images of single rows; their checksums are checked."""
         return _Images(self)
 
     def places(self) -> pa.Table:
-        """Where the image of each row lies."""
+        """The processid and the location of the image of each row."""
         with pq.ParquetFile(self.plan, memory_map=True) as file:
             names = ["processid", *LOCATION_COLUMNS]
             return file.read_row_group(self.group, columns=names, use_threads=False)
@@ -92,7 +92,7 @@ class RawPiece:
         """Read the images of some rows.
 
         Raises:
-            ImageError: One is flawed.
+            ImageError: An image is flawed.
         """
         strict = replace(self, skip=False)
         parts = [images for _, images in strict._with_images(places)]
@@ -120,7 +120,7 @@ class RawPiece:
     def _source(
         self, place: dict[str, Any], opened: dict[int, Source], stack: ExitStack
     ) -> Source | None:
-        """The archive of an image; none for a plain file."""
+        """The archive of an image; ``None`` for a plain file."""
         number = place["source"]
         if place["offset"] is None:
             return None
@@ -129,7 +129,7 @@ class RawPiece:
         return opened[number]
 
     def _held(self, stretch: Stretch, opened: dict[int, Source], stack: ExitStack) -> Source | None:
-        """The stretch of a remote archive, fetched at once; none for what is local."""
+        """Fetch a stretch of a remote archive with one request; ``None`` for local data."""
         if stretch.place is None:
             return None
         source = self._source(stretch.place, opened, stack)
@@ -165,13 +165,13 @@ class _Images:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Rows whose images are read together, and handed on together.
+    """Consecutive rows whose images are read and yielded together.
 
     Attributes:
         first: The first row.
         last: The last row.
-        place: Where the first image lies, if all are to be fetched with one request.
-        stop: Where the last one ends at the latest.
+        place: The location of the first image, if all images are fetched with one request.
+        stop: An offset that no image of the stretch goes beyond.
     """
 
     first: int
@@ -181,16 +181,16 @@ class Stretch:
 
 
 def stretches(places: list[dict[str, Any]], remote: Sequence[bool]) -> Iterator[Stretch]:
-    """Cut rows into stretches of a few megabytes; in a remote archive they lie close together.
+    """Cut rows into stretches of a few megabytes, which lie close together in remote archives.
 
     Args:
-        places: For each row the number of its ``source``, the ``offset`` of its image there, its
-            length there as ``compressed`` and its plain ``size``, in bytes. Offset and compressed
-            are ``None`` for a plain file.
-        remote: For each source whether it is read over a network.
+        places: The location of the image of each row: the number of its ``source``, its ``offset``,
+            its ``compressed`` length and its plain ``size``, in bytes. Offset and compressed are
+            ``None`` for a plain file.
+        remote: For each source, whether it is read over a network.
 
     Yields:
-        Stretches in the order of the rows; every row is in one.
+        Stretches in the order of the rows; every row is in one of them.
     """
     reads: list[tuple[int, int, int]] = []
     position = 0
@@ -199,7 +199,7 @@ def stretches(places: list[dict[str, Any]], remote: Sequence[bool]) -> Iterator[
         if remote[place["source"]]:
             reads.append((place["source"], place["offset"], _end(place)))
         else:
-            # Local rows are read one by one, wherever they lie: their lengths alone count.
+            # Local images are read one by one, so only their lengths matter, not their offsets.
             reads.append((_LOCAL, position, position + size))
         position += size
     for first, after in requests_in_order(reads, _LIMITS, _STRETCH_ROWS):

@@ -1,7 +1,7 @@
-"""The plans of a raw release: the specimens of a split, and where the image of each lies.
+"""Plan how to read a split of a raw release: list its specimens and where the image of each lies.
 
-They are in order as in a conversion, are kept in a cache, and are made again where the release has
-changed.
+Rows have the same order as in a conversion, unless images are remote. Plans are stored in the
+cache, and are made again if the release has changed.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ from bioscan5m_hf.storage.identity import digest_of, identity_of
 
 _SHOWN: Final = 5
 _GROUP_ROWS: Final = 4096
-# What is read of sorted runs at a time: whole row groups, and more than a few rows of each run.
+# How many rows are read from sorted runs at a time: whole row groups, and many rows of each run.
 _STRETCH: Final = 16 * _GROUP_ROWS
-# A piece is what one worker reads: small splits make at least this many, to go round.
+# A worker reads whole pieces, so small splits are cut into at least so many of them.
 _FEWEST_PIECES: Final = 16
 _ROWS: Final = "rows.arrow"
 _IMAGES: Final = "images.arrow"
@@ -67,13 +67,13 @@ _log = logging.getLogger("bioscan5m_hf")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The specimens of one package and split, each with where its image lies.
+    """The specimens of one package and split, with the location of the image of each.
 
     Attributes:
-        path: A Parquet file: upstream's columns, then those of ``LOCATION_COLUMNS``; a row group
-            is what one piece reads.
+        path: A Parquet file: upstream's columns, then those of ``LOCATION_COLUMNS``. Each piece
+            reads one row group.
         groups: How many row groups it has.
-        key: What tells it from the plan of other data.
+        key: The digest of the data from which the plan is made.
     """
 
     path: Path
@@ -82,7 +82,7 @@ class Plan:
 
 
 def plan_metadata(index: MetadataIndex, split: Split, cache: Path) -> Plan:
-    """Put the records of a split into the order of md5(processid)."""
+    """Make the plan of a split without images, sorted by md5(processid)."""
     key = digest_of(INDEX_VERSION, index.key, split.name)
 
     def write(work: Path) -> None:
@@ -102,21 +102,21 @@ def plan_images(
     skip: bool,
     in_archive_order: bool,
 ) -> Plan:
-    """Join the records of a split with where their images lie.
+    """Join the records of a split with the locations of their images.
 
     Args:
         index: The metadata.
         selection: The archives and folders of the package.
         split: The split.
-        cache: Where plans are kept.
+        cache: The folder of the plans.
         skip: Leave out specimens without an image, and warn, instead of stopping.
-        in_archive_order: Sort by where the images lie, for reading long stretches over a network;
-            else by md5(processid), as converted shards are.
+        in_archive_order: Sort by the locations of the images, for reading long stretches over a
+            network; else by md5(processid), like converted shards.
 
     Raises:
         ArchiveError: An archive is damaged.
         MismatchError: A specimen has no image, or two that differ.
-        OutputError: There is no room in the cache.
+        OutputError: The cache cannot be written to.
     """
     listed = digest_of(INDEX_VERSION, selection.package, selection_identity(selection))
     key = digest_of(listed, index.key, split.name, str(skip), str(in_archive_order))
@@ -139,7 +139,7 @@ def plan_images(
 
 def selection_identity(selection: Selection) -> str:
     """The identity of the archives and folders of a package."""
-    # The top counts too: a link that led out of it may lead inside of another one.
+    # Include the top folder, because it decides which links are followed.
     folders = [f"{folder.split.name} {folder.top.resolve()}" for folder in selection.folders]
     files = [archive.path for archive in selection.archives]
     found = identity_of(files, (folder.path for folder in selection.folders))
@@ -170,7 +170,7 @@ class _Join:
     skip: bool
 
     def join(self, images: Images) -> Located:
-        """Find the one image of each specimen; tell of all that does not fit."""
+        """Find the image of each specimen, and report everything that does not match."""
         single, conflicts = single_images(images, self.specimens)
         if conflicts:
             first, labels = conflicts[0], source_labels(self.selection)
@@ -232,7 +232,7 @@ def _joined_rows(located: Located, specimens: Specimens) -> Iterator[pa.RecordBa
 def _in_archive_order(
     batches: Iterator[pa.RecordBatch], located: Located, work: Path
 ) -> Iterator[pa.RecordBatch]:
-    """The same rows, sorted by where their images lie."""
+    """Sort rows by the locations of their images."""
     images = located.images
     places = images.rows.take(["source", "offset", "folder", "processid"])
     names = pa.array(images.folders, pa.string()).take(places["folder"])

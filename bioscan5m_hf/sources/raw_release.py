@@ -1,4 +1,4 @@
-"""Serve a raw release as data; nothing is converted, and nothing is unpacked."""
+"""Serve a raw release as data without converting or unpacking it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class RawData(Data):
 
     Attributes:
         release: The release.
-        cache: Where indexes are kept.
-        wanted: The splits whose records an index of the metadata holds in any case, so that the
-            metadata are not read again for the next question.
+        cache: The folder of the indexes.
+        wanted: Splits that an index of the metadata must include, so that the metadata are not
+            read again when they are requested.
     """
 
     release: Release
@@ -47,23 +47,23 @@ class RawData(Data):
 
     @property
     def root(self) -> Location:
-        """Where it is."""
+        """The location of the release."""
         return self.release.root
 
     @property
     def packages(self) -> list[str]:
-        """The packages that there are archives or folders of."""
+        """The packages that have archives or folders."""
         return self.release.packages
 
     def wanting(self, splits: Iterable[Split], *, labels: bool = False) -> Self:
-        """The same data; the next index serves these splits, and vocabularies over all records."""
+        """The same data, whose next index includes these splits; for labels, all splits."""
         return replace(self, wanted=self.wanted.union(SPLITS if labels else splits))
 
     def splits(self, configuration: Configuration) -> list[Split]:
-        """The splits of a configuration that there are archives or folders of.
+        """The splits of a configuration that have archives or folders.
 
         Raises:
-            ReleaseNotFound: There is nothing of it.
+            ReleaseNotFound: The configuration has no images.
         """
         package = configuration.package
         if package is None:
@@ -79,7 +79,7 @@ class RawData(Data):
     def pieces(
         self, configuration: Configuration, split: Split, on_error: str = "stop"
     ) -> list[Piece]:
-        """The pieces of one split; the index is made where it is not in the cache.
+        """The pieces of one split; an index is made if it is not in the cache.
 
         Raises:
             MetadataError: The metadata are flawed.
@@ -115,7 +115,7 @@ class RawData(Data):
         return index_metadata(self.release.metadata, self.cache, wanted, skip=skip)
 
     def vocabulary(self, rank: str, on_error: str = "stop") -> Vocabulary:
-        """The distinct values of a rank, counted once and kept in the cache.
+        """The distinct values of a rank, counted once and stored in the cache.
 
         Raises:
             UnknownName: There is no such rank.
@@ -130,7 +130,7 @@ class RawData(Data):
         return self._index(SPLITS, skip=False).records(columns)
 
     def digest(self, configuration: Configuration, split: Split) -> str:
-        """What tells the content of one split from another content."""
+        """The digest of the content of one split."""
         metadata = self.release.metadata
         told = [split.name, metadata.member or "", file_identity(metadata.path)]
         if configuration.package is not None:

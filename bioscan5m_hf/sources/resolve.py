@@ -1,4 +1,4 @@
-"""Find out what lies behind a path: a dataset folder or a raw release."""
+"""Resolve a path, URL or name, and open it as a dataset folder or as a raw release."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def resolve(
     revision: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Location:
-    """Find the folder that a path means.
+    """Find the location that a path, URL or name stands for.
 
     Args:
         path: A folder, or one zip of a release; a URL; a repository of the Hub such as
-            ``user/bioscan-5m``; or ``bioscan-5m``, which is a folder of that name here, else what
-            the environment variable ``BIOSCAN5M_PATH`` names.
+            ``user/bioscan-5m``; or ``bioscan-5m``, which is a folder of that name in the current
+            folder, else the value of the environment variable ``BIOSCAN5M_PATH``.
         revision: A branch, tag or commit of a repository.
-        options: What a remote file system wants to be opened with.
+        options: Options for opening a remote file system.
 
     Raises:
         ReleaseNotFound: There is no such folder.
@@ -102,13 +102,13 @@ def open_data(
     Args:
         path: See ``resolve``.
         revision: A branch, tag or commit of a repository.
-        options: What a remote file system wants to be opened with.
-        token: A token of the Hub; no other server is told of it.
-        cache_dir: Where the index of a raw release is kept.
+        options: Options for opening a remote file system.
+        token: A token of the Hub; it is sent to no other server.
+        cache_dir: The cache in which the index of a raw release is stored.
 
     Raises:
         ReleaseNotFound: There is neither.
-        OutOfReach: Its server is not asked or does not answer, and no cache has it.
+        OutOfReach: The user is offline or the server does not answer, and no cache has the data.
     """
     root = resolve(path, revision=revision, options=options)
     if token is not None and isinstance(root, RemotePath) and root.scheme == "hf":
@@ -165,7 +165,7 @@ def _open_remote(root: RemotePath, cache_dir: str | os.PathLike[str] | None) -> 
 
 
 def index_cache(cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Where the index of a raw release is kept: in the cache of ``datasets``."""
+    """The folder for the indexes of raw releases, in the cache of ``datasets``."""
     from datasets import config
 
     return absolute(cache_dir or config.HF_DATASETS_CACHE) / "bioscan5m_index"

@@ -1,4 +1,4 @@
-"""Read single specimens by their processids, wherever they lie."""
+"""Read single specimens by their processids, from a dataset folder or a raw release."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def read_specimens(
 ) -> pa.Table:
     """Read the rows of some specimens.
 
-    Of a dataset folder, whose rows lie in the order of md5(processid), a few blocks of a split are
-    looked at: of the one that the table of splits tells, or of each, largest split first. Of a raw
-    release the index in the cache tells.
+    Rows of a dataset folder are sorted by md5(processid), so only a few blocks of a split are read.
+    The split table says which split to search; without it all are searched, the largest first. For
+    a raw release, the index in the cache is used.
 
     Returns:
-        A row for each processid, in the order in which they were given.
+        A row for each processid, in the given order.
 
     Raises:
         UnknownName: There are no such specimens; the message lists them.
@@ -66,7 +66,7 @@ def _from_shards(
     table = data.root / SPLIT_TABLE_NAME
     there = SPLIT_TABLE_NAME in data.folder.extras
     if isinstance(table, Path):
-        # Of a repository only some files may have been fetched.
+        # A snapshot of a repository may have only some of its files.
         there = there and table.is_file()
     likely = likely_splits(table, wanted) if there else {}
     order = sorted(shards, key=size, reverse=True)
@@ -99,7 +99,7 @@ def _from_pieces(
     tables: list[pa.Table] = []
     for split in data.splits(configuration):
         named = Choice((PROCESSID,), keep=keys)
-        # The places of the images of a split are only listed where a specimen is in it.
+        # Listing the images of a split takes long, so first see whether it has a specimen at all.
         if any(t.num_rows for piece in data.pieces(plain, split) for t in piece.read(named)):
             choice = Choice(tuple(columns), keep=keys)
             tables += [

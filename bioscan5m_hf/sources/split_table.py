@@ -1,11 +1,11 @@
-"""Tell in which split a specimen is, by a small file that lies beside the shards.
+"""Look up the split of a specimen in a small file beside the shards.
 
-A processid does not say its split, and to look into the shards of each split over a network would
-take thirty requests and three megabytes. ``splits.npy`` has four bytes a specimen, of all splits
-together in the order of md5(processid): the first 29 bits of the md5, and in the last three the
-number of the split in upstream's order. The md5 is uniform, so where a specimen stands is known to
-within some thousand entries: they are read with one request of 64 kB. It is a hint: who finds
-nothing where it points to looks everywhere.
+A processid does not say its split, and searching the shards of every split over a network would
+take thirty requests and three megabytes. ``splits.npy`` has four bytes for each specimen of all
+splits, sorted by md5(processid): the first 29 bits of the md5, then three bits with the number of
+the split in upstream's order. The md5 is uniform, so the position of a specimen is known to within
+some thousand entries, which are read with one request of 64 kB. The result is only a hint: if the
+specimen is not in that split, the other splits are searched too.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from bioscan5m_hf.storage.open import open_location
 from bioscan5m_hf.storage.path import Location
 
 SPLIT_TABLE_NAME: Final = "splits.npy"
-"""The file of a dataset folder, an array of NumPy."""
+"""The name of the file in a dataset folder, a NumPy array."""
 
 _SPLIT_BITS: Final = 3
 assert len(SPLITS) == 1 << _SPLIT_BITS
 _HASH_SHIFT: Final = np.uint64(64 - 32 + _SPLIT_BITS)
 _ENTRY: Final = np.dtype("<u4")
-# What np.save writes before an array of one dimension.
+# np.save writes a header of this length before an array of one dimension.
 _HEADER_BYTES: Final = 128
-# Seven standard deviations of where a specimen of the whole release stands.
+# Seven standard deviations of the position of a specimen in the table of the whole release.
 _MARGIN: Final = 1 << 13
 
 _Hashes = npt.NDArray[np.uint32]
@@ -41,7 +41,7 @@ def to_npy(keys: Keys, splits: npt.NDArray[Any]) -> bytes:
     """The bytes of the file.
 
     Args:
-        keys: The key of each specimen, as ``keys_of`` gives it, in any order.
+        keys: The key of each specimen, from ``keys_of``, in any order.
         splits: The number of the split of each.
     """
     entries = (_hashes(keys) << _SPLIT_BITS) | splits.astype(np.uint32)
@@ -51,7 +51,7 @@ def to_npy(keys: Keys, splits: npt.NDArray[Any]) -> bytes:
 
 
 def likely_splits(path: Location, processids: Sequence[str]) -> dict[str, set[Split]]:
-    """The splits that specimens are probably in: as a rule one, and none where they are not known.
+    """The likely splits of each specimen: usually one, and none for an unknown specimen.
 
     Raises:
         ArchiveError: The file cannot be read.
@@ -60,7 +60,7 @@ def likely_splits(path: Location, processids: Sequence[str]) -> dict[str, set[Sp
     found: dict[str, set[Split]] = {}
     with open_location(path) as source:
         count = max(0, source.size - _HEADER_BYTES) // _ENTRY.itemsize
-        # Many windows would read more than there is.
+        # For many specimens, read the whole table, because windows would overlap.
         margin = _MARGIN if 2 * _MARGIN * len(wanted) < count else count
         first, entries = -1, np.empty(0, _ENTRY)
         for key, name in wanted:
@@ -79,7 +79,7 @@ def _hashes(keys: Keys) -> _Hashes:
 
 
 def _numbers(entries: _Hashes, key: int) -> list[int]:
-    """The numbers of the splits that stand beside a key."""
+    """The numbers of the splits that are stored for a key."""
     least = (key >> int(_HASH_SHIFT)) << _SPLIT_BITS
     most = least | ((1 << _SPLIT_BITS) - 1)
     start = np.searchsorted(entries, np.uint32(least))
