@@ -1,4 +1,4 @@
-"""Planning: which rows and images go into which shard.
+"""Plan which rows and images go into which shard.
 
-Pure: sizes and digests go in, tasks come out. Nothing here reads or writes a file.
+These are pure functions from sizes and digests to tasks. Nothing here reads or writes a file.
 """

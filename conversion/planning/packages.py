@@ -1,4 +1,4 @@
-"""Cut the images of one package into shard tasks."""
+"""Divide the images of one package into shard tasks."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from conversion.planning.tasks import ShardTask
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What the tasks of every package have in common.
+    """The options that the tasks of all packages have in common.
 
     Attributes:
         output: The dataset folder.
-        work: A folder for what the tasks read and nobody needs afterwards.
+        work: The folder for temporary files that the tasks read.
         format: The name of the format.
         shard_bytes: The size that a shard should have at most.
         record: Whether flawed images are recorded instead of being errors.
         hold: How many bytes of remote archives a task may hold at a time.
-        selection: Which specimens of the release these are, in words.
+        selection: The selection of specimens, in words.
         min_shards: How many shards a split has at least, if it has as many specimens.
-        extras: What a sample has beside image and record, in a format of samples.
-        vocabularies: The file that tells the numbers of labels, for such a format.
+        extras: The additional members of a sample, if the format has samples.
+        vocabularies: The file with the numbers of labels, if the format has samples.
     """
 
     output: Path
@@ -54,12 +54,12 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True)
 class PackagePlan:
-    """How one package is going to be converted.
+    """The plan for converting one package.
 
     Attributes:
-        members: Where its images lie, and what does not fit.
+        members: The locations of its images, and the mismatches with the metadata.
         tasks: The shards to make.
-        inputs: For each published split, a digest of what goes in.
+        inputs: For each published split, a digest of its input.
     """
 
     members: MemberList
@@ -73,22 +73,22 @@ class PackagePlan:
 
 
 def specimen_bytes(form: str, extras: SampleExtras) -> int:
-    """What a specimen takes in a shard beside its image, by which shards are cut.
+    """The bytes that a specimen takes in a shard in addition to its image, as planning assumes.
 
     Args:
         form: The name of the format.
-        extras: What samples have beside upstream's columns.
+        extras: The additional members of a sample.
     """
     return writer_named(form).row_bytes + extras.members * SAMPLE_BYTES
 
 
 def plan_package(members: MemberList, rows: SortedRows, options: PlanOptions) -> PackagePlan:
-    """Cut a package into shard tasks.
+    """Divide a package into shard tasks.
 
     Args:
-        members: Where its images lie.
+        members: The locations of its images.
         rows: Upstream's columns of all specimens.
-        options: What the tasks have in common.
+        options: The options that all tasks have in common.
     """
     selection = members.selection
     splits = [count.split for count in members.counts]
@@ -128,8 +128,8 @@ def plan_package(members: MemberList, rows: SortedRows, options: PlanOptions) ->
 
 
 def libraries() -> dict[str, str]:
-    """The libraries whose version decides the bytes of a shard."""
-    # Not by importlib.metadata, whose import takes longer than to plan: shards wait for this.
+    """The libraries, with versions, that decide the bytes of a shard."""
+    # Without importlib.metadata: importing it takes longer than planning, and shards wait for that.
     return {"pyarrow": pa.__version__}
 
 
@@ -160,9 +160,9 @@ def _by_split(
 
 
 def _input_digests(members: MemberList, shards: Sequence[Shard], metadata: str) -> list[str]:
-    """A digest for each shard of its rows, of size and CRC of each image, and of the metadata.
+    """Return a digest of each shard's input: the metadata, and the size and CRC of each image.
 
-    Where images are made from others, of the recipe and of the boxes too.
+    If images are derived from another package, the recipe and the boxes are included.
     """
     recipe = members.recipe
     seed = metadata + (repr(recipe.to_json()) if recipe else "")

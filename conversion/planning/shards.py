@@ -1,4 +1,4 @@
-"""Divide the specimens of each split into shards. Pure: sizes go in, row ranges come out."""
+"""Divide the specimens of each split into shards, by their sizes alone."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Shard:
 
     Attributes:
         configuration: The folder it is written to, such as ``cropped_256``.
-        split: The split, under the name it is published by.
+        split: The published name of the split.
         index: Its number among the shards of the split, from 0.
         count: How many shards the split has.
-        start: Its first row among the rows of the configuration, all splits in upstream's order.
-        stop: The row after its last.
+        start: Its first row in the configuration, whose splits are in upstream's order.
+        stop: The row after its last row.
     """
 
     configuration: str
@@ -50,12 +50,12 @@ def cut(sizes: npt.NDArray[np.integer], limit: int, least: int = 1) -> list[int]
 
     Args:
         sizes: The size of each item in bytes, in order.
-        limit: The size in bytes that a piece should not exceed; one does by less than an item.
+        limit: The target for the size of a piece in bytes; a piece exceeds it by less than an item.
         least: How many pieces there are at least, if there are as many items.
 
     Returns:
-        The positions of the cuts, from 0 to ``len(sizes)``: one more than there are pieces, each
-        larger than the one before. An empty sequence has no piece, so the answer is ``[0]``.
+        The ascending positions of the cuts, from 0 to ``len(sizes)``: one more than there are
+        pieces. An empty sequence has no piece, so the result is ``[0]``.
     """
     if not len(sizes):
         return [0]
@@ -63,7 +63,7 @@ def cut(sizes: npt.NDArray[np.integer], limit: int, least: int = 1) -> list[int]
     pieces = min(max(least, -(-int(total[-1]) // limit)), len(sizes))
     targets = [int(total[-1]) * piece // pieces for piece in range(1, pieces)]
     inner = np.searchsorted(total, targets, side="left") + 1
-    # Items larger than a piece would leave their neighbours empty: every piece gets at least one.
+    # An item larger than a piece would leave pieces empty, so every piece gets at least one item.
     floor = np.arange(1, pieces)
     inner = np.maximum.accumulate(np.maximum(inner, floor) - floor) + floor
     inner = np.minimum(inner, len(sizes) - pieces + floor)

@@ -18,21 +18,21 @@ class ShardTask:
     """Everything that making one shard needs.
 
     Attributes:
-        shard: What to make; its rows count those of ``members``.
+        shard: The shard to make; its range counts the rows of ``members``.
         folder: The dataset folder.
         format: The name of the format.
-        members: The file that says where each image lies.
-        rows: The file that holds upstream's columns of all specimens; where each row lies in it
-            stands in another one beside it.
-        sources: The archives and folders that ``members`` numbers.
-        labels: How messages name these sources.
+        members: The file with the location of each image.
+        rows: The file with upstream's columns of all specimens; a second file beside it has the
+            place of each row in it.
+        sources: The archives and folders, in the order of their numbers in ``members``.
+        labels: The names of these sources in messages.
         record: Whether a flawed image is left out and reported, instead of being an error.
         made_from: Everything that decides the bytes of the shard, as names and values; an
-            unfinished run is taken up only where they are the same.
-        recipe: How each image is made from its source; ``None`` where it passes through.
-        hold: How many bytes of remote archives are held at a time.
-        extras: What a sample has beside image and record.
-        vocabularies: The file that tells the numbers of labels, for a format of samples.
+            unfinished run is continued only if all of them are equal.
+        recipe: How each image is made from its source; ``None`` if images pass through.
+        hold: How many bytes of remote archives are held in memory at a time.
+        extras: The additional members of a sample.
+        vocabularies: The file with the numbers of labels, if the format has samples.
     """
 
     shard: Shard
@@ -60,7 +60,7 @@ class ShardTask:
         return Path(self.folder) / self.name
 
     def final_path(self) -> Path:
-        """The path of the shard, for writing to it.
+        """The path of the shard, after a check that it may be written.
 
         Raises:
             ForeignFolder: It leads out of the folder.

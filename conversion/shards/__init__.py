@@ -1,5 +1,5 @@
 """Build one shard, and read one back.
 
 A shard is the unit of work, of retry, of resume and of distribution.
-Nothing here knows the other shards.
+The modules here handle one shard at a time.
 """

@@ -49,13 +49,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ShardResult:
-    """What came of a shard.
+    """The result of making a shard.
 
     Attributes:
         shard: The shard.
         rows: How many specimens were written.
-        image_bytes: Plain bytes of their images.
-        written: Length and digest of the file; ``None`` where no specimen was left to write.
+        image_bytes: The total size of their images, without the overhead of the format.
+        written: Length and digest of the file; ``None`` if no specimen was left to write.
         rejects: The specimens that were left out, and why.
     """
 
@@ -67,26 +67,26 @@ class ShardResult:
 
 
 OnImages = Callable[[int, int], None]
-"""Told how many images, and how many plain bytes, were finished since the last call."""
+"""Called with the number of images, and of their bytes, finished since the last call."""
 
 
 @dataclass(frozen=True, slots=True)
 class MadeShard:
-    """A shard that is written, and has not appeared yet.
+    """A shard that is written, but does not have its final name yet.
 
     Attributes:
-        result: What came of it.
-        file: Its file; ``None`` where no specimen was left to write.
+        result: The result of making it.
+        file: Its file; ``None`` if no specimen was left to write.
     """
 
     result: ShardResult
     file: Unseen | None
 
     def settle(self) -> ShardResult:
-        """Wait until the file has reached the disk, and let it appear.
+        """Wait until the file has reached the disk, and give it its final name.
 
         Raises:
-            OutputError: It did not.
+            OutputError: One of these steps failed.
         """
         if self.file:
             self.file.settle()
@@ -94,11 +94,11 @@ class MadeShard:
 
 
 def make_shard(task: ShardTask, on_images: OnImages | None = None) -> ShardResult:
-    """Make one shard, to the end.
+    """Make one shard completely.
 
     Args:
         task: What to make.
-        on_images: Told of progress, block by block.
+        on_images: Called after each block.
 
     Raises:
         BioscanError: See ``write_shard``.
@@ -107,11 +107,11 @@ def make_shard(task: ShardTask, on_images: OnImages | None = None) -> ShardResul
 
 
 def write_shard(task: ShardTask, on_images: OnImages | None = None) -> MadeShard:
-    """Write one shard; whoever gets it lets it appear.
+    """Write one shard; the caller must settle it.
 
     Args:
         task: What to make.
-        on_images: Told of progress, block by block.
+        on_images: Called after each block.
 
     Raises:
         ImageError: An image is flawed, and flaws are not recorded.
@@ -134,7 +134,7 @@ def write_shard(task: ShardTask, on_images: OnImages | None = None) -> MadeShard
             total += plain
             if on_images:
                 on_images(len(block.images), plain)
-            # Its memory serves the next one.
+            # The next block reuses its memory.
             del block
         if not writer.rows:
             writer.discard()
@@ -149,9 +149,9 @@ class Block:
     """Consecutive specimens of a shard: a row group, or a record batch.
 
     Attributes:
-        rows: Upstream's columns; without a row only if there are no images.
+        rows: Upstream's columns, one row for each image.
         images: The bytes of each image.
-        rejects: The specimens that were left out between them.
+        rejects: The specimens of this block that were left out.
     """
 
     rows: pa.RecordBatch
@@ -160,10 +160,10 @@ class Block:
 
 
 def _read_blocks(task: ShardTask) -> Generator[Block]:
-    """Read what a shard is made of, while it is written where that has to be waited for.
+    """Read the blocks of a shard, in a second thread if a source is remote or a folder.
 
-    A local archive has been asked for what comes next; a second thread would only take the
-    processor from another worker.
+    Members of local archives are prefetched by the system. A second thread would only take
+    processor time from another worker.
     """
     blocks = read_blocks(task)
     waited_for = any(is_remote(path) or Path(path).is_dir() for path in task.sources)
@@ -171,13 +171,13 @@ def _read_blocks(task: ShardTask) -> Generator[Block]:
 
 
 def read_blocks(task: ShardTask) -> Generator[Block]:
-    """Read what a shard is made of.
+    """Read the specimens of a shard.
 
     Args:
         task: The task of the shard.
 
     Yields:
-        Its specimens in order, those with flawed images left out.
+        Blocks of its specimens in order, without those that have flawed images.
 
     Raises:
         ImageError: An image is flawed, and flaws are not recorded.
@@ -192,7 +192,7 @@ def read_blocks(task: ShardTask) -> Generator[Block]:
 
 
 class _Kept(threading.local):
-    """What a thread keeps from shard to shard."""
+    """The state that a thread keeps from shard to shard."""
 
     def __init__(self) -> None:
         self.memory = BlockMemory()
@@ -215,7 +215,7 @@ class _BlockReader:
         images = JoinedImages(_kept.memory.lend(expected))
         kept: list[int] = []
         rejects: list[Finding] = []
-        # A dict for each row takes longer than the rest: made where one is needed, for all.
+        # Making a dict for each row takes longer than the rest, so they are made only if needed.
         entries: list[dict[str, Any]] = []
         for index, sound in enumerate(self._sources.read_sound(members)):
             image = sound
@@ -238,7 +238,7 @@ class _BlockReader:
 def _maker(task: ShardTask) -> Maker | None:
     if task.recipe is None:
         return None
-    # Not at the top: its libraries are not needed where images pass through.
+    # Not at the top: its libraries are not needed if images pass through.
     from conversion.derive.specimens import maker
 
     return maker(task.recipe)
@@ -257,7 +257,7 @@ def _blocks(task: ShardTask, members: pa.Table) -> Iterator[pa.Table]:
 
 
 def _image_sizes(members: pa.Table, task: ShardTask) -> npt.NDArray[np.int64]:
-    """How many bytes each image has; where it is made from another, is expected to have."""
+    """The size of each image in bytes; the expected size if it is derived from another image."""
     planned = members["planned" if task.recipe else "size"].to_numpy()
     sizes: npt.NDArray[np.int64] = np.minimum(planned, MAX_IMAGE_BYTES)
     return sizes
@@ -292,7 +292,7 @@ class _Sources:
         self._remote = RemoteSources(task.sources, members, task.hold)
 
     def read_sound(self, members: pa.Table) -> Iterator[bytes | bytearray | None]:
-        """The image of each row, none where it takes more care to read it."""
+        """Yield the image of each row; ``None`` if only ``read`` can read it or report its flaw."""
         sources = members["source"].to_numpy()
         edges = [0, *(np.flatnonzero(np.diff(sources)) + 1).tolist(), len(sources)]
         for start, stop in itertools.pairwise(edges):
@@ -306,7 +306,7 @@ class _Sources:
                 yield from read_sound(self._source(int(sources[start])).read_at, places)
 
     def expect(self, members: pa.Table) -> None:
-        """Some members are going to be read; what lies on this machine may be fetched meanwhile."""
+        """Announce members that will be read, so that the system prefetches the local ones."""
         reads = reads_of(members, [not is_remote(path) for path in self._paths])
         for request in plan_window(reads, AHEAD).requests:
             source = self._source(request.source)
@@ -314,7 +314,7 @@ class _Sources:
             source.will_read(request.start, request.stop - request.start)
 
     def read(self, entry: dict[str, int]) -> bytes | bytearray:
-        """The image of a row; raises what is wrong with it."""
+        """Return the image of a row; raises ``FlawedImage`` if it is flawed."""
         number = entry["source"]
         plain_file = entry["offset"] is None
         return read_image(entry, Path(self._paths[number]) if plain_file else self._source(number))

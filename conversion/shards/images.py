@@ -1,4 +1,4 @@
-"""Join the images of a block while they are read, in memory that is used again."""
+"""Join the images of a block while they are read, in memory that is reused."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Memory = npt.NDArray[np.uint8]
 
 
 class JoinedImages:
-    """The images of a block, one behind the other.
+    """The images of a block, one after another in one buffer.
 
-    Each is copied while it is still in the processor's cache, and what it was read into serves the
-    next one.
+    Each image is copied while it is still in the processor's cache. The memory that it was read
+    into can then hold the next image.
 
     Args:
-        memory: Room for them; more is taken where they need it.
+        memory: The buffer; a larger one is allocated if the images do not fit.
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -43,7 +43,7 @@ class JoinedImages:
         self._memory, self._view = larger, larger.data
 
     def array(self) -> pa.BinaryArray:
-        """The images, in this memory."""
+        """Return the images as an array that uses this buffer."""
         offsets = pa.py_buffer(np.array(self._ends, np.int32))
         joined = pa.py_buffer(self._memory).slice(0, self._ends[-1])
         return pa.Array.from_buffers(pa.binary(), len(self._ends) - 1, [None, offsets, joined])
@@ -51,22 +51,22 @@ class JoinedImages:
 
 @dataclass
 class BlockMemory:
-    """Memory for one block after another, used again where nobody holds what lies in it.
+    """A pool of buffers for blocks; a buffer is reused when nothing refers to its data any more.
 
-    Memory that is given back to the system and asked for again with each block costs as much as
-    copying it.
+    Returning memory to the system and requesting it again for each block would take as long as
+    copying the block.
     """
 
     _known: list[tuple[Memory, weakref.ref[Memory]]] = field(default_factory=list)
 
     def lend(self, size: int) -> Memory:
-        """Memory of at least so many bytes."""
+        """Return a buffer of at least ``size`` bytes."""
         free = [memory for memory, lent in self._known if lent() is None]
         memory = next((each for each in free if len(each) >= size), None)
         if memory is None:
-            # A little more, since the next block may be a little longer.
+            # A little more, because the next block may be a little longer.
             memory = np.empty(size + size // 8, np.uint8)
-        # An object of its own: whoever holds the memory through Arrow holds that.
+        # A new view: Arrow arrays that use the buffer keep this object alive.
         lent = memory[:]
         self._known = [each for each in self._known if each[1]() is not None]
         self._known.append((memory, weakref.ref(lent)))

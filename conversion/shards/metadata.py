@@ -25,9 +25,9 @@ class MetadataShard:
     """One file of the metadata configuration.
 
     Attributes:
-        shard: Which of them.
-        written: Length and digest.
-        path: Where it lies.
+        shard: The shard.
+        written: Length and digest of the file.
+        path: The path of the file.
     """
 
     shard: Shard
@@ -41,10 +41,10 @@ class StoredMetadata:
 
     Attributes:
         shards: Its files, in order.
-        content: A digest of every value in every row, whatever the format and its version.
-        shard_bytes: The size that a shard was to have at most.
+        content: A digest of every value in every row, independent of format and version.
+        shard_bytes: The limit for the size of a shard.
         vocabularies: The distinct values of each rank.
-        profile: What the specimens are like.
+        profile: A summary of the specimens, for the card.
     """
 
     shards: tuple[MetadataShard, ...]
@@ -56,13 +56,13 @@ class StoredMetadata:
 
 @dataclass(frozen=True, slots=True)
 class MetadataPlan:
-    """What the metadata configuration is made of, and how.
+    """The plan of the metadata configuration.
 
     Attributes:
         rows: Upstream's columns of every specimen, splits in upstream's order.
         counts: How many specimens each split has.
-        folder: Where the configuration's folder is made.
-        writer: The format.
+        folder: The parent of the configuration's folder.
+        writer: The writer of the format.
         limit: The size in bytes that a shard should have at most.
     """
 
@@ -85,11 +85,11 @@ def write_metadata(plan: MetadataPlan, stopped: threading.Event | None = None) -
 
     Args:
         plan: What to write.
-        stopped: Set by whoever does not want them any more.
+        stopped: Can be set in another thread to cancel the work.
 
     Raises:
         OutputError: A file cannot be written.
-        CancelledError: Nobody wants them any more.
+        CancelledError: ``stopped`` was set.
     """
     counter = ProfileCounter()
     written: list[MetadataShard] = []

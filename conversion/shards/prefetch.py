@@ -1,8 +1,8 @@
-"""Prefetch members of local zips: the system is told what is read next, and fetches it in order.
+"""Prefetch members of local zips: announce the next reads to the system, which orders them.
 
-Consecutive specimens lie scattered within one folder of a zip. Read one after the other, each waits
-for the disk on its own; told of some megabytes of them at once, the system fetches all in the order
-in which they lie.
+Consecutive specimens are scattered within one folder of a zip. If they are read one by one, each
+read waits for the disk. If many megabytes are announced at once, the system fetches them in the
+order of their offsets.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ from bioscan5m_hf.release.zip_member import MAX_IMAGE_BYTES, MEMBER_SLACK
 from bioscan5m_hf.storage.ranges import Limits, Reads
 
 AHEAD: Final = Limits(window=64 << 20, request=64 << 20, gap=32 << 10)
-"""What a local disk is told at once, twice of which is in the system's cache; and the gap that it
-reads over in less time than it takes to begin anew."""
+"""The limits of read-ahead on a local disk. Up to two windows are in the system's cache. Reading
+across a gap of this size takes less time than starting another read."""
 
-# Farther than any file reaches; a damaged directory may claim it.
+# Beyond the end of any file; a damaged directory may claim such an offset.
 _FARTHEST: Final = 1 << 62
 
 
 def with_prefetch(
     blocks: Iterator[pa.Table], tell: Callable[[pa.Table], None]
 ) -> Iterator[pa.Table]:
-    """Hand out blocks of members, and tell of those that come after them.
+    """Yield blocks of members, and announce each window of blocks ahead of time.
 
     Args:
         blocks: Tables with a row for each member.
-        tell: Takes the members of one window; the next one is told before any of it is handed out.
+        tell: Called with the members of a window, before the blocks of the previous window are
+            yielded.
 
     Yields:
         The blocks, in order.
@@ -59,15 +60,16 @@ def _windows(blocks: Iterator[pa.Table]) -> Iterator[list[pa.Table]]:
 
 
 def reads_of(members: pa.Table, wanted: Sequence[bool]) -> Reads:
-    """What is going to be read of some archives.
+    """Return the reads that some of the sources will get.
 
     Args:
-        members: Where images lie, in the order in which they are going to be read.
-        wanted: For each source by its number, whether it is one of these archives.
+        members: The locations of images, in the order in which they will be read.
+        wanted: For each source by its number, whether to include its reads.
     """
     sources = members["source"].to_numpy()
     sizes = [members[name].fill_null(0).to_numpy() for name in ("compressed", "size", "offset")]
-    # What no image can be is judged when it is read, and is not fetched.
+    # Members that are too large for an image are rejected when they are read, so they are not
+    # prefetched.
     chosen = np.array(wanted)[sources] & (np.maximum(sizes[0], sizes[1]) <= MAX_IMAGE_BYTES)
     chosen &= sizes[2] < _FARTHEST
     # A plain file has no offset.

@@ -1,4 +1,4 @@
-"""Read shards back, of any format, to prove them."""
+"""Read shards of any format back, to verify them."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def read_shard(
     """Read a shard.
 
     Args:
-        path: The file; its suffix tells the format.
-        columns: The columns that are wanted.
-        batch_rows: How many rows a batch has at most, where the file does not settle that.
+        path: The file; its suffix determines the format.
+        columns: The columns to read.
+        batch_rows: How many rows a batch has at most, unless the file itself has batches.
 
     Yields:
         Record batches of these columns, with the types of the schema, in the order of the rows.
 
     Raises:
         BrokenShard: The file is not a shard of its format.
-        OSError: It cannot be read, or is no regular file.
+        OSError: It cannot be read, or is not a regular file.
     """
     writer = writer_named(SUFFIXES[path.suffix].name)
     whole = arrow_schema(image=IMAGE_COLUMN in columns)

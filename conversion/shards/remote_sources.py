@@ -1,4 +1,4 @@
-"""Open the remote archives of a shard, so that their members come in large requests."""
+"""Open the remote archives of a shard, and fetch their members in large requests."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from conversion.shards.prefetch import reads_of
 
 
 class RemoteSources:
-    """Opens remote archives so that their members come in large requests.
+    """Opens remote archives, and fetches their members in large requests.
 
     Args:
-        paths: Every source of the shard, the local ones too.
-        members: The members in the order in which they are going to be read.
-        hold: How many bytes may be held at a time.
+        paths: Every source of the shard, including local ones.
+        members: The members, in the order in which they will be read.
+        hold: How many bytes may be held in memory at a time.
     """
 
     def __init__(self, paths: Sequence[str], members: pa.Table, hold: int) -> None:
@@ -50,7 +50,7 @@ class RemoteSources:
         return _Remote(number, source, self._windows)
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Release the memory, and close the archives."""
         if self._windows:
             self._windows.close()
         for source in self._opened.values():
@@ -67,7 +67,7 @@ class RemoteSources:
 
 
 class _Remote(Source):
-    """One remote archive; what is expected of it comes out of the windows."""
+    """One remote archive, whose planned reads are answered from the windows."""
 
     def __init__(self, number: int, source: Source, windows: Windows) -> None:
         self.location = source.location
