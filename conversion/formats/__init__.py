@@ -1,5 +1,5 @@
-"""The formats of a dataset folder, one class each: Parquet, Arrow, WebDataset.
+"""Write shards in the formats of a dataset folder: Parquet, Arrow and WebDataset, one class each.
 
-What differs by format lives here and nowhere else.
+Everything that depends on the format lives here.
 Nothing here reads a release or plans shards.
 """

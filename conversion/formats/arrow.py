@@ -1,4 +1,4 @@
-"""Write Arrow shards, which can be opened without reading them."""
+"""Write Arrow shards, which can be memory-mapped and so opened without reading them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from conversion.formats.base import ShardWriter, with_images
 
 
 class ArrowWriter(ShardWriter):
-    """Uncompressed record batches in Arrow's streaming format, as ``datasets`` keeps its own files.
+    """Writes uncompressed record batches as an Arrow stream, like the cache files of ``datasets``.
 
-    A shard can be memory-mapped: its columns, images included, are used where they lie, so opening
-    it costs only the description of each batch; ``datasets.Dataset.from_file`` does just that. A
-    batch is therefore larger than a row group of Parquet: with 32 MB the 200 GB of original
-    photographs are some 6,000 batches, whose descriptions are read in a fraction of a second, and
-    a stream still gets its first row early. A random row costs the same whatever the size of its
-    batch, since nothing is copied.
+    A shard can be memory-mapped, as ``datasets.Dataset.from_file`` does. Its columns, including
+    images, are not copied, so opening it reads only the metadata of each batch. A batch is
+    therefore larger than a row group of Parquet: with 32 MB, the 200 GB of original photographs
+    make some 6,000 batches. Their metadata are read in a fraction of a second, and a stream still
+    yields its first row early. A random row takes the same time for any batch size, because
+    nothing is copied.
     """
 
     form: ClassVar[Format] = FORMATS["arrow"]
@@ -39,7 +39,7 @@ class ArrowWriter(ShardWriter):
 
     @staticmethod
     def read_back(path: Path, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Look at a shard, a record batch at a time."""
+        """Read a shard, one record batch at a time."""
         del schema, batch_rows
         with pa.memory_map(str(path)) as source:
             yield from pa.ipc.open_stream(source)
@@ -54,18 +54,18 @@ class ArrowWriter(ShardWriter):
         self._writer.close()
 
     def _abandon(self) -> None:
-        """The library holds nothing that has to be given back."""
+        """Do nothing, because the library holds no resources."""
 
 
 def canonical(array: pa.Array) -> pa.Array:
-    """Lay out a column of strings or numbers in the only way that its values allow.
+    """Lay out a column of strings or numbers in a way that depends only on its values.
 
-    What stands in the place of a missing value is left to whoever makes an array, and so is
-    whether there is a bitmap where nothing is missing; a file that holds the buffers as they are
-    would differ from run to run.
+    The creator of an Arrow array chooses the bytes in place of a missing value, and whether there
+    is a validity bitmap if no value is missing. A file with such buffers would differ from run to
+    run.
 
     Returns:
-        The same values, in buffers of their own.
+        The same values, in new buffers.
     """
     missing = array.is_null().to_numpy(zero_copy_only=False)
     validity = None

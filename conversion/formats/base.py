@@ -1,4 +1,4 @@
-"""Define what every shard writer does, and what a format says of itself."""
+"""Define the interface of a shard writer, and the properties of its format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from conversion.formats.samples import SampleExtras
 
 
 class Shape(NamedTuple):
-    """Name, rows and length of a shard."""
+    """The name, the number of rows and the length of a shard."""
 
     name: str
     rows: int
@@ -24,24 +24,24 @@ class Shape(NamedTuple):
 
 
 class ShardWriter(Whole):
-    """Writes one shard, block by block; the file appears when the context ends well.
+    """Writes one shard, block by block; the file appears when the ``with`` block succeeds.
 
     Attributes:
-        form: The format, for the names that it goes by.
-        row_bytes: What a specimen takes in a shard beside the bytes of its image; upstream's rows
-            have some 1,000 bytes of text.
+        form: The format, with its names.
+        row_bytes: The bytes that a specimen takes in a shard in addition to its image; upstream's
+            rows have some 1,000 bytes of text.
         block_rows: How many specimens a block should have at most.
         block_bytes: How many bytes of images a block should have at most.
-        metadata_writer: What writes the metadata in a folder of this format, where the format
-            itself cannot.
-        ending: What names of folders and repositories of the format end with, if not its own name.
+        metadata_writer: The writer of the metadata in a folder of this format, if the format
+            itself cannot hold them.
+        ending: The suffix of folder and repository names, if it is not the name of the format.
         media_type: Its media type, for Croissant.
-        croissant: Whether Croissant's own reader reads it.
-        filters: Whether ``datasets`` takes ``filters=`` for it.
-        record_code: The columns of a row as ``datasets`` reads it, in Python.
+        croissant: Whether Croissant's own reader can read it.
+        filters: Whether ``datasets`` accepts ``filters=`` for it.
+        record_code: Python code for the columns of a row that ``datasets`` has read.
         image_column: The name of the image in such a row.
-        samples: Whether it is a format of samples, whose records hold the numbers of labels.
-        note: What the card says of the format below its examples.
+        samples: Whether it is a format of samples, whose records contain label numbers.
+        note: A note about the format for the card, below its examples.
     """
 
     form: ClassVar[Format]
@@ -66,7 +66,7 @@ class ShardWriter(Whole):
         self._file = AtomicFile(path)
 
     def add_to_samples(self, extras: SampleExtras, vocabularies: Path) -> None:
-        """Say what a sample has beside image and record, before the first is written."""
+        """Set the additional members of a sample; call this before the first block."""
         del extras, vocabularies
         raise AssertionError("only a format of samples is asked for this")
 
@@ -82,18 +82,18 @@ class ShardWriter(Whole):
 
     @classmethod
     def declared_features(cls) -> list[dict[str, Any]]:
-        """The features as the card declares them, where the files do not carry them."""
+        """The features for the card to declare, if the files themselves do not contain them."""
         return []
 
     @staticmethod
     @abstractmethod
     def read_back(path: Path, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Read a shard strictly as it was written, for proving it.
+        """Read a shard back to verify it; anything this writer would not have written is an error.
 
         Args:
             path: The file.
-            schema: The columns that are wanted; there may be others beside them.
-            batch_rows: How many rows a batch has at most, where the file does not settle that.
+            schema: The columns to read; the batches may contain more columns.
+            batch_rows: How many rows a batch has at most, unless the file itself has batches.
 
         Raises:
             ArrowException, KeyError, ValueError: The file is not a shard of the format.
@@ -104,7 +104,7 @@ class ShardWriter(Whole):
 
         Args:
             rows: Upstream's columns, in their order.
-            images: The bytes of each specimen's image, in the same order; none for a
+            images: The bytes of each specimen's image, in the same order; ``None`` for a
                 configuration without images.
         """
         self._write(rows, images)
@@ -115,24 +115,24 @@ class ShardWriter(Whole):
 
     @abstractmethod
     def _finish(self) -> None:
-        """Write what the format wants at the end of a file."""
+        """Write the trailer of the file."""
 
     @abstractmethod
     def _abandon(self) -> None:
-        """Give back what the format's library holds, after a failure."""
+        """Release the resources of the format's library after a failure."""
 
     def commit(self) -> Written:
-        """Finish the file and let it appear; returns its length and digest."""
+        """Finish the file, give it its final name, and return its length and digest."""
         self._finish()
         return self._file.commit()
 
     def hand_over(self) -> Unseen:
-        """Finish the file, and leave it to somebody else to let it appear."""
+        """Finish the file, and return an object that can sync and rename it later."""
         self._finish()
         return self._file.hand_over()
 
     def discard(self) -> None:
-        """Remove what was written; the shard does not appear."""
+        """Remove the unfinished file."""
         try:
             self._abandon()
         finally:
@@ -145,7 +145,7 @@ class ShardWriter(Whole):
 
 
 def image_array(images: pa.BinaryArray, processids: pa.Array) -> pa.StructArray:
-    """The column ``image`` of a block: a struct of bytes and of the path ``<processid>.jpg``."""
+    """Make the column ``image`` of a block: structs of bytes and the path ``<processid>.jpg``."""
     paths = pa.compute.binary_join_element_wise(processids, ".jpg", "")
     return pa.StructArray.from_arrays([images, paths], fields=list(image_type()))
 

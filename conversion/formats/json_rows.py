@@ -1,4 +1,4 @@
-"""Write rows as JSON text, a column at a time: no Python object is made for a value."""
+"""Write rows as JSON text, one column at a time, without making Python objects for values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# What JSON does not allow within a string as it is (RFC 8259, section 7): these two, and all below
-# the blank. The one that escapes comes first.
+# In a JSON string, these two characters and all below the space must be escaped (RFC 8259, section
+# 7). The backslash comes first, because it also escapes the other one.
 _ESCAPED: Final = ("\\", '"')
 _FIRST_PLAIN: Final = 0x20
 _MISSING: Final = "null"
@@ -21,11 +21,11 @@ def json_rows(rows: pa.RecordBatch) -> pa.StringArray:
     """Write each row as one JSON object.
 
     Returns:
-        The objects, with the columns in their order; numbers are numbers, a missing value is
-        null, text is UTF-8 and not escaped where it need not be; nor is there a blank between.
+        The objects, with the columns in their order. A missing value is null, text is UTF-8 with
+        only the necessary escapes, and there is no whitespace between tokens.
     """
     pieces: list[pa.Array | str] = []
-    # The fixed text since the last value, joined to what surrounds the next one.
+    # The fixed text between the previous value and the next one.
     fixed = "{"
     for name, column in zip(rows.schema.names, rows.columns, strict=True):
         fixed += f"{json.dumps(name)}:"
@@ -44,15 +44,15 @@ def json_rows(rows: pa.RecordBatch) -> pa.StringArray:
 
 
 def _values(column: pa.Array) -> tuple[pa.StringArray, str]:
-    """The values as JSON writes them, and the quotation mark that still has to surround them.
+    """Return the values as JSON text, and the quotation mark that still has to surround them.
 
-    What is missing stays missing.
+    Missing values stay missing.
     """
     if not pa.types.is_string(column.type):
         return column.cast(pa.string()), ""
     letters = _letters(column)
     if letters.size and letters.min() < _FIRST_PLAIN:
-        # Seldom; and each has a name of its own.
+        # Control characters are rare, and each has its own escape, so Python's library is used.
         texts = column.to_pylist()
         named = [None if text is None else json.dumps(text, ensure_ascii=False) for text in texts]
         return pa.array(named, pa.string()), ""
@@ -65,7 +65,7 @@ def _values(column: pa.Array) -> tuple[pa.StringArray, str]:
 
 
 def _letters(column: pa.StringArray) -> npt.NDArray[np.uint8]:
-    """The bytes of all values, and perhaps others in the place of what is missing."""
+    """The bytes of all values; there may also be bytes in place of missing values."""
     _, offsets, data = column.buffers()
     if data is None:
         return np.empty(0, np.uint8)

@@ -1,4 +1,4 @@
-"""Write Parquet shards as the Hub wants them."""
+"""Write Parquet shards with the settings that the Hub recommends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from bioscan5m_hf.readers.formats import FORMATS, Format
 from bioscan5m_hf.schema.columns import COLUMNS, IMAGE_COLUMN, RANKS, arrow_schema
 from conversion.formats.base import ShardWriter, with_images
 
-# Values that repeat over and over; the others would fill a dictionary and leave it again.
+# Columns whose values repeat. For other columns, the writer would fill a dictionary up to its
+# limit, and then continue without it.
 _REPEATING: Final = [
     "taxon",
     *RANKS,
@@ -25,20 +26,21 @@ _REPEATING: Final = [
     "chunk",
 ]
 _PAGE_BYTES: Final = 1 << 20
-# As ``datasets`` chunks; the Hub's viewer looks for the second of the keys, ``datasets`` writes the
-# first.
+# The chunking settings of ``datasets``. It writes the first of the two keys, and the Hub's viewer
+# looks for the second one.
 _CHUNKING: Final = {"min_chunk_size": 256 << 10, "max_chunk_size": 1 << 20, "norm_level": 0}
 _CHUNKING_KEYS: Final = ("content_defined_chunking", "use_content_defined_chunking")
 
 
 class ParquetWriter(ShardWriter):
-    """Images uncompressed and plain, so that bytes are copied and never encoded.
+    """Writes images uncompressed and with plain encoding, so that their bytes are only copied.
 
-    The other columns are compressed with Zstandard, with dictionaries where values repeat. A page
-    index and content-defined chunking let the Hub's viewer read single pages, and its storage keep
-    what two versions of a shard have in common. A row group has a few megabytes, which is what a
-    reader fetches for its first row, and what the viewer holds. The features stand in the schema's
-    metadata, so ``datasets`` knows the image column without a card.
+    The other columns are compressed with Zstandard, and with dictionaries if their values repeat.
+    With the page index, the Hub's viewer can read single pages. With content-defined chunking, the
+    Hub stores the common parts of two versions of a shard only once. A row group has a few
+    megabytes, because a reader fetches a whole group for its first row, and the viewer holds it in
+    memory. The schema's metadata contain the features, so ``datasets`` recognises the image column
+    without a card.
     """
 
     form: ClassVar[Format] = FORMATS["parquet"]
@@ -83,6 +85,6 @@ class ParquetWriter(ShardWriter):
         self._writer.close()
 
     def _abandon(self) -> None:
-        # Closing writes a footer into a file that is about to be removed; a full disk would
-        # complain once more and hide the first cause.
+        # Closing would write a footer into a file that is about to be removed. On a full disk,
+        # that would fail again and hide the first error.
         self._writer.is_open = False

@@ -1,4 +1,4 @@
-"""Find the writer of a format, which is imported when it is asked for."""
+"""Find the writer of a format, and import it only then."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def writer_named(name: str) -> type[ShardWriter]:
 
 
 def metadata_writer(name: str) -> type[ShardWriter]:
-    """The writer of the metadata in a folder of a format.
+    """Find the writer of the metadata in a folder of this format.
 
     Raises:
         UnknownName: There is no such format; the message lists them.

@@ -1,7 +1,7 @@
-"""Make what the sample of a specimen has beside image and record: labels, caption, class.
+"""Make the additional data of a sample: label numbers, caption and class.
 
-Training code wants numbers where the record has names. They are those of the vocabularies of the
-dataset folder, -1 for a label that is missing.
+Training code needs numbers where the record has names. The numbers come from the vocabularies of
+the dataset folder; a missing label is -1.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from bioscan5m_hf.schema.columns import RANKS
 from bioscan5m_hf.schema.vocabularies import Vocabulary, from_parquet
 
 LABEL: Final = "_label"
-"""What the names of the numbers end with: ``order_label`` is the number of ``order``."""
+"""The suffix of the columns with label numbers: ``order_label`` is the number of ``order``."""
 
 CAPTION: Final = "a photo of Animalia <phylum> <class> <order> <family> <genus> <epithet>"
-"""What a caption says, as far as it is known; the epithet is what the species adds to the genus."""
+"""The form of a caption. Unknown ranks are left out; the epithet is the species without genus."""
 
 SAMPLE_BYTES: Final = 1024
-"""What one more member of a sample takes in a tar: a header, and a block of data."""
+"""The bytes of an additional member in a tar: a header, and a block of data."""
 
 _ABOVE: Final = ("phylum", "class", "order", "family", "genus")
 _START: Final = "a photo of Animalia"
@@ -33,11 +33,11 @@ _START: Final = "a photo of Animalia"
 
 @dataclass(frozen=True, slots=True)
 class SampleExtras:
-    """The members that a sample has beside image and record.
+    """The members of a sample in addition to image and record.
 
     Attributes:
         captions: Whether there is a caption, as ``.txt``.
-        labels: The rank whose number stands in ``.cls``, if any.
+        labels: The rank whose label number is in ``.cls``, if any.
     """
 
     captions: bool = False
@@ -52,16 +52,16 @@ class SampleExtras:
 
     @property
     def members(self) -> int:
-        """How many there are."""
+        """The number of additional members."""
         return self.captions + (self.labels is not None)
 
     def to_json(self) -> dict[str, Any]:
-        """What the manifest keeps of it."""
+        """The values for the manifest."""
         return {"captions": self.captions, "labels": self.labels}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Read what a manifest keeps."""
+        """Read the values from a manifest."""
         return cls(values["captions"], values["labels"])
 
 
@@ -69,7 +69,7 @@ PLAIN: Final = SampleExtras()
 
 
 def with_labels(rows: pa.RecordBatch, vocabularies: Path) -> pa.RecordBatch:
-    """Put the number of each label behind the columns.
+    """Append a column with label numbers for each rank.
 
     Raises:
         MetadataError: A value is not in the vocabularies.
@@ -87,7 +87,7 @@ def _vocabularies(path: Path, _changed: int) -> dict[str, Vocabulary]:
 
 
 def captions(rows: pa.RecordBatch) -> pa.StringArray:
-    """The caption of each row, see ``CAPTION``."""
+    """Return the caption of each row; see ``CAPTION`` for its form."""
     names = zip(rows["species"].to_pylist(), rows["genus"].to_pylist(), strict=True)
     epithets = [
         species.removeprefix(f"{genus} ") if species and genus else species

@@ -1,4 +1,4 @@
-"""Write WebDataset shards: plain tars, one image and one JSON file for each specimen."""
+"""Write WebDataset shards: plain tars with one image and one JSON file for each specimen."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from conversion.formats.samples import LABEL, PLAIN, SampleExtras, captions, wit
 
 _BLOCK: Final = 512
 _RECORD: Final = 10_240
-# Fixed, so that the same specimens give the same bytes; not 0, which tar takes for a broken clock.
+# Fixed, so that the same specimens give the same bytes; not 0, because tar would warn about it.
 _MTIME: Final = 1_704_067_200
 _NAME_BYTES: Final = 100
 _SIZE: Final = slice(124, 135)
@@ -35,18 +35,18 @@ _PIECE_BLOCKS: Final = (1 << 20) // _BLOCK
 
 
 class WebDatasetWriter(ShardWriter):
-    """``<processid>.jpg`` and ``<processid>.json`` for each specimen, in plain USTAR.
+    """Writes ``<processid>.jpg`` and ``<processid>.json`` for each specimen, in plain USTAR.
 
-    Where it is asked for, ``<processid>.txt`` is a caption and ``<processid>.cls`` a number. The
-    record has the number of each label behind upstream's columns.
+    With the options for it, ``<processid>.txt`` is a caption and ``<processid>.cls`` a label
+    number. The record has upstream's columns, and then the number of each label.
 
-    Headers hold integers only (POSIX.1-1988 ustar), so no member needs a PAX record, which would
-    cost a kilobyte each, and a shard depends on nothing but its specimens.
+    Times in headers are integers (POSIX.1-1988 ustar), so no member needs a PAX record, which would
+    take a kilobyte each. A shard depends only on its specimens.
     """
 
     form: ClassVar[Format] = FORMATS["webdataset"]
     row_bytes: ClassVar[int] = 3_300
-    # A reader sees nothing of a block here; JSON is written with less work for many rows at once.
+    # Blocks are not visible in the file, and JSON is written faster for many rows at once.
     block_rows: ClassVar[int] = 4000
     block_bytes: ClassVar[int] = 16 << 20
     metadata_writer: ClassVar[type[ShardWriter] | None] = ParquetWriter
@@ -72,16 +72,16 @@ class WebDatasetWriter(ShardWriter):
         self._memory = np.empty((0, _BLOCK), np.uint8)
 
     def add_to_samples(self, extras: SampleExtras, vocabularies: Path) -> None:
-        """Say what a sample has beside image and record, before the first is written."""
+        """Set the additional members of a sample; call this before the first block."""
         self._extras, self._vocabularies = extras, vocabularies
 
     @classmethod
     def companions(cls, shards: Mapping[str, Sequence[Shape]]) -> dict[str, bytes]:
-        """What training code looks up in the folder of the shards, which is not to be counted.
+        """The index files that training code looks for, so that it need not count samples.
 
-        ``sizes.json`` (OpenCLIP): the samples of each shard. ``_info.json`` (timm): the shards of
-        each split. ``wids-<split>.json`` (the random access of webdataset): likewise, with lengths,
-        and relative to the file.
+        ``sizes.json`` (OpenCLIP): the number of samples of each shard. ``_info.json`` (timm): the
+        shards of each split. ``wids-<split>.json`` (webdataset's random access): the shards of a
+        split and their lengths, with URLs relative to this file.
         """
         every = [shape for found in shards.values() for shape in found]
         told = {
@@ -95,8 +95,8 @@ class WebDatasetWriter(ShardWriter):
     def declared_features(cls) -> list[dict[str, Any]]:
         """The features of a sample.
 
-        The types of JSON are guessed from the first five samples otherwise, and a column that is
-        null in all of them cannot hold text later (huggingface/datasets#7549).
+        Otherwise ``datasets`` guesses the types of JSON from the first five samples, and a column
+        that is null in all of them cannot hold text later (huggingface/datasets#7549).
         """
         columns = [{"name": column.name, "dtype": column.kind.value} for column in COLUMNS]
         return [
@@ -108,7 +108,7 @@ class WebDatasetWriter(ShardWriter):
 
     @staticmethod
     def read_back(path: Path, schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Read a shard whose members are exactly those that are written here, in their order."""
+        """Read a shard, whose members must be exactly those that this class writes, in order."""
         rows: list[dict[str, Any]] = []
         for stem, members in itertools.groupby(_members(path), lambda m: m[0].partition(".")[0]):
             names, contents = zip(*members, strict=True)
@@ -136,9 +136,9 @@ class WebDatasetWriter(ShardWriter):
             here = slice(samples.start * len(members), samples.stop * len(members))
             plan = _plan(sizes[here])
             blocks = self._room(plan.blocks)
-            # The last block of each member first: what its data leave of it is filled with zeros.
+            # Clear the last block of each member first, so that the bytes after its data are zero.
             blocks[plan.last] = 0
-            # Each as one value: NumPy would copy byte by byte.
+            # Copy each header as one value; otherwise NumPy would copy byte by byte.
             blocks.view(_WHOLE)[plan.headers] = headers[here].view(_WHOLE)
             view = blocks.reshape(-1).data
             places = ((plan.headers + 1) * _BLOCK).reshape(-1, len(members)).T
@@ -151,7 +151,7 @@ class WebDatasetWriter(ShardWriter):
             self._file.write(view)
 
     def _texts(self, rows: pa.RecordBatch) -> dict[str, pa.StringArray]:
-        """The members of each sample that are text, by their endings."""
+        """The text members of each sample, by their endings."""
         labelled = with_labels(rows, self._vocabularies) if self._vocabularies else rows
         texts = {".json": json_rows(labelled)}
         if self._extras.captions:
@@ -161,19 +161,19 @@ class WebDatasetWriter(ShardWriter):
         return texts
 
     def _room(self, blocks: int) -> npt.NDArray[np.uint8]:
-        """Memory for so many blocks, the same at each call: what it holds is overwritten."""
+        """Return a buffer of this many blocks; each call returns the same memory."""
         if len(self._memory) < blocks:
-            # A little more, since the next one may be a little longer.
+            # A little more, because the next piece may be a little longer.
             self._memory = np.empty((blocks + blocks // 8, _BLOCK), np.uint8)
         return self._memory[:blocks]
 
     def _finish(self) -> None:
-        # Two empty blocks end an archive, and tar writes whole records.
+        # An archive ends with two empty blocks, and is padded to a whole record.
         written = self._file.tell() + 2 * _BLOCK
         self._file.write(bytes(2 * _BLOCK + -written % _RECORD))
 
     def _abandon(self) -> None:
-        """There is nothing that has to be given back."""
+        """Do nothing, because there are no resources to release."""
 
 
 def _info(split: str, shards: Sequence[Shape]) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def _index(shards: Sequence[Shape]) -> dict[str, Any]:
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """The members of a plain USTAR archive of regular files."""
+    """Yield name and data of each member of a plain USTAR archive of regular files."""
     with path.open("rb") as file:
         while (header := file.read(_BLOCK)) != bytes(_BLOCK):
             if len(header) < _BLOCK or header[257:263] != b"ustar\0":
@@ -208,11 +208,11 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where the members of some specimens lie, those of each in turn.
+    """The layout of the members of some specimens, in blocks of 512 bytes.
 
     Attributes:
-        headers: In which block of 512 bytes the header of each stands.
-        last: The last block of each.
+        headers: The number of the block with each member's header.
+        last: The number of each member's last block.
         blocks: How many blocks there are.
     """
 
@@ -222,7 +222,7 @@ class _Plan:
 
 
 def _blocks(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How many blocks members take, with their headers."""
+    """How many blocks each member takes, including its header."""
     return 1 + -(-sizes // _BLOCK)
 
 
@@ -233,7 +233,7 @@ def _plan(sizes: npt.NDArray[np.int64]) -> _Plan:
 
 
 def _pieces(sizes: npt.NDArray[np.int64], members: int) -> Iterator[slice]:
-    """Consecutive samples that take about a megabyte, which the processor's cache holds.
+    """Divide samples into pieces of about a megabyte, which fit into the processor's cache.
 
     Args:
         sizes: How many bytes each member has.
@@ -246,7 +246,7 @@ def _pieces(sizes: npt.NDArray[np.int64], members: int) -> Iterator[slice]:
 
 
 def _bounds(values: pa.StringArray | pa.BinaryArray) -> npt.NDArray[np.int64]:
-    """Where each value begins in its buffer, and where the last one ends."""
+    """The offset of each value in its buffer, and the end of the last one."""
     bounds = np.frombuffer(values.buffers()[1], np.int32).astype(np.int64)
     return bounds[values.offset : values.offset + len(values) + 1]
 
@@ -254,7 +254,7 @@ def _bounds(values: pa.StringArray | pa.BinaryArray) -> npt.NDArray[np.int64]:
 def _headers(
     processids: pa.StringArray, endings: Sequence[str], sizes: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint8]:
-    """The header block of each member, made column by column: there are millions."""
+    """Make the header block of each member, column by column, because there are millions."""
     longest = pc.max(pc.binary_length(processids)).as_py() + max(map(len, endings))
     assert longest <= _NAME_BYTES
     names = [
@@ -268,7 +268,7 @@ def _headers(
     for which, found in enumerate(names):
         headers[which :: len(endings), :longest] = found.view(np.uint8).reshape(-1, longest)
     headers[:, _SIZE] = _octal(sizes, 11)
-    # Name and size are what differs; the template knows the sum of the rest.
+    # Headers differ only in name and size; the sum of the other bytes is the template's.
     varying = np.concatenate([headers[:, :longest], headers[:, _SIZE]], axis=1)
     sums = _TEMPLATE_SUM + varying.sum(axis=1, dtype=np.int64)
     headers[:, _CHECKSUM] = _octal(sums, 6)
@@ -284,7 +284,7 @@ def _octal(numbers: npt.NDArray[np.int64], digits: int) -> npt.NDArray[np.uint8]
 
 
 def _template() -> bytes:
-    """A header of ustar without name, size and checksum, which counts itself as blanks."""
+    """Return a ustar header without name, size and checksum; the checksum field is spaces."""
     owner = b"%07o\0%07o\0%07o\0" % (0o644, 0, 0)
     size_and_time = b"%011o\0%011o\0" % (0, _MTIME)
     device = b"%07o\0%07o\0" % (0, 0)
