@@ -1,4 +1,5 @@
-"""The catalogue of a conversion: rows and images of a release, joined, and what does not fit.
+"""Catalogue a release: join its rows and images, and list the mismatches.
 
-It says which specimen stands where and where its image lies; nothing here cuts shards.
+The catalogue has the order of the specimens and the location of each image. Shards are planned in
+``planning``.
 """

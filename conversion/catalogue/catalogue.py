@@ -1,7 +1,7 @@
-"""The catalogue: the specimens of a release in their order, and the images of its packages.
+"""Catalogue the specimens of a release in their order, and the images of its packages.
 
-Rows and images are sorted by split and md5(processid) in runs that lie in work files; keys and
-processids stay in memory, some 30 bytes a specimen.
+Rows and images are sorted by split and md5(processid), in sorted runs in work files. Keys and
+processids stay in memory, some 30 bytes for each specimen.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ListedImages:
 
     Attributes:
         images: The images.
-        strays: What lies there and is not an image in its place.
+        strays: Files that are not images, or not in a folder where upstream puts images.
     """
 
     images: Images
@@ -57,12 +57,12 @@ class ListedImages:
 
 @dataclass(frozen=True, slots=True)
 class SourceOrder:
-    """Which record of the metadata file each specimen was.
+    """The record of each specimen in the metadata file.
 
     Attributes:
         rows: The number of each specimen's record, from 0, in the order of the specimens.
         records: How many records the file has.
-        keys: The key of each specimen, which tells its split too.
+        keys: The key of each specimen, which also contains its split.
     """
 
     rows: npt.NDArray[np.uint32]
@@ -71,10 +71,10 @@ class SourceOrder:
 
 
 class Catalogue:
-    """The specimens of a release and where their images lie.
+    """The specimens of a release, and the locations of their images.
 
     Args:
-        work: A folder for what does not fit into memory; whoever made it removes it.
+        work: A folder for work files; the caller removes it.
     """
 
     def __init__(self, work: Path) -> None:
@@ -89,13 +89,13 @@ class Catalogue:
 
     @property
     def specimens(self) -> Specimens:
-        """The specimens, once their rows are settled."""
+        """The specimens; available after ``settle_rows``."""
         assert self._specimens is not None, "the rows are not settled"
         return self._specimens
 
     @contextmanager
     def giving_up(self) -> Iterator[None]:
-        """Where the block fails, let what still runs in other threads fail too."""
+        """If the block fails, cancel the work that still runs in other threads."""
         try:
             yield
         except BaseException:
@@ -103,11 +103,11 @@ class Catalogue:
             raise
 
     def load_metadata(self, batches: Iterable[pa.RecordBatch], *, slim: bool = False) -> None:
-        """Take in the metadata.
+        """Load and sort the metadata.
 
         Args:
-            batches: What ``read_metadata`` yields; what it raises is raised here.
-            slim: Keep only what decides the order, for looking at a release.
+            batches: The batches that ``read_metadata`` yields; its errors are raised here.
+            slim: Keep only the columns that decide the order, for an inspection.
 
         Raises:
             OutputError: There is no room for them.
@@ -122,15 +122,15 @@ class Catalogue:
             yield batch
 
     def settle_rows(self, label: str, on_bad_row: OnBadRow | None = None) -> None:
-        """See to it that no processid stands in two rows, and fix the order of the specimens.
+        """Check that each processid occurs in one row only, and fix the order of the specimens.
 
         Args:
-            label: How messages name the metadata.
-            on_bad_row: Takes each row whose processid stands in an earlier one, which is then
-                left out. By default such a row is an error.
+            label: The name of the metadata in messages.
+            on_bad_row: Called with each row that repeats the processid of an earlier row; that
+                row is then left out. By default such a row is an error.
 
         Raises:
-            MetadataError: A processid stands twice.
+            MetadataError: A processid occurs twice.
         """
         assert self._rows is not None, "the metadata are not loaded"
         rows, repeated = single_rows(self._rows)
@@ -146,13 +146,13 @@ class Catalogue:
         self._specimens = name_specimens(rows)
 
     def select(self, selection: SpecimenSelection) -> None:
-        """Leave out the specimens that are not wanted, and their images.
+        """Keep only the selected specimens.
 
         Args:
-            selection: Which are wanted.
+            selection: The conditions.
 
         Raises:
-            UsageError: None is.
+            UsageError: No specimen is selected.
         """
         self._selection = selection.told
         rows = self.specimens.rows
@@ -166,7 +166,7 @@ class Catalogue:
         self._specimens = name_specimens(rows.choose(chosen))
 
     def of_selected(self, images: Images) -> Images:
-        """Images without those of specimens that are not wanted; others are orphans still.
+        """Leave out the images of specimens that were not selected; orphans stay.
 
         Args:
             images: The images of a package.
@@ -182,7 +182,7 @@ class Catalogue:
         return list(zip(SPLITS, np.diff(self.specimens.edges()).tolist(), strict=True))
 
     def source_order(self, bad_rows: Iterable[BadRow]) -> SourceOrder:
-        """Which record of the metadata file each specimen was.
+        """Find the record of each specimen in the metadata file.
 
         Args:
             bad_rows: The records that were left out.
@@ -209,7 +209,7 @@ class Catalogue:
         return counter.vocabularies()
 
     def sorted_rows(self) -> SortedRows:
-        """Settle the order in which upstream's columns of every specimen are read.
+        """Write the place of each specimen's row, so that rows can be read in order.
 
         Raises:
             OutputError: There is no room for it.
@@ -217,14 +217,14 @@ class Catalogue:
         return settle_order(self.specimens.rows, self._digest.hexdigest(self._selection))
 
     def list_images(self, selection: Selection, splits: Sequence[Split]) -> ListedImages:
-        """List where the images of a package lie.
+        """List the images of a package and their locations.
 
         Args:
             selection: The package's archives and folders.
-            splits: The splits that are wanted; images of others are passed over.
+            splits: The requested splits; images of other splits are ignored.
 
         Raises:
-            ArchiveError: An archive is damaged, or a member that is wanted is encrypted.
+            ArchiveError: An archive is damaged, or an image of these splits is encrypted.
             OutputError: There is no room for the list.
         """
         strays: list[Stray] = []

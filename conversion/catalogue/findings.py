@@ -1,7 +1,7 @@
-"""List what does not fit in a package without holding it: findings are made when asked for.
+"""List the mismatches in a package, and make each finding only when it is read.
 
 A release of which a few specimens were chosen has millions of images without a specimen. A finding
-takes half a kilobyte; of what it is made from some tens of bytes are held.
+takes half a kilobyte, and the columns that it is made from some tens of bytes.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Kind:
 
     Attributes:
         reason: Their reason.
-        splits: How many there are in each split, ``None`` where that is not known.
-        make: Makes them, in a fixed order, each time anew.
-        absent: Whether they tell of what a selection on purpose lacks.
+        splits: How many there are in each split; ``None`` counts those of unknown split.
+        make: Makes them, in a fixed order, at each call.
+        absent: Whether they are expected in a deliberate subset of a release.
     """
 
     reason: str
@@ -47,10 +47,10 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What does not fit, which can be gone through any number of times.
+    """The mismatches of a package; they can be iterated any number of times.
 
     Attributes:
-        kinds: Its kinds; none of them is empty.
+        kinds: The kinds of findings; none of them is empty.
     """
 
     kinds: tuple[Kind, ...] = ()
@@ -67,12 +67,12 @@ class Findings:
         return self.choose(lambda kind: kind.reason == reason)
 
     def choose(self, wanted: Callable[[Kind], bool]) -> Findings:
-        """The findings of some kinds."""
+        """The findings of the kinds that ``wanted`` accepts."""
         return Findings(tuple(kind for kind in self.kinds if wanted(kind)))
 
 
 def conflicting(conflicts: Sequence[Conflict], labels: Sequence[str]) -> Kind:
-    """Images whose places hold different bytes.
+    """Find images whose sources hold different bytes.
 
     Args:
         conflicts: The images.
@@ -96,13 +96,13 @@ def conflicting(conflicts: Sequence[Conflict], labels: Sequence[str]) -> Kind:
 def missing(
     located: Located, specimens: Specimens, splits: Sequence[Split], conflicts: Sequence[Conflict]
 ) -> Kind:
-    """Specimens without an image.
+    """Find specimens without an image.
 
     Args:
         located: The images and their specimens.
         specimens: The specimens.
-        splits: The splits that are wanted.
-        conflicts: Images that are there, and cannot be taken.
+        splits: The requested splits.
+        conflicts: The conflicting images, whose specimens are not reported here.
     """
     lacking = np.ones(len(specimens.names), np.bool_)
     lacking[located.positions[located.positions != NOWHERE]] = False
@@ -130,7 +130,7 @@ def missing(
 
 
 def orphaned(orphans: Orphans, labels: Sequence[str]) -> tuple[Kind, Kind]:
-    """Images without a specimen: those that no split has, and those that another split has.
+    """Find images without a specimen: in any split, and only in the image's own split.
 
     Args:
         orphans: The images.
@@ -171,7 +171,7 @@ def _orphan(orphan: Orphan, labels: Sequence[str]) -> Finding:
 
 
 def misplaced(strays: Sequence[Stray]) -> Kind:
-    """Images that are not where upstream puts them.
+    """Find images that are not in a folder where upstream puts them.
 
     Args:
         strays: The images.

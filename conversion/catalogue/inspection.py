@@ -1,4 +1,4 @@
-"""Look at a release: what is there, and whether it fits together. Nothing is written."""
+"""Inspect a release: count its images and specimens, and list the mismatches."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from conversion.rejects import Finding, bad_row_finding
 
 @dataclass(frozen=True, slots=True)
 class SourceCount:
-    """What one archive or folder contributes.
+    """The images in one archive or folder.
 
     Attributes:
         label: Its name.
         images: How many images of the package are read from it.
-        bytes: Their plain bytes.
+        bytes: The uncompressed size of these images.
     """
 
     label: str
@@ -48,14 +48,14 @@ class SourceCount:
 
 @dataclass(frozen=True, slots=True)
 class PackageReport:
-    """What is there of one package.
+    """The contents of one package.
 
     Attributes:
-        selection: Its sources, and what was passed over.
-        sources: What each of them contributes.
-        splits: For each split that there are sources of, specimens with and without an image.
-        absent: The splits of the metadata that there is no source of, with their specimens.
-        reconciliation: What does not fit.
+        selection: Its sources, with notes about files that are not used.
+        sources: The number of images in each source.
+        splits: The specimens of each split that has sources, and how many have an image.
+        absent: The splits that have specimens but no source, with the number of specimens.
+        reconciliation: The mismatches.
     """
 
     selection: Selection
@@ -65,7 +65,7 @@ class PackageReport:
     reconciliation: Reconciliation
 
     def as_subset(self) -> tuple[PackageReport, tuple[str, ...]]:
-        """What does not fit even in a selection on purpose; and what is absent, as sentences."""
+        """The report for a deliberate subset, and notes about its missing data as sentences."""
         fitting, notes = take_as_subset(self.reconciliation)
         left = fitting.findings.choose(lambda kind: not kind.absent)
         return replace(self, reconciliation=replace(fitting, findings=left)), notes
@@ -73,14 +73,14 @@ class PackageReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is in a release.
+    """The contents of a release.
 
     Attributes:
         release: Its files.
-        specimens: For each split, the rows of the metadata.
-        bad_rows: Rows of the metadata that cannot be taken as they are, or contradict the boxes.
+        specimens: For each split, the number of rows in the metadata.
+        bad_rows: Rows of the metadata that are not valid, or contradict the bounding boxes.
         packages: Its packages.
-        notes: What else is to be known of its files, as sentences.
+        notes: Further notes about its files, as sentences.
     """
 
     release: Release
@@ -97,7 +97,7 @@ class Report:
         )
 
     def count(self) -> Counter[str]:
-        """How many findings there are of each reason."""
+        """The number of findings of each reason."""
         found = Counter(finding.reason for finding in self.bad_rows)
         for package in self.packages:
             for kind in package.reconciliation.findings.kinds:
@@ -105,7 +105,7 @@ class Report:
         return found
 
     def findings(self) -> Iterator[tuple[str | None, Finding]]:
-        """Everything that does not fit, with the package it concerns; made anew each time."""
+        """Yield all findings, each with its package; ``None`` for rows of the metadata."""
         yield from ((None, finding) for finding in self.bad_rows)
         for package in self.packages:
             name = package.selection.package
@@ -115,7 +115,7 @@ class Report:
 def splits_without_images(
     selection: Selection, specimens: Sequence[tuple[Split, int]]
 ) -> tuple[tuple[Split, int], ...]:
-    """The splits of the metadata that no archive or folder of a package can hold images of.
+    """The splits that have specimens, but no archive or folder in a package.
 
     Args:
         selection: The sources of the package.
@@ -126,11 +126,11 @@ def splits_without_images(
 
 
 def told_as_absent(package: str, absent: Sequence[tuple[Split, int]]) -> str:
-    """Say which splits are without images, as a sentence.
+    """Describe the splits without images in a sentence.
 
     Args:
         package: The package.
-        absent: The splits, with their specimens.
+        absent: The splits, with the number of their specimens.
     """
     named = ", ".join(f"{split.name} ({counted(count, 'specimen')})" for split, count in absent)
     return f"{package}: there are no images of {named}"
@@ -144,14 +144,14 @@ def inspect(
     subset: bool = False,
     watcher: Watcher | None = None,
 ) -> Report:
-    """Look at a release.
+    """Inspect a release, without writing to it.
 
     Args:
-        root: Its folder, or the URL of it.
-        packages: The packages to look at; none for all.
-        splits: The splits to look at; none for all.
-        subset: Whether the release is a selection on purpose: what is absent is a note then.
-        watcher: Told how it goes.
+        root: Its folder, or its URL.
+        packages: The packages to inspect; empty for all.
+        splits: The splits to inspect; empty for all.
+        subset: Whether the release is a deliberate subset: missing data are only noted then.
+        watcher: Receives messages and progress.
 
     Raises:
         BioscanError: A file of it cannot be read at all.

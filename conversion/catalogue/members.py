@@ -1,7 +1,7 @@
-"""The list of a package's images in the order of the specimens, in work files.
+"""Write the list of a package's images, in the order of the specimens, to work files.
 
-One file has the images as they were sorted, the other where each lies in it and which specimen it
-belongs to. Shards read their part of both.
+One file has the sorted images. The other has the place of each image in the first file, and the
+specimen it belongs to. Each shard reads its part of both.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from conversion.derive.bbox import (
 )
 from conversion.derive.recipe import Recipe
 
-# A batch is what is found by its number, so all but the last one have this length.
+# Readers compute the number of a batch from a row, so all batches but the last have this length.
 _BATCH_ROWS: Final = 8192
 _COLUMNS: Final = ("processid", *LOCATION_COLUMNS)
 _PLACE: Final = "place"
@@ -44,26 +44,26 @@ _PLACE_FIELDS: Final = (
     pa.field("position", pa.int64()),
     pa.field("split_number", pa.int8()),
 )
-# What the second file says of the first.
+# The keys in the metadata of the second file, for values about the first file.
 _FOLDERS: Final = b"folders"
 _IMAGES: Final = b"images"
 
 
 @dataclass(frozen=True, slots=True)
 class MemberList:
-    """Where the images of one package lie.
+    """The locations of the images of one package.
 
     Attributes:
         selection: Its sources.
-        counts: For each split that is wanted, its specimens and how many have an image.
-        reconciliation: What does not fit.
-        path: The file with a row for each image, in the order of the specimens. The images
-            themselves lie in a file beside it.
+        counts: For each requested split, how many specimens it has and how many have an image.
+        reconciliation: The mismatches.
+        path: The file with a row for each image, in the order of the specimens. The location of
+            each image is in a second file beside it.
         splits: The number of the split of each image.
-        planned: The plain size of each image in bytes, known or expected.
-        deciding: Columns that decide the bytes of a shard, beside the metadata and the recipe:
-            one value for each image.
-        recipe: How the package is made from its sources; ``None`` where images pass through.
+        planned: The uncompressed size of each image in bytes, known or expected.
+        deciding: Columns that decide the bytes of a shard, in addition to the metadata and the
+            recipe: one value for each image.
+        recipe: How the package is made from its sources; ``None`` if images pass through.
     """
 
     selection: Selection
@@ -89,14 +89,14 @@ def list_members(
     record: bool,
     listed: ListedImages | None = None,
 ) -> MemberList:
-    """Join the images of a package with the metadata, and write where they lie.
+    """Join the images of a package with the metadata, and write their locations.
 
     Args:
-        catalogue: With the metadata settled.
-        choice: What the package is made of.
+        catalogue: The catalogue, after ``settle_rows``.
+        choice: The sources of the package.
         work: The folder to write to.
-        record: Whether what does not fit is recorded instead of being an error.
-        listed: The images of the package, where they are listed already.
+        record: Whether mismatches are recorded instead of being errors.
+        listed: The images of the package, if they are already listed.
 
     Raises:
         ArchiveError: An archive cannot be read.
@@ -113,7 +113,7 @@ def list_members(
         boxes = read_boxes(choice.bbox, catalogue.work)
     located = joined.located.found()
     path = work / f"members-{choice.package}.arrow"
-    # A name of their own: another package may be made of the same images.
+    # Named after the package, because another package may be made from the same images.
     images = work / f"images-of-{choice.package}.arrow"
     writing = _Writing(located, recipe, boxes, images)
     try:
@@ -137,7 +137,7 @@ def list_members(
 
 
 class _Writing:
-    """The list of images while it is written, and what is kept of it in memory."""
+    """The list of images while it is written, and the columns that are kept in memory."""
 
     def __init__(
         self, located: Located, recipe: Recipe | None, boxes: Boxes | None, images: Path
@@ -152,7 +152,7 @@ class _Writing:
         self.boxless: list[str] = []
 
     def write(self, path: Path) -> None:
-        """Write the list; raises what the disk says."""
+        """Write the list; raises ``OSError`` if that fails."""
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, self._schema) as writer:
             for start in range(0, len(self._located.positions), _BATCH_ROWS):
                 writer.write_batch(self._batch(slice(start, start + _BATCH_ROWS)))
@@ -186,7 +186,7 @@ class _Writing:
         return pa.record_batch([columns[name] for name in names], schema=self._schema)
 
     def boxes_found(self) -> list[npt.NDArray[np.generic]]:
-        """The box of each image, column by column."""
+        """The boxes of all images, column by column."""
         if not self._kept:
             return []
         columns = pa.Table.from_batches(self._kept).columns
@@ -198,10 +198,10 @@ def read_members(path: str, start: int, stop: int) -> pa.Table:
 
     Args:
         path: The file.
-        start: The first image.
-        stop: The one after the last.
+        start: The number of the first image.
+        stop: The number after the last image.
     """
-    # Not mapped: what is mapped counts as memory of this process.
+    # Not memory-mapped, because mapped pages count as memory of this process.
     with pa.OSFile(path) as file:
         batches = pa.ipc.open_file(file)
         told = batches.schema.metadata

@@ -1,4 +1,4 @@
-"""Do images and metadata fit together? What does not is an error, or becomes a record."""
+"""Join the images of a package with the metadata, and find the mismatches."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What does not fit in one package.
+    """The mismatches between one package and the metadata.
 
     Attributes:
         package: The package.
@@ -55,13 +55,13 @@ class Reconciliation:
 
 @dataclass(frozen=True, slots=True)
 class SplitCount:
-    """How the specimens of one split and package fit.
+    """The specimens of one split, and how many have an image in a package.
 
     Attributes:
         split: The split.
-        specimens: Rows of the metadata.
-        with_image: Rows that have an image.
-        bytes: Plain bytes of these images.
+        specimens: The number of rows in the metadata.
+        with_image: The number of rows that have an image.
+        bytes: The uncompressed size of these images.
     """
 
     split: Split
@@ -75,9 +75,9 @@ class Joined:
     """The images of a package and the specimens they belong to.
 
     Attributes:
-        located: The images, each once and none that conflict, and their specimens.
-        counts: For each split that is wanted, its specimens and how many have an image.
-        reconciliation: What does not fit.
+        located: The images with their specimens, without duplicates and conflicting images.
+        counts: For each requested split, how many specimens it has and how many have an image.
+        reconciliation: The mismatches.
     """
 
     located: Located
@@ -88,12 +88,12 @@ class Joined:
 def reconcile(
     catalogue: Catalogue, selection: Selection, splits: Sequence[Split], listed: ListedImages
 ) -> Joined:
-    """Join the images of a package with the metadata, and list what does not fit.
+    """Join the images of a package with the metadata, and list the mismatches.
 
     Args:
-        catalogue: With the metadata settled.
+        catalogue: The catalogue, after ``settle_rows``.
         selection: The sources of the package.
-        splits: The splits that are wanted.
+        splits: The requested splits.
         listed: The images of the package.
     """
     labels = source_labels(selection)
@@ -114,7 +114,7 @@ def reconcile(
 
 
 def plain_sizes(sizes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """Sizes as they are counted: a directory may claim any, an image has only so many bytes."""
+    """Limit sizes to the largest possible image, as a damaged directory may claim any size."""
     return np.minimum(sizes, MAX_IMAGE_BYTES).astype(np.int64)
 
 
@@ -133,15 +133,15 @@ def _count(
 
 
 def require_fit(reconciliation: Reconciliation, release: str, *, subset: bool = False) -> None:
-    """Stop where anything does not fit.
+    """Check that there are no mismatches.
 
     Args:
-        reconciliation: What was found.
+        reconciliation: The mismatches.
         release: The release, for the message.
         subset: Whether specimens may lack an image.
 
     Raises:
-        MismatchError: Something does not fit; the message counts it and names the first few.
+        MismatchError: There are some; the message counts them and names the first few.
     """
     if conflicts := reconciliation.findings.of(CONFLICTING):
         first = next(iter(conflicts))
@@ -168,14 +168,14 @@ def require_fit(reconciliation: Reconciliation, release: str, *, subset: bool = 
 
 
 def take_as_subset(reconciliation: Reconciliation) -> tuple[Reconciliation, tuple[str, ...]]:
-    """Take a release as a selection on purpose: what is absent is told of, and is no error.
+    """Treat a release as a deliberate subset: missing data become notes instead of errors.
 
     Args:
-        reconciliation: What was found.
+        reconciliation: The mismatches.
 
     Returns:
-        What does not fit even so, and specimens without an image, which are left out; and what is
-        absent, as sentences.
+        The mismatches that remain, including specimens without an image, which are left out; and
+        the notes about missing data, as sentences.
     """
     findings = reconciliation.findings
     notes = tuple(

@@ -1,6 +1,6 @@
-"""Upstream's columns of all specimens in their order, in work files that are read by position.
+"""Keep upstream's columns of all specimens in work files, and read rows by position.
 
-A shard takes its rows out of them, and so does the metadata configuration.
+The shards and the metadata configuration read their rows from these files.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from bioscan5m_hf.storage.disk import output_error
 BLOCK_ROWS: Final = 8_000
 """How many rows go into one row group of the metadata."""
 
-# What is read at a time: the runs are many, so each of them is to have more than a few rows of it.
+# How many rows are read at a time. They are scattered over many sorted runs, so with a smaller
+# number, each read would get only a few rows of each run.
 _CHUNK_ROWS: Final = 2 * BLOCK_ROWS
 _PLACES: Final = np.dtype("<u4")
-# What stands for the length of a text that is missing.
+# The length that stands for a missing text.
 _MISSING: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class SortedRows:
-    """Where the rows are.
+    """The work files of the rows.
 
     Attributes:
-        path: The file of the rows; where each of them lies in it stands in a file beside it.
+        path: The file of the rows; a second file beside it has the place of each row in it.
         content: A digest of every value in every row.
     """
 
@@ -45,18 +46,18 @@ class SortedRows:
 class RowDigest:
     """A digest of every value in every row, in the order of the metadata file.
 
-    How the rows are cut into batches leaves no trace in it.
+    It does not depend on how the rows are divided into batches.
     """
 
     def __init__(self) -> None:
-        # Two of each column: its texts and their lengths, or what is missing and the numbers.
+        # Two digests for each column: of its texts and their lengths, or of its nulls and numbers.
         self._digests = [(xxh3_128(), xxh3_128()) for _ in column_names()]
 
     def add(self, rows: pa.RecordBatch) -> None:
-        """Take in some rows.
+        """Add some rows to the digest.
 
         Args:
-            rows: Upstream's columns, and others that do not count.
+            rows: Upstream's columns; additional columns are ignored.
         """
         for name, (first, second) in zip(column_names(), self._digests, strict=True):
             column = rows.column(name)
@@ -69,10 +70,10 @@ class RowDigest:
             second.update(numbers.to_numpy().tobytes())
 
     def hexdigest(self, selection: str) -> str:
-        """The digest.
+        """Return the digest in hex.
 
         Args:
-            selection: Which of the rows are wanted, in words.
+            selection: The selection of specimens, in words.
         """
         joined = xxh3_128(selection.encode())
         for first, second in self._digests:
@@ -81,14 +82,14 @@ class RowDigest:
 
 
 def _text(column: pa.Array) -> memoryview:
-    """The bytes of strings, one after the other."""
+    """The concatenated bytes of strings."""
     _, offsets, data = column.buffers()
     ends = np.frombuffer(offsets, np.int32)[column.offset :][: len(column) + 1]
     return memoryview(data or b"")[ends[0] : ends[-1]]
 
 
 def settle_order(rows: SortedRuns, content: str) -> SortedRows:
-    """Write where each row lies.
+    """Write the place of each row to a file beside the rows.
 
     Args:
         rows: Upstream's columns of every specimen, in order.
@@ -114,7 +115,7 @@ class RowReader:
 
     Args:
         path: The file of the rows.
-        positions: Growing positions among all specimens: those of the rows that will be wanted.
+        positions: The positions of the rows to read among all specimens, in ascending order.
     """
 
     def __init__(self, path: str, positions: npt.NDArray[np.int64]) -> None:
@@ -124,10 +125,10 @@ class RowReader:
         self._held = pa.RecordBatch.from_pylist([], arrow_schema(image=False))
 
     def take(self, count: int) -> pa.RecordBatch:
-        """Upstream's columns of the next specimens.
+        """Read upstream's columns of the next specimens.
 
         Args:
-            count: How many.
+            count: How many specimens.
         """
         pieces = [self._held.slice(0, count)]
         if more := count - pieces[0].num_rows:

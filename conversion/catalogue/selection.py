@@ -1,7 +1,7 @@
-"""Choose some specimens of a release: by a condition, so many of each taxon, or a sample.
+"""Choose specimens of a release: by a condition, a number of each taxon, or as a sample.
 
-What is chosen depends on the metadata alone, and where it has to be so many, on md5(processid): the
-same release and the same options give the same specimens.
+The choice depends only on the metadata and, if the number is limited, on the order of
+md5(processid). So the same release and options give the same specimens.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class SpecimenSelection:
-    """Which specimens of a release are wanted: all conditions apply, in the order given here.
+    """The conditions for choosing specimens; they apply one after another, in this order.
 
     Attributes:
         where: A condition on the columns, as text.
-        per_taxon: How many of each taxon, over all splits.
-        sample: How many, from each split in proportion to its size.
+        per_taxon: How many specimens of each taxon, over all splits.
+        sample: How many specimens in total, from each split in proportion to its size.
     """
 
     where: str | None = None
@@ -62,7 +62,7 @@ class SpecimenSelection:
         return "; ".join(parts) or EVERY
 
     def to_json(self) -> dict[str, str | int]:
-        """What the manifest keeps of it."""
+        """The values for the manifest."""
         told: dict[str, str | int] = {}
         if self.where:
             told["where"] = self.where
@@ -74,10 +74,10 @@ class SpecimenSelection:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Read what a manifest keeps.
+        """Read the values from a manifest.
 
         Raises:
-            UsageError: It is no selection.
+            UsageError: They are not a selection.
         """
         each = values.get("per_taxon")
         return cls(
@@ -85,7 +85,7 @@ class SpecimenSelection:
         )
 
     def choose(self, rows: SortedRuns) -> Mask:
-        """Which specimens are wanted.
+        """Return a mask of the chosen specimens.
 
         Args:
             rows: The rows of all specimens, in their order.
@@ -110,7 +110,7 @@ def _fitting(rows: SortedRuns, where: str) -> Mask:
 
 
 def _of_each_taxon(rows: SortedRuns, chosen: Mask, wanted: PerTaxon) -> Mask:
-    """The first of each taxon by md5(processid); a specimen without a label is of none."""
+    """The first specimens of each taxon by md5(processid); those without a label are left out."""
     check_rank(wanted.rank)
     names = [batch[wanted.rank] for _, batch in rows.stretches(_STRETCH, [wanted.rank])]
     encoded = pa.chunked_array(names, pa.string()).dictionary_encode().combine_chunks()
@@ -126,7 +126,7 @@ def _of_each_taxon(rows: SortedRuns, chosen: Mask, wanted: PerTaxon) -> Mask:
 
 
 def _sampled(rows: SortedRuns, chosen: Mask, count: int) -> Mask:
-    """The first of each split; shares are rounded so that together they are as many as asked."""
+    """The first specimens of each split; the shares are rounded so that their sum is ``count``."""
     edges = split_edges(rows.keys)
     before = np.append(0, np.cumsum(chosen))
     sizes = np.diff(before[edges])
@@ -134,7 +134,7 @@ def _sampled(rows: SortedRuns, chosen: Mask, count: int) -> Mask:
     if total <= count:
         return chosen
     shares, rests = np.divmod(sizes * count, total)
-    # The largest remainders get one more; of equal ones the first split.
+    # The splits with the largest remainders get one more; among equal ones, the first split.
     more = np.argsort(-rests, kind="stable")[: count - int(shares.sum())]
     shares[more] += 1
     number = before[:-1] - np.repeat(before[edges[:-1]], np.diff(edges))

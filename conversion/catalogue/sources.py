@@ -1,4 +1,4 @@
-"""What a package is made of: its own archives and folders, or those of another package."""
+"""Choose the sources of a package: its own archives and folders, or those of another package."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from conversion.derive.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a package is made of.
+    """The sources of a package.
 
     Attributes:
-        selection: Its sources.
+        selection: Its archives and folders.
         splits: The splits to convert.
-        recipe: How it is made from its sources; ``None`` where images pass through.
-        bbox: Upstream's bounding boxes, if they are there.
+        recipe: How it is made from its sources; ``None`` if images pass through.
+        bbox: Upstream's file of bounding boxes, if the release has it.
     """
 
     selection: Selection
@@ -34,7 +34,7 @@ class Choice:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know of it, as sentences."""
+        """Notes for the user, as sentences."""
         told = (f"{self.recipe.package}: {self.recipe.told}",) if self.recipe else ()
         return (*self.selection.notes, *told)
 
@@ -47,11 +47,11 @@ def select(
     Args:
         release: The release.
         package: The package.
-        wanted: The splits that were asked for; none for all that there are sources of.
-        recipe: How it is made from another, if it is.
+        wanted: The requested splits; empty for all that have sources.
+        recipe: How it is made from another package, if it is derived.
 
     Raises:
-        ReleaseNotFound: There is no source for one of the splits that were asked for.
+        ReleaseNotFound: There is no source for one of the requested splits.
     """
     source = recipe.source if recipe else package
     for split in wanted:
