@@ -19,8 +19,9 @@ import torch
 from torch.multiprocessing import reductions
 from torch.utils.data import get_worker_info
 
-# A byte for each side, which is 1 while it looks at the batch, and the batch from the next page on.
+# A byte for each side, which tells whether it looks at the batch; the batch is on the next pages.
 _WORKER, _RECEIVER = 0, 1
+_LOOKS_AWAY, _LOOKS, _WAS_FORKED = 0, 1, 2
 _BATCH_BEGINS: Final = mmap.ALLOCATIONGRANULARITY
 
 # Each is an open file. Who keeps batches in a worker gets the others from torch.
@@ -47,7 +48,17 @@ class _Memory:
     @property
     def free(self) -> bool:
         """Whether nobody looks at the batch any more."""
-        return not (self._mapped[_WORKER] or self._mapped[_RECEIVER])
+        return self._mapped[_WORKER] == self._mapped[_RECEIVER] == _LOOKS_AWAY
+
+    @property
+    def lost(self) -> bool:
+        """Whether a forked process may look at the batch, of which nobody learns when it ends."""
+        sides = self._mapped[_WORKER], self._mapped[_RECEIVER]
+        return _WAS_FORKED in sides and sides[_WORKER] != _LOOKS
+
+    def close(self) -> None:
+        """Leave the memory to whoever looks at it."""
+        os.close(self.file)
 
     def lend(self, shape: tuple[int, ...]) -> LentBatch:
         batch = _view(self._mapped, shape, _WORKER)
@@ -67,9 +78,22 @@ class _Memory:
     def send(self) -> Any:
         """The file for the process that receives the batch."""
         self._sent = True
-        self._mapped[_RECEIVER] = 1
+        self._mapped[_RECEIVER] = _LOOKS
         return DupFd(self.file)
 
+
+class _Forks:
+    """How often this process was forked."""
+
+    count = 0
+
+    @classmethod
+    def add(cls) -> None:
+        cls.count += 1
+
+
+if _MOST:
+    os.register_at_fork(before=_Forks.add)
 
 _memories: list[_Memory] = []
 
@@ -88,6 +112,9 @@ def empty_batch(*shape: int) -> torch.Tensor:
         for memory in _memories:
             if memory.size >= size and memory.free:
                 return memory.lend(shape)
+        for memory in [each for each in _memories if each.lost]:
+            _memories.remove(memory)
+            memory.close()
         if len(_memories) < _MOST:
             _memories.append(_Memory(size))
             return _memories[-1].lend(shape)
@@ -96,16 +123,17 @@ def empty_batch(*shape: int) -> torch.Tensor:
 
 def _view(mapped: mmap.mmap, shape: tuple[int, ...], side: int) -> torch.Tensor:
     """A tensor over mapped memory, at whose end one side looks at it no more."""
-    mapped[side] = 1
+    mapped[side] = _LOOKS
     pixels = np.frombuffer(mapped, np.uint8, math.prod(shape), _BATCH_BEGINS)
-    weakref.finalize(pixels, _look_away, mapped, side, os.getpid()).atexit = False
+    weakref.finalize(pixels, _look_away, mapped, side, os.getpid(), _Forks.count).atexit = False
     return torch.from_numpy(pixels).view(shape)
 
 
-def _look_away(mapped: mmap.mmap, side: int, process: int) -> None:
-    # A process that was forked meanwhile has a copy of the tensor and not of the memory.
+def _look_away(mapped: mmap.mmap, side: int, process: int, forks: int) -> None:
+    # A process that was forked meanwhile has a copy of the tensor and not of the memory, and may
+    # look at it for longer than this one.
     if os.getpid() == process:
-        mapped[side] = 0
+        mapped[side] = _LOOKS_AWAY if forks == _Forks.count else _WAS_FORKED
 
 
 def _reduce(batch: LentBatch) -> tuple[Any, ...]:

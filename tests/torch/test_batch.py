@@ -89,6 +89,35 @@ def test_a_fork_that_ends_gives_nothing_back(
     assert _check(held, wanted) == len(data)
 
 
+def test_a_fork_that_lives_longer_keeps_its_batch(
+    data: BIOSCAN5M, wanted: dict[str, torch.Tensor]
+) -> None:
+    context = multiprocessing.get_context("fork")
+    ended, found = context.Event(), context.SimpleQueue()
+
+    def look(batch: Any) -> None:
+        ended.wait()
+        images, ids, _ = batch
+        pairs = zip(images, (wanted[processid] for processid in ids), strict=True)
+        found.put([torch.equal(*pair) for pair in pairs])
+
+    children: list[Any] = []
+    most = 0
+    for *batch, memories in _loader(data, 2, workers=1, collate_fn=_with_memories):
+        most = max(most, memories)
+        if len(children) < 3:
+            child = context.Process(target=look, args=((*batch, memories),))
+            child.start()
+            children.append(child)
+        del batch
+    ended.set()
+    assert [found.get() for _ in children] == [[True, True]] * 3
+    for child in children:
+        child.join()
+    # Those that they look at are none of the worker's any more.
+    assert most <= 4
+
+
 def _with_memories(items: list[Any]) -> tuple[Any, ...]:
     images, ids, _ = default_collate(items)
     assert type(images) is LentBatch
