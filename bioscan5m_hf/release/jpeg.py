@@ -87,7 +87,8 @@ def _header_of(data: bytes | bytearray) -> _Header | None:
         code = data[at + 1]
         length = _LENGTH.unpack_from(data, at + 2)[0]
         if code == _SOS:
-            if frames != [data[at + 4]]:
+            # A segment of its length alone has no number of components, which would be read.
+            if length == _LENGTH.size or frames != [data[at + 4]]:
                 return None
             read = struct.Struct(f"{fields}2sHB").unpack_from
             return _Header(read, read(data), at + 2 + length)

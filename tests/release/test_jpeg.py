@@ -84,6 +84,14 @@ def test_an_image_is_judged_alike_whatever_was_seen_before(
             assert find_end(each) == unseen
 
 
+def test_a_cut_behind_a_scan_header_of_two_bytes_is_found() -> None:
+    data = KINDS["grey"]
+    scan = data.index(b"\xff\xda")
+    odd = data[:scan] + b"\xff\xda\x00\x02\x01" + data[scan + 10 :]
+    assert find_end(odd) == len(odd)
+    assert find_end(odd[: scan + 4]) is None
+
+
 @given(st.binary(max_size=400))
 def test_any_bytes_give_an_answer(junk: bytes) -> None:
     found = find_end(b"\xff\xd8\xff" + junk)
