@@ -1,12 +1,12 @@
-"""BIOSCAN-5M for ``datasets`` and the Hugging Face Hub: what a user of the data imports.
+"""Load BIOSCAN-5M with ``datasets``, from a local folder, a server or the Hugging Face Hub.
 
     from bioscan5m_hf import load_dataset
 
     ds = load_dataset("bioscan-5m", "cropped_256", split="train", streaming=True)
 
 ``load_dataset`` loads a dataset folder or a raw release, local or remote. ``Bioscan5M`` is the
-builder behind it. ``get`` gives single specimens by their processids, ``labels`` the vocabulary of
-a rank. ``iter_images`` decodes fast. Every error is a ``BioscanError``.
+builder behind it. ``get`` reads single specimens by their processids. ``labels`` gives the
+vocabulary of a rank. ``iter_images`` decodes images on threads. Every error is a ``BioscanError``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
     "load_dataset",
 ]
 
-# datasets, pandas and pyarrow take long to import, so a name is fetched when it is first used.
+# datasets, pandas and pyarrow take long to import, so a name is imported when it is first used.
 _HOMES = {
     "Bioscan5M": "bioscan5m_hf.builder",
     "BioscanError": "bioscan5m_hf.errors",

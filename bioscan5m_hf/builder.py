@@ -1,4 +1,4 @@
-"""Build a dataset of ``datasets``, prepared or streamed, the same rows for every kind of data."""
+"""Build Hugging Face datasets, prepared or streamed, from every kind of data with the same rows."""
 
 from __future__ import annotations
 
@@ -45,8 +45,7 @@ from bioscan5m_hf.storage.prefetch import ahead
 class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     """BIOSCAN-5M from a dataset folder or from a raw release, prepared or streamed.
 
-    A raw release is served as it is: bytes are read out of the zips while they are iterated, and
-    nothing is unpacked.
+    A raw release is not unpacked: images are read from the zips while iterating.
 
         builder = Bioscan5M(config_name="cropped_256_eval", data_dir="release/")
         builder.as_streaming_dataset(split="validation")
@@ -56,16 +55,16 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         data_dir: The folder, as a path or URL.
         columns, where, class_labels, max_nucleotides, unique_barcodes, splits, among, on_error: See
             ``Bioscan5MConfig``.
-        cache_dir: Where ``datasets`` keeps what it prepares.
+        cache_dir: The cache of ``datasets`` for prepared data.
         token: The token for the Hub.
-        storage_options: What the file system of a URL wants to be opened with.
-        features: Features that the rows are cast to.
-        hash: What the cache tells these data from others by; by default a digest of their content.
-        data: The data, if they are opened already.
+        storage_options: Options for opening the file system of a URL.
+        features: Features to which the rows are cast.
+        hash: The identity of the data in the cache; by default a digest of their content.
+        data: The data, if they are open already.
 
     Raises:
-        UnknownName: A column, rank or option value that does not exist.
-        ReleaseNotFound: There is no data in the folder.
+        UnknownName: A column, rank or option value does not exist.
+        ReleaseNotFound: There are no data in the folder.
     """
 
     VERSION = config.VERSION
@@ -109,7 +108,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         if config_name is not None:
             config_name = self._named_configuration(config_name).name
             if config_name not in self.builder_configs:
-                # Sizes that only one folder has: datasets makes the configuration where none is.
+                # A resized package of this folder: datasets makes configurations if there are none.
                 self.BUILDER_CONFIGS = []  # type: ignore[misc]
         identity = hash
         if data is not None and identity is None:
@@ -126,7 +125,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
                 data_dir=data_dir,
                 storage_options=storage_options,
                 columns=columns,
-                # datasets copies it, which not every form of it can be.
+                # datasets copies the value, and not every form of a condition can be copied.
                 where=plain_where(where),
                 class_labels=class_labels,
                 max_nucleotides=max_nucleotides,
@@ -143,11 +142,11 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         class_labels: Sequence[str],
         on_error: str,
     ) -> str:
-        """The identity of the data that decide the rows: datasets names its cache by it."""
+        """The digest of the data that decide the rows; datasets names its cache by it."""
         configuration = self._named_configuration(config_name or DEFAULT_PACKAGE)
         splits = self._named(named or None, configuration)
         told = [f"{split.name} {self.data.digest(configuration, split)}" for split in splits]
-        # What is prepared holds the numbers of labels, whose names lie beside the shards.
+        # Prepared rows hold numbers of labels, so the names of the labels decide the rows too.
         told += [
             digest_of(rank, *self.data.vocabulary(rank, on_error).names)
             for rank in sorted(set(RANKS).intersection(class_labels))
@@ -158,7 +157,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
 
     @property
     def configuration(self) -> Configuration:
-        """The configuration that is served."""
+        """The configuration of this builder."""
         return self._named_configuration(self.config.name)
 
     def _named_configuration(self, name: str) -> Configuration:
@@ -181,11 +180,11 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
 
     @property
     def served_splits(self) -> list[Split]:
-        """The splits that are served, in upstream's order.
+        """The splits of this builder, in upstream's order.
 
         Raises:
-            UnknownName: A split was asked for that does not exist.
-            ReleaseNotFound: There is no data of it.
+            UnknownName: A requested split does not exist.
+            ReleaseNotFound: A requested split has no data.
         """
         return self._named(self.config.splits)
 
@@ -219,7 +218,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         self.config.check()
         declared = features(image=self.configuration.package is not None)
         ranks = self._ranks()
-        # The names of the labels are put on at the end: they would stand in every file else.
+        # Names of labels are added at the end; otherwise every prepared file would contain them.
         chosen = {
             name: datasets.Value("int64") if name in ranks else declared[name]
             for name in self._columns()
@@ -233,7 +232,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         )
 
     def download_and_prepare(self, *args: Any, **named: Any) -> None:
-        """Prepare the rows, and note what is needed to find them without their server."""
+        """Prepare the rows, and record remote data for loading them again without a network."""
         with writing_to_cache(Path(self.cache_dir)):
             super().download_and_prepare(*args, **named)
         if isinstance(self.data.root, RemotePath):
@@ -249,7 +248,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
             )
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
-        del dl_manager  # Nothing is downloaded as a whole.
+        del dl_manager  # No whole files are downloaded.
         condition = Filter.of(self.config.where)
         served = self.served_splits
         unique = self.config.unique_barcodes
@@ -297,7 +296,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
                 yield Key(number, batch), self._finished(table)
 
     def _finished(self, table: pa.Table) -> pa.Table:
-        """The columns as the features declare them."""
+        """Convert the columns to the declared features."""
         schema = self.info.features.arrow_schema
         columns = []
         for name in schema.names:
@@ -333,7 +332,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         if any(piece.to > piece.from_ for piece in pieces):
             made = super()._as_dataset(split=split, in_memory=in_memory)
         else:
-            # datasets takes a split without rows for a damaged one.
+            # datasets raises an error for a split without rows.
             info = self.info.copy()
             table = self.info.features.arrow_schema.empty_table()
             made = datasets.Dataset(
@@ -348,11 +347,11 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         """Open local Arrow shards as a dataset without copying them.
 
         Args:
-            split: A published name, perhaps with a slice.
+            split: The published name of a split, with or without a slice.
 
         Returns:
-            The dataset; ``None`` where the data have to be prepared, since they are not local
-            Arrow shards or their values have to be changed.
+            The dataset; ``None`` if the data must be prepared, because they are not local Arrow
+            shards or their values must be changed.
         """
         name, bracket, rest = split.partition("[")
         paths = self.data.mappable_files(self.configuration, split_named(name))
@@ -363,7 +362,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         info = self.info.copy()
         info.features = self._labelled_features(info.features)
         print_ = self._get_dataset_fingerprint(f"mapped {name}")
-        # datasets keeps what it makes of a dataset beside its first file.
+        # datasets stores results derived from a dataset beside its first file.
         links = link_all(paths, Path(self.cache_dir) / "mapped")
         made = map_shards(links, self._choice, info, self._vocabularies, print_)
         if bracket:

@@ -1,4 +1,4 @@
-"""Define the options of the builder, and the name of the cache that they decide."""
+"""Define the options of the builder, and name its cache folder by them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from bioscan5m_hf.sources.base import check_on_error
 from bioscan5m_hf.storage.identity import digest_of
 
 VERSION: Final = datasets.Version("1.0.0")
-"""Raised when the same options would give other rows than before, so that no old cache is used."""
+"""To be raised when the same options give other rows than before, so that no old cache is used."""
 
 
 @dataclass(eq=False)
 class Bioscan5MConfig(datasets.BuilderConfig):  # type: ignore[misc]
-    """The options of the builder beside a configuration's name.
+    """The options of the builder besides the name of a configuration.
 
     Attributes:
-        columns: The columns that are wanted; all by default.
-        where: Which rows are wanted, as Parquet filters or as an Arrow expression.
-        class_labels: The ranks whose columns shall be ``ClassLabel``.
-        max_nucleotides: Where barcodes are cut; ``None`` leaves them whole.
+        columns: The requested columns; all by default.
+        where: A condition on rows, as Parquet filters or as an Arrow expression.
+        class_labels: The ranks whose columns become ``ClassLabel``.
+        max_nucleotides: The length to which barcodes are cut; ``None`` to keep them whole.
         unique_barcodes: Keep one specimen for each barcode.
-        splits: The splits to serve; all that there is data of by default.
-        among: The splits whose specimens count for ``unique_barcodes``; those that are served by
-            default.
+        splits: The splits to serve; by default all that have data.
+        among: The splits among which ``unique_barcodes`` chooses specimens; by default ``splits``.
         on_error: What to do about a specimen whose image is missing or flawed in a raw release:
             ``"stop"``, or ``"skip"`` it and warn.
     """
@@ -43,11 +42,11 @@ class Bioscan5MConfig(datasets.BuilderConfig):  # type: ignore[misc]
     on_error: str = "stop"
 
     def check(self) -> None:
-        """See that every option is one.
+        """Check the options.
 
         Raises:
-            UnknownName: An option has a value that does not exist.
-            UsageError: One is of a wrong kind.
+            UnknownName: The value of an option does not exist.
+            UsageError: The value of an option has a wrong type or is out of range.
         """
         check_on_error(self.on_error)
         length = self.max_nucleotides
@@ -61,10 +60,10 @@ class Bioscan5MConfig(datasets.BuilderConfig):  # type: ignore[misc]
         """Name the folder of the cache by everything that decides the rows.
 
         Args:
-            config_kwargs: The options that were given.
+            config_kwargs: The given options, which are attributes of this object already.
             custom_features: Features that were given to the builder.
         """
-        del config_kwargs  # Where the data are does not matter; what they are stands in the hash.
+        del config_kwargs  # The location of the data does not matter; the hash is of their content.
         told = self._told()
         if custom_features is not None:
             told["features"] = repr(custom_features.to_dict())
@@ -73,7 +72,7 @@ class Bioscan5MConfig(datasets.BuilderConfig):  # type: ignore[misc]
         return f"{self.name}-{digest_of(*(f'{name}={told[name]}' for name in sorted(told)))}"
 
     def _told(self) -> dict[str, str]:
-        """The options that are not the usual ones, equal texts for equal rows."""
+        """The options that differ from the defaults, as texts that are equal for equal rows."""
         names = set(self.columns or ())
         told = {
             "columns": None if self.columns is None else sorted(map(str, names)),

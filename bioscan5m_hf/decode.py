@@ -1,4 +1,4 @@
-"""Decode the images of a dataset: ``iter_images``, which decodes batches on threads."""
+"""Decode the images of a dataset in batches, on threads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OUTPUTS: Final = ("numpy", "pil", "torch")
 
 _BATCH: Final = 64
-# A future for each image costs more than it gains, one for each thread leaves threads waiting.
+# One future per image costs more than it gains; with one per thread, some threads become idle.
 _TASKS_PER_THREAD: Final = 4
 
 _Encoded = tuple[bytes | memoryview, str]
@@ -35,28 +35,29 @@ def iter_images(
     size: int | None = None,
     output: str = "numpy",
 ) -> Iterator[dict[str, list[Any]]]:
-    """Iterate over a dataset in batches whose images are decoded on threads.
+    """Iterate over a dataset in batches, and decode their images on threads.
 
         for batch in iter_images(ds, batch_size=256, size=224):
             batch["image"], batch["species"]
 
     Args:
-        ds: What ``load_dataset`` gives, map-style or streaming; with a column ``image``.
+        ds: A dataset from ``load_dataset``, map-style or streaming, with a column ``image``.
         batch_size: How many rows a batch has; the last may have fewer.
         threads: How many threads decode; by default one for each processor.
-        size: Scale each image so that its shorter side has this many pixels. The decoder does
-            most of it, which is faster than decoding whole. By default images keep their size.
+        size: Scale each image so that its shorter side has this many pixels. The decoder does most
+            of the scaling, which is faster than decoding at full size. By default images keep their
+            size.
         output: ``"numpy"``: arrays of uint8, height x width x 3, RGB. ``"pil"``: RGB images of
             Pillow. ``"torch"``: tensors of uint8, 3 x height x width.
 
     Yields:
-        Batches in the order of the dataset: each column's values as a list, ``image`` being the
-        decoded images. While a batch is used the next is decoded, so memory holds two at most.
+        Batches in the order of the dataset: the values of each column as a list, and in ``image``
+        the decoded images. While one batch is used, the next is decoded; at most two are in memory.
 
     Raises:
         UsageError: There is no column of images, or an option is out of range.
         UnknownName: There is no such output.
-        MissingDependency: Torch is asked for and not installed.
+        MissingDependency: The output is ``"torch"``, and torch is not installed.
         ImageError: An image cannot be decoded.
     """
     if batch_size < 1 or (threads is not None and threads < 1) or (size is not None and size < 1):
@@ -103,21 +104,21 @@ def _batches(
 
 
 def _encoded(column: pa.ChunkedArray) -> list[_Encoded]:
-    """The bytes of each image where they lie in Arrow's memory, and what it is called."""
+    """The bytes of each image, not copied from Arrow's memory, and its name."""
     found: list[_Encoded] = []
     for chunk in column.chunks:
         paths = chunk.field("path").to_pylist()
         for data, path in zip(chunk.field("bytes"), paths, strict=True):
             buffer = data.as_buffer()
             if buffer is None:
-                # A path in a row may name anything on this machine: it is never opened.
+                # The path in a row may name any file of this machine, so it is never opened.
                 raise ImageError("there are no bytes of the image", where=path or "a row")
             found.append((memoryview(buffer).cast("B"), path or "an image"))
     return found
 
 
 def without_decoding(ds: Any) -> Any:
-    """The same dataset, whose images are their bytes.
+    """Make a dataset give the bytes of its images instead of decoding them.
 
     Raises:
         UsageError: There is no column of images.
@@ -134,14 +135,14 @@ def without_decoding(ds: Any) -> Any:
 
 
 def finisher(output: str) -> Callable[[Pixels], Any]:
-    """What makes of decoded pixels the form in which they are wanted.
+    """Give the function that converts decoded pixels to an output form.
 
     Args:
         output: One of ``OUTPUTS``.
 
     Raises:
         UnknownName: There is no such output.
-        MissingDependency: Torch is asked for and not installed.
+        MissingDependency: The output is ``"torch"``, and torch is not installed.
     """
     if output == "numpy":
         return lambda pixels: pixels
@@ -157,8 +158,8 @@ def finisher(output: str) -> Callable[[Pixels], Any]:
         ) from error
 
     def to_tensor(pixels: Pixels) -> Any:
-        # Colour by colour in memory, as a batch has them: to stack a view that only says so takes
-        # longer than this copy. It is also one that may be written to.
+        # Copy colour by colour, as a batch is laid out, because stacking transposed views takes
+        # longer than this copy. The copy is also writable.
         height, width, colours = pixels.shape
         planes = np.empty((colours, height, width), np.uint8)
         to_planes(pixels, planes)
@@ -171,13 +172,13 @@ def to_planes(pixels: Pixels, planes: Pixels) -> None:
     """Copy an image colour by colour.
 
     Args:
-        pixels: Height x width x 3.
-        planes: 3 x height x width, where they are put; contiguous.
+        pixels: The image, height x width x 3.
+        planes: The target, 3 x height x width, contiguous.
     """
     if HAVE_OPENCV:
         import cv2
 
-        # A fifth of the time of NumPy.
+        # This takes a fifth of the time of NumPy.
         cv2.split(pixels, list(planes))
     else:
         np.copyto(planes, pixels.transpose(2, 0, 1))

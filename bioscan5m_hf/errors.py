@@ -2,33 +2,33 @@
 
     BioscanError
     ├── UsageError                 the call is wrong, whatever the data
-    │   ├── UnknownName            a package, split, format … that does not exist
+    │   ├── UnknownName            a package, split, format … does not exist
     │   └── MissingDependency      an optional package is not installed
     ├── DataError                  the release is not what upstream publishes
-    │   ├── ReleaseNotFound        no archive, image folder or metadata where it was looked for
-    │   │   └── OutOfReach         its server is not asked or does not answer, and no cache has it
-    │   ├── ArchiveError           an archive that is damaged, encrypted or not a zip
-    │   ├── MetadataError          columns, rows or values of the metadata
-    │   ├── ImageError             the bytes of one image
-    │   └── MismatchError          images and metadata that do not fit together
-    ├── OutputError                the dataset folder cannot be written as asked
-    │   ├── ForeignFolder          a folder that this program did not make
-    │   ├── ChangedInput           an unfinished or finished folder made from something else
-    │   └── FolderInUse            another conversion holds the folder
-    ├── DownloadFailed             a file of the release could not be fetched whole
+    │   ├── ReleaseNotFound        no archive, image folder or metadata was found
+    │   │   └── OutOfReach         offline, or the server does not answer, and no cache has the data
+    │   ├── ArchiveError           an archive is damaged, encrypted or not a zip
+    │   ├── MetadataError          columns, rows or values of the metadata are wrong
+    │   ├── ImageError             the bytes of one image are wrong
+    │   └── MismatchError          images and metadata do not fit together
+    ├── OutputError                the dataset folder cannot be written
+    │   ├── ForeignFolder          the folder holds something that this program did not make
+    │   ├── ChangedInput           the folder was made from other input or with other options
+    │   └── FolderInUse            another conversion is writing the folder
+    ├── DownloadFailed             a file of the release could not be downloaded completely
     ├── ConversionFailed           a shard could not be made
     │   └── ClusterError           a Dask cluster does not answer, or its workers are unfit
-    │       └── UnfitWorker        one worker that would not make the shards that are wanted
-    ├── TooLittleMemory            this process may not have the memory that the work takes
+    │       └── UnfitWorker        a worker would make other shards than requested, or none
+    ├── TooLittleMemory            the work needs more memory than this process may use
     ├── VerificationFailed         a dataset folder differs from its manifest
     └── PublicationFailed          a dataset folder could not be published
-        ├── NotSignedIn            no token, or one that the Hub does not know
+        ├── NotSignedIn            there is no token, or the Hub does not know it
         ├── NotPermitted           the token does not allow it
         ├── StorageExceeded        the account has no room left on the Hub
-        ├── HubUnreachable         no answer, or none but failures
-        └── ForeignRepository      a repository that holds something else
+        ├── HubUnreachable         the Hub does not answer, or answers only with failures
+        └── ForeignRepository      the repository holds something else
 
-A message says what was found, where (file, member, row), and what to do about it.
+A message says what was found, where (file, member, row), and how to fix it.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def counted(count: int, noun: str) -> str:
     """A number and its noun, such as ``1 shard`` or ``2,000 shards``.
 
     Args:
-        count: How many.
-        noun: In the singular; its plural ends with ``s``.
+        count: The number.
+        noun: The noun in the singular; its plural must end with ``s``.
     """
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
@@ -65,12 +65,12 @@ class BioscanError(Exception):
 
     Args:
         found: What is wrong, as a sentence without its full stop.
-        where: The file, member or row it was found in, if any.
-        fix: What the reader can do about it, if that is known.
+        where: The file, member or row in which it was found, if any.
+        fix: How the reader can fix it, if that is known.
 
     Attributes:
-        exit_status: What the command line returns for it: 1 for bad data or failed work, 2 for
-            wrong usage.
+        exit_status: The exit status of the command line: 1 for bad data or failed work, 2 for wrong
+            usage.
     """
 
     exit_status: ClassVar[int] = 1
@@ -88,7 +88,7 @@ class BioscanError(Exception):
         return f"{place}{self.found}{advice}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross process boundaries; keyword-only arguments would be lost by the default.
+        # Errors are sent between processes, and the default would lose keyword-only arguments.
         return _rebuild, (type(self), self.found, self.where, self.fix)
 
 
@@ -105,16 +105,16 @@ class UsageError(BioscanError):
 
 
 class UnknownName(UsageError):
-    """A name that does not exist; the message lists the valid ones and the nearest."""
+    """A name does not exist; the message lists the valid names and suggests a similar one."""
 
     @classmethod
     def of(cls, kind: str, given: str, valid: Iterable[str]) -> Self:
         """Build the error for one wrong name.
 
         Args:
-            kind: What the name should have named, such as ``"split"``.
-            given: The name that was given.
-            valid: Every name that would have been right.
+            kind: The kind of thing that the name stands for, such as ``"split"``.
+            given: The given name.
+            valid: All valid names.
         """
         names = list(valid)
         near = difflib.get_close_matches(given, names, n=1)
@@ -131,22 +131,22 @@ class DataError(BioscanError):
 
 
 class ReleaseNotFound(DataError):
-    """No archive, image folder or metadata where it was looked for."""
+    """No archive, image folder or metadata was found."""
 
 
 class OutOfReach(ReleaseNotFound):
-    """Remote data whose server is not asked or does not answer, and which no cache has."""
+    """The user is offline or the server does not answer, and no cache has the remote data."""
 
 
 class ArchiveError(DataError):
-    """An archive or a shard that is damaged or encrypted, or no such file at all."""
+    """An archive or a shard is damaged, encrypted, of another format or missing."""
 
     @classmethod
     def unreadable(cls, where: object, error: Exception) -> Self:
         """Build the error for a file that the library of its format cannot read.
 
         Raises:
-            MemoryError: That there is no memory, which is not the fault of the file.
+            MemoryError: There is too little memory, which is not the fault of the file.
         """
         require_memory(error)
         return cls(f"cannot be read ({error})", where=str(where), fix="get it again")
@@ -159,19 +159,19 @@ class ArchiveError(DataError):
 
 
 class MetadataError(DataError):
-    """Columns, rows or values of the metadata that are not as upstream publishes them."""
+    """Columns, rows or values of the metadata are not as upstream publishes them."""
 
 
 class ImageError(DataError):
-    """The bytes of one image: a wrong CRC, nothing in it, not a JPEG."""
+    """The bytes of one image are wrong: a wrong CRC, an empty file, not a JPEG."""
 
 
 class MismatchError(DataError):
-    """Images and metadata that do not fit together."""
+    """Images and metadata do not fit together."""
 
 
 class OutputError(BioscanError):
-    """The dataset folder cannot be written as asked."""
+    """The dataset folder cannot be written."""
 
 
 class ForeignFolder(OutputError):
@@ -179,7 +179,7 @@ class ForeignFolder(OutputError):
 
 
 class ChangedInput(OutputError):
-    """The output folder was begun from other input or with other options."""
+    """The output folder was made from other input or with other options."""
 
 
 class FolderInUse(OutputError):
@@ -187,7 +187,7 @@ class FolderInUse(OutputError):
 
 
 class DownloadFailed(BioscanError):
-    """A file of the release could not be fetched whole; what there is of it is kept."""
+    """A file of the release could not be downloaded completely; the part that came is kept."""
 
 
 class ConversionFailed(BioscanError):
@@ -195,15 +195,15 @@ class ConversionFailed(BioscanError):
 
 
 class ClusterError(ConversionFailed):
-    """A Dask cluster does not answer, has no workers, or has some that are unfit for the work."""
+    """A Dask cluster does not answer, has no workers, or has workers unfit for the work."""
 
 
 class UnfitWorker(ClusterError):
-    """A worker of a cluster that would not make the shards that are wanted, or cannot."""
+    """A worker of a cluster would make other shards than requested, or cannot make any."""
 
 
 class TooLittleMemory(BioscanError):
-    """This process may not have the memory that the work takes."""
+    """The work needs more memory than this process may use."""
 
 
 class VerificationFailed(BioscanError):
@@ -219,7 +219,7 @@ class NotSignedIn(PublicationFailed):
 
 
 class NotPermitted(PublicationFailed):
-    """The token does not allow what was asked of the Hub."""
+    """The token does not allow what was requested from the Hub."""
 
 
 class StorageExceeded(PublicationFailed):
@@ -227,7 +227,7 @@ class StorageExceeded(PublicationFailed):
 
 
 class HubUnreachable(PublicationFailed):
-    """The Hub does not answer, or answers with failures only."""
+    """The Hub does not answer, or answers only with failures."""
 
 
 class ForeignRepository(PublicationFailed):

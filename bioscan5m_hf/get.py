@@ -35,33 +35,33 @@ def get(  # noqa: PLR0913 - a data loader has many options
     storage_options: Mapping[str, Any] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Dataset:
-    """The rows of some specimens, in whatever split they are.
+    """Read the rows of some specimens, whatever their splits.
 
         rows = get("bioscan-5m", ["GMGMB061-20", "GMNWO2113-21"])
         rows[0]["image"].show()
 
-    Rows of a dataset folder lie in the order of md5(processid), so a specimen is found by
-    bisection: on the Hub or behind a URL, one of a folder of Parquet shards costs a handful of
-    requests and a page of images, whatever the size of the folder. A raw release is indexed when it
-    is first asked, as ``load_dataset`` does it.
+    Rows of a dataset folder are sorted by md5(processid), so a specimen is found by bisection. In a
+    remote folder of Parquet shards, a specimen costs a handful of requests and one page of images,
+    whatever the size of the folder. A raw release is indexed by the first call, as in
+    ``load_dataset``.
 
     Args:
-        path: As ``load_dataset`` takes it.
+        path: The data, as in ``load_dataset``.
         processids: The specimens; one or several.
         name: The configuration, such as ``"original_256"`` or ``"metadata"``. By default
-            ``cropped_256``, or the first package that there is.
-        columns: The columns that are wanted; all by default.
+            ``cropped_256``, or the first package of the data.
+        columns: The requested columns; all by default.
         revision: A branch, tag or commit of a repository.
-        token: A token of the Hub; by default the one that was signed in with.
-        storage_options: What a remote file system is opened with.
-        cache_dir: Where the index of a raw release is kept.
+        token: A token of the Hub; by default that of the signed-in user.
+        storage_options: Options for opening a remote file system.
+        cache_dir: The cache in which the index of a raw release is stored.
 
     Returns:
-        One row for each processid, in the order in which they were given.
+        One row for each processid, in the given order.
 
     Raises:
         UnknownName: There is no such specimen, configuration or column.
-        ReleaseNotFound: There is no data there.
+        ReleaseNotFound: There are no data at ``path``.
         DataError: The data are damaged.
     """
     import datasets

@@ -1,4 +1,4 @@
-"""Give the vocabulary of a rank, wherever the data lie."""
+"""Give the vocabulary of a rank, for local or remote data."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def labels(  # noqa: PLR0913 - a data loader has many options
         species = labels("bioscan-5m", "species")
         species.names[17], species.index("Megaselia abdita"), species.counts["train"]
 
-    An index is the one that the package ``bioscan-dataset`` gives, but for an absent label, which
-    is ``None`` here and -1 there.
+    Indexes are the same as in the package ``bioscan-dataset``, except that the index of a missing
+    label is ``None`` here and -1 there.
 
     Args:
-        path: As ``load_dataset`` takes it.
+        path: The data, as in ``load_dataset``.
         rank: ``phylum``, ``class``, ``order``, ``family``, ``subfamily``, ``genus``, ``species``
             or ``dna_bin``.
         revision: A branch, tag or commit of a repository.
-        token: A token of the Hub; by default the one that was signed in with.
-        storage_options: What a remote file system is opened with.
-        cache_dir: Where the vocabularies of a raw release are kept once they are counted.
-        on_error: What to do where a record of a raw release does not fit the schema: ``"stop"``,
-            or ``"skip"`` it and warn.
+        token: A token of the Hub; by default that of the signed-in user.
+        storage_options: Options for opening a remote file system.
+        cache_dir: The cache in which the vocabularies of a raw release are stored.
+        on_error: What to do if a record of a raw release does not fit the schema: ``"stop"``, or
+            ``"skip"`` it and warn.
 
     Raises:
         UnknownName: There is no such rank.
-        ReleaseNotFound: There is no data there.
+        ReleaseNotFound: There are no data at ``path``.
     """
     check_rank(rank)
     check_on_error(on_error)

@@ -1,4 +1,4 @@
-"""Load the data with ``datasets``, under the names that people use, from wherever it lies."""
+"""Load the data with ``datasets``, local or remote, by common names of splits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Options(TypedDict, total=False):
-    """The options of ``load_dataset``; the values that they have by default stand there."""
+    """The options of ``load_dataset``, for its overloads; defaults are in its signature."""
 
     columns: Sequence[str] | None
     where: Where | None
@@ -137,51 +137,53 @@ def load_dataset(  # noqa: PLR0913
         ds = load_dataset("user/bioscan-5m", where=[("order", "==", "Diptera")])
 
     Args:
-        path: A dataset folder of any format, the folder of a raw release, a repository of the Hub
-            of either kind, or the URL of either. ``"bioscan-5m"`` is a folder of that name here,
-            else what the environment variable ``BIOSCAN5M_PATH`` names. What was prepared
-            before from a URL, or lies in the Hub's cache as a snapshot, is loaded without a network
-            too.
+        path: A dataset folder of any format or the folder of a raw release; or a URL or a
+            repository of the Hub with either of them. ``"bioscan-5m"`` is a folder of that name in
+            the current folder, else the value of the environment variable ``BIOSCAN5M_PATH``. Data
+            that were prepared from a URL before, or that the Hub's cache has as a snapshot, can be
+            loaded without a network.
         name: The configuration: ``original_full`` (or ``original``), ``cropped``,
-            ``original_256``, ``cropped_256``, each also with ``_pretrain``, ``_train`` and
+            ``original_256``, ``cropped_256``, each also with ``_pretrain``, ``_train`` or
             ``_eval``; another size that the folder has, such as ``cropped_128``; or ``metadata``,
             which has no images.
         split: One split, or several joined by ``+``: ``pretrain``, ``train``, ``validation`` (or
             ``val``), ``test``, ``val_unseen``, ``test_unseen``, ``key_unseen``,
             ``other_heldout``, ``seen`` (train, val, test), ``unseen`` (key_unseen, val_unseen,
-            test_unseen), ``all``. Without streaming also slices such as ``train[:10%]``. A list
-            gives a list. By default every split, as a dictionary.
+            test_unseen), ``all``. Without streaming, a split may have a slice, such as
+            ``train[:10%]``. A list gives a list of datasets. By default every split is loaded, and
+            the result is a dictionary.
         streaming: Read while iterating, and write nothing.
-        columns: The columns that are wanted; all by default.
-        where: The rows that are wanted, as Parquet filters or as a ``pyarrow`` expression; all by
+        columns: The requested columns; all by default.
+        where: A condition on rows, as Parquet filters or as a ``pyarrow`` expression; all rows by
             default.
-        class_labels: Ranks whose columns become ``ClassLabel``, -1 where there is none.
-        max_nucleotides: Cut barcodes there; they are whole by default.
-        unique_barcodes: Keep one specimen for each barcode, after cutting and after stripping N
-            at the end, among all rows that are loaded; the first in order of md5(processid).
-        on_error: What to do where a raw release lacks an image or has a flawed one: ``"stop"``,
-            or ``"skip"`` it and warn.
+        class_labels: Ranks whose columns become ``ClassLabel``; a missing label is -1.
+        max_nucleotides: The length to which barcodes are cut; by default they stay whole.
+        unique_barcodes: Keep one specimen for each barcode among all rows that are loaded: the
+            first in the order of md5(processid). Barcodes are compared after cutting them and
+            stripping N at the end.
+        on_error: What to do if a raw release lacks an image or has a flawed one: ``"stop"``, or
+            ``"skip"`` it and warn.
         data_dir: A folder below ``path``.
-        cache_dir: Where prepared data are kept; the cache of ``datasets`` by default.
-        features: The features that the columns are cast to.
+        cache_dir: The folder for prepared data; the cache of ``datasets`` by default.
+        features: The features to which the columns are cast.
         download_config: Its ``token`` and ``storage_options`` are used.
-        download_mode: ``"force_redownload"`` prepares again what was prepared before.
-        verification_mode: As ``datasets.load_dataset`` takes it.
-        keep_in_memory: Read into memory what is prepared, rather than map it.
-        save_infos: Check all that can be checked while preparing.
+        download_mode: ``"force_redownload"`` prepares data again that were prepared before.
+        verification_mode: As in ``datasets.load_dataset``.
+        keep_in_memory: Read prepared data into memory instead of memory-mapping them.
+        save_infos: Run all checks while preparing.
         revision: A branch, tag or commit of a repository of the Hub.
-        token: A token of the Hub; by default the one that was signed in with.
+        token: A token of the Hub; by default that of the signed-in user.
         num_proc: How many processes prepare the data; one by default.
-        storage_options: What a remote file system is opened with.
+        storage_options: Options for opening a remote file system.
 
     Returns:
-        What ``datasets.load_dataset`` returns: a ``Dataset`` or, streaming, an
-        ``IterableDataset``; a dictionary of them where no split is named.
+        The same as ``datasets.load_dataset``: a ``Dataset``, or an ``IterableDataset`` when
+        streaming; a dictionary of them if no split is named.
 
     Raises:
-        UnknownName: A configuration, split, column or rank that does not exist; the message lists
-            those that do.
-        ReleaseNotFound: There is no data there.
+        UnknownName: A configuration, split, column or rank does not exist; the message lists the
+            valid names.
+        ReleaseNotFound: There are no data at ``path``.
         DataError: The data are damaged.
         OutputError: The cache cannot be written to.
     """
@@ -233,11 +235,11 @@ class _Loader:
         data: The data.
         configuration: The configuration.
         streaming: Whether rows are read while iterating.
-        rows: The options that decide which rows come out, and how.
-        prepare: How they are prepared.
-        cache_dir: Where prepared data are kept.
-        in_memory: Whether they are read into memory.
-        features: What the columns are cast to.
+        rows: The options that decide the content of rows and which rows are loaded.
+        prepare: The options for preparing the data.
+        cache_dir: The folder for prepared data.
+        in_memory: Whether prepared data are read into memory.
+        features: The features to which the columns are cast.
     """
 
     data: Data
@@ -299,8 +301,8 @@ class _Loader:
             **self.rows,
         }
         if self.streaming:
-            # Nothing is kept of what is streamed; datasets wants a folder to lock all the same, and
-            # the cache may be one that cannot be written to.
+            # Streaming stores nothing, but datasets needs a folder for its lock, and the cache may
+            # be read-only.
             with tempfile.TemporaryDirectory(prefix="bioscan5m-") as folder:
                 builder = Bioscan5M(cache_dir=folder, hash="streamed", **options)
             return builder.as_streaming_dataset(split=split)

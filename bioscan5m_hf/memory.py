@@ -1,17 +1,17 @@
-"""Tell lack of memory from other errors: no file and no disk is at fault."""
+"""Recognise errors that mean lack of memory, so that no file or disk is blamed for them."""
 
 from __future__ import annotations
 
 import errno
 from typing import Final
 
-# What those say that have no class for it: Python, Arrow's pool of threads, C++. There is no thread
-# where there is no room for its stack.
+# Messages of Python, Arrow's thread pool and C++, which have no class for this error. A thread
+# cannot start if there is no memory for its stack.
 _WORDS: Final = ("can't start new thread", "Failed to launch worker thread", "bad_alloc")
 
 
 def is_no_memory(error: BaseException) -> bool:
-    """Whether an error says that there is no memory, or was raised because of one that does."""
+    """Whether an error or one of its causes means that there is too little memory."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, MemoryError) or getattr(cause, "errno", None) == errno.ENOMEM:
@@ -23,10 +23,10 @@ def is_no_memory(error: BaseException) -> bool:
 
 
 def require_memory(error: BaseException) -> None:
-    """Raise ``MemoryError`` where an error says that there is no memory.
+    """Raise ``MemoryError`` if an error means that there is too little memory.
 
     Raises:
-        MemoryError: It says that.
+        MemoryError: It means that.
     """
     if is_no_memory(error):
         raise MemoryError from error

@@ -1,4 +1,4 @@
-"""Count the processors that this process may use, by every limit that a system sets."""
+"""Count the processors that this process may use, by the limits of system, Slurm and container."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _GROUPS: Final = Path("/sys/fs/cgroup")
 def processors() -> int:
     """How many processors this process may use, at least one.
 
-    The least of three limits counts: the processors that the system lets the process run on, those
-    that Slurm gave the task, and the quota of the control group, which a container has.
+    The smallest of three limits counts: the processors on which the system lets the process run,
+    those that Slurm gave to the task, and the quota of the control group, which containers have.
     """
-    # Neither macOS nor Windows tells which processors a process may run on.
+    # macOS and Windows do not report on which processors a process may run.
     affinity = getattr(os, "sched_getaffinity", None)
     limits = [len(affinity(0)) if affinity else os.cpu_count() or 1]
     given = os.environ.get(_SLURM, "")
@@ -30,7 +30,7 @@ def processors() -> int:
 
 
 def _quotas(own: Path, groups: Path) -> Iterator[float]:
-    """The processors that the control groups of this process allow, by both versions of these."""
+    """The processors that control groups (versions 1 and 2) allow this process."""
     try:
         lines = own.read_text().splitlines()
     except OSError:
@@ -41,7 +41,8 @@ def _quotas(own: Path, groups: Path) -> Iterator[float]:
             continue
         root = groups / "cpu" if controllers else groups
         group = PurePosixPath(name.lstrip("/"))
-        # Groups above limit those within; in a container the name may be that of the host.
+        # Parent groups limit their subgroups. In a container, the name may be that on the host, so
+        # the group itself may not exist.
         for above in (group, *group.parents):
             quota = _read_first(root / above / "cpu.cfs_quota_us", root / above / "cpu.max")
             period = _read_first(root / above / "cpu.cfs_period_us")
@@ -51,7 +52,7 @@ def _quotas(own: Path, groups: Path) -> Iterator[float]:
 
 
 def _read_first(*files: Path) -> list[str]:
-    """The words of the first of these files that can be read."""
+    """The words of the first file that can be read."""
     for file in files:
         try:
             return file.read_text().split()

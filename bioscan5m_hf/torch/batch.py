@@ -1,7 +1,7 @@
-"""Images that a worker of a ``DataLoader`` puts together to a batch in memory that it lends.
+"""Collate images in a worker of a ``DataLoader`` into reused memory, because this is faster.
 
-``default_collate`` copies images into fresh shared memory. Here images are decoded into the memory
-of their batch, or copied into memory that was used before.
+``default_collate`` copies images into new shared memory. Here images are decoded directly into the
+memory of their batch, or copied into memory that was used before.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from bioscan5m_hf.torch.lent import empty_batch, reduce_copy
 
 
 class WorkerImage(torch.Tensor):
-    """An image in a worker. What is computed from it is a plain tensor.
+    """An image in a worker; results of operations on it are plain tensors.
 
     Attributes:
-        batch: What it lies in, images x 3 x height x width, or nothing.
+        batch: The batch that contains it, images x 3 x height x width, if there is one.
     """
 
     batch: torch.Tensor | None
@@ -28,11 +28,11 @@ class WorkerImage(torch.Tensor):
 
 
 def worker_image(image: torch.Tensor, batch: torch.Tensor | None = None) -> WorkerImage:
-    """An image that is collated into lent memory.
+    """Mark an image, so that it is collated into reused memory.
 
     Args:
         image: A tensor of uint8, 3 x height x width.
-        batch: What it lies in, if it does.
+        batch: The batch that contains it, if there is one.
     """
     made = image.as_subclass(WorkerImage)
     made.batch = batch
@@ -42,7 +42,8 @@ def worker_image(image: torch.Tensor, batch: torch.Tensor | None = None) -> Work
 def _collate(images: Sequence[torch.Tensor], **_: Any) -> torch.Tensor:
     batch: torch.Tensor | None = getattr(images[0], "batch", None)
     if batch is not None and len(images) == len(batch):
-        # Each where the batch has it: it may have been turned, or be an image of another dataset.
+        # Use the batch only if each image is unchanged and in its place: it may have been
+        # transformed, or come from another dataset.
         lies_in = (
             type(image) is WorkerImage and image.is_set_to(batch[place])
             for place, image in enumerate(images)
@@ -53,7 +54,7 @@ def _collate(images: Sequence[torch.Tensor], **_: Any) -> torch.Tensor:
     return torch.stack(list(images), out=made)
 
 
-# Where torch documents that types of one's own are collated.
+# The documented way to collate a custom type.
 default_collate_fn_map[WorkerImage] = _collate
-# As a view it would take its whole batch along.
+# An image sent as a view would take its whole batch with it.
 ForkingPickler.register(WorkerImage, reduce_copy)

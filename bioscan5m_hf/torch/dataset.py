@@ -1,4 +1,4 @@
-"""``BIOSCAN5M``: the map-style dataset, with the arguments and items of bioscan-dataset."""
+"""Provide ``BIOSCAN5M``, a map-style dataset with the arguments and items of bioscan-dataset."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _MEASURE: Final = "image_measurement_value"
 
 @dataclass(frozen=True, slots=True)
 class _Specimens:
-    """The rows of a dataset, and where the image of each is.
+    """The rows of a dataset, and the position of the image of each.
 
     Attributes:
-        table: The columns that were asked for.
-        pieces: For each row the number of its piece.
-        rows: For each row its number in the piece.
+        table: The requested columns.
+        pieces: The number of the piece of each row.
+        rows: The number of each row in its piece.
     """
 
     table: pa.Table
@@ -44,60 +44,60 @@ class _Specimens:
 
 
 def _told(name: str) -> Any:
-    """An argument as an attribute, as in bioscan-dataset."""
+    """A read-only attribute for an argument, as in bioscan-dataset."""
     return property(lambda self: getattr(self.items, name))
 
 
 def _set(name: str) -> Any:
-    """An argument as an attribute that may be set."""
+    """An attribute for an argument, which can be set."""
     return _told(name).setter(lambda self, value: setattr(self.items, name, value))
 
 
 class BIOSCAN5M(torch.utils.data.Dataset[Any]):
-    """BIOSCAN-5M as a map-style dataset; one changed import moves a script of bioscan-dataset over.
+    """BIOSCAN-5M as a map-style dataset; scripts for bioscan-dataset need to change one import.
 
         from bioscan5m_hf.torch import BIOSCAN5M
 
         train = BIOSCAN5M("bioscan-5m", split="train", target_type="genus")
         image, barcode, genus = train[0]
 
-    It differs from the class of that name in bioscan-dataset on purpose in this: rows are in the
-    order of md5(processid) within each split; images are RGB, turned as Exif says; missing text is
-    an empty string and not NaN, so that ``default_collate`` takes it; a place called "NA" keeps its
-    name; nothing is downloaded; errors are a ``BioscanError``.
+    It differs on purpose from the class of the same name in bioscan-dataset: rows are sorted by
+    md5(processid) within each split; images are RGB, with their Exif orientation applied; missing
+    text is an empty string, not NaN, so that ``default_collate`` accepts it; a place called "NA"
+    keeps its name; nothing is downloaded; errors are a ``BioscanError``.
 
-    In a ``DataLoader`` whole batches are read and decoded at once. A worker opens files itself,
+    In a ``DataLoader``, whole batches are read and decoded at once. Each worker opens files itself,
     whether it was forked or spawned.
 
     Args:
         root: A dataset folder of any format, a raw release, a repository of the Hub or a URL, as
-            ``load_dataset`` takes it; also the ``root`` of bioscan-dataset.
+            in ``load_dataset``; or the ``root`` of bioscan-dataset.
         split: A split, ``validation``, ``seen``, ``unseen``, ``all``, or several joined by ``+``.
         modality: ``image``, ``dna`` or any column of the metadata, one or several.
         image_package: The package of the images, such as ``cropped_256``.
         reduce_repeated_barcodes: Keep one specimen of each barcode, chosen among the records of all
-            splits before the split is selected: the same ones as bioscan-dataset. Of a folder that
-            was converted with ``--where``, ``--per-taxon`` or ``--sample``, it is the first that is
-            there; of one without ``source_rows.npy``, the first by md5(processid).
-        max_nucleotides: Where barcodes are cut; ``None`` for whole ones.
+            splits before the split is selected, as bioscan-dataset does. For a folder converted
+            with ``--where``, ``--per-taxon`` or ``--sample``, the first specimen that it has is
+            kept; for a folder without ``source_rows.npy``, the first by md5(processid).
+        max_nucleotides: The length to which barcodes are cut; ``None`` to keep them whole.
         target_type: A rank, one or several; ``uri`` stands for ``dna_bin``.
         target_format: ``index`` (-1 where there is no label) or ``text``.
         output_format: ``tuple``, ``dict`` or ``dictionary``.
         transform: Applied to each image.
         dna_transform: Applied to each barcode.
         target_transform: Applied to each target.
-        download: Say how to get a release that is not there; nothing is downloaded.
+        download: Explain how to get a missing release; nothing is downloaded.
         size: Scale images while they are decoded, so that the shorter side has this many pixels.
         center_crop: Keep the ``size`` x ``size`` pixels in the middle.
         image_output: ``pil``, ``numpy`` or ``torch`` (uint8, 3 x height x width), before
             ``transform``.
         revision: A branch, tag or commit of a repository.
-        storage_options: What a remote file system is opened with, such as a token.
-        cache_dir: Where the index of a raw release is kept.
+        storage_options: Options for opening a remote file system, such as a token.
+        cache_dir: The cache in which the index of a raw release is stored.
 
     Raises:
-        UnknownName: A split, modality, target, package or format that does not exist.
-        ReleaseNotFound: There is no data there.
+        UnknownName: A split, modality, target, package or format does not exist.
+        ReleaseNotFound: There are no data at ``root``.
         DataError: The data are damaged.
     """
 
@@ -165,7 +165,7 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        # What was read is read again where it is used; chosen specimens took the whole metadata.
+        # Workers read rows again. ``kept`` is sent to them, because choosing needs all metadata.
         left_out = ("_pieces", "_specimens", "_metadata", "_readers", "_process")
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
@@ -196,12 +196,12 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
 
     def _opened(self, pieces: Numbers) -> dict[int, ImageReader]:
         if self._process != os.getpid():
-            # A fork shares the position and the connections of what is open.
+            # A forked process shares file positions and connections, so it opens its own.
             self._readers, self._process = {}, os.getpid()
             if HAVE_OPENCV:
                 import cv2
 
-                # Its threads did not survive the fork, and workers share the processors as it is.
+                # OpenCV's threads do not survive a fork, and workers use all processors already.
                 cv2.setNumThreads(0)
         assert self._pieces is not None, "they were found with the rows"
         for number in np.unique(pieces).tolist():
@@ -237,13 +237,13 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
 
     @property
     def metadata(self) -> pd.DataFrame:
-        """The metadata of the specimens, with the columns that bioscan-dataset gives them.
+        """The metadata of the specimens, with the same columns as in bioscan-dataset.
 
-        Beside upstream's columns there are ``<rank>_index`` for each rank, and ``image_path``.
+        Besides upstream's columns there are ``<rank>_index`` for each rank, and ``image_path``.
         """
         if self._metadata is None:
             names = [name for name in column_names() if name not in _NOT_IN_METADATA]
-            # Before the rows, as `Items.pieces` does it.
+            # Vocabularies first: they make the index of all records, which then serves the rows.
             found = {rank: self.items.vocabulary(rank).names for rank in RANKS}
             table = self._read(names).table
             frame = table.to_pandas()
@@ -260,14 +260,17 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
         return self._metadata
 
     def index2label(self, index: Any, column: str | None = None) -> Any:
-        """The label of a number, or of each of several; a negative number has an empty one.
+        """Convert numbers to labels; a negative number becomes an empty string.
 
         Args:
             index: A number, or several.
             column: The rank; by default the only target.
 
+        Returns:
+            The label, or an array of labels.
+
         Raises:
-            TypeError: It is text.
+            TypeError: ``index`` is a string.
             UsageError: There are several targets, and no rank is named.
         """
         names = self.items.vocabulary(self._column(column)).names
@@ -275,20 +278,23 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
             raise TypeError(f"index must be a number, not {index!r}: did you mean label2index?")
         index = np.asarray(index)
         if not index.ndim:
-            # Also one target of a batch, which torch takes out of it as a tensor.
+            # A single target taken from a batch is a tensor, which becomes an array without axes.
             return "" if index < 0 else names[int(index)]
         found = ["" if each < 0 else names[each] for each in index.tolist()]
         return np.array(found, dtype=object)
 
     def label2index(self, label: Any, column: str | None = None) -> Any:
-        """The number of a label, or of each of several; -1 where it is missing or empty.
+        """Convert labels to numbers; a missing or empty label becomes -1.
 
         Args:
-            label: Text, or several.
+            label: A label, or several.
             column: The rank; by default the only target.
 
+        Returns:
+            The number, or an array of numbers.
+
         Raises:
-            TypeError: It is a number.
+            TypeError: A label is not a string.
             KeyError: No record has this label.
             UsageError: There are several targets, and no rank is named.
         """
@@ -318,7 +324,7 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
 
 
 def _wide(table: pa.Table) -> pa.Table:
-    """The same rows, where any amount of text fits into one column."""
+    """Cast text to ``large_string``, so that a column can have more than 2 GiB of text."""
     fields = [
         field.with_type(pa.large_string()) if pa.types.is_string(field.type) else field
         for field in table.schema

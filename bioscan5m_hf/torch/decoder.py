@@ -1,4 +1,4 @@
-"""Decode images for training, alone or as the transform of a dataset of ``datasets``."""
+"""Decode images for training, for ``BIOSCAN5M`` or as the transform of a Hugging Face dataset."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from bioscan5m_hf.torch.lent import empty_batch
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """Decodes one image after the other.
+    """Decodes images.
 
     Attributes:
-        size: The pixels that the shorter side shall have; by default images keep their size.
-        center_crop: Keep of each image the ``size`` x ``size`` pixels in its middle, so that
+        size: The length to which the shorter side is scaled, in pixels; by default images keep
+            their size.
+        center_crop: Keep only the ``size`` x ``size`` pixels in the middle of each image, so that
             images can be stacked.
         output: ``"pil"``: RGB images of Pillow. ``"numpy"``: arrays of uint8, height x width x 3.
             ``"torch"``: tensors of uint8, 3 x height x width.
 
     Raises:
         UnknownName: There is no such output.
-        UsageError: The size is not positive, or is missing where images are to be cropped.
+        UsageError: The size is not positive, or ``center_crop`` is given without a size.
     """
 
     size: int | None = None
@@ -45,15 +46,15 @@ class Decoder:
         if self.center_crop and self.size is None:
             raise UsageError("center_crop=True needs a size", fix="give size=224, for example")
         if self.size is not None and HAVE_OPENCV:
-            # Workers that are forked have it then: each of each epoch would import it for 0.2 s.
+            # Import it before workers are forked, or each worker would take 0.2 s in every epoch.
             import cv2  # noqa: F401
 
     def __call__(self, data: bytes | memoryview, name: str = "an image") -> Any:
         """Decode one image.
 
         Args:
-            data: Its bytes.
-            name: How messages name it.
+            data: The bytes of the image.
+            name: Its name in messages.
 
         Raises:
             ImageError: It cannot be decoded.
@@ -66,12 +67,12 @@ class Decoder:
         """Decode several images.
 
         Args:
-            images: Their bytes.
-            names: How messages name them.
-            together: They become one batch; each is kept no longer than the others.
+            images: The bytes of the images.
+            names: Their names in messages.
+            together: Whether they become one batch, and none is kept longer than the others.
 
         Raises:
-            ImageError: One cannot be decoded.
+            ImageError: An image cannot be decoded.
         """
         worker = self.output == "torch" and get_worker_info() is not None
         if not (worker and together and self.center_crop and self.size and len(images) > 1):
@@ -88,14 +89,14 @@ class Decoder:
 
 
 def bytes_of(images: Sequence[dict[str, Any] | None], names: Sequence[str]) -> list[bytes]:
-    """The bytes of images as rows have them.
+    """Take the bytes out of values of the column ``image``.
 
     Args:
         images: Values of the column ``image``, not decoded.
-        names: How messages name them.
+        names: Names of the images in messages.
 
     Raises:
-        ImageError: One has none.
+        ImageError: A value has no bytes.
     """
     found: list[bytes] = []
     for image, name in zip(images, names, strict=True):
@@ -125,12 +126,12 @@ class _Transform:
 def with_decoder(
     ds: Any, size: int | None = None, center_crop: bool = False, output: str = "torch"
 ) -> Any:
-    """Let a dataset of ``datasets`` decode with this decoder, a batch at a time.
+    """Make a Hugging Face dataset decode its images with ``Decoder``, batch by batch.
 
         train = with_decoder(load_dataset("bioscan-5m", split="train"), 224, center_crop=True)
 
-    Missing values become empty strings, which ``default_collate`` takes. Select the columns that
-    are wanted before, with ``columns=`` or ``select_columns``.
+    Missing values become empty strings, which ``default_collate`` accepts. Select columns before,
+    with ``columns=`` or ``select_columns``.
 
     Args:
         ds: A map-style dataset with a column ``image``.

@@ -1,4 +1,4 @@
-"""Make items of rows: what a dataset gives, in the order and under the names of bioscan-dataset."""
+"""Turn rows into the items of a dataset, with the names and order of bioscan-dataset."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BARCODE_NAMES: Final = ("dna", BARCODE, "barcode")
 IMAGE_PATH: Final = "image_path"
 INDEX: Final = "_index"
 MAX_LENGTH: Final = 660
-"""Where barcodes are cut by default."""
+"""The length to which barcodes are cut by default."""
 
 _PATH_COLUMNS: Final = ("split", "chunk", "processid")
 
@@ -39,11 +39,11 @@ def _targets(names: str | Iterable[str]) -> list[str]:
 
 @dataclass
 class Items:
-    """What an item is made of; the arguments of ``BIOSCAN5M`` that say so.
+    """Makes items; its attributes are the arguments of ``BIOSCAN5M`` that describe items.
 
     Raises:
         UnknownName: There is no such modality, target or format.
-        UsageError: There is a transform of targets and no target.
+        UsageError: There is a transform of targets but no target, or ``max_nucleotides`` is wrong.
     """
 
     data: Data
@@ -87,12 +87,12 @@ class Items:
 
     @property
     def image(self) -> bool:
-        """Whether images are wanted."""
+        """Whether images are requested."""
         return IMAGE_COLUMN in self.modality
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that items are made of, images aside, in the order of the schema."""
+        """The columns needed for items, without images, in the order of the schema."""
         names: set[str] = {"processid", *self.target_type}
         for name in self.modality:
             if name in BARCODE_NAMES:
@@ -118,7 +118,7 @@ class Items:
         return [piece for split in splits for piece in data.pieces(configuration, split)]
 
     def vocabulary(self, rank: str) -> Vocabulary:
-        """The vocabulary of a rank, which is read when it is first asked for."""
+        """The vocabulary of a rank; the first call reads it."""
         if rank not in self._vocabularies:
             self._vocabularies[rank] = self.data.vocabulary(rank)
         return self._vocabularies[rank]
@@ -145,9 +145,9 @@ class Items:
         """Make the items of some rows.
 
         Args:
-            table: With the columns of ``columns``.
-            images: The bytes of the image of each row; empty where none are wanted.
-            together: The items become one batch.
+            table: Rows with the columns of ``columns``.
+            images: The bytes of the image of each row; empty if images are not requested.
+            together: Whether the items become one batch.
         """
         named: list[tuple[str, list[Any]]] = []
         for name in self.modality:
@@ -197,21 +197,21 @@ class Items:
         return plain(table[name])
 
     def indices(self, values: pa.ChunkedArray, rank: str) -> list[int]:
-        """The numbers of labels, -1 for one that is missing."""
+        """The numbers of labels; -1 for a missing label."""
         vocabulary = self.vocabulary(rank)
         found = [vocabulary.index(value) for value in values.to_pylist()]
         return [MISSING if index is None else index for index in found]
 
 
 def plain(values: pa.ChunkedArray) -> list[Any]:
-    """Values without ``None``: missing text is empty, a missing number is not a number."""
+    """Replace nulls: missing text becomes an empty string, a missing number becomes NaN."""
     if pat.is_string(values.type) or pat.is_large_string(values.type):
         return ["" if value is None else value for value in values.to_pylist()]
     return [float("nan") if value is None else float(value) for value in values.to_pylist()]
 
 
 def image_paths(table: pa.Table) -> list[str]:
-    """Where upstream puts the image of each row in an unpacked release."""
+    """The path of the image of each row in an unpacked release, from the folder of the package."""
     rows = zip(*(plain(table[name]) for name in _PATH_COLUMNS), strict=True)
     return [
         "/".join(filter(None, (split, chunk, f"{processid}.jpg")))

@@ -1,8 +1,9 @@
-"""Memory for batches that a worker of a ``DataLoader`` lends to the main process.
+"""Reuse the shared memory of batches that a ``DataLoader`` worker sends to the main process.
 
-PyTorch takes fresh shared memory for each batch, and the kernel hands it out, maps it and takes it
-back page by page: 140 microseconds of a processor for an image of 224 pixels, half of what it takes
-to decode one. Here a worker fills its memory again when the main process has done with it.
+PyTorch allocates new shared memory for each batch. The kernel allocates, maps and frees it page by
+page, which takes 140 microseconds of processor time for an image of 224 pixels, half of the time of
+decoding it. Here a worker lends memory to the main process, and uses it again when the main process
+has released it.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ import torch
 from torch.multiprocessing import reductions
 from torch.utils.data import get_worker_info
 
-# A byte for each side, which tells whether it looks at the batch; the batch is on the next pages.
+# One byte for each process says whether it uses the batch; the batch starts at the next page.
 _WORKER, _RECEIVER = 0, 1
 _LOOKS_AWAY, _LOOKS, _WAS_FORKED = 0, 1, 2
 _BATCH_BEGINS: Final = mmap.ALLOCATIONGRANULARITY
 
-# Each is an open file. Who keeps batches in a worker gets the others from torch.
+# Each memory is an open file, so their number is limited; torch allocates further batches.
 _MOST: Final = 64 if hasattr(os, "memfd_create") else 0
 
 
 class LentBatch(torch.Tensor):
-    """A batch in lent memory. What is computed from it, and what is received, is a plain tensor."""
+    """A batch in lent memory; it is received as a plain tensor, as are results of operations."""
 
     memory: _Memory
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
@@ -41,23 +42,23 @@ class _Memory:
     def __init__(self, size: int) -> None:
         self.size = size
         self.file = os.memfd_create("bioscan5m-batch")
-        # An error here, where there is no memory, and not a signal when a page is written to.
+        # Fail here if memory is lacking, not with a signal when a page is written.
         os.posix_fallocate(self.file, 0, _BATCH_BEGINS + size)
         self._mapped = mmap.mmap(self.file, 0)
 
     @property
     def free(self) -> bool:
-        """Whether nobody looks at the batch any more."""
+        """Whether both processes have released the batch."""
         return self._mapped[_WORKER] == self._mapped[_RECEIVER] == _LOOKS_AWAY
 
     @property
     def lost(self) -> bool:
-        """Whether a forked process may look at the batch, of which nobody learns when it ends."""
+        """Whether a forked process may use the batch; its end is not reported."""
         sides = self._mapped[_WORKER], self._mapped[_RECEIVER]
         return _WAS_FORKED in sides and sides[_WORKER] != _LOOKS
 
     def close(self) -> None:
-        """Leave the memory to whoever looks at it."""
+        """Close the file; the memory stays with the processes that still use it."""
         os.close(self.file)
 
     def lend(self, shape: tuple[int, ...]) -> LentBatch:
@@ -69,9 +70,9 @@ class _Memory:
         return lent
 
     def may_send(self, batch: LentBatch) -> bool:
-        """Whether what is received would be this batch, and whoever receives it be the only one.
+        """Whether the memory can be sent: it was not sent yet, and the batch is still in it.
 
-        PyTorch puts a batch elsewhere when a part of it is sent alone.
+        PyTorch moves a batch to other memory when a part of it is sent alone.
         """
         return not self._sent and batch.data_ptr() == self._address and batch.is_contiguous()
 
@@ -83,7 +84,7 @@ class _Memory:
 
 
 class _Forks:
-    """How often this process was forked."""
+    """Counts how often this process was forked."""
 
     count = 0
 
@@ -99,13 +100,13 @@ _memories: list[_Memory] = []
 
 
 def empty_batch(*shape: int) -> torch.Tensor:
-    """Memory for a batch: lent memory in a worker, a plain tensor elsewhere.
+    """Allocate a batch: in reused memory in a worker, else as a plain tensor.
 
     Args:
         shape: Its dimensions.
 
     Returns:
-        A tensor of uint8; what it holds is left over from before.
+        A tensor of uint8 with arbitrary values.
     """
     if get_worker_info() is not None:
         size = math.prod(shape)
@@ -122,7 +123,7 @@ def empty_batch(*shape: int) -> torch.Tensor:
 
 
 def _view(mapped: mmap.mmap, shape: tuple[int, ...], side: int) -> torch.Tensor:
-    """A tensor over mapped memory, at whose end one side looks at it no more."""
+    """A tensor over mapped memory; when it is deleted, its process has released the batch."""
     mapped[side] = _LOOKS
     pixels = np.frombuffer(mapped, np.uint8, math.prod(shape), _BATCH_BEGINS)
     weakref.finalize(pixels, _look_away, mapped, side, os.getpid(), _Forks.count).atexit = False
@@ -130,8 +131,8 @@ def _view(mapped: mmap.mmap, shape: tuple[int, ...], side: int) -> torch.Tensor:
 
 
 def _look_away(mapped: mmap.mmap, side: int, process: int, forks: int) -> None:
-    # A process that was forked meanwhile has a copy of the tensor and not of the memory, and may
-    # look at it for longer than this one.
+    # A process forked meanwhile has a copy of the tensor, but shares the memory, and may use it
+    # longer than this process.
     if os.getpid() == process:
         mapped[side] = _LOOKS_AWAY if forks == _Forks.count else _WAS_FORKED
 
@@ -143,7 +144,7 @@ def _reduce(batch: LentBatch) -> tuple[Any, ...]:
 
 
 def reduce_copy(tensor: torch.Tensor) -> tuple[Any, ...]:
-    """What is sent in place of a tensor that shares its memory: a plain one with that alone."""
+    """Send a plain copy in place of a tensor whose memory contains more than itself."""
     copy = tensor.as_subclass(torch.Tensor).clone()
     return reductions.reduce_tensor(copy)  # type: ignore[no-any-return, no-untyped-call]
 

@@ -1,4 +1,4 @@
-"""Find the data that a dataset for PyTorch is made of: configuration, splits, unique barcodes."""
+"""Select the data of a PyTorch dataset: its configuration, splits and unique barcodes."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _BARCODE: Final = "dna_barcode"
 
 
 def open_root(root: str | os.PathLike[str], options: Mapping[str, Any], *, download: bool) -> Data:
-    """Open what ``root`` names; the folder that bioscan-dataset keeps in it will do.
+    """Open the data at ``root``, also if bioscan-dataset has put them into a subfolder.
 
     Args:
-        root: As ``load_dataset`` takes it, or the ``root`` of bioscan-dataset.
+        root: A path as in ``load_dataset``, or the ``root`` of bioscan-dataset.
         options: ``revision``, ``options`` (of the storage) and ``cache_dir``.
-        download: Whether to say how to download a release that is not there.
+        download: Whether the error for a missing release explains how to download it.
 
     Raises:
-        ReleaseNotFound: There is no data.
+        ReleaseNotFound: There are no data at ``root``.
     """
     text = os.path.expanduser(os.fspath(root))  # noqa: PTH111 - it may be a URL
     if (Path(text) / _FOLDER).is_dir():
@@ -57,17 +57,18 @@ def open_root(root: str | os.PathLike[str], options: Mapping[str, Any], *, downl
 def choose(
     data: Data, package: str, expression: str | None, *, image: bool
 ) -> tuple[Configuration, list[Split]]:
-    """The configuration and the splits that are wanted, each split once, in upstream's order.
+    """The requested configuration and splits; each split occurs once, in upstream's order.
 
     Args:
         data: The data.
         package: The package of the images.
         expression: Such as ``"seen"`` or ``"pretrain+train"``; ``None`` for all.
-        image: Whether images are wanted; else the metadata will do.
+        image: Whether images are requested; if not, the metadata configuration is enough.
 
     Raises:
         UnknownName: There is no such package or split.
-        ReleaseNotFound: There is no data of it.
+        ReleaseNotFound: It has no data.
+        UsageError: A split has a slice.
     """
     configuration = configuration_named(package, data.packages)
     if not image:
@@ -75,7 +76,7 @@ def choose(
         try:
             data.splits(plain)
         except ReleaseNotFound:
-            # The same columns stand beside the images.
+            # Without the metadata configuration, the shards with images have the same columns.
             plain = configuration
         configuration = plain
     available = data.splits(configuration)
@@ -91,19 +92,21 @@ def choose(
 
 
 def first_of_each_barcode(data: Data, max_nucleotides: int | None) -> Keys:
-    """One specimen for each barcode among the records of all splits.
+    """Choose one specimen for each barcode among the records of all splits.
 
-    It is the one that bioscan-dataset keeps, which shuffles the rows of the csv with the seed 0 and
-    keeps the first; a dataset folder keeps beside its shards which row of the csv a specimen was.
-    Of a folder without that file it is the first in the order of md5(processid), and of one that is
-    a selection the first that is there. Records without a barcode count as one barcode.
+    The choice is that of bioscan-dataset, which shuffles the rows of the csv with the seed 0 and
+    keeps the first of each barcode. For this, a dataset folder stores the row of the csv of each
+    specimen beside its shards. For a folder without that file, the first in the order of
+    md5(processid) is chosen. For a folder with a selection of specimens, it is the first that the
+    folder has. Records without a barcode count as one barcode.
 
     Args:
         data: The data.
-        max_nucleotides: Where barcodes are cut before they are compared, if they are.
+        max_nucleotides: The length to which barcodes are cut before they are compared; ``None`` to
+            compare whole barcodes.
 
     Returns:
-        The sorted keys of the specimens, see ``keys_of``.
+        The sorted keys of the specimens, as from ``keys_of``.
     """
     table = _records(data)
     keys = keys_of(table[PROCESSID])
@@ -116,7 +119,7 @@ def first_of_each_barcode(data: Data, max_nucleotides: int | None) -> Keys:
 
 
 def _order(data: Data, keys: Keys) -> Numbers:
-    """The numbers of the records in the order in which the first of each barcode is kept."""
+    """The order of the records in which the first of each barcode is chosen."""
     rows, records = np.arange(len(keys), dtype=np.uint32), len(keys)
     if isinstance(data, StoredData):
         path = data.root / SOURCE_ROWS_NAME

@@ -1,4 +1,4 @@
-"""``BIOSCAN5MStream``: the streaming twin of ``BIOSCAN5M``, for data that are too far away."""
+"""Provide ``BIOSCAN5MStream``, an iterable ``BIOSCAN5M`` for data that are read over a network."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ _BATCH: Final = 64
 
 
 class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
-    """Items in the order of the files, dealt out by shard among ranks and their workers.
+    """An iterable dataset whose shards are divided among all ranks and their workers.
 
-    Each specimen goes to one worker of one rank. Where there are fewer shards than workers of all
-    ranks, their row groups are dealt out; ranks may get different numbers of items. ``state_dict``
-    and ``load_state_dict`` continue behind the last item, also in torchdata's
-    ``StatefulDataLoader``, with as many ranks and workers as before.
+    Each specimen goes to one worker of one rank. If there are fewer shards than workers of all
+    ranks, row groups are divided instead. Ranks may get different numbers of items. ``state_dict``
+    and ``load_state_dict`` continue after the last item, also in torchdata's
+    ``StatefulDataLoader``, with the same number of ranks and workers.
 
-    What is not told here is an argument of ``BIOSCAN5M``.
+    All other arguments are those of ``BIOSCAN5M``.
 
     Args:
-        root: What to read.
-        shuffle: Take the shards in another order in each epoch, and the rows of each part that is
-            read at once too.
-        seed: What the order depends on, beside the epoch.
-        rank: The number of this process; that of ``torch.distributed`` by default, else 0.
-        world_size: How many processes there are; likewise.
+        root: The data, as in ``BIOSCAN5M``.
+        shuffle: Read the shards in another order in each epoch, and shuffle the rows within each
+            part that is read at once.
+        seed: The seed of the order, together with the epoch.
+        rank: The number of this process; by default that of ``torch.distributed``, else 0.
+        world_size: The number of processes; by default that of ``torch.distributed``, else 1.
 
     Raises:
-        UsageError: The rank is not among the processes.
+        UsageError: The rank is not below ``world_size``.
     """
 
     def __init__(  # noqa: PLR0913 - its own arguments, and those of ``BIOSCAN5M``
@@ -91,15 +91,15 @@ class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
         self._items_done = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of an epoch, and start it from its beginning.
+        """Choose the order of an epoch, and start at its beginning.
 
         Args:
-            epoch: Its number.
+            epoch: The number of the epoch.
         """
         self._epoch, self._units_done, self._items_done = epoch, 0, 0
 
     def state_dict(self) -> dict[str, int]:
-        """Where this dataset, or its copy in a worker, is."""
+        """The position of this dataset, or of its copy in a worker."""
         return {
             "epoch": self._epoch,
             "units": self._units_done,
@@ -108,10 +108,10 @@ class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
         }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue where a state was taken.
+        """Continue at the position of a state.
 
         Raises:
-            UsageError: It was taken with another number of ranks and workers.
+            UsageError: The state comes from another number of ranks and workers.
         """
         if state["consumers"] != self._consumer()[1]:
             raise UsageError(
@@ -123,7 +123,7 @@ class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
         self._units_done, self._items_done = state["units"], state["items"]
 
     def _consumer(self) -> tuple[int, int]:
-        """Which of all workers of all ranks this is, and how many there are."""
+        """The number of this worker among all workers of all ranks, and how many there are."""
         worker = torch.utils.data.get_worker_info()
         count, number = (worker.num_workers, worker.id) if worker else (1, 0)
         return self._rank * count + number, self._world_size * count
