@@ -1,5 +1,5 @@
-"""The converter: what a maintainer of the data runs.
+"""Convert, verify and publish a release; used by maintainers of the data.
 
-A room for each step, from the release to the Hub, and the command line over them.
+There is a folder for each step from the release to the Hub, and one for the command line.
 Nothing in ``bioscan5m_hf`` imports from here.
 """

@@ -1,4 +1,4 @@
-"""``python -m conversion``: the command line, where no script is installed."""
+"""Run the command line with ``python -m conversion``, if no script is installed."""
 
 import sys
 

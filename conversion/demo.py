@@ -1,4 +1,4 @@
-"""Run the whole way on a small synthetic release: sample, convert, verify, load."""
+"""Run all steps on a small synthetic release: sample, convert, verify and load."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _RELEASE, _DATASET, _CACHE = _MADE = ("release", "bioscan-5m", "cache")
 
 
 def demo(folder: Path, *, workers: int, terminal: Terminal) -> None:
-    """Go the whole way, and show what came of it.
+    """Run all steps, and show the results.
 
     Raises:
-        ForeignFolder: The folder holds something else than a demo.
-        VerificationFailed: The dataset folder is not what its manifest says.
+        ForeignFolder: The folder holds something other than a demo.
+        VerificationFailed: The dataset folder differs from its manifest.
     """
     _prepare(folder)
     release, dataset = folder / _RELEASE, folder / _DATASET
@@ -62,7 +62,7 @@ def demo(folder: Path, *, workers: int, terminal: Terminal) -> None:
 
 
 def _prepare(folder: Path) -> None:
-    """Make the folder, in the place of an earlier demo only."""
+    """Make the folder; an existing one must be empty or hold an earlier demo."""
     earlier = (folder / _MARK).exists()
     if folder.exists() and not earlier and (not folder.is_dir() or any(folder.iterdir())):
         raise ForeignFolder(
@@ -77,7 +77,7 @@ def _prepare(folder: Path) -> None:
 
 
 def _load(dataset: Path, cache: Path) -> Dataset:
-    # Progress bars of another library would tear the page of results apart.
+    # Progress bars of ``datasets`` would break the layout of the results.
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     from datasets import load_dataset
 

@@ -1,10 +1,10 @@
-"""Interrupt a command where somebody asks it to end, and remember that until somebody heeds it.
+"""Interrupt a command when a signal asks it to end, at a moment when that is safe.
 
-Python raises ``KeyboardInterrupt`` wherever it is. In the middle of an import that may leave locks
-of the import system held, for which other threads then wait without end, or be swallowed by a
-library; a process that is just being started would be left without what it is to do; and in code
-that answers to nobody, such as the end of an object, it is shown and forgotten. So it waits for an
-import or a start to end, and comes again where it was lost.
+Python raises ``KeyboardInterrupt`` at any point. During an import, this may leave locks of the
+import system held, so that other threads wait for ever, or a library may swallow it. During the
+start of a process, that process would be left without its task. In code without a caller, such as a
+finaliser, the exception is only printed. So this module delays the interruption until an import or
+a start has ended, and repeats it if it was lost.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ SIGNALS: Final = {
     signal.SIGTERM: "terminated",
     signal.SIGHUP: "the terminal is gone",
 }
-"""What asks this process to end, and how that is told."""
+"""The signals that ask this process to end, each with the text for the user."""
 
 asked: Final[list[int]] = []
-"""The signals that came."""
+"""The signals received so far."""
 
 _IMPORTING: Final = "importlib._bootstrap"
 _STARTING: Final = "BaseProcess.start"
@@ -33,10 +33,10 @@ _SECONDS: Final = 0.01
 
 
 def heed() -> None:
-    """Interrupt the command if that was asked for; for places that a command passes now and then.
+    """Interrupt the command if a signal has come; commands call this regularly.
 
     Raises:
-        KeyboardInterrupt: It was.
+        KeyboardInterrupt: A signal has come.
     """
     if asked and threading.current_thread() is threading.main_thread():
         settle()
@@ -44,18 +44,18 @@ def heed() -> None:
 
 
 def settle() -> None:
-    """Let what was asked for be heeded: it does not come again."""
+    """Stop repeating the interruption, because it has been handled."""
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def heard() -> list[signal.Signals]:
-    """The signals that end this process; a job in the background is deaf to some of them."""
+    """The signals that this process does not ignore; a background job ignores some of them."""
     return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """In the block, what asks this process to end interrupts the command, and not after it."""
+    """Let these signals interrupt the command within the ``with`` block, and not afterwards."""
     asked.clear()
     before = [(number, signal.signal(number, _interrupt)) for number in heard()]
     before.append((signal.SIGALRM, signal.signal(signal.SIGALRM, _come_again)))
@@ -66,13 +66,13 @@ def interruptible() -> Iterator[None]:
         settle()
         sys.unraisablehook = shown
         for number, handler in before:
-            # None is what somebody else than Python does, which cannot be had back.
+            # None: the handler was not set by Python, so it cannot be restored.
             signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     asked.append(number)
-    # Who asks once more does not want to wait.
+    # A second signal interrupts at once, even at an unsafe moment.
     if len(asked) == 1 and _is_delicate(frame):
         _remind()
     else:
@@ -101,7 +101,7 @@ def _is_delicate(frame: FrameType | None) -> bool:
 
 
 def _lost(unraisable: sys.UnraisableHookArgs) -> None:
-    """What nobody could catch: an interruption comes again, all else is shown as ever."""
+    """Repeat an interruption that was lost; show all other lost errors as usual."""
     if asked and issubclass(unraisable.exc_type, KeyboardInterrupt):
         _remind()
     else:

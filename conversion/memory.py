@@ -1,7 +1,7 @@
-"""See that this process may have the memory that its work takes, before the work.
+"""Check the memory limit of this process before the work starts.
 
-With less, libraries end it in ways of their own: in the middle of an import or of a thread, or with
-an abort of C++ that nobody can catch.
+With too little memory, libraries end the process in different ways: during an import, in a thread,
+or with an abort in C++ that cannot be caught.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from bioscan5m_hf.errors import TooLittleMemory
 if TYPE_CHECKING:
     from bioscan5m_hf.release.layout import MetadataFile
 
-# Measured with small releases on two processors, each command: half of it ends some of them.
+# Measured for each command, with small releases on two processors: with half of these limits, some
+# commands fail.
 _LEAST: Final = {resource.RLIMIT_DATA: 256 << 20, resource.RLIMIT_AS: 768 << 20}
 # Measured with releases of 10,000 and 200,000 specimens, 8 and 165 MB of csv: conversions with less
-# do not end well. Beyond, the rows are sorted in runs of one length.
+# memory fail. Larger releases need no more, because rows are sorted in runs of limited length.
 _FOR_EACH_BYTE: Final = 10
 _LONGEST_RUN: Final = 120 << 20
 
 
 def require_room(more: int = 0) -> None:
-    """See that this process may have enough memory.
+    """Check that the limits of this process allow enough memory.
 
     Args:
-        more: How many bytes the work takes beyond what any command does.
+        more: How many bytes the work needs in addition to what every command needs.
 
     Raises:
-        TooLittleMemory: It may not.
+        TooLittleMemory: They do not.
     """
     for limit, least in _LEAST.items():
         allowed, _ = resource.getrlimit(limit)
@@ -43,14 +44,15 @@ def require_room(more: int = 0) -> None:
 
 
 def require_room_for(metadata: MetadataFile) -> None:
-    """See that this process may have the memory that it takes to convert a release.
+    """Check that the limits of this process allow enough memory to convert a release.
 
     Args:
-        metadata: Its metadata; of those in a zip or behind a URL the length is not known yet.
+        metadata: Its metadata; if they are in a zip or remote, their length is not known yet, and
+            nothing is checked.
 
     Raises:
-        TooLittleMemory: It may not.
+        TooLittleMemory: They do not.
     """
-    # What is not there is told of where it is opened.
+    # A missing file is reported when it is opened.
     if isinstance(metadata.path, Path) and metadata.member is None and metadata.path.is_file():
         require_room(_FOR_EACH_BYTE * min(metadata.path.stat().st_size, _LONGEST_RUN))

@@ -1,4 +1,4 @@
-"""Define who is told how far a long piece of work is; the work does not know who shows it."""
+"""Define the interface for reporting the progress of long work, independent of its display."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    # Not for work: the command line imports this, and Arrow takes a quarter of a second.
+    # For types only: the command line imports this module, and Arrow takes a quarter of a second.
     import pyarrow as pa
 
 BYTES: Final = "bytes"
-"""The unit of work that is shown as a size, with a rate and the time that is left."""
+"""The unit of work that is shown as a size, with its rate and the remaining time."""
 
 Reached = Callable[[int], None]
-"""Told how much is done by now, counted from the beginning; threads may share it."""
+"""Called with the total amount done so far; safe to call from several threads."""
 
 
 def counting_rows(batches: Iterable[pa.RecordBatch], reached: Reached) -> Iterator[pa.RecordBatch]:
-    """Pass batches on, and tell how many rows have passed."""
+    """Pass batches on, and report the number of rows so far."""
     count = 0
     for batch in batches:
         count += batch.num_rows
@@ -27,28 +27,28 @@ def counting_rows(batches: Iterable[pa.RecordBatch], reached: Reached) -> Iterat
 
 
 class Watcher(Protocol):
-    """Told how a piece of work goes, by whoever does it."""
+    """Receives the messages and the progress of a piece of work."""
 
     def say(self, text: str) -> None:
-        """Something that the user should know."""
+        """Show a message to the user."""
         ...
 
     def progress(
         self, work: str, total: int | None = None, unit: str = "", done: int = 0
     ) -> AbstractContextManager[Reached]:
-        """A piece of work begins, and ends with the context.
+        """Show the progress of the work in a ``with`` block.
 
         Args:
             work: What is being done.
-            total: How much there is to do; ``None`` where nobody knows.
+            total: The total amount of work; ``None`` if it is unknown.
             unit: What is counted, such as ``BYTES`` or ``"records"``.
-            done: How much was done before; it counts too.
+            done: How much of the total was already done before.
         """
         ...
 
 
 class Unwatched:
-    """A watcher that nobody looks at."""
+    """A watcher that shows nothing."""
 
     def say(self, text: str) -> None:
         """Show nothing."""

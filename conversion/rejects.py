@@ -1,4 +1,4 @@
-"""Record what does not fit or cannot be trusted, and was left out, in ``rejects.parquet``."""
+"""Record the specimens and images that were left out, with reasons, in ``rejects.parquet``."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ REJECTS_SCHEMA: Final = pa.schema(
 )
 
 NO_ROW: Final = "no row in the metadata"
-"""What is said of an image whose specimen is in no split."""
+"""The detail of a finding about an image whose specimen is in no split."""
 
-# Findings that take a specimen away, where the others are images that no specimen misses.
+# The reasons for leaving out a specimen. Findings with other reasons are about additional images.
 SPECIMEN_REASONS: Final = frozenset(
     {
         "missing-image",
@@ -50,12 +50,12 @@ SPECIMEN_REASONS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A specimen or an image that does not fit.
+    """A specimen or an image that is flawed or does not fit.
 
     Attributes:
         reason: A short constant such as ``missing-image``.
-        processid: The specimen, if that can be told.
-        split: Its split, under upstream's name, if that is known.
+        processid: The specimen, if it is known.
+        split: Upstream's name of its split, if that is known.
         archive: The archive, folder or metadata file it was found in.
         member: The name of the image in it, if there is one.
         detail: What was found, as a phrase.
@@ -75,17 +75,17 @@ class Finding:
 
 
 def bad_row_finding(bad: BadRow, label: str) -> Finding:
-    """A row of the metadata that cannot be taken, as a finding."""
+    """Make a finding of a bad row of the metadata."""
     detail = f"row {bad.row}: {bad.detail}"
     return Finding(bad.reason, bad.processid, bad.split, label, None, detail)
 
 
 def write_rejects(path: Path, findings: Iterable[tuple[str | None, Finding]]) -> Written:
-    """Record what was left out.
+    """Write the record of what was left out.
 
     Args:
         path: The file.
-        findings: Each with the package it concerns, ``None`` for the metadata, which concern all.
+        findings: The findings, each with its package; ``None`` for rows of the metadata.
 
     Returns:
         Length and digest of the file.
@@ -100,7 +100,7 @@ def write_rejects(path: Path, findings: Iterable[tuple[str | None, Finding]]) ->
 
 
 def read_rejects(path: Path) -> list[tuple[str | None, Finding]]:
-    """Read back what was recorded; nothing where there is no such file.
+    """Read the record; the result is empty if there is no such file.
 
     Raises:
         ForeignFolder: It cannot be read.

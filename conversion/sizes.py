@@ -1,4 +1,4 @@
-"""Read sizes in bytes as people write them, and show them so."""
+"""Parse sizes in bytes as people write them, such as 500MB, and format them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _UNITS: Final = {
 _SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
 _LONGEST: Final = 40
 _LARGEST: Final = 2**63 - 1
-# Nobody means so few bytes; who forgets the unit mostly means megabytes.
+# Smaller sizes without a unit are errors: the user probably forgot the unit, mostly megabytes.
 _LEAST_WITHOUT_UNIT: Final = 100_000
 
 
 def parse_size(text: str) -> int:
-    """Read a size in bytes, such as 500MB (decimal) or 1GiB (binary).
+    """Parse a size in bytes, such as 500MB (decimal) or 1GiB (binary).
 
     Raises:
-        UsageError: It is no size, or one that cannot be meant.
+        UsageError: It is not a size, or not a plausible one.
     """
     given = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     match = _SIZE.fullmatch(text.lower())
@@ -45,7 +45,7 @@ def parse_size(text: str) -> int:
 
 
 def readable_size(count: int) -> str:
-    """A length in bytes as people write it, in decimal units."""
+    """Format a number of bytes in decimal units."""
     if count < 1000:
         return f"{count:,} bytes"
     value = float(count)

@@ -1,5 +1,6 @@
-"""Make packages that are missing from others of the release.
+"""Derive missing packages from other packages of the release.
 
-A recipe says how; a box says what is cut out; the result is proved against upstream's measures.
-Reading and writing shards are other rooms.
+A recipe says how the images are made, and a bounding box what is cut out. Each box is checked
+against the measures in upstream's metadata.
+Shards are read and written in ``shards`` and ``formats``.
 """

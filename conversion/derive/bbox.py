@@ -1,4 +1,4 @@
-"""Read upstream's bounding boxes, and find those of specimens."""
+"""Read upstream's bounding boxes, and find the boxes of given specimens."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BBOX_COLUMNS: Final = (
     "area_fraction",
 )
 COORDINATES: Final = BBOX_COLUMNS[1:7]
-# How many different boxes the file has for a specimen; null where it has none.
+# The column with the number of different boxes of a specimen; null if it has none.
 VARIANTS: Final = "boxes"
 PLANNED: Final = "planned"
 BOX_FIELDS: Final = (
@@ -47,7 +47,7 @@ BOX_FIELDS: Final = (
 BBOX_SCHEMA: Final = pa.schema([pa.field("processid", pa.string()), *BOX_FIELDS[:-1]])
 _BLOCK_BYTES: Final = 4 << 20
 _SHOWN: Final = 5
-# A cast would round 3.7 to 4, and a box must not be guessed.
+# Only whole numbers, because a cast would round 3.7 to 4, and a box must not be guessed.
 _WHOLE: Final = r"^-?[0-9]{1,7}(\.0+)?$"
 
 
@@ -56,25 +56,25 @@ class Boxes:
     """The bounding boxes of specimens.
 
     Attributes:
-        specimens: The rows that hold them, one for each specimen, sorted by md5(processid).
-        variants: How many different boxes the file has for each of them.
+        specimens: The rows with the boxes, one for each specimen, sorted by md5(processid).
+        variants: How many different boxes the file has for each specimen.
     """
 
     specimens: Specimens
     variants: npt.NDArray[np.int64]
 
     def find(self, names: pa.Array, keys: Keys) -> pa.RecordBatch:
-        """The boxes of some specimens, in columns of ``BOX_FIELDS``; nulls where there is none.
+        """Find the boxes of specimens, in columns of ``BOX_FIELDS``; nulls if there is none.
 
         Args:
-            names: The processids, each once.
+            names: The processids, without duplicates.
             keys: Their keys.
         """
         rows = self.specimens.rows
         at = find(names, keys & HASH, rows.keys, self.specimens)
         there = at != NOWHERE
         held = read_rows(rows.path, rows.places[at[there]], COORDINATES)
-        # The number of each one among those that were found; null for the others.
+        # For each specimen, its number among those that were found; null if it was not found.
         numbers = pa.array(np.cumsum(there) - 1, mask=~there)
         variants = pa.array(self.variants[at[there]])
         columns = [column.take(numbers) for column in (*held.columns, variants)]
@@ -138,7 +138,7 @@ def _single(rows: SortedRuns) -> Boxes:
     later = same_as_before(found["processid"])
     other = ~later
     for name in COORDINATES:
-        # A number that is none differs from every other one.
+        # A missing number counts as different from every number.
         other |= ~same_as_before(found[name].cast(pa.int64()).fill_null(np.iinfo(np.int64).max))
     variants = np.ones(len(rows), np.int64)
     variants[repeated[~later]] = np.add.reduceat(other.astype(np.int64), np.flatnonzero(~later))
@@ -148,7 +148,7 @@ def _single(rows: SortedRuns) -> Boxes:
 
 
 def box_areas(boxes: pa.RecordBatch) -> npt.NDArray[np.int64]:
-    """The areas of boxes in pixels; 0 where a number is missing."""
+    """The areas of boxes in pixels; 0 if a number is missing."""
     x0, y0, x1, y1 = (boxes[name].cast(pa.int64()) for name in COORDINATES[2:])
     areas = pc.multiply(pc.subtract(x1, x0), pc.subtract(y1, y0))
     numbers: npt.NDArray[np.int64] = areas.fill_null(0).to_numpy()
@@ -172,10 +172,10 @@ def _check_header(bbox: Path) -> None:
 
 
 def require_boxes(lacking: Sequence[str], bbox: str) -> None:
-    """Stop where specimens have no bounding box.
+    """Check that no specimen lacks a bounding box.
 
     Raises:
-        MismatchError: There are some.
+        MismatchError: Some do.
     """
     if lacking:
         more = ", …" if len(lacking) > _SHOWN else ""

@@ -1,4 +1,4 @@
-"""Compute boxes and sizes. Pure: numbers go in, numbers come out."""
+"""Compute boxes and sizes, without any image data."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Final
 
 from bioscan5m_hf.release.zip_member import Flaw, FlawedImage
 
-# Upstream gives area_fraction and scale_factor to four decimals. Which way a half is rounded
-# depends on its arithmetic, so both are right.
+# Upstream rounds area_fraction and scale_factor to four decimals. The direction in which it rounds
+# a half depends on its arithmetic, so both are accepted.
 HALF: Final = 0.5e-4 + 1e-9
-# Of upstream's scale_factor, whatever size is made here.
+# The side that upstream's scale_factor refers to, even if another size is made here.
 UPSTREAM_SIDE: Final = 256
-# A box passes the border by a few pixels where the organism does. One that is mostly outside
-# is a mistake, and a huge one would fill the memory with padding.
+# A box extends beyond the border by a few pixels if the organism does. A huge box is a mistake,
+# and its padding would fill the memory.
 _MOST_PADDED: Final = 4
 DCT_SCALES: Final = (8, 4, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A row of upstream's bounding boxes; pixels of the original, the far edges not included."""
+    """One of upstream's bounding boxes, in pixels of the original; x1 and y1 are exclusive."""
 
     width: int
     height: int
@@ -31,27 +31,27 @@ class Box:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of what is cut out."""
+        """Width and height of the box."""
         return self.x1 - self.x0, self.y1 - self.y0
 
     @property
     def area_fraction(self) -> float:
-        """Its area by that of the original."""
+        """The area of the box divided by the area of the original."""
         across, down = self.size
         return across * down / (self.width * self.height)
 
     @property
     def scale_factor(self) -> float:
-        """Its shorter side by 256."""
+        """The shorter side of the box divided by 256."""
         return min(self.size) / UPSTREAM_SIDE
 
     @property
     def inside(self) -> bool:
-        """Whether no edge passes the border of the original."""
+        """Whether the box lies completely in the original."""
         return self.x0 >= 0 and self.y0 >= 0 and self.x1 <= self.width and self.y1 <= self.height
 
     def clipped(self) -> Box:
-        """The part of it that lies in the original."""
+        """The part of the box that lies in the original."""
         return Box(
             self.width,
             self.height,
@@ -70,12 +70,12 @@ def check_box(
     Args:
         box: The box.
         size: Width and height of the original in pixels, from its header.
-        area_fraction: What the metadata say; ``None`` if they do not.
-        scale_factor: What the metadata say; ``None`` if they do not.
+        area_fraction: The value in the metadata; ``None`` if it is missing.
+        scale_factor: The value in the metadata; ``None`` if it is missing.
 
     Raises:
-        FlawedImage: The original has another size, the box is empty, outside of the original or
-            reaches far beyond it, or the metadata do not say the same.
+        FlawedImage: The original has another size; the box is empty, outside of the original or
+            far larger than it; or the metadata differ from the box.
     """
     if size != (box.width, box.height):
         raise FlawedImage(
@@ -103,7 +103,7 @@ def check_box(
 
 
 def resized(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """The size with a given shorter side and the same aspect ratio, rounded half up."""
+    """Return the size with this shorter side and the same aspect ratio, rounded half up."""
     shorter = min(width, height)
 
     def scaled(side: int) -> int:
@@ -113,10 +113,10 @@ def resized(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 
 def decode_scale(width: int, height: int, target: tuple[int, int]) -> int:
-    """By how much a JPEG can be shrunk while it is decoded, so that it still has to be shrunk.
+    """Choose the factor by which the JPEG decoder shrinks an image before it is resized.
 
     Returns:
-        1, 2, 4 or 8.
+        The largest of 1, 2, 4 and 8 that does not make the image smaller than the target.
     """
     ratio = min(width / target[0], height / target[1])
     return next((scale for scale in DCT_SCALES if ratio >= scale), 1)

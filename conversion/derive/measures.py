@@ -1,4 +1,4 @@
-"""Compare area_fraction and scale_factor of the metadata with the bounding boxes they come from."""
+"""Compare ``area_fraction`` and ``scale_factor`` of the metadata with the bounding boxes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _COLUMNS: Final = ["row", "processid", "split", "area_fraction", "scale_factor"]
 
 
 class MeasureCheck:
-    """Keeps what the metadata say of the boxes while they are read, and compares it afterwards.
+    """Keeps the measures while the metadata are read, and compares them with the boxes afterwards.
 
-    A box that reaches past the border of its original is not compared: upstream does not say how
-    much of it counts.
+    A box that extends beyond the border of its original is not compared, because upstream does not
+    say how much of such a box counts.
     """
 
     def __init__(self, bbox: Path) -> None:
@@ -29,13 +29,13 @@ class MeasureCheck:
         self._kept: list[pa.RecordBatch] = []
 
     def watch(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Pass the rows of the metadata on."""
+        """Pass the batches on, and keep their measures."""
         for batch in batches:
             self._kept.append(batch.select(_COLUMNS))
             yield batch
 
     def findings(self, label: str) -> Iterator[Finding]:
-        """The specimens whose box makes another value, in the order of the metadata.
+        """Find the specimens whose box contradicts the metadata, in the order of the metadata.
 
         Raises:
             MetadataError: The boxes cannot be read.
@@ -45,7 +45,7 @@ class MeasureCheck:
         rows = pa.Table.from_batches(self._kept)
         boxes = pa.Table.from_batches(read_bbox(self._bbox), BBOX_SCHEMA)
         place = pc.index_in(rows["processid"], boxes["processid"].combine_chunks())
-        # What is missing becomes a number that is none, and lies inside of nothing.
+        # A missing number becomes NaN, which fails every comparison, so the box is not inside.
         width, height, x0, y0, x1, y1 = (
             boxes[name].take(place).cast(pa.float64()).to_numpy() for name in COORDINATES
         )

@@ -1,16 +1,16 @@
 """Decode, crop, resize and encode one image.
 
-Measured against Pillow (``tests/benchmarks/derive.py``): Pillow's own resizing takes most of its
-time, and a resizer with SIMD does the same in a fifth of it. What is left is decoding;
-``simplejpeg`` shrinks while it decodes, does without the smooth upsampling of colour that
-resizing undoes, and, unlike Pillow, takes damaged data for an error.
+The libraries were chosen by measurements (``tests/benchmarks/derive.py``). With Pillow, resizing
+takes most of the time; a resizer with SIMD takes a fifth of that. Most of the remaining time is
+decoding. ``simplejpeg`` can shrink while it decodes, can skip the smooth upsampling of colour that
+resizing would undo, and, unlike Pillow, reports damaged data as an error.
 
-Of 1.8 ms for a crop of a 1024 x 768 original of 50 kB (Pillow: 4.5 ms), 0.6 are its Huffman codes,
-which cannot be skipped without passing over damage, 0.5 the rest of decoding, 0.4 resizing and 0.2
-encoding. Resizing by Catmull-Rom's filter instead of Lanczos' saves 5 % of it, and no eye sees the
-difference: at least 52 dB, where the JPEG's own loss is some 40 dB. Tried and left: the fast and
-inexact DCT (4 % more, but 44 dB). To decode only the rows and columns of the box would need a
-library that offers it; ``simplejpeg``, Pillow and OpenCV do not.
+A crop of a 1024 x 768 original of 50 kB takes 1.8 ms (Pillow: 4.5 ms): 0.6 ms for its Huffman
+codes, which must all be decoded to detect damage, 0.5 ms for the rest of decoding, 0.4 ms for
+resizing and 0.2 ms for encoding. The Catmull-Rom filter saves 5 % compared with Lanczos. The
+difference is invisible: at least 52 dB, while the JPEG's own loss is some 40 dB. The fast, inexact
+DCT was rejected, because it saves another 4 % but reaches only 44 dB. ``simplejpeg``, Pillow and
+OpenCV cannot decode only the rows and columns of the box.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from conversion.derive.geometry import Box, check_box, decode_scale, resized
 from conversion.derive.recipe import Recipe
 
 PADDING: Final = 240
-"""Red, green and blue of what lies beyond the border, as in upstream's crop tool."""
+"""The value of red, green and blue beyond the border, as in upstream's crop tool."""
 
-# A very long and narrow one would get a longer side of any length.
+# The limit for narrow images, because their longer side could become arbitrarily long.
 _MAX_ASPECT: Final = 64
 
 Pixels = npt.NDArray[np.uint8]
-"""Height, width, and red, green, blue."""
+"""An array of height, width and the three colours red, green and blue."""
 
 
 class Derivation:
@@ -63,17 +63,17 @@ class Derivation:
         """Make one image.
 
         Args:
-            image: The JPEG it is made from. An orientation in its Exif data is not applied:
-                upstream's boxes are for the pixels as they are stored.
-            box: What to cut out, if the recipe says so.
-            area_fraction: What the metadata say of the box.
-            scale_factor: What the metadata say of the box.
+            image: The source JPEG. An orientation in its Exif data is not applied, because
+                upstream's boxes refer to the pixels as they are stored.
+            box: The box to cut out, if the recipe crops.
+            area_fraction: The box's value in the metadata.
+            scale_factor: The box's value in the metadata.
 
         Returns:
             A JPEG; the same input gives the same bytes with the same versions of the libraries.
 
         Raises:
-            FlawedImage: It cannot be decoded, or the box does not fit to it.
+            FlawedImage: The image cannot be decoded, or the box does not fit it.
         """
         made: bytes = simplejpeg.encode_jpeg(
             self.pixels(image, box, area_fraction, scale_factor),
@@ -116,7 +116,7 @@ class Derivation:
         pixels = _decode(image, scale, smooth=False)
         if scale == 1:
             return self._resize(_cut(pixels, box), None, target)
-        # A row or column at the far border stands for fewer than all of its pixels.
+        # The last row or column of the shrunk image may stand for fewer pixels than ``scale``.
         right, lower = min(box.x1 / scale, pixels.shape[1]), min(box.y1 / scale, pixels.shape[0])
         left, upper = box.x0 / scale, box.y0 / scale
         return self._resize(pixels, CropBox(left, upper, right - left, lower - upper), target)
@@ -130,7 +130,7 @@ class Derivation:
 
 
 def _size_of(image: bytes | bytearray) -> tuple[int, int]:
-    """Width and height, from the header alone."""
+    """Read width and height from the header."""
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(image)
     except ValueError as error:
@@ -157,7 +157,7 @@ def _decode(image: bytes | bytearray, scale: int, *, smooth: bool) -> Pixels:
 
 
 def _cut(pixels: Pixels, box: Box) -> Pixels:
-    """Cut out a box, padded where it passes the border."""
+    """Cut out a box, with padding where it extends beyond the border."""
     part = box.clipped()
     inner = pixels[part.y0 : part.y1, part.x0 : part.x1]
     if box.inside:

@@ -1,4 +1,4 @@
-"""Decide how a package is made from another. Pure: names go in, a recipe comes out."""
+"""Decide how a package is derived from another package, as a recipe."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bioscan5m_hf.schema.upstream import BBOX_NAME
 
 # Upstream's own quality for the resized packages (UPSTREAM: standard tables at quality 75).
 RESIZED_QUALITY: Final = 75
-# Upstream does not say what it used for its crops. They are encoded a second time here, and at
-# 90 that costs less than the first time did.
+# Upstream does not state the quality of its crops. Deriving encodes images a second time, and at
+# quality 90 this loses less than the first encoding did.
 CROPPED_QUALITY: Final = 90
 FILTER: Final = "catmull-rom"
 LIBRARIES: Final = ("simplejpeg", "cykooz-resizer")
@@ -25,8 +25,8 @@ LIBRARIES: Final = ("simplejpeg", "cykooz-resizer")
 ORIGINALS: Final = "original_full"
 CROPS: Final = "cropped"
 
-# Bytes a pixel that the images are expected to take when shards are planned, before any is made:
-# upstream's cropped_256 has 7.6 kB for some 87,000 pixels.
+# The expected bytes per pixel, for planning shards before any image is made: upstream's cropped_256
+# has 7.6 kB for some 87,000 pixels.
 _RESIZED_DENSITY: Final = 0.09
 _CROPPED_DENSITY: Final = 0.2
 _ASPECT: Final = 4 / 3
@@ -38,11 +38,11 @@ class Recipe:
     """A way to make the images of a package; equal recipes make equal bytes.
 
     Attributes:
-        package: What is made, and the name of its configuration, such as ``cropped_256``.
+        package: The package to make, which also names its configuration, such as ``cropped_256``.
         source: The package it is made from.
         crop: Whether the bounding box is cut out first.
-        short_side: The shorter side in pixels, aspect ratio kept; ``None`` where nothing is
-            resized.
+        short_side: The shorter side in pixels, with the aspect ratio kept; ``None`` if images are
+            not resized.
         quality: The JPEG quality, with the standard tables and chroma subsampled 4:2:0.
         filter: The filter of the resizing.
     """
@@ -55,10 +55,10 @@ class Recipe:
     filter: str | None
 
     def planned_bytes(self, areas: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """How long images are expected to be, in bytes.
+        """The expected size of each image in bytes.
 
         Args:
-            areas: The area of the box of each in pixels; 0 where that is not known.
+            areas: The area of each image's box in pixels; 0 if it is not known.
         """
         if self.short_side:
             pixels = self.short_side**2 * _ASPECT
@@ -82,10 +82,10 @@ class Recipe:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """Read a recipe back.
+        """Read a recipe from a manifest.
 
         Raises:
-            TypeError: It is not one.
+            TypeError: The values are not a recipe.
         """
         return cls(**values)
 
@@ -93,18 +93,18 @@ class Recipe:
 def recipe_for(
     package: str, found: Collection[str], *, bbox: bool, source: str | None = None
 ) -> Recipe:
-    """Decide how a package is made from what a release has.
+    """Decide how a package is derived from the packages of a release.
 
     Args:
         package: The package to make, such as ``cropped_256`` or ``original_128``.
         found: The packages that the release has.
         bbox: Whether it has the bounding boxes.
-        source: The package to make it from; chosen if it is not given: upstream's crops before
-            the originals, because they need no boxes and are smaller.
+        source: The package to make it from. By default, upstream's crops are preferred to the
+            originals, because they need no boxes and are smaller.
 
     Raises:
-        UsageError: The package cannot be made from others, or the release has it.
-        ReleaseNotFound: What it would be made from is not there.
+        UsageError: The package cannot be derived, or the release already has it.
+        ReleaseNotFound: The source package or the boxes are missing.
     """
     if package in found:
         raise UsageError(
@@ -148,11 +148,11 @@ def recipe_for(
 
 
 def target_name(package: str, short_side: int | None) -> str:
-    """The package that is meant by a name of the command line and ``--short-side``.
+    """Return the package that ``--package`` and ``--short-side`` stand for together.
 
     Raises:
         UnknownName: There is no such package.
-        UsageError: A package with a size in its name was given another.
+        UsageError: The name of the package already contains a size.
     """
     name = package_named(package).name
     if short_side is None:

@@ -1,4 +1,4 @@
-"""Derive the images of a shard whose package is made from another."""
+"""Derive the images of a shard, one specimen at a time."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from conversion.derive.pixels import Derivation
 from conversion.derive.recipe import Recipe
 
 Maker = Callable[[bytes | bytearray, Mapping[str, Any], pa.RecordBatch, int], bytes]
-"""Makes an image from another one, its row in the list of members, and its row of metadata."""
+"""Makes an image from a source image, its entry in the list of members, the rows of metadata, and
+its number in these rows."""
 
 
 def maker(recipe: Recipe) -> Maker:
     """Prepare a recipe.
 
     Returns:
-        What makes each image; it raises ``FlawedImage`` where that cannot be done.
+        A function that makes one image; it raises ``FlawedImage`` if that is not possible.
     """
     derivation = Derivation(recipe)
 

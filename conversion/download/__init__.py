@@ -1,5 +1,5 @@
-"""Fetch the files of the release that packages and splits need.
+"""Download the files of the release that the requested packages and splits need.
 
-A download goes on where it was interrupted, and every file is compared with its digest.
+An interrupted download continues where it stopped, and every file is compared with its digest.
 Nothing here opens an archive.
 """

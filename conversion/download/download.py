@@ -1,4 +1,4 @@
-"""Download a release: plan it, see that there is room, fetch what is missing, prove all of it."""
+"""Download a release: plan, check the disk space, fetch missing files, and verify all files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from conversion.progress import BYTES, Reached, Watcher
 from conversion.sizes import readable_size
 
 PARTS_FOLDER: Final = ".bioscan5m-download"
-# What a file system keeps for itself and what else is written meanwhile.
+# Space for the file system's own data, and for other files that are written meanwhile.
 _RESERVE: Final = 64 << 20
 
 
@@ -35,13 +35,13 @@ class DownloadOptions:
     """The options of a download.
 
     Attributes:
-        mirror: Where it comes from.
+        mirror: The mirror to download from.
         packages: The packages.
         output: The folder of the release.
-        splits: The splits; none for all.
+        splits: The splits; empty for all.
         workers: How many files are fetched at a time.
-        dry_run: Only list the files.
-        patience: How long a server is given.
+        dry_run: Whether to list the files only.
+        patience: How long to wait for a server, and how often to retry.
     """
 
     mirror: Mirror
@@ -54,7 +54,7 @@ class DownloadOptions:
 
 
 class Presence(Enum):
-    """The state of a file before the download; the value is what people are told."""
+    """The state of a file before the download; the value is shown to the user."""
 
     WHOLE = "is there"
     PART = "a part is there"
@@ -66,9 +66,9 @@ class Item:
     """One file of a download.
 
     Attributes:
-        remote: The file, and what is known of its bytes.
-        presence: How much of it was there before.
-        held: How many bytes of it were there before.
+        remote: The file, and its expected length and digest.
+        presence: The state of the file before the download.
+        held: How many bytes of it existed before the download.
     """
 
     remote: RemoteFile
@@ -77,14 +77,14 @@ class Item:
 
 
 def download(options: DownloadOptions, watcher: Watcher) -> tuple[Item, ...]:
-    """Download what some packages and splits need.
+    """Download the files that the requested packages and splits need.
 
     Returns:
-        The files, all of them whole and proved unless it was a dry run.
+        The files; all of them are complete and verified, unless it was a dry run.
 
     Raises:
-        BioscanError: See the tree in ``bioscan5m_hf.errors``; what has come is kept and taken up
-            by the next run, and no file has its own name before it is proved.
+        BioscanError: See the tree in ``bioscan5m_hf.errors``. Partial files are kept, and the next
+            run continues them. No file gets its final name before it is verified.
     """
     wanted = plan_download(options.mirror, options.packages, options.splits)
     transfers = Transfers(options.patience, f"bioscan5m-hf/{version('bioscan5m-hf')}")
@@ -135,7 +135,7 @@ def _length(path: Path) -> int | None:
 
 
 def _check_there(output: Path, items: Sequence[Item], watcher: Watcher) -> None:
-    """Prove the files that are there; one that is something else is never overwritten."""
+    """Verify the existing files; a file that differs is an error and never overwritten."""
     there = [item for item in items if item.presence is Presence.WHOLE]
     if not there:
         return
@@ -147,7 +147,7 @@ def _check_there(output: Path, items: Sequence[Item], watcher: Watcher) -> None:
 
 
 def _adding(reached: Reached) -> OnBytes:
-    """What adds up the bytes that come in several threads, and tells their sum."""
+    """Return a function that adds up the bytes of all threads, and reports their sum."""
     lock, done = threading.Lock(), 0
 
     def add(count: int) -> None:
@@ -203,7 +203,7 @@ def _fetch_all(
             ]
             _await(running)
         finally:
-            # Whatever ends it, an error or Ctrl-C: the threads notice within a chunk.
+            # After an error or Ctrl-C, the threads stop at their next chunk.
             transfers.stop()
             pool.shutdown(cancel_futures=True)
     # Another run may be about to fetch other files into it.

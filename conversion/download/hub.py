@@ -1,8 +1,8 @@
-"""Ask the Hub which files it has, with length and SHA-256.
+"""Query the Hub for the files of a repository, with length and SHA-256.
 
-The library lists the repository, forms the addresses and knows the user's token. The bytes are
-fetched by this program's own transfer, because the library (2.4) throws a partial file away when
-a download is interrupted, and an archive has up to 40 GB.
+The library ``huggingface_hub`` lists the repository, builds the URLs and reads the user's token.
+This program fetches the bytes itself, because the library (2.4) discards a partial file when a
+download is interrupted, and an archive has up to 40 GB.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from conversion.download.transfer import RemoteFile
 
 
 def find_on_hub(repository: str, wanted: Sequence[PublishedFile]) -> list[RemoteFile]:
-    """Find files in a dataset repository, in whichever folder they lie.
+    """Find files in a dataset repository by their names, in any folder.
 
     Returns:
-        The files in the same order, pinned to the commit that is there now.
+        The files in the same order, pinned to the current commit.
 
     Raises:
-        DownloadFailed: The Hub cannot be asked.
+        DownloadFailed: The request to the Hub fails.
         ReleaseNotFound: The repository lacks a file.
     """
     from huggingface_hub import HfApi, get_token, hf_hub_url
@@ -68,7 +68,7 @@ def find_on_hub(repository: str, wanted: Sequence[PublishedFile]) -> list[Remote
 def _expected(file: PublishedFile, size: int | None, lfs: dict[str, object] | None) -> Expected:
     if size is None:
         raise DownloadFailed("the Hub does not tell its length", where=file.name)
-    # A file of the same length is held against the digest that upstream has published.
+    # If the length is upstream's, the file is compared with the digest that upstream published.
     if file.md5 and size == file.bytes:
         return Expected(size, "md5", file.md5)
     if lfs:

@@ -1,4 +1,4 @@
-"""Keep a file that has come only in part, so that the next attempt can go on from there."""
+"""Keep a partially downloaded file, so that the next attempt can continue it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _READ: Final = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What is known of the bytes of a file.
+    """The expected length and digest of a file.
 
     Attributes:
-        bytes: How many there are.
-        algorithm: ``md5`` or ``sha256``; ``None`` where no digest was published.
+        bytes: The length.
+        algorithm: ``md5`` or ``sha256``; ``None`` if no digest was published.
         digest: The digest in hex.
     """
 
@@ -35,11 +35,11 @@ class Expected:
 
     @property
     def told(self) -> str:
-        """By what the file is proved, for people."""
+        """How the file is verified, for the user."""
         return _NAMES.get(self.algorithm, "length only")
 
     def difference(self, length: int, digest: Callable[[], str]) -> str | None:
-        """What differs, as a phrase; ``None`` where nothing does."""
+        """Describe the difference in a phrase; ``None`` if there is none."""
         if length != self.bytes:
             return f"has {length:,} bytes, and {self.bytes:,} were expected"
         if self.algorithm and (found := digest()) != self.digest:
@@ -52,13 +52,13 @@ _NAMES: Final[dict[str | None, str]] = {"md5": "MD5", "sha256": "SHA-256"}
 
 
 class Partial:
-    """The part of a file that has come, with a note about which file it is a part of.
+    """A partially downloaded file, with a note about its source.
 
     Args:
-        folder: Where it lies until it is proved.
-        final: Where it lies then.
-        url: Where it comes from.
-        expected: What is known of its bytes.
+        folder: The folder for the file until it is verified.
+        final: The final path of the file.
+        url: The URL of the source.
+        expected: The expected length and digest.
 
     Raises:
         OutputError: It cannot be written.
@@ -76,7 +76,7 @@ class Partial:
         self._final = final
         try:
             to_write(folder.parent, f"{folder.name}/{self.path.name}")
-            # Without locks two processes may fetch the same file; its digest tells, or its length.
+            # Without locks, two processes may write the same file; its digest or length detects it.
             descriptor, _ = open_locked(self.path, lambda: open_made(self.path))
         except BlockingIOError as error:
             raise FolderInUse(
@@ -89,7 +89,7 @@ class Partial:
         self._file = os.fdopen(descriptor, "r+b", buffering=0)
 
     def take_up(self, on_bytes: Callable[[int], None], check: Callable[[], None]) -> None:
-        """Take up what is there, if it is a part of the same file; else begin anew."""
+        """Continue the existing part if it belongs to the same file; otherwise start again."""
         size = os.fstat(self._file.fileno()).st_size
         if not size or size > self._expected.bytes or not self._is_same():
             self.clear()
@@ -107,13 +107,13 @@ class Partial:
             if note["expected"] != asdict(self._expected):
                 return False
             self.validator = str(note["validator"])
-            # With a digest the source does not matter: the whole is proved in the end.
+            # With a digest the source does not matter, because the whole file is verified.
             return bool(self._expected.digest or (note["url"] == self._url and self.validator))
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
     def note_validator(self, validator: str) -> None:
-        """Keep what the server calls this version of the file.
+        """Record the server's identifier of this version of the file.
 
         Args:
             validator: A strong entity tag, or a date; empty if the server gives neither.
@@ -156,10 +156,10 @@ class Partial:
         )
 
     def commit(self) -> Path:
-        """Let the file have its own name, while nobody else may fetch it.
+        """Sync the file and give it its final name, while it is still locked.
 
         Raises:
-            OutputError: Its bytes did not reach the disk.
+            OutputError: One of these steps failed.
         """
         try:
             os.fsync(self._file.fileno())
@@ -180,10 +180,10 @@ class Partial:
 def prove(
     path: Path, expected: Expected, on_bytes: Callable[[int], None] = lambda _: None
 ) -> str | None:
-    """Compare a file that is there with what is known of it.
+    """Compare an existing file with its expected length and digest.
 
     Returns:
-        What differs, as a phrase; ``None`` where nothing does.
+        A phrase about the difference; ``None`` if there is none.
 
     Raises:
         OSError: It cannot be read.

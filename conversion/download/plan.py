@@ -1,4 +1,4 @@
-"""Plan which files are fetched. Pure: packages, splits and a mirror go in, files come out."""
+"""Plan which files of a mirror must be fetched for the requested packages and splits."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from bioscan5m_hf.schema.upstream import (
 def plan_download(
     mirror: Mirror, packages: Sequence[str], splits: Sequence[Split] = ()
 ) -> tuple[PublishedFile, ...]:
-    """Choose the fewest files that hold the wanted packages and splits, and the metadata.
+    """Choose the fewest files that hold the metadata and the requested packages and splits.
 
     Returns:
-        The metadata, the bounding boxes where the mirror has them and the package has a use for
-        them, then the archives of each package.
+        The metadata, the bounding boxes if the mirror has them and a package can use them, then the
+        archives of each package.
 
     Raises:
-        ReleaseNotFound: The mirror does not have a package; the message says which one does.
-        UsageError: The files must be fetched by hand; the message says which ones from where.
+        ReleaseNotFound: The mirror lacks a package; the message names a mirror that has it.
+        UsageError: The files must be fetched by hand; the message names the files and the address.
     """
     partitions = list(dict.fromkeys(split.partition for split in splits or SPLITS))
     wanted = [FILES[METADATA_ZIP]]
@@ -53,7 +53,7 @@ def plan_download(
 
 
 def _archives(mirror: Mirror, package: str, partitions: Iterable[str]) -> list[PublishedFile]:
-    """The groups where the mirror has all that are wanted, else the archives of all splits."""
+    """The archives of the partitions if the mirror has all of them, else those of all splits."""
     held = [FILES[name] for name in mirror.files if FILES[name].package == package]
     groups = [[f for f in held if f.partition == partition] for partition in partitions]
     if all(groups):

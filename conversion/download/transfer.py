@@ -1,4 +1,4 @@
-"""Fetch one file over HTTPS: go on where an earlier attempt stopped, and prove what has come."""
+"""Fetch one file over HTTPS: continue where an earlier attempt stopped, and verify the bytes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file at an address.
+    """A file on a server.
 
     Attributes:
-        name: The name it gets.
-        url: Where it is.
-        expected: What is known of its bytes.
-        headers: What the server wants to be told, such as a token.
+        name: The name of the local file.
+        url: Its URL.
+        expected: Its expected length and digest.
+        headers: Additional request headers, such as a token.
     """
 
     name: str
@@ -40,15 +40,15 @@ DEFAULT_PATIENCE: Final = Patience(attempts=6, pause=1.0, longest=600.0)
 
 
 class Stopped(Exception):
-    """The transfer was told to stop; not an error, and never shown."""
+    """The transfer was cancelled; this is not an error, and never shown."""
 
 
 class _PassingFailure(Exception):
-    """A failure that may not happen again.
+    """A retryable failure.
 
     Attributes:
         told: What happened, as a phrase.
-        wait: How many seconds the server asks to wait.
+        wait: How many seconds the server requests to wait.
     """
 
     def __init__(self, told: str, wait: float = 0.0) -> None:
@@ -58,11 +58,11 @@ class _PassingFailure(Exception):
 
 
 OnBytes = Callable[[int], None]
-"""Told how many bytes have come since the last call; fewer than none where it began anew."""
+"""Called with the number of bytes received since the last call; negative after a restart."""
 
 
 class Transfers:
-    """Fetches files; threads may share it."""
+    """Fetches files; safe to use from several threads."""
 
     def __init__(self, patience: Patience, agent: str) -> None:
         self._patience = patience
@@ -74,7 +74,7 @@ class Transfers:
         )
 
     def stop(self) -> None:
-        """Let every transfer end soon; each then raises ``Stopped``."""
+        """Cancel every transfer; each then raises ``Stopped``."""
         self._stop.set()
 
     def close(self) -> None:
@@ -82,14 +82,14 @@ class Transfers:
         self._client.close()
 
     def length_of(self, remote: RemoteFile) -> int:
-        """Ask for the length of a file in bytes.
+        """Request the length of a file in bytes.
 
         Raises:
-            DownloadFailed: The server does not tell.
+            DownloadFailed: The server does not send the length.
         """
 
         def ask() -> int:
-            # Not every server answers HEAD; a range of one byte tells the whole length as well.
+            # Not every server supports HEAD, and the answer to a one-byte range has the length too.
             with self._get(remote, {"Range": "bytes=0-0"}) as response:
                 total = (
                     _range_of(response)[1]
@@ -105,22 +105,22 @@ class Transfers:
     def fetch(
         self, remote: RemoteFile, folder: Path, on_bytes: OnBytes, output: Path | None = None
     ) -> Path:
-        """Fetch a file, and prove its bytes by length and digest.
+        """Fetch a file, and verify its length and digest.
 
         Args:
             remote: The file.
-            folder: Where it lies until it is proved; what is there of it already is taken up.
-            on_bytes: Told of progress, from the first byte of the file on.
-            output: The folder it comes to when it is proved; by default it stays where it is.
+            folder: The folder for the unfinished file; an existing part of it is continued.
+            on_bytes: Called with progress, including bytes of an existing part.
+            output: The folder for the verified file; by default it is ``folder``.
 
         Returns:
-            Where it lies now.
+            The final path of the file.
 
         Raises:
-            DownloadFailed: It cannot be had, or its bytes are not those that were published.
+            DownloadFailed: It cannot be fetched, or its bytes are not those that were published.
             OutputError: It cannot be written.
             FolderInUse: Another process is fetching the same file.
-            Stopped: It was told to stop.
+            Stopped: The transfer was cancelled.
         """
         final = (output or folder) / remote.name
         with Partial(folder, final, remote.url, remote.expected) as partial:
@@ -128,7 +128,7 @@ class Transfers:
             taken_up = partial.length
             self._fill(remote, partial, on_bytes)
             if partial.difference() and taken_up:
-                # What an earlier run left may be to blame.
+                # The part that an earlier run left may be wrong.
                 self._begin_anew(partial, on_bytes)
                 self._fill(remote, partial, on_bytes)
             if (wrong := partial.difference()) is None:
@@ -137,7 +137,7 @@ class Transfers:
         raise DownloadFailed(wrong, where=remote.url, fix=_OTHER_FILE)
 
     def _fill(self, remote: RemoteFile, partial: Partial, on_bytes: OnBytes) -> None:
-        """Fetch what is missing of a file."""
+        """Fetch the missing bytes of a file."""
         longest = partial.length
 
         def reached() -> bool:
@@ -160,7 +160,7 @@ class Transfers:
                 headers["If-Range"] = partial.validator
         with self._get(remote, headers) as response:
             self._begin(remote, partial, response, on_bytes)
-            # As it comes: what is gathered into larger pieces is lost with the connection.
+            # Chunks are written as they come; a larger buffer would be lost with the connection.
             for chunk in response.iter_raw():
                 self._check_stop()
                 if partial.length + len(chunk) > remote.expected.bytes:
@@ -174,7 +174,7 @@ class Transfers:
     def _begin(
         self, remote: RemoteFile, partial: Partial, response: httpx2.Response, on_bytes: OnBytes
     ) -> None:
-        """See from where on the answer gives the file, and that it still is the same file."""
+        """Check at which byte the answer begins, and that it is still the same file."""
         start, total = (
             _range_of(response)
             if response.status_code == 206
@@ -187,7 +187,7 @@ class Transfers:
                 fix=_OTHER_FILE,
             )
         if start != partial.length:
-            # A server that knows no ranges begins anew, and so does one whose file has changed.
+            # A server starts again at byte 0 if it has no range support, or if the file changed.
             self._begin_anew(partial, on_bytes)
             if start:
                 raise _PassingFailure(f"the answer began at byte {start:,}")
@@ -199,7 +199,7 @@ class Transfers:
 
     @contextmanager
     def _get(self, remote: RemoteFile, headers: dict[str, str]) -> Iterator[httpx2.Response]:
-        """Ask for a file; failures that pass are told from those that do not."""
+        """Request a file, and distinguish retryable failures from permanent ones."""
         try:
             with self._client.stream(
                 "GET", remote.url, headers=dict(remote.headers) | headers
@@ -224,7 +224,7 @@ class Transfers:
     def _persist(
         self, remote: RemoteFile, attempt: Callable[[], Result], reached: Callable[[], bool]
     ) -> Result:
-        """Try until it is done, or has failed too often without progress."""
+        """Retry until the attempt succeeds, or fails too often without progress."""
 
         def checked() -> Result:
             self._check_stop()
@@ -273,7 +273,7 @@ def _number(text: str | None) -> int | None:
 
 
 def _range_of(response: httpx2.Response) -> tuple[int, int | None]:
-    """From which byte on a partial answer goes, and the length of the whole file."""
+    """The first byte of a partial answer, and the length of the whole file."""
     first, total = range_of(response)
     if first is None:
         raise _PassingFailure("a part came, and the server does not tell which")

@@ -1,5 +1,5 @@
-"""Write specimens in the forms that other tools read: FASTA, csv, folders of images, HDF5.
+"""Export specimens to the formats of other tools: FASTA, csv, folders of images, HDF5.
 
-One class for each target, all behind ``base.Target``. The rows come through the readers that
-``load_dataset`` uses, so any dataset folder, raw release or repository of the Hub will do.
+Each target is a subclass of ``base.Target``. The rows are read by the same readers as in
+``load_dataset``, so the source can be a dataset folder, a raw release or a repository of the Hub.
 """

@@ -1,4 +1,4 @@
-"""Write one csv a split with the columns that BarcodeBERT and BarcodeMAE read."""
+"""Write one csv for each split, with the columns that BarcodeBERT and BarcodeMAE read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.csv as pcsv
 from bioscan5m_hf.schema.vocabularies import Vocabulary
 from conversion.export.base import ExportOptions, ExportResult, Specimens, Target
 
-# The name in the csv, and upstream's column.
+# The names of the columns in the csv, with upstream's columns.
 _COLUMNS: Final = {
     "processid": "processid",
     "nucleotides": "dna_barcode",
@@ -28,10 +28,10 @@ _COLUMNS: Final = {
 
 
 class BarcodeBert(Target):
-    """A folder with one csv for each split, under upstream's name of the split.
+    """A folder with one csv for each split, named as upstream names the split.
 
-    ``species_index`` numbers the species of all records in sorted order, as ``labels()`` does;
-    -1 stands where there is no species.
+    ``species_index`` numbers the species of all records in sorted order, as ``labels()`` does; it
+    is -1 if the species is missing.
     """
 
     name = "barcodebert"

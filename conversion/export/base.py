@@ -1,4 +1,4 @@
-"""Define what every target of an export has: options, rows, and a result."""
+"""Define the interface of an export target: its options, rows and result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bioscan5m_hf.sources.base import Data
 from bioscan5m_hf.sources.matching import matching_pieces
 
 Progress = Callable[[int], None]
-"""Told how many specimens were written since the beginning."""
+"""Called with the number of specimens written since the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class ExportOptions:
     """The options of an export.
 
     Attributes:
-        output: The file or folder to write; there is nothing there yet.
+        output: The file or folder to write; it must not exist yet.
         splits: The splits, in the order in which they are written.
-        condition: Which rows are wanted; ``None`` for all.
+        condition: The condition for rows; ``None`` for all.
         limit: How many specimens of each split are written at most; ``None`` for all.
         rank: The rank whose taxa name the folders, for targets that have folders.
     """
@@ -46,10 +46,10 @@ class ExportResult:
     """The result of an export.
 
     Attributes:
-        written: How many specimens were written, a specimen in two places counted twice.
-        left_out: How many were left out, by reason.
+        written: How many specimens were written; a specimen in two groups counts twice.
+        left_out: How many specimens were left out, by reason.
         files: How many files were written.
-        notes: What else the user should know.
+        notes: Further notes for the user.
     """
 
     written: int = 0
@@ -77,11 +77,11 @@ class Specimens:
         self.available = frozenset(data.splits(configuration))
 
     def tables(self, split: Split, columns: tuple[str, ...]) -> Iterator[pa.Table]:
-        """The wanted rows of a split, in the order of md5(processid), some thousand at a time.
+        """Yield the chosen rows of a split, in the order of md5(processid), in tables.
 
         Args:
-            split: The split; one that there is no data of has no rows.
-            columns: The columns, ``image`` among them where images are wanted.
+            split: The split; it has no rows if the source lacks it.
+            columns: The columns; include ``image`` for images.
         """
         if split not in self.available:
             return
@@ -107,10 +107,10 @@ class Specimens:
 
 
 class Target(ABC):
-    """One form that specimens are written in.
+    """One output format of an export.
 
     Attributes:
-        name: How the command line calls it.
+        name: Its name on the command line.
         image: Whether it needs images.
     """
 
@@ -122,6 +122,6 @@ class Target(ABC):
         """Write the specimens.
 
         Raises:
-            BioscanError: What is read is flawed.
-            OSError: What is written finds no place.
+            BioscanError: The source is flawed.
+            OSError: The output cannot be written.
         """

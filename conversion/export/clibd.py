@@ -28,7 +28,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "no_split_and_seen_train": ("pretrain", "train"),
     "other_heldout": ("other_heldout",),
 }
-"""The groups of the file, with the splits whose specimens they hold one after the other."""
+"""The groups of the file; each contains the specimens of its splits, one split after another."""
 
 PUBLISHED_WIDTH: Final = 29_598
 """The width of ``image`` in the file that CLIBD's authors published, in bytes."""
@@ -53,15 +53,15 @@ class Clibd(Target):
     """One HDF5 file with the groups and datasets of CLIBD.
 
     ``image`` has the bytes of each JPEG as uint8, padded with zeros to 29,598 bytes, or to the
-    longest image of the group where that is longer; ``image_mask`` has their lengths. The padding
-    is compressed away.
+    longest image of the group if that is longer. ``image_mask`` has the lengths. Compression
+    removes the cost of the padding.
     """
 
     name = "clibd"
     image = True
 
     def write(self, specimens: Specimens, options: ExportOptions, part: Path) -> ExportResult:
-        """Write the groups that there are specimens of.
+        """Write the groups whose splits are all exported.
 
         Raises:
             MissingDependency: ``h5py`` is not installed.
@@ -83,7 +83,7 @@ class Clibd(Target):
                     result.notes.append(f"without the group {name}: {reason}")
                     continue
                 result.written += self._write_group(file, disk, name, splits, specimens)
-        # What is left is written when the file is closed.
+        # HDF5 writes its remaining buffers when the file is closed, so this is checked again.
         disk.require_written()
         return result
 
@@ -101,15 +101,15 @@ class Clibd(Target):
 
 
 class _Disk(io.FileIO):
-    """The file on the disk; where it cannot be written to, HDF5 is not told.
+    """The file on the disk; it hides write errors from HDF5 and keeps them for this program.
 
-    The library ends the process with a segmentation fault when it closes a file on a full disk.
+    Otherwise HDF5 ends the process with a segmentation fault when it closes a file on a full disk.
     """
 
     _failure: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Write all of some bytes, or note that it cannot be done."""
+        """Write all bytes, or record the error."""
         left = memoryview(data).cast("B")
         length = len(left)
         try:
@@ -120,7 +120,7 @@ class _Disk(io.FileIO):
         return length
 
     def truncate(self, size: int | None = None) -> int:
-        """Give it a length, or note that it cannot be done."""
+        """Set the length of the file, or record the error."""
         try:
             return super().truncate(size)
         except OSError as error:
@@ -128,13 +128,13 @@ class _Disk(io.FileIO):
             return self.tell() if size is None else size
 
     def flush(self) -> None:
-        """Nothing is held back; the library asks for it by name."""
+        """Do nothing, because writes are not buffered; the library requires this method."""
 
     def require_written(self) -> None:
-        """See that all that was written is there.
+        """Check that all bytes were written.
 
         Raises:
-            OSError: It is not.
+            OSError: A write failed before.
         """
         if self._failure:
             raise self._failure

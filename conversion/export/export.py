@@ -1,4 +1,4 @@
-"""Export specimens: find the target, open the data, and let the output appear when it is whole."""
+"""Export specimens to one of the targets, atomically."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def export(
 
     Args:
         data: A dataset folder or a raw release.
-        target: The form to write.
+        target: The target, which decides the format.
         package: The package whose images are written, for targets with images.
-        splits: A split expression such as ``train`` or ``seen``; ``all`` for all there are.
-        options: What to export, and how; ``splits`` is taken from the expression.
-        progress: Told how many specimens were written.
+        splits: A split expression such as ``train`` or ``seen``; ``all`` for all splits.
+        options: What to export, and how; its ``splits`` are replaced by those of the expression.
+        progress: Called with the number of specimens written so far.
 
     Raises:
         UnknownName: There is no such package or split.
-        ReleaseNotFound: There is no data of a split that was named.
-        OutputError: Something is there already, or there is no place for it.
+        ReleaseNotFound: There is no data of a requested split.
+        OutputError: The output already exists, or cannot be written.
     """
     _require_absent(options.output)
     configuration = configuration_named(package if target.image else METADATA, data.packages)

@@ -15,8 +15,8 @@ _COLUMNS: Final = ("processid", "dna_barcode", *_DESCRIBED)
 class Fasta(Target):
     """A FASTA file.
 
-    The id of a record is the processid, which has no blanks. The description behind it names the
-    BIN and the taxonomy as ``key=value`` joined by semicolons, as far as they are known.
+    The id of a record is the processid, which has no spaces. Its description has the BIN and the
+    taxonomy as ``key=value``, joined by semicolons; missing values are left out.
     """
 
     name = "fasta"

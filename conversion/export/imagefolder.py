@@ -1,4 +1,4 @@
-"""Write images into one folder for each taxon, as image classifiers read them."""
+"""Write images into one folder for each taxon, the layout that image classifiers read."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from urllib.parse import quote
 from bioscan5m_hf.schema.columns import IMAGE_COLUMN
 from conversion.export.base import ExportOptions, ExportResult, Specimens, Target
 
-# What taxa are written with stays as it is; what could end or leave a folder's name does not.
+# Characters of taxon names that stay unchanged. Others, such as slashes, could lead to another
+# folder.
 _PLAIN: Final = " ()[],'&+=~-_."
 
 
 class ImageFolder(Target):
-    """Folders of images: ``<taxon>/<processid>.jpg``, below the split where there are several."""
+    """Folders of images, ``<taxon>/<processid>.jpg``, in a folder for each split if several."""
 
     name = "imagefolder"
     image = True
@@ -45,11 +46,11 @@ class ImageFolder(Target):
 
 
 def folder_name(taxon: str) -> str:
-    """The name of the folder of a taxon.
+    """Return the folder name of a taxon.
 
     Args:
-        taxon: Such as ``Megaselia abdita``; signs that a folder's name cannot hold are written as
-            ``%2F`` and the like.
+        taxon: A name such as ``Megaselia abdita``; characters that a folder name cannot contain
+            are percent-encoded, such as ``%2F``.
     """
     name = "".join(sign if sign.isalnum() else quote(sign, safe=_PLAIN) for sign in taxon)
     return name if name.strip(".") else name.replace(".", "%2E")

@@ -1,4 +1,4 @@
-"""Write files atomically, lock them, and make temporary folders.
+"""Write files atomically: a file gets its final name only when it is complete.
 
 The other folders of the package write files through these functions.
 The contents of the files do not matter here.

@@ -1,4 +1,4 @@
-"""Say what a conversion would write, and what it takes, without writing any of it.
+"""Forecast what a conversion would write and need, without writing the output.
 
-Work files lie in a temporary folder. Nothing here touches the output.
+Work files are written to a temporary folder. Nothing here touches the output.
 """

@@ -1,4 +1,4 @@
-"""Say what a conversion would write, how much disk and memory it takes, and how long about."""
+"""Forecast what a conversion would write, and the disk, memory and time that it would need."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ from conversion.shards.build import make_shard
 
 # Card, pictures, notebook and vocabularies.
 _PRESENTATION_BYTES: Final = 4 << 20
-# What a worker holds of its own, beside what it shares with the process that it is forked from.
+# The memory of a worker that is not shared with the process it is forked from.
 _WORKER_BYTES: Final = 48 << 20
-# Of the trial: images that load libraries and open archives, and images that are timed.
+# For the trial: how many images are made first, to load libraries and open archives, and how many
+# images are timed.
 _WARMING: Final = 16
 _IMAGES: Final = 400
 
@@ -52,10 +53,10 @@ class SplitPreview:
         configuration: The configuration.
         split: The published name of the split.
         specimens: How many rows it would have.
-        left_out: How many specimens have no image to go with.
-        shards: How many shards.
-        bytes: About how long these are together.
-        there: Whether the folder has all of it already.
+        left_out: How many specimens have no image.
+        shards: How many shards it would have.
+        bytes: The estimated total size of these shards.
+        there: Whether the folder already has all of it.
     """
 
     configuration: str
@@ -72,13 +73,13 @@ class Preview:
     """The forecast of a conversion.
 
     Attributes:
-        splits: What would be written.
+        splits: The splits that would be written.
         temporary: The bytes of work files, which are removed at the end.
-        free: How much of the output's disk is free; ``None`` behind a URL.
-        scratch: How much of the output lies on the disk at a time, where shards are sent away.
-        memory: About how many bytes of memory all processes take together.
+        free: The free bytes on the output's disk; ``None`` if the output is a URL.
+        scratch: How many bytes of the output are on the disk at a time, if shards are uploaded.
+        memory: The estimated memory of all processes together, in bytes.
         workers: How many shards are made at a time.
-        seconds: About how long it takes; ``None`` on a cluster, which has other machines.
+        seconds: The estimated duration; ``None`` on a cluster, whose machines are not measured.
     """
 
     splits: tuple[SplitPreview, ...]
@@ -91,31 +92,31 @@ class Preview:
 
     @property
     def bytes(self) -> int:
-        """About how much would be written."""
+        """The estimated bytes that would be written."""
         return sum(split.bytes for split in self.splits if not split.there)
 
     @property
     def disk(self) -> int:
-        """About how much disk it takes at the most."""
+        """The estimated bytes of disk space that it takes at most."""
         held = self.bytes + _PRESENTATION_BYTES
         return (min(held, self.scratch) if self.scratch else held) + self.temporary
 
     @property
     def fits(self) -> bool:
-        """Whether there is as much disk."""
+        """Whether the disk has enough free space."""
         return self.free is None or self.disk <= self.free
 
 
 def preview(options: ConvertOptions, watcher: Watcher, *, away: bool = False) -> Preview:
-    """Say what a conversion would do, and do none of it.
+    """Forecast a conversion without running it.
 
     Args:
         options: What to convert, and how.
-        watcher: Told how it goes.
-        away: Whether the output lies behind a URL, so that nothing of it is looked at here.
+        watcher: Receives messages and progress.
+        away: Whether the output is a URL; then its existing contents are ignored.
 
     Raises:
-        BioscanError: What the conversion would stop at before its first shard.
+        BioscanError: An error that would stop the conversion before its first shard.
     """
     began = time.perf_counter()
     with watcher.progress("looking for the release"):
@@ -154,10 +155,10 @@ def preview(options: ConvertOptions, watcher: Watcher, *, away: bool = False) ->
 
 
 def _before(options: ConvertOptions, choices: Sequence[Choice]) -> Manifest | None:
-    """What the folder holds already; what would stop the conversion stops this too."""
+    """Read the manifest of the output folder, with the same checks as the conversion."""
     check_ours(options.output)
     try:
-        # Not to restart: that would remove what it cannot read.
+        # Without restart, which would remove a manifest that cannot be read.
         before = read_before(replace(options, restart=False), covered_by(choices))
     except ForeignFolder:
         if not options.restart:
@@ -174,7 +175,7 @@ def _there(
     tasks: Sequence[ShardTask],
     watcher: Watcher,
 ) -> set[Shard]:
-    """The shards that the folder has already."""
+    """The shards that the folder already has."""
     state = State(options.output)
     finished: set[tuple[str, str]] = set()
     with watcher.progress("looking at what is there"):
@@ -192,7 +193,7 @@ def _there(
 def _making(
     plans: Sequence[PackagePlan], todo: Sequence[ShardTask], folder: Path, workers: int
 ) -> float:
-    """How long all shards take; more workers than processors or shards make nothing faster."""
+    """Estimate the seconds for all shards; workers beyond processors or shards do not help."""
     folder.mkdir()
     alone = sum(
         _seconds_for([task for task in todo if task.shard.configuration == plan.package], folder)
@@ -202,9 +203,10 @@ def _making(
 
 
 def _seconds_for(tasks: Sequence[ShardTask], folder: Path) -> float:
-    """Estimate how long one worker needs for some shards of one package.
+    """Estimate the seconds that one worker needs for some shards of one package.
 
-    The first images of the largest one are made, after a few that load libraries and open archives.
+    The first images of the largest shard are made and timed, after a few to load libraries and open
+    archives.
 
     Raises:
         BioscanError: An image is flawed, or a source cannot be read.
@@ -288,7 +290,7 @@ def _scratch(options: ConvertOptions, *, away: bool) -> int | None:
 
 
 def _memory(options: ConvertOptions, workers: int) -> int:
-    """What this process took to plan, and what each worker needs."""
+    """Estimate the memory: the peak of this process while planning, and that of each worker."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     own = peak if sys.platform == "darwin" else peak << 10
     hold = options.hold(workers) if isinstance(options.release, RemotePath) else 0

@@ -1,4 +1,4 @@
-"""Make synthetic releases in upstream's layout, to try everything on without 39 GB of images.
+"""Make synthetic releases in upstream's layout, for trials and tests without 39 GB of images.
 
-Here lives all that makes such a release up; how a release is read or converted lives elsewhere.
+Only the generator lives here; other folders read and convert releases.
 """

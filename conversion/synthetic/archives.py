@@ -18,14 +18,14 @@ from conversion.synthetic.options import NAMES, SampleOptions
 from conversion.synthetic.photograph import commented
 
 TREE: Final = "bioscan5m"
-# 1 June 2024, 12:00: equal input gives equal bytes only with a time that stands still.
+# 1 June 2024, 12:00. The time is fixed, so that equal input gives equal bytes.
 _DATE: Final = (2024, 6, 1, 12, 0, 0)
 
 _PARTS: Final = 2
-_LEVEL: Final = 1  # there is next to nothing to gain in a JPEG
+_LEVEL: Final = 1  # the fastest, because JPEGs hardly shrink
 
 Member = tuple[str, bytes]
-"""The path of an image, with slashes, and its bytes; or of a folder and none."""
+"""The path of an image, with slashes, and its bytes; or the path of a folder and no bytes."""
 
 
 def archives(
@@ -34,11 +34,11 @@ def archives(
     """Divide the images of a package among archives.
 
     Yields:
-        The name of each archive, and the numbers of its specimens, by split, by folder within the
-        split and by processid within the folder as upstream has them.
+        The name of each archive, and the numbers of its specimens in upstream's order: by split,
+        then by folder, then by processid.
     """
     order = np.lexsort((people["processid"], people["chunk"], people["split"]))
-    # The Hub calls a package as its folder is called, the other naming by its shortest name.
+    # The Hub names an archive after the folder of the package; "seed" uses its shortest name.
     stems = (package, package_named(package).stems[-1])
     stem = PREFIXES[NAMES.index(options.names)] + stems[NAMES.index(options.names)]
     if options.layout == "groups":
@@ -55,7 +55,7 @@ def archives(
 def members(
     package: str, people: NDArray[Any], order: NDArray[np.int64], jpeg: Callable[[int], bytes]
 ) -> Iterator[Member]:
-    """The images of the specimens in ``order``, and before them the folders that they lie in."""
+    """Yield the images of the specimens in ``order``, each new folder before its images."""
     entered = set()
     for number in order:
         processid, split, chunk, _, shown = people.item(number)
@@ -69,16 +69,16 @@ def members(
 
 
 def write_zip(path: Path, found: Iterable[Member]) -> None:
-    """Write members as a zip."""
+    """Write members to a zip."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in found:
             archive.writestr(zip_entry(name), data, compresslevel=_LEVEL)
 
 
 def zip_entry(name: str) -> zipfile.ZipInfo:
-    """The entry of a member of a zip, for a file or, with a slash at its end, for a folder."""
+    """Return the zip entry of a file, or of a folder if the name ends with a slash."""
     entry = zipfile.ZipInfo(name, _DATE)
-    # What Unix calls a file or a folder; the low bit is what DOS calls a folder.
+    # The Unix mode of a file or folder; for a folder also the DOS attribute 0x10.
     entry.external_attr = 0o040755 << 16 | 0x10 if entry.is_dir() else 0o100644 << 16
     entry.compress_type = zipfile.ZIP_STORED if entry.is_dir() else zipfile.ZIP_DEFLATED
     return entry

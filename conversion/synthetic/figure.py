@@ -1,4 +1,4 @@
-"""Draw a specimen of rounded parts: a map of heights that is lit as a whole."""
+"""Draw a specimen from rounded parts, as a height map that is lit as a whole."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Pixels = NDArray[Any]
 Segment = tuple[float, float, float]
 """Heading, length and width of one part of a limb."""
 Pattern = Callable[[Pixels, Pixels], Pixels]
-"""How dark a part is, from 0 to 1, at places along and across it, from -1 to 1."""
+"""The darkness of a part, from 0 to 1, at positions along and across it, from -1 to 1."""
 
-_REACH: Final = 3.2  # the side of the canvas in lengths of the body: antennae and legs need room
+_REACH: Final = 3.2  # the side of the canvas in body lengths; antennae and legs need the space
 _LIGHT: Final = (0.42, 0.52, 0.74)
 _HALFWAY: Final = (0.22, 0.28, 0.93)
 _DARK: Final = np.array([30, 22, 18], dtype=np.float32)
@@ -30,14 +30,14 @@ _SPOTS: Final = ((0.5, 0.1), (0.05, -0.5), (0.0, 0.55), (-0.5, 0.0))
 def smooth_noise(
     rng: np.random.Generator, shape: tuple[int, int], cell: float, spread: float
 ) -> Pixels:
-    """Noise around 0 that changes over ``cell`` pixels; ``spread`` is its standard deviation."""
+    """Return noise around 0 that varies over ``cell`` pixels; ``spread`` is its deviation."""
     rows, columns = (max(2, round(side / cell)) for side in shape)
     coarse = Image.fromarray(rng.normal(0, spread, (rows, columns)).astype(np.float32))
     return np.asarray(coarse.resize(shape[::-1], Image.Resampling.BICUBIC), dtype=np.float32)
 
 
 def draw_figure(form: Form, length: float, rng: np.random.Generator) -> Image.Image:
-    """Draw a specimen alone, in any direction, on a transparent ground; ``length`` is in pixels."""
+    """Draw a specimen of ``length`` pixels in a random direction, on a transparent background."""
     canvas = _Canvas(length, float(rng.uniform(0, 2 * math.pi)))
     colours = form.colours.split()
     colour = _rgb(colours[int(rng.integers(len(colours)))])
@@ -45,7 +45,7 @@ def draw_figure(form: Form, length: float, rng: np.random.Generator) -> Image.Im
     head = 0.5 - form.head[0]
     thorax = head - (form.head[0] + form.thorax[0]) * 0.92
     abdomen = thorax - (form.thorax[0] + form.abdomen[0]) * 0.88 - form.waist
-    # What lies higher is drawn later.
+    # Higher parts are drawn later.
     below = colour * 0.85 + np.array([14, 10, 4])
     canvas.limb(thorax, [(math.pi, thorax - abdomen, 0.04)], below)
     for side in (-1, 1):
@@ -81,7 +81,7 @@ def _rgb(colour: str) -> Pixels:
 
 
 def _leg(form: Form, side: int, share: float, rng: np.random.Generator) -> Iterable[Segment]:
-    """One leg of those of a side, of which the first has the share 0 and the last 1."""
+    """Return one leg of a side; ``share`` is 0 for the front leg and 1 for the hind leg."""
     reach = form.leg * (form.hind if share == 1 else 1) * rng.uniform(0.85, 1.1)
     turns = [0.7 + 1.65 * share + rng.normal(0, 0.18), rng.normal(0.5, 0.3), 0.3, 0.2]
     lengths = reach * np.array([0.42, 0.38, 0.16, 0.12])
@@ -96,12 +96,12 @@ def _antenna(form: Form, side: int, rng: np.random.Generator) -> Iterable[Segmen
 
 
 def _bands(place: Pixels, count: float) -> Pixels:
-    """Dark bands of soft edges, so many on each side of the middle."""
+    """Return dark bands with soft edges, ``count`` on each side of the middle."""
     return np.clip(np.cos(place * count * math.pi) * 1.6 - 0.5, 0, 1)
 
 
 def _wing_pattern(name: str, rng: np.random.Generator) -> Pattern | None:
-    """The pattern of a pair of wings; no two pairs have the same scales."""
+    """Return the pattern of a pair of wings; each pair has other scales."""
     count, phase, bend = rng.uniform(2, 4), rng.uniform(0, 6), rng.uniform(1, 2)
 
     def veins(u: Pixels, v: Pixels) -> Any:
@@ -123,7 +123,7 @@ def _wing_pattern(name: str, rng: np.random.Generator) -> Pattern | None:
 
 
 class _Canvas:
-    """A square of pixels. Places are complex numbers: a body is 1 long, its head points to 1."""
+    """A square of pixels. Positions are complex numbers: a body has length 1 and points to 1."""
 
     def __init__(self, scale: float, angle: float) -> None:
         side = round(scale * _REACH)
@@ -144,7 +144,7 @@ class _Canvas:
         surface: Surface = _PLAIN,
         tilt: float = 0.0,
     ) -> None:
-        """Add an ellipsoid, or lay a flat ellipse over what is there."""
+        """Add an ellipsoid, or a flat ellipse over the existing parts."""
         middle = centre * self._turn * self._scale
         reach = max(radii) * 1.15 * self._scale + 2
         spans = [len(self._places) / 2 + at for at in (middle.imag, middle.real)]
@@ -177,11 +177,11 @@ class _Canvas:
             start += 2 * half
 
     def picture(self, gloss: float, rng: np.random.Generator) -> Image.Image:
-        """Everything drawn, lit from the upper left and cut to its extent."""
+        """Return the drawing, lit from the upper left and cropped to its extent."""
         rows, columns = (np.flatnonzero(self._layers[..., 3].max(axis) > 0.02) for axis in (1, 0))
         place = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
         height, layers = self._height[place], self._layers[place]
-        # Bristles and fluid: a surface is never quite smooth.
+        # Bristles and fluid make every surface slightly rough.
         rough = smooth_noise(rng, height.shape, 2.5, 0.16) + smooth_noise(rng, height.shape, 8, 0.3)
         down, across = np.gradient(height * self._scale * 0.8 + rough * (height > 0.05))
         down, across = np.clip(down, -2.5, 2.5), np.clip(across, -2.5, 2.5)

@@ -1,4 +1,4 @@
-"""Declare the build and the colours of each group of arthropods, as numbers to draw from."""
+"""Declare the shape and the colours of each group of arthropods, for drawing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class Surface:
     """The surface of a part of a body."""
 
     pattern: Literal["plain", "veins", "scales", "spots"] = "plain"
-    opacity: float = 1.0  # what is dark hides more
-    dome: float = 1.0  # its height by half its breadth
-    taper: float = 0.0  # how much wider than the middle its end is, as a share
+    opacity: float = 1.0  # dark parts of the pattern are more opaque
+    dome: float = 1.0  # the height divided by half the breadth
+    taper: float = 0.0  # how much wider the end is than the middle, as a share
 
 
 _GLASS: Final = Surface("veins", opacity=0.28, dome=0, taper=0.35)
@@ -32,7 +32,7 @@ class Wing:
     base: float  # where along the body it is attached; the middle of the body is 0
     spread: tuple[float, float]  # least and largest angle to the rear of the body, in radians
     surface: Surface = _GLASS
-    colour: str | None = "#968e80"  # none of its own: that of the body
+    colour: str | None = "#968e80"  # None: the colour of the body
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class Form:
     head: tuple[float, float]
     thorax: tuple[float, float]
     abdomen: tuple[float, float]
-    colours: str  # of which each specimen has one
-    waist: float = 0.0  # between thorax and abdomen, which are merged below 0
-    legs: int = 3  # pairs
+    colours: str  # each specimen has one of them
+    waist: float = 0.0  # the length between thorax and abdomen; below 0 they overlap
+    legs: int = 3  # the number of pairs
     leg: float = 0.5
-    width: float = 0.04  # of a leg
-    hind: float = 1.3  # the hindmost legs as a multiple of the others
+    width: float = 0.04  # the width of a leg
+    hind: float = 1.3  # the length of the hind legs as a multiple of the other legs
     antenna: float = 0.3
     eye: float = 0.05
     eyes: str = "#321e1c"

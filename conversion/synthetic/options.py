@@ -1,4 +1,4 @@
-"""Define what a synthetic release may be asked for."""
+"""Declare the options of a synthetic release."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ METADATA: Final[tuple[MetadataFile, ...]] = get_args(MetadataFile)
 
 @dataclass(frozen=True, slots=True)
 class SampleOptions:
-    """A synthetic release; the help of ``bioscan5m sample`` tells each field.
+    """A synthetic release; the help of ``bioscan5m sample`` describes each field.
 
-    Equal options give equal bytes, whatever ``workers`` is. The folder ``root`` must be empty or
-    not be there, and no package stands for metadata alone.
+    Equal options give equal bytes for any number of ``workers``. The folder ``root`` must be empty
+    or missing. Without packages, only metadata are written.
     """
 
     root: Path

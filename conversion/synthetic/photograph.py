@@ -1,4 +1,4 @@
-"""Photograph specimens in pale, round dishes, and make the JPEG files of each package of them."""
+"""Draw photographs of specimens in pale, round dishes, and make their JPEGs for each package."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Seed = int | tuple[int, ...]
 FULL_SIZE: Final = (1024, 768)
 TINY_SIZE: Final = (16, 12)
 
-_LENGTHS: Final = (110, 170, 250)  # of a body in pixels: least, usual, most
+_LENGTHS: Final = (110, 170, 250)  # the body length in pixels: least, usual, most
 _GROUNDS: Final = ((176, 181, 196), (184, 191, 194), (184, 197, 206), (188, 196, 198))
 _WALL: Final = 0.44  # the radius of the dish as a share of the picture's width
 
 _QUALITY: Final = 75
 _PADDING: Final = (240, 240, 240)
-# SOI and the JFIF segment that Pillow writes, which has to come first.
+# The SOI marker and Pillow's JFIF segment, which must come first.
 _HEADER_BYTES: Final = 20
 
 
@@ -42,8 +42,8 @@ def draw(options: SampleOptions, some: tuple[int, list[str]]) -> list[Drawn]:
     """Draw some photographs.
 
     Args:
-        options: What is asked for.
-        some: The number of the first of them, and the form of each.
+        options: The options of the release.
+        some: The number of the first photograph, and the form of each.
     """
     drawn = []
     for number, form in enumerate(some[1], start=some[0]):
@@ -55,10 +55,10 @@ def draw(options: SampleOptions, some: tuple[int, list[str]]) -> list[Drawn]:
 
 
 def photograph(form: str, seed: Seed) -> tuple[Image.Image, Box]:
-    """Draw a specimen of a form in its dish; no two seeds give the same.
+    """Draw a specimen of a form in its dish; each seed gives another photograph.
 
     Returns:
-        The whole photograph, and what its crop shows, which may pass the border.
+        The whole photograph, and the box of its crop, which may extend beyond the border.
     """
     rng = np.random.default_rng(seed)
     figure = draw_figure(FORMS[form], float(rng.triangular(*_LENGTHS)), rng)
@@ -82,7 +82,7 @@ def photograph(form: str, seed: Seed) -> tuple[Image.Image, Box]:
 
 
 def tiny_photograph(seed: Seed) -> tuple[Image.Image, Box]:
-    """Make a photograph of a few pixels, where only the number of images matters."""
+    """Make a photograph of a few pixels, for tests in which only the number of images matters."""
     rng = np.random.default_rng(seed)
     picture = Image.new("RGB", TINY_SIZE, tuple(rng.integers(150, 210, 3).tolist()))
     left, top, right, bottom = rng.integers((0, 0, 9, 7), (8, 6, 17, 13)).tolist()
@@ -92,7 +92,7 @@ def tiny_photograph(seed: Seed) -> tuple[Image.Image, Box]:
 
 @cache
 def _dish(number: int) -> Image.Image:
-    """One of a few empty dishes: rings of light on its floor, and along its wall."""
+    """Draw one of a few empty dishes, with rings of light on its floor and along its wall."""
     rng = np.random.default_rng(100 + number)
     width, height = FULL_SIZE
     down, across = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -113,7 +113,7 @@ def _dish(number: int) -> Image.Image:
 
 
 def picture_of(package: str, photograph: Image.Image, box: Box) -> Image.Image:
-    """The picture that a package has of a specimen; tiny ones are reduced as large ones are."""
+    """Crop and resize a photograph for a package; tiny ones are reduced by the same ratio."""
     whole = photograph
     if package.startswith("cropped"):
         whole = Image.new("RGB", box.size, _PADDING)
@@ -133,7 +133,7 @@ def encode(picture: Image.Image) -> bytes:
 
 
 def commented(jpeg: bytes, processid: str) -> bytes:
-    """A JPEG with a comment that names its specimen, so that no two specimens have the same."""
+    """Add a comment with the processid to a JPEG, so that the bytes of each specimen differ."""
     comment = processid.encode("ascii")
     segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
     return jpeg[:_HEADER_BYTES] + segment + jpeg[_HEADER_BYTES:]

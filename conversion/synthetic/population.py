@@ -1,4 +1,4 @@
-"""Decide who the specimens of a release are: their names, splits, lineages and photographs.
+"""Generate the specimens of a release: their names, splits, lineages and photographs.
 
 A lineage is a group of specimens that share a name, a BIN and nearly the same barcode.
 """
@@ -23,14 +23,15 @@ BARCODE_LENGTH: Final = 658
 PERSON: Final = np.dtype(
     [("processid", "S16"), ("split", "u1"), ("chunk", "S2"), ("lineage", "i4"), ("shown", "i4")]
 )
-"""A specimen: the places of its split and lineage, and the number of the photograph it shows."""
+"""A specimen: the numbers of its split, its lineage and the photograph that shows it."""
 
 # How many specimens upstream has in each of ``SPLITS``.
 _UPSTREAM_RECORDS: Final = (4_677_756, 289_203, 14_757, 39_373, 8_819, 7_887, 36_465, 76_590)
 _SMALL_SPLIT: Final = 20
 
-# Splits that share their lineages, how many these are at most, and how many specimens of the
-# first split each has. The first split has every lineage, so that the others have no new ones.
+# Groups of splits that share their lineages: the splits, the number of lineages at most, and how
+# many specimens of the first split each lineage has. The first split has every lineage of its
+# group, so the other splits have no new ones.
 _POOLS: Final = (
     (("train", "val", "test"), 2_400, 5),
     (("key_unseen", "val_unseen", "test_unseen"), 600, 4),
@@ -50,15 +51,15 @@ _CHANGES_PER_LINEAGE: Final = 22
 class Lineages:
     """All lineages of a release; arrays have one value or row for each."""
 
-    forms: NDArray[np.uint8]  # places in FORM_NAMES: what their members look like
+    forms: NDArray[np.uint8]  # the shapes of their members, as indices in FORM_NAMES
     labels: list[tuple[str, ...]]  # from phylum to species, which may be empty
     bins: list[str]  # Barcode Index Numbers, such as BOLD:ACW1968
     barcodes: NDArray[np.uint8]  # the typical barcodes, as rows of ASCII letters
-    pools: dict[str, range]  # for each split the numbers of the lineages of its specimens
+    pools: dict[str, range]  # for each split, the numbers of its lineages
 
 
 def split_counts(specimens: int) -> dict[str, int]:
-    """Share specimens among the splits in upstream's proportions, leaving none of them empty.
+    """Distribute specimens among the splits in upstream's proportions; no split stays empty.
 
     Raises:
         UsageError: There are fewer specimens than splits.
@@ -68,7 +69,7 @@ def split_counts(specimens: int) -> dict[str, int]:
             f"{specimens} specimens cannot fill {len(SPLITS)} splits",
             fix=f"ask for at least {len(SPLITS)}",
         )
-    # The six smallest splits hold 4 % of the release together and would vanish from a sample.
+    # The six smallest splits have 4 % of the release together, and a sample would lose them.
     floor = max(1, min(_SMALL_SPLIT, specimens // (2 * len(SPLITS))))
     total = sum(_UPSTREAM_RECORDS)
     counts = {
@@ -80,13 +81,13 @@ def split_counts(specimens: int) -> dict[str, int]:
 
 
 def populate(seed: int, specimens: int, photographs: int) -> tuple[NDArray[Any], list[str]]:
-    """Make up the specimens of a release.
+    """Generate the specimens of a release.
 
-    So many have a photograph of their own; each of the others shows one of these that has its
-    form, if there is any.
+    The first ``photographs`` specimens have their own photograph. Each of the other specimens
+    uses a photograph of a specimen with the same form, if there is one.
 
     Returns:
-        A ``PERSON`` for each specimen, and for each photograph the form of the specimen on it.
+        A ``PERSON`` for each specimen, and the form of the specimen on each photograph.
     """
     rng = np.random.default_rng((seed, 1))
     lines = lineages(seed, specimens)
@@ -97,7 +98,7 @@ def populate(seed: int, specimens: int, photographs: int) -> tuple[NDArray[Any],
     firsts = {names[0] for names, _, _ in _POOLS}
     for number, split in enumerate(SPLITS):
         pool = lines.pools[split.name]
-        # Squaring makes a few lineages common and most of them rare.
+        # Squaring makes a few lineages common and most lineages rare.
         chosen = (rng.random(counts[split.name]) ** 2 * len(pool)).astype(np.int32)
         if split.name in firsts:
             chosen[: len(pool)] = np.arange(len(pool))
@@ -119,7 +120,7 @@ def populate(seed: int, specimens: int, photographs: int) -> tuple[NDArray[Any],
 
 
 def _processids(rng: np.random.Generator, specimens: int) -> Iterator[bytes]:
-    """Names such as ``GMPPO5563-21``; no two are alike."""
+    """Yield distinct names such as ``GMPPO5563-21``."""
     for code in rng.choice(_LETTERS**2 * _RECORDS_PER_PROJECT, specimens, replace=False):
         project, record = divmod(int(code), _RECORDS_PER_PROJECT)
         letters = bytes((65 + project // _LETTERS, 65 + project % _LETTERS))
@@ -128,7 +129,7 @@ def _processids(rng: np.random.Generator, specimens: int) -> Iterator[bytes]:
 
 @lru_cache(maxsize=1)
 def lineages(seed: int, specimens: int) -> Lineages:
-    """Make up the lineages of a release of so many specimens."""
+    """Generate the lineages of a release with this number of specimens."""
     rng = np.random.default_rng((seed, 0))
     counts = split_counts(specimens)
     pools: dict[str, range] = {}
@@ -139,7 +140,7 @@ def lineages(seed: int, specimens: int) -> Lineages:
         total += size
     shares = np.array([genus.weight for genus in GENERA])
     genera = rng.choice(len(GENERA), total, p=shares / shares.sum())
-    # Those of the first two pools have binomials, and no two have the same.
+    # Lineages of the first two pools have binomial names, and all of these names are distinct.
     named = pools["key_unseen"].stop
     binomials = [f"{genus.name} {epithet}" for genus in GENERA for epithet in EPITHETS]
     shares = np.repeat(shares, len(EPITHETS))
@@ -157,7 +158,7 @@ def lineages(seed: int, specimens: int) -> Lineages:
         f"BOLD:A{chr(65 + code // 260_000)}{chr(65 + code // 10_000 % 26)}{code % 10_000:04d}"
         for code in codes
     ]
-    # Barcodes of a genus resemble each other, those of a lineage more so.
+    # Barcodes of a genus are similar, and those of a lineage are more similar.
     ancestor = rng.choice(_BASES, BARCODE_LENGTH)
     genus_barcodes = substitute(np.tile(ancestor, (len(GENERA), 1)), rng, _CHANGES_PER_GENUS)
     barcodes = substitute(genus_barcodes[genera], rng, _CHANGES_PER_LINEAGE)
@@ -176,7 +177,7 @@ def _provisional_name(genus: str, number: int) -> str:
 def substitute(
     barcodes: NDArray[np.uint8], rng: np.random.Generator, changes: int
 ) -> NDArray[np.uint8]:
-    """Substitute so many bases of each barcode, in place; returns the barcodes."""
+    """Substitute this number of bases in each barcode, in place, and return the barcodes."""
     position = rng.integers(BARCODE_LENGTH, size=(len(barcodes), changes))
     np.put_along_axis(barcodes, position, rng.choice(_BASES, position.shape), axis=1)
     return barcodes

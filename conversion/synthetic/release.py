@@ -24,7 +24,7 @@ from conversion.synthetic.photograph import Drawn, draw
 from conversion.synthetic.population import populate, split_counts
 from conversion.synthetic.rows import Block, write_rows
 
-# So many photographs are drawn, and so many rows are written, by one task.
+# How many photographs one task draws, and how many rows one task writes.
 _DRAWN: Final = 8
 _WRITTEN: Final = 2_048
 _TOLD_EVERY: Final = 256  # images
@@ -33,16 +33,16 @@ _TOLD_EVERY: Final = 256  # images
 def write_sample(options: SampleOptions, watcher: Watcher | None = None) -> dict[str, int]:
     """Write a synthetic release.
 
-    The metadata is written last, so that a release that was broken off has none.
+    The metadata are written last, so that an interrupted release has none.
 
     Returns:
         How many specimens each split has.
 
     Raises:
         UsageError: There are fewer specimens than splits.
-        OutputError: The folder holds something already, or cannot be written to.
+        OutputError: The folder is not empty, or cannot be written to.
     """
-    # By now such a worker would find that the folder is not empty.
+    # Otherwise a worker that runs the main script again would report that the folder is not empty.
     end_second_run()
     counts = split_counts(options.specimens)
     root = options.root
@@ -65,7 +65,7 @@ def write_sample(options: SampleOptions, watcher: Watcher | None = None) -> dict
 
 
 def _write(options: SampleOptions, watcher: Watcher, scratch: Path) -> None:
-    """Write a release; what is not whole yet lies in ``scratch``."""
+    """Write a release; unfinished files lie in ``scratch``."""
     specimens, photographs = options.specimens, min(options.specimens, options.distinct)
     watcher.say(f"sampling {counted(specimens, 'specimen')}")
     people, forms = populate(options.seed, specimens, photographs)
@@ -121,7 +121,7 @@ def _write_images(
 
 
 def _place_metadata(options: SampleOptions, scratch: Path) -> None:
-    """Put the files that are wanted in their places, and into a zip."""
+    """Move the requested metadata files to their places, and add them to a zip if requested."""
     names = {kind: f"{METADATA_STEM}.{kind}" for kind in ("csv", "jsonld")}
     inside = {kind: f"{TREE}/metadata/{kind}/{name}" for kind, name in names.items()}
     if "zip" in options.metadata:

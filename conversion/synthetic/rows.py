@@ -18,21 +18,21 @@ from conversion.synthetic.options import SampleOptions
 from conversion.synthetic.population import BARCODE_LENGTH, lineages, substitute
 from conversion.synthetic.vocabulary import AWKWARD_PLACES, PLACES
 
-# How many labels the specimens of pretrain have, phylum to genus, as shares of 1.
+# The cumulative shares of pretrain specimens by the number of their labels, from phylum to genus.
 _DEPTHS: Final = (0.001, 0.004, 0.045, 0.72, 0.77, 1.0)
 _AWKWARD_EVERY: Final = 23
 _WELLS: Final = 95  # the 96th well of a plate is its control
-_CHANGED: Final = 0.45  # the share of specimens whose barcode is not their lineage's
+_CHANGED: Final = 0.45  # the share of specimens whose barcode differs from their lineage's
 _CHANGES: Final = 3
 
 _EDGES: Final = attrgetter("width", "height", "x0", "y0", "x1", "y1")
 
-# The C encoder knows no indentation; these separators make it write upstream's.
+# The C encoder does not indent; with these separators its output has upstream's indentation.
 _ENCODER: Final = json.JSONEncoder(separators=(",\n        ", ": "))
 
 
 class Block(NamedTuple):
-    """Successive specimens to write down, the number of the first, and what each shows."""
+    """Consecutive specimens: the number of the first, the specimens, and their boxes."""
 
     start: int
     people: NDArray[Any]
@@ -40,7 +40,7 @@ class Block(NamedTuple):
 
 
 def write_rows(options: SampleOptions, block: Block) -> dict[str, bytes]:
-    """Write a block down: its part of each file, with what begins and what ends the file."""
+    """Return a block's part of each file; the first and last block add the file's start and end."""
     rows = _rows(options, block)
     table, boxes = io.StringIO(), io.StringIO()
     lines = csv.writer(table, lineterminator="\n")
@@ -74,7 +74,7 @@ def _rows(options: SampleOptions, block: Block) -> list[dict[str, str]]:
         number, box = block.start + at, block.boxes[at]
         depth, no_bin, pixels, inferred, earlier, *where = draws[at]
         labels = lines.labels[line]
-        # Where the lineage has a species all of them are known, else those down to some rank.
+        # If the lineage has a species, all labels are known; otherwise only those down to a rank.
         known = len(labels) if labels[-1] else 1 + sum(depth >= share for share in _DEPTHS)
         plate, well = divmod(number, _WELLS)
         area = box.size[0] * box.size[1]
@@ -100,10 +100,10 @@ def _rows(options: SampleOptions, block: Block) -> list[dict[str, str]]:
 
 
 def _barcodes(rng: np.random.Generator, typical: NDArray[np.uint8]) -> list[str]:
-    """Barcodes with the variation of a species, and with what sequencing does to them."""
+    """Make barcodes with the variation within a species, and with sequencing errors."""
     changed = np.flatnonzero(rng.random(len(typical)) < _CHANGED)
     typical[changed] = substitute(typical[changed], rng, _CHANGES)
-    # Only these have unknown bases, ambiguous ones, or another length.
+    # Only the changed barcodes have unknown bases, ambiguous bases or another length.
     flaws = rng.random((len(changed), 4)).tolist()
     texts = [row.tobytes().decode("ascii") for row in typical]
     for at, (kind, place, length, end) in zip(changed.tolist(), flaws, strict=True):
@@ -123,7 +123,7 @@ def _collected(number: int, specimens: int, draws: list[float]) -> tuple[str, st
     """Where a specimen was collected: country, province, latitude and longitude."""
     somewhere, inside, unknown, north, east = draws
     place = PLACES[int(somewhere**1.6 * len(PLACES))]
-    # Even the smallest sample has some values that are easily misread.
+    # Even the smallest sample has some values that are easy to misread.
     every = max(2, min(_AWKWARD_EVERY, specimens // len(AWKWARD_PLACES)))
     if number % every == 1:
         place = AWKWARD_PLACES[number // every % len(AWKWARD_PLACES)]

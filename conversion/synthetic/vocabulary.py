@@ -1,6 +1,6 @@
-"""List names to draw from: of taxa, down to genera, of species within them, and of places.
+"""List the names for synthetic specimens: taxa down to genera, species epithets, and places.
 
-A species is a genus with any of the epithets, so not every binomial stands for a described species.
+A species name is a genus with any of the epithets, so not every name is a described species.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ PHYLUM: Final = "Arthropoda"
 
 
 class Genus(NamedTuple):
-    """One genus, what stands above it, and the key of ``FORMS`` that its members look like."""
+    """One genus, with its higher taxa and the key of its members' shape in ``FORMS``."""
 
     class_name: str
     order: str
@@ -22,8 +22,8 @@ class Genus(NamedTuple):
     weight: float
 
 
-# The form of some genera and how common each is, then their ranks. Diptera dominate as they do
-# upstream. Where BOLD assigns no subfamily, it says "unassigned".
+# Each line: the form of the genera, how common each is, their higher ranks, and the genera. Diptera
+# dominate, as in upstream's data. "-" stands for a subfamily that BOLD calls "unassigned".
 _TABLE: Final = """
 midge 4.1 Insecta Diptera Cecidomyiidae Cecidomyiinae Contarinia Dasineura
 midge 4.1 Insecta Diptera Chironomidae Chironominae Chironomus Tanytarsus
@@ -67,7 +67,7 @@ spider 0.4 Arachnida Araneae Salticidae Salticinae Salticus
 mite 0.5 Arachnida Trombidiformes Tetranychidae Tetranychinae Tetranychus Panonychus
 """
 
-# They agree with a genus of any grammatical gender.
+# These epithets agree with a genus of any grammatical gender.
 _EPITHETS: Final = """
 canadensis orientalis occidentalis insularis septentrionalis montivagans alticola sylvicola
 similis gracilis nobilis vulgaris agilis humilis tenuis brevis mirabilis communis simplex
@@ -92,7 +92,7 @@ FORM_NAMES: Final = sorted({genus.form for genus in GENERA})
 
 
 class Place(NamedTuple):
-    """A country, as text, the degrees of its middle, and some of its provinces or states."""
+    """A country, the latitude and longitude of its middle, and some of its provinces or states."""
 
     country: str
     latitude: float
@@ -117,7 +117,7 @@ PLACES: Final = (
     Place("Malta", 35.9, 14.4),
 )
 
-# Values that a careless reader splits, unquotes, mangles or takes for a missing one.
+# Values that a careless reader splits, unquotes, garbles or takes for missing values.
 AWKWARD_PLACES: Final = (
     Place("Namibia", -22.3, 17.2, ("NA",)),
     Place("Finland", 60.2, 20.0, ("Åland",)),

@@ -1,4 +1,4 @@
-"""Prove a dataset folder: against its manifest, and if asked against the release."""
+"""Verify a dataset folder against its manifest, and optionally against the release."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from conversion.progress import BYTES, Reached, Unwatched, Watcher, counting_row
 from conversion.upload.copies import shard_names, without_shards
 from conversion.verify.shard import Checked, CheckTask, Keys, check_bytes, check_shard
 
-# Ours have some ten thousand; parsing many more takes minutes.
+# Cards of this program have some ten thousand bytes; parsing a much longer one takes minutes.
 _CARD_BYTES: Final = 1 << 20
 
 
@@ -45,9 +45,9 @@ class VerifyOptions:
     """The options of a verification.
 
     Attributes:
-        folder: The dataset folder, or the URL of it.
+        folder: The dataset folder, or its URL.
         workers: How many shards are checked at a time.
-        release: The release to compare every image and value with, if any.
+        release: The release to compare every image and value with; ``None`` for no comparison.
         decode: Whether to decode every image.
     """
 
@@ -64,11 +64,11 @@ def verify(options: VerifyOptions, watcher: Watcher | None = None) -> tuple[Mani
     """Compare a dataset folder with its manifest.
 
     Returns:
-        The manifest, and everything that is wrong, each as one line.
+        The manifest, and the problems that were found, one line each.
 
     Raises:
         ForeignFolder: There is no manifest, or it cannot be read.
-        DataError: The release that was given cannot be read.
+        DataError: The given release cannot be read.
     """
     with without_shards(options.folder) as folder:
         return _verify(options, folder, watcher or Unwatched())
@@ -96,7 +96,7 @@ def _verify(options: VerifyOptions, folder: Path, watcher: Watcher) -> tuple[Man
 
 def _executor(options: VerifyOptions) -> _Pool:
     if is_in_memory(options.folder) or is_in_memory(options.release):
-        # Processes of their own would not see what lies in the memory of this one.
+        # Other processes cannot read files in the memory of this one.
         return ThreadPoolExecutor(options.workers)
     return Processes(options.workers)
 
@@ -149,7 +149,7 @@ def _checked(tasks: Sequence[CheckTask], pool: _Pool) -> Iterator[Checked]:
 
 
 def _keys(shards: Iterable[ShardFile], checked: dict[str, Checked]) -> Keys | None:
-    """The keys of a split in the order of its rows; none where one of its shards is unreadable."""
+    """The keys of a split in the order of its rows; ``None`` if one of its shards is unreadable."""
     found = [checked[shard.path].keys for shard in shards]
     whole = [keys for keys in found if keys is not None]
     return np.concatenate(whole) if whole and len(whole) == len(found) else None
@@ -219,13 +219,13 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
 def _plan_again(
     options: VerifyOptions, manifest: Manifest, work: Path, watcher: Watcher
 ) -> tuple[dict[str, ShardTask], list[str]]:
-    """Plan the folder from the release, as when it was made; what differs is a finding."""
+    """Plan the folder from the release again; shards that differ from the plan are findings."""
     assert options.release is not None
     release = locate_release(options.release)
     findings: list[str] = []
     sources: dict[str, ShardTask] = {}
     catalogue = Catalogue(work)
-    # What cannot be taken was recorded when the folder was made, and is left out again.
+    # Bad rows were recorded when the folder was made, so they are left out here without a finding.
     with watcher.progress("reading the metadata of the release", unit="records") as reached:
         records = read_metadata(release.metadata, lambda _: None)
         catalogue.load_metadata(counting_rows(records, reached))
@@ -239,7 +239,7 @@ def _plan_again(
             record = manifest.derived.get(package)
             recipe = record.recipe if record else None
             chosen = select(release, package, [split_named(split)], recipe)
-            # Each split is listed on its own here, under the same name.
+            # Each split is listed separately here, and the list has the same name each time.
             listed_in = work / split
             listed_in.mkdir(exist_ok=True)
             with watcher.progress(f"listing the images of {package}, {split}"):

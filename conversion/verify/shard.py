@@ -1,4 +1,4 @@
-"""Check one shard of a dataset folder: the unit of work of ``verify``."""
+"""Check one shard of a dataset folder, which is the unit of work of ``verify``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Keys = npt.NDArray[np.void]
 
 
 class Undecodable(str):
-    """A finding on an image that lies in the shard as it came: converting again changes nothing."""
+    """A finding about an image that is already damaged in the release."""
 
     __slots__ = ()
 
@@ -44,11 +44,11 @@ class CheckTask:
 
     Attributes:
         folder: The dataset folder, a path or a URL.
-        file: What the manifest says of the shard.
+        file: The manifest's entry of the shard.
         split: Upstream's name of its split.
         image: Whether it has images.
         decode: Whether to decode every image.
-        source: The task that would make the shard from the release, for comparing with it.
+        source: The task that would make the shard from the release, to compare it with the release.
     """
 
     folder: str
@@ -65,8 +65,8 @@ class Checked:
 
     Attributes:
         file: The shard.
-        findings: Everything that is wrong with it, each as one line.
-        keys: The md5 of each processid, in the order of the rows; none where it cannot be read.
+        findings: The problems that were found, one line each.
+        keys: The md5 of each processid, in the order of the rows; ``None`` if it is unreadable.
     """
 
     file: ShardFile
@@ -75,10 +75,10 @@ class Checked:
 
 
 def check_bytes(folder: Path, file: ShardFile) -> str | None:
-    """Compare a file's length and digest with the manifest; returns what differs."""
+    """Compare a file's length and digest with the manifest, and describe the difference."""
     path = folder / file.path
     try:
-        # Its length tells most damage without reading it.
+        # The length shows most damage without reading the file.
         size = require_regular(path).stat().st_size
         if size < file.bytes:
             return f"{file.path}: has {size:,} bytes instead of {file.bytes:,}"
@@ -99,7 +99,7 @@ def check_shard(task: CheckTask) -> Checked:
     """Check one shard.
 
     Raises:
-        ArchiveError: The release, or a folder behind a URL, cannot be read.
+        ArchiveError: The release, or a remote folder, cannot be read.
     """
     with of_shard(task.folder, task.file) as folder:
         return _check_shard(task, folder)
