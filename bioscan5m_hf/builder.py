@@ -153,7 +153,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         ]
         return digest_of(*told)
 
-    # ------------------------------------------------------------------------- what is served
+    # --------------------------------------------------------------------- the requested data
 
     @property
     def configuration(self) -> Configuration:
@@ -166,7 +166,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
 
     @property
     def data(self) -> Data:
-        """The data behind ``data_dir``.
+        """The data at ``data_dir``.
 
         Raises:
             UsageError: No ``data_dir`` was given.
@@ -212,7 +212,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         columns = self._columns()
         return [rank for rank in RANKS if rank in wanted and rank in columns]
 
-    # --------------------------------------------------------------------- what datasets calls
+    # ------------------------------------------------------------- methods called by datasets
 
     def _info(self) -> datasets.DatasetInfo:
         self.config.check()
@@ -319,7 +319,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         if failure is not None:
             raise failure
 
-    # --------------------------------------------------------------------------- what comes out
+    # -------------------------------------------------------------------------------- results
 
     def _as_dataset(self, split: Any = datasets.Split.TRAIN, in_memory: bool = False) -> Any:
         wanted = (

@@ -6,7 +6,7 @@
     │   └── MissingDependency      an optional package is not installed
     ├── DataError                  the release is not what upstream publishes
     │   ├── ReleaseNotFound        no archive, image folder or metadata was found
-    │   │   └── OutOfReach         offline, or the server does not answer, and no cache has the data
+    │   │   └── OutOfReach         offline mode or no answer from the server, and nothing in a cache
     │   ├── ArchiveError           an archive is damaged, encrypted or not a zip
     │   ├── MetadataError          columns, rows or values of the metadata are wrong
     │   ├── ImageError             the bytes of one image are wrong
@@ -135,7 +135,7 @@ class ReleaseNotFound(DataError):
 
 
 class OutOfReach(ReleaseNotFound):
-    """The user is offline or the server does not answer, and no cache has the remote data."""
+    """Offline mode is on or the server does not answer, and no cache has the remote data."""
 
 
 class ArchiveError(DataError):

@@ -1,4 +1,4 @@
-"""Locks and temporary folders that other processes heed, also after one was killed.
+"""Provide locks and temporary folders that work across processes, even if one is killed.
 
 Nothing here knows what the files mean.
 """

@@ -1,7 +1,7 @@
 """Find the archives, unpacked images and metadata of a release by their names in a folder.
 
-Files are recognised by their names alone, so that finding a release is fast. Only metadata files
-are opened, to choose among several of them.
+Files are recognised by their names alone, so that finding a release is fast. Only metadata are
+opened, to choose among several files or to list the members of the metadata zip.
 """
 
 from __future__ import annotations

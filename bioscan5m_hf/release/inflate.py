@@ -18,7 +18,7 @@ else:
 
 
 class InflateError(ValueError):
-    """A deflate stream is damaged, or is longer than the given size."""
+    """A deflate stream is damaged, or does not end at the given size."""
 
 
 def _inflate_libdeflate(data: memoryview, size: int) -> bytes | bytearray:

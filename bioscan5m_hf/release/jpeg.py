@@ -87,7 +87,7 @@ def _header_of(data: bytes | bytearray) -> _Header | None:
         code = data[at + 1]
         length = _LENGTH.unpack_from(data, at + 2)[0]
         if code == _SOS:
-            # A segment of its length alone has no number of components, which would be read.
+            # A segment with nothing but its length has no number of components to read.
             if length == _LENGTH.size or frames != [data[at + 4]]:
                 return None
             read = struct.Struct(f"{fields}2sHB").unpack_from

@@ -85,7 +85,7 @@ class Archive:
 
     @property
     def rank(self) -> int:
-        """If several archives hold an image, the one with the lowest rank is read."""
+        """If several archives hold an image, the lowest rank is read: a group before a full zip."""
         return 0 if self.group else 1
 
 

@@ -174,8 +174,8 @@ def read_directory(source: Source, *, block_bytes: int = _BLOCK_BYTES) -> Iterat
         method and the general purpose flags of each member.
 
     Raises:
-        ArchiveError: The file is not a zip, or it is truncated or damaged. So is a file that is
-            shorter than its members together, as in a zip bomb of overlapping members.
+        ArchiveError: The file is not a zip, or it is truncated or damaged; or its members together
+            are longer than the file, as in a zip bomb of overlapping members.
     """
     extent = find_directory(source)
     found = occupied = 0

@@ -125,8 +125,8 @@ Place = tuple[int, int, int, int, int]
 def read_sound(read_at: ReadAt, places: Iterable[Place]) -> Iterator[bytes | bytearray | None]:
     """Read JPEGs of a zip archive fast, provided that they are deflated and intact.
 
-    Apart from inflating, this takes half the time of ``read_member`` and ``check_jpeg``. For an
-    image that is ``None`` here, those two find out what is wrong, or read it.
+    Apart from inflating, this takes half the time of ``read_member`` and ``check_jpeg``. If an
+    image is ``None`` here, call these two: they read it or raise an error that says what is wrong.
 
     Yields:
         The plain bytes of each image, whose CRC-32 was checked; ``None`` if anything is unusual.

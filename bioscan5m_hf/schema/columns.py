@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Kind(enum.Enum):
-    """The type of the values of a column, as ``datasets`` names it."""
+    """The type of the values of a column; its value is the name of the type in ``datasets``."""
 
     STRING = "string"
     FLOAT = "float64"
@@ -60,11 +60,11 @@ class Split:
     """One partition of the specimens, as upstream divides them.
 
     Attributes:
-        name: Upstream's name, as it stands in the column ``split`` and in image paths.
+        name: Upstream's name, as in the column ``split`` and in image paths.
         published: The name of the split in a dataset folder and on the Hub.
         partition: The archive group that holds its images: ``pretrain``, ``train`` or ``eval``.
-        chunk_digits: How many hex digits of md5(processid) name the folder of an image; 0 where
-            images lie directly in the folder of the split.
+        chunk_digits: How many hex digits of md5(processid) name the folder of an image; 0 if images
+            lie directly in the folder of the split.
         meaning: One line for the card.
     """
 
@@ -148,7 +148,7 @@ def split_named(name: str) -> Split:
 
 
 def features_json(*, image: bool) -> dict[str, dict[str, str]]:
-    """The features as ``datasets`` writes them, without importing ``datasets``."""
+    """The features in the JSON form of ``datasets``, made without importing ``datasets``."""
     declared = {column.name: {"dtype": column.kind.value, "_type": "Value"} for column in COLUMNS}
     return {IMAGE_COLUMN: {"_type": "Image"}, **declared} if image else declared
 

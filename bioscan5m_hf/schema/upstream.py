@@ -76,7 +76,7 @@ class Mirror:
         location: A URL to which the name of a file is appended, the name of a repository on the
             Hub, or the page to open by hand.
         variable: An environment variable that replaces the location, for copies of the mirror and
-            for tests. The Hub has none, because ``HF_ENDPOINT`` does this.
+            for tests. ``None`` for the Hub, because its own ``HF_ENDPOINT`` serves this purpose.
         files: The names of the files that it has.
     """
 

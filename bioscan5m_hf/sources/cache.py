@@ -40,7 +40,7 @@ def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
 def _make(folder: Path, write: Callable[[Path], None]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        # What takes gigabytes is not left there by processes that are killed again and again.
+        # The next run removes this folder if a run is killed; otherwise gigabytes could pile up.
         with temporary_folder(folder.parent) as made:
             work = made / folder.name
             work.mkdir()

@@ -1,6 +1,7 @@
 """Parse the manifest of a dataset folder, and check every type, name and path in it.
 
-A manifest may come from a stranger. After these checks, its values can be used without others.
+A manifest may come from a stranger. After these checks, its values can be used without further
+checks.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ def remember(
     path = _path_of(data.root, cache)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # What another process adds meanwhile would be lost.
+        # Without the lock, entries that another process adds meanwhile would be lost.
         with (
             alone(path.with_suffix(".lock")),
             tempfile.TemporaryDirectory(dir=path.parent) as work,
@@ -170,7 +170,7 @@ def remember(
 
 
 def _joined(data: Data, known: PreparedData | None, told: Mapping[str, Any]) -> dict[str, Any]:
-    """What was known of remote data, and what is told of them now."""
+    """Merge new entries into the record of earlier loads."""
     before = known.record if known else {}
     record = {name: {**before.get(name, {}), **found} for name, found in told.items()}
     for package, names in told["splits"].items():

@@ -162,7 +162,7 @@ def _write_images(selection: Selection, work: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Join:
-    """The join of the records of a split with the images of a package."""
+    """Joins the records of a split with the images of a package."""
 
     selection: Selection
     split: Split

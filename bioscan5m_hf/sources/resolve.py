@@ -108,7 +108,7 @@ def open_data(
 
     Raises:
         ReleaseNotFound: There is neither.
-        OutOfReach: The user is offline or the server does not answer, and no cache has the data.
+        OutOfReach: Offline mode is on or the server does not answer, and no cache has the data.
     """
     root = resolve(path, revision=revision, options=options)
     if token is not None and isinstance(root, RemotePath) and root.scheme == "hf":

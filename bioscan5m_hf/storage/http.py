@@ -91,11 +91,11 @@ class HttpFile(Source):
         return _persist(self._path, ask, f" at byte {offset:,}")
 
     def _require_unchanged(self, answer: httpx2.Response) -> None:
-        """Check that an answer is from the file that was opened, and not from its replacement."""
+        """Check that an answer comes from the file that was opened, not from a newer file."""
         pairs = zip(self._state, _state_of(answer), strict=True)
         told = [before == now for before, now in pairs if before and now]
         total = range_of(answer)[1] if answer.status_code == 206 else None
-        # Servers behind one address may send different tags for one file. Then the date decides.
+        # Servers at one address may send different tags for the same file; then the date decides.
         if total not in (None, self.size) or (told and not any(told)):
             raise ArchiveError(
                 "the file there has changed since it was opened",

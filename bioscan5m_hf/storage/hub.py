@@ -33,13 +33,13 @@ def pinned(location: RemotePath) -> Location:
     """Pin a location to one commit of its repository.
 
     Returns:
-        The location in the commit to which the revision points now. If the user is offline
-        (``HF_HUB_OFFLINE``, ``HF_DATASETS_OFFLINE``) or the Hub does not answer, the local folder
-        of the snapshot in the Hub's cache.
+        The location in the commit to which the revision points now. In offline mode
+        (``HF_HUB_OFFLINE``, ``HF_DATASETS_OFFLINE``) or if the Hub does not answer, the local
+        folder of the snapshot in the Hub's cache.
 
     Raises:
         ReleaseNotFound: There is no such repository or revision, or the user may not read it.
-        OutOfReach: The user is offline or the Hub does not answer, and the cache has no snapshot.
+        OutOfReach: Offline mode is on or the Hub does not answer, and the cache has no snapshot.
         ArchiveError: The Hub gives another answer.
     """
     name, revision, below = _parts(location)

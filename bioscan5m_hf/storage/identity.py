@@ -1,7 +1,7 @@
 """Detect unchanged files by size, times and inode, without reading them.
 
 Caches use these identities as keys, never a path, a name or a pattern, because a folder may be
-replaced by another one of the same name.
+moved, or replaced by another one of the same name.
 
 The kernel sets the ``ctime`` of a file whenever its bytes or its times are changed, and no program
 can set it back. So a file with the same stamp holds the same bytes.

@@ -24,7 +24,7 @@ _SHORTEST_SECRET: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class RemotePath:
-    """A file or folder behind a URL.
+    """A file or folder at a URL.
 
     Attributes:
         url: Such as ``https://host/folder/file.zip`` or ``hf://datasets/user/name/file.zip``.

@@ -54,7 +54,7 @@ def _set(name: str) -> Any:
 
 
 class BIOSCAN5M(torch.utils.data.Dataset[Any]):
-    """BIOSCAN-5M as a map-style dataset; scripts for bioscan-dataset need to change one import.
+    """BIOSCAN-5M as a map-style dataset; scripts for bioscan-dataset only need another import.
 
         from bioscan5m_hf.torch import BIOSCAN5M
 
@@ -81,7 +81,7 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
             kept; for a folder without ``source_rows.npy``, the first by md5(processid).
         max_nucleotides: The length to which barcodes are cut; ``None`` to keep them whole.
         target_type: A rank, one or several; ``uri`` stands for ``dna_bin``.
-        target_format: ``index`` (-1 where there is no label) or ``text``.
+        target_format: ``index`` (-1 for a missing label) or ``text``.
         output_format: ``tuple``, ``dict`` or ``dictionary``.
         transform: Applied to each image.
         dna_transform: Applied to each barcode.

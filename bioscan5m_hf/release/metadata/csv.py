@@ -46,7 +46,7 @@ def read_csv(stream: MetadataStream, label: str, report: OnBadRow, note: OnNote)
         check_header(header, label, note)
     broken = _BrokenRows(report)
     try:
-        # Without threads, because only then does the parser know the numbers of rows.
+        # Without threads, because a parser with threads does not know the numbers of rows.
         reader = pacsv.open_csv(
             stream,
             read_options=pacsv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),

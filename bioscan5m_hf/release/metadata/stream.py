@@ -110,7 +110,7 @@ class MetadataStream(io.RawIOBase):
             raise _unreadable(self._file, error) from error
         if self._file.form == "csv":
             self.quotes += _quotes(data)
-        # Check the encoding here, because the csv parser writes about others to standard error.
+        # Check the encoding first: the csv parser reports a wrong encoding on standard error.
         text = self._cut_off + data if self._cut_off else data
         whole = _whole_letters(text) if data else len(text)
         try:
