@@ -1,4 +1,5 @@
 """Describe a dataset folder: card, front matter, notebook, Croissant and statistics.
 
-All of it is made from the manifest and the metadata. Shards are written and published elsewhere.
+Everything is made from the manifest, the metadata and, for the contact sheet, some shards. Shards
+are written in ``shards`` and published in ``upload``.
 """

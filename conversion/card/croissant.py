@@ -1,9 +1,9 @@
-"""``croissant.json``: the dataset folder in the vocabulary of MLCommons' Croissant 1.1.
+"""Write ``croissant.json``, which describes the dataset folder in MLCommons' Croissant 1.1.
 
-Each split of a configuration is a set of files and a record set over them. The files lie beside
-this one, or in the repository if the folder is published; a reader can use a local folder instead
-with ``mapping={"repo": folder}``. Croissant's own reader reads only Parquet, so other formats have
-descriptions of their files alone.
+Each split of a configuration is a set of files and a record set over them. The files lie in the
+same folder, or in the repository if the folder is published; a reader can use a local folder
+instead with ``mapping={"repo": folder}``. Croissant's own reader reads only Parquet, so other
+formats have no record sets.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _TYPES: Final = {
     Kind.SMALL_INTEGER: "sc:Integer",
 }
 
-# The context that the specification prescribes, word for word.
+# The context that the specification prescribes literally.
 _CONTEXT: Final[dict[str, Any]] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -130,8 +130,8 @@ def render_croissant(manifest: Manifest, found: Profile | None = None) -> bytes:
             if _writer(files).croissant
         ],
     }
-    # One line for each value, so that versions can be compared. These separators do it without an
-    # indent, with which json uses Python instead of C.
+    # One line for each value, so that versions can be compared. An indent would do this too, but
+    # then json uses its slower Python encoder.
     return (json.dumps(data, ensure_ascii=False, separators=(",\n", ": ")) + "\n").encode()
 
 
@@ -147,13 +147,13 @@ def _repository(url: str) -> dict[str, Any]:
         "description": "the repository on the Hub",
         "contentUrl": url,
         "encodingFormat": "git+https",
-        # The specification demands a digest, and a repository has none. The Hub writes this too.
+        # The specification requires a digest, and a repository has none. The Hub also writes this.
         "sha256": "https://github.com/mlcommons/croissant/issues/80",
     }
 
 
 def _responsible(manifest: Manifest, found: Profile | None) -> dict[str, Any]:
-    """Fill in the vocabulary for responsible use, in the words of the card."""
+    """Fill in the vocabulary for responsible AI, with the sentences of the card."""
     return {
         "rai:dataCollection": COLLECTION,
         "rai:dataCollectionMissingData": MISSING,

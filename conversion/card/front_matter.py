@@ -1,4 +1,4 @@
-"""Write the front matter of the card, which tells ``datasets`` and the Hub what a folder serves."""
+"""Write the front matter of the card, which declares a folder's configurations to ``datasets``."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _SIZES: Final = (
 
 
 class _PlainDumper(yaml.SafeDumper):
-    """Writes repeated values in full, since not every reader of cards follows references."""
+    """Writes repeated values in full, because not every reader of cards resolves references."""
 
     def ignore_aliases(self, _data: object) -> bool:
         return True
 
 
 def files_url(manifest: Manifest) -> str:
-    """The place where examples find other files of the dataset: a folder or a repository."""
+    """The location of the dataset's files in examples: a folder or a repository."""
     return f"hf://datasets/{manifest.name}" if "/" in manifest.name else manifest.name
 
 
@@ -82,10 +82,10 @@ def serves_metadata(manifest: Manifest) -> bool:
 
 
 def front_matter(manifest: Manifest) -> dict[str, Any]:
-    """The YAML block of the card, from which ``datasets`` learns the configurations.
+    """Return the content of the card's YAML block, where ``datasets`` finds the configurations.
 
-    Sizes of splits are never declared: if they were, ``datasets`` would take a filtered split for a
-    damaged one.
+    Sizes of splits are never declared, because then ``datasets`` would report a filtered split as
+    damaged.
     """
     listed = available(manifest)
     default = default_configuration(manifest)
@@ -119,15 +119,15 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
 def _content(splits: Mapping[str, SplitFiles]) -> str:
     """A digest of the shards of a configuration.
 
-    ``datasets`` caches what it prepares under a hash of the card's configurations alone. Without
-    this digest, another folder whose files have the same names would get the rows of this one.
+    ``datasets`` caches prepared rows under a hash of the card's configurations. Without this
+    digest, another folder whose files have the same names would get the rows of this folder.
     """
     told = [f"{shard.path} {shard.xxh3}" for files in splits.values() for shard in files.shards]
     return digest_of(*told)
 
 
 def _declared_features(manifest: Manifest) -> dict[str, Any]:
-    """The features, if the files do not carry them."""
+    """The features, if the files themselves do not contain them."""
     features = writer_named(manifest.format).declared_features()
     if not features:
         return {}
@@ -145,7 +145,7 @@ def default_configuration(manifest: Manifest) -> str:
 
 
 def shown_package(packages: Collection[str]) -> str | None:
-    """The package that represents all of them, where only one can be shown."""
+    """The package to show if only one can be shown."""
     if DEFAULT_PACKAGE in packages:
         return DEFAULT_PACKAGE
     listed = in_order(packages)
@@ -154,9 +154,10 @@ def shown_package(packages: Collection[str]) -> str | None:
 
 
 def pattern(files: SplitFiles) -> str:
-    """A pattern for the shards of a split.
+    """Return a pattern for the shards of a split.
 
-    It matches one division into shards only, since shards of an interrupted one may lie beside it.
+    It matches only one division into shards, because an interrupted conversion may have left shards
+    of another division.
     """
     stem, _, rest = files.shards[0].path.rpartition("-00000-of-")
     return f"{stem}-*-of-{rest}"
@@ -166,7 +167,7 @@ def shown_split(manifest: Manifest) -> tuple[str, str] | None:
     """The configuration and the split that examples use.
 
     Returns:
-        Their names; none for a folder that serves nothing.
+        Their names; ``None`` for a folder that serves nothing.
     """
     name = default_configuration(manifest)
     splits = next((splits for found, splits in available(manifest) if found.name == name), None)

@@ -1,4 +1,4 @@
-"""Write what the card says about the making of a folder: its selection, samples and shards."""
+"""Write the card's text about how the folder was made: its selection, samples and shards."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from conversion.formats.samples import CAPTION
 
 
 def escaped(text: str) -> str:
-    """Escape text from the data, so that Markdown and HTML show each letter of it, on one line."""
+    """Escape text from the data, so that Markdown and HTML show it literally, on one line."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    # Neither Markdown nor its tables take an entity for markup.
+    # Markdown, including its tables, never interprets an entity as markup.
     return re.sub(r"[^\w\s,.'()/:;%°+-]", lambda found: f"&#{ord(found[0])};", line).replace(
         "_", "&#95;"
     )
 
 
 def selected(manifest: Manifest) -> str:
-    """A sentence for the description, if the folder is a selection."""
+    """Return a sentence for the description, if the folder is a selection."""
     return "\nThey are a selection from the release (see Selection)." if manifest.selection else ""
 
 
 def selection(manifest: Manifest) -> str:
-    """The section that says which specimens were chosen."""
+    """Write the section about the chosen specimens."""
     if not manifest.selection:
         return ""
     return (
@@ -35,7 +35,7 @@ def selection(manifest: Manifest) -> str:
 
 
 def samples(manifest: Manifest) -> str:
-    """The paragraph on what samples have beside image and record."""
+    """Write the paragraph about the additional members of samples."""
     lines = [
         f"\nSamples of `{name}` also have {extras.told}."
         for name, extras in manifest.samples.items()
@@ -46,7 +46,7 @@ def samples(manifest: Manifest) -> str:
 
 
 def shards(manifest: Manifest) -> str:
-    """The paragraph on how many processes can share a split, if readers hand out whole shards."""
+    """Write the paragraph about how many workers can share a split by whole shards."""
     counts = [
         len(files.shards) for name in manifest.packages for files in manifest.splits[name].values()
     ]

@@ -1,4 +1,4 @@
-"""Write ``quickstart.ipynb``, a notebook that uses a dataset folder."""
+"""Write ``quickstart.ipynb``, a notebook that shows how to use a dataset folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOTEBOOK_NAME: Final = "quickstart.ipynb"
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """The parts of the notebook that differ between folders; texts are Python."""
+    """The parts of the notebook that differ between folders; some are Python expressions."""
 
     dataset: str
     configuration: str
@@ -34,8 +34,8 @@ def render_notebook(manifest: Manifest, found: Profile) -> bytes | None:
     """Write the notebook.
 
     Returns:
-        The text of the file, without outputs; none for a folder without images. The same manifest
-        gives the same text.
+        The text of the file, without outputs; ``None`` for a folder without images. The same
+        manifest gives the same text.
     """
     shown = shown_split(manifest)
     if shown is None or not manifest.packages:

@@ -1,7 +1,7 @@
 """Write card, pictures, notebook and Croissant of a dataset folder, and its manifest last.
 
-All of it is made from the shards and the manifest alone, so it can be made anew at any time, and
-the same folder gives the same bytes.
+They are made only from the shards and the manifest, so they can be made again at any time, and the
+same folder gives the same bytes.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ def sheet_shards(manifest: Manifest) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Profile and pictures of a dataset folder, from its metadata alone.
+    """Profile and pictures of a dataset folder, made from its metadata.
 
     Attributes:
         profile: A summary of its specimens.
-        pictures: The bytes of each picture of the profile, by its path in the folder; none if there
-            is nothing to show.
-        sheet: Returns the contact sheet of some shards, if it was drawn before; by default it is
-            drawn when it is needed.
+        pictures: The bytes of each picture of the profile, by its path in the folder; ``None`` if
+            there is nothing to show.
+        sheet: Returns the contact sheet of some shards. By default, the sheet is drawn when it is
+            needed.
     """
 
     profile: Profile
@@ -84,7 +84,7 @@ def write_presentation(
 
     Args:
         folder: The folder.
-        manifest: What it holds; the files that are written are entered here.
+        manifest: Its manifest; the written files are added to it.
         picks: The specimens of the contact sheet; chosen from the shards by default.
         drawn: Profile and pictures of its metadata; counted and drawn by default.
 
@@ -143,12 +143,12 @@ def _write_card(files: SmallFiles, folder: Path, manifest: Manifest, found: Prof
 def present(
     folder: Path, name: str | None = None, say: Callable[[str], None] = warnings.warn
 ) -> Manifest:
-    """Write card, pictures, notebook and Croissant of a dataset folder anew.
+    """Write card, pictures, notebook and Croissant of a dataset folder again.
 
     Args:
         folder: The folder.
         name: The name that its examples load; by default the same as before.
-        say: Told of links in the folder, and if it cannot be locked.
+        say: Called with a message about links in the folder, or if it cannot be locked.
 
     Returns:
         The new manifest.
@@ -156,14 +156,14 @@ def present(
     Raises:
         ForeignFolder: The folder has no manifest.
         FolderInUse: A conversion is writing it.
-        VerificationFailed: A shard that is looked at is missing or broken.
-        UsageError: The name is not that of a repository.
+        VerificationFailed: A shard that is read here is missing or broken.
+        UsageError: The name is not a valid name of a repository.
     """
     read_manifest(folder)
     with open_state(folder, say):
         manifest = read_manifest(folder)
         if name:
-            # Imported here, since nothing else needs the Hub's library, which takes long to import.
+            # Imported here, because only this needs the Hub's library, which takes long to import.
             from conversion.upload.hub import check_repository_name
 
             manifest.name = check_repository_name(name)

@@ -257,7 +257,7 @@ def _columns(manifest: Manifest) -> str:
 
 
 def _specimens(manifest: Manifest, found: Profile) -> str:
-    """The section on the specimens: pictures, and their numbers for those who cannot see them."""
+    """Write the section about the specimens: pictures, and their numbers as accessible tables."""
     barcodes, with_barcode = found.barcodes
     countries = [(escaped(name), f"{count:,}") for name, count in found.countries]
     others, rest = found.other_countries
@@ -282,7 +282,7 @@ def _source() -> str:
 
 
 def _limitations(manifest: Manifest, found: Profile | None) -> str:
-    """The section on what a model may learn from these specimens that does not hold elsewhere."""
+    """Write the section about biases that a model may learn from these specimens."""
     facts = [*map(escaped, biases(manifest, found)), *limitations(found)]
     return "## Limitations and biases\n\n" + "".join(f"- {fact}\n" for fact in facts)
 
@@ -331,7 +331,7 @@ metadata are upstream's.
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: int = 0) -> str:
-    """A Markdown table whose last columns are numbers."""
+    """Make a Markdown table, whose last ``right`` columns are numbers."""
     left = len(head) - right
     lines = [head, ["---"] * left + ["---:"] * right, *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -340,6 +340,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], right: int = 0) -
 def _size(count: int) -> str:
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor:
-            # The unit must stay beside its number in a narrow column.
+            # The unit must stay on the line of its number in a narrow column.
             return f"{count / factor:,.1f}\N{NO-BREAK SPACE}{unit}"
     return f"{count} bytes"

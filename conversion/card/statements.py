@@ -1,6 +1,6 @@
-"""State what a user of the data must know: its source, who labelled it, and what it lacks.
+"""State what a user of the data must know: its source, its labels and its limitations.
 
-The card and the Croissant description say the same.
+The card and the Croissant description use the same statements.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def biases(manifest: Manifest, found: Profile | None) -> list[str]:
     if not (found and found.specimens and found.orders and found.countries):
         return []
     (order, most), (country, many) = found.orders[0], found.countries[0]
-    # Whether this holds for a selection is not known without counting.
+    # For a selection, this may be false.
     rare = "" if manifest.selection else ", and most taxa have few specimens"
     return [
         f"{most / found.specimens:.0%} of the specimens are {order}{rare}",
@@ -47,7 +47,7 @@ def biases(manifest: Manifest, found: Profile | None) -> list[str]:
 
 
 def limitations(found: Profile | None) -> list[str]:
-    """State in phrases what the data does not tell."""
+    """State the limitations of the data, as phrases."""
     shares: list[str] = []
     if found and found.specimens:
         shares = [

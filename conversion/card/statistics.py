@@ -1,4 +1,4 @@
-"""Count taxa, barcodes, sizes and places of a dataset folder, over its metadata configuration."""
+"""Count taxa, barcodes, sizes and places in the metadata configuration of a dataset folder."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _ORDERS: Final = 12
 _COUNTRIES: Final = 10
 BARCODE_STEP: Final = 20
 BARCODE_TOP: Final = 1_600
-SIZE_STEPS: Final = 8  # to a power of ten
+SIZE_STEPS: Final = 8  # per power of ten
 
 
 @dataclass(frozen=True, slots=True)
 class RankCount:
-    """The labels of one rank."""
+    """How many taxa a rank has, and how many specimens have a label of this rank."""
 
     rank: str
     taxa: int
@@ -55,13 +55,13 @@ class Profile:
 
     Attributes:
         specimens: How many there are.
-        ranks: For each rank, its labels.
+        ranks: The counts of each rank.
         orders: The most frequent orders and their specimens, the largest first.
         other_orders: How many further orders there are, and their specimens.
         barcodes: How many different barcodes there are, and how many specimens have one.
         barcode_lengths: Specimens by the length of their barcode in bases, in steps of
             ``BARCODE_STEP``; the last step holds all from ``BARCODE_TOP`` on.
-        sizes: Specimens by the pixels of the organism, in ``SIZE_STEPS`` steps to a power of ten.
+        sizes: Specimens by the pixels of the organism, in ``SIZE_STEPS`` steps per power of ten.
         countries: The most frequent countries and their specimens.
         other_countries: How many further countries there are, and their specimens.
         sites: Specimens by degree of latitude and longitude (the southern and western edge).
@@ -112,11 +112,11 @@ class ProfileCounter:
         self._add_sites(_numbers(rows["coord-lat"]), _numbers(rows["coord-lon"]))
 
     def vocabularies(self) -> list[Vocabulary]:
-        """The different values of each rank, as counted so far."""
+        """The distinct values of each rank, as counted so far."""
         return self._vocabularies.vocabularies()
 
     def profile(self, vocabularies: Sequence[Vocabulary]) -> Profile:
-        """Sum up what was counted."""
+        """Summarise the counts."""
         totals = {found.rank: np.sum(list(found.counts.values()), axis=0) for found in vocabularies}
         names = {found.rank: found.names for found in vocabularies}
         orders, other_orders = _most_frequent(names["order"], totals["order"], _ORDERS)
@@ -150,7 +150,7 @@ class ProfileCounter:
         self._barcodes.append(np.fromiter(map(hash, texts), np.int64, len(texts)))
 
     def _count_barcodes(self) -> tuple[int, int]:
-        """The number of different barcodes, and of all barcodes."""
+        """The number of distinct barcodes, and of all barcodes."""
         hashes = np.concatenate([np.empty(0, np.int64), *self._barcodes])
         hashes.sort()
         return int(np.count_nonzero(hashes[1:] != hashes[:-1])) + bool(len(hashes)), len(hashes)
@@ -164,7 +164,7 @@ class ProfileCounter:
     ) -> None:
         # Comparisons with NaN are false, so specimens without coordinates are left out.
         located = (np.abs(latitude) <= -_SOUTH) & (np.abs(longitude) <= -_WEST)
-        # The pole and the date line belong to the cells before them.
+        # The North Pole and the date line belong to the last cells.
         row = np.minimum(np.floor(latitude[located]).astype(np.int64) - _SOUTH, _LATITUDES - 1)
         column = np.minimum(np.floor(longitude[located]).astype(np.int64) - _WEST, _LONGITUDES - 1)
         self._sites += np.bincount(row * _LONGITUDES + column, minlength=len(self._sites))
@@ -197,7 +197,7 @@ def _count(counts: Counter[int], steps: npt.NDArray[np.int64]) -> None:
 def _most_frequent(
     names: Sequence[str], counts: npt.NDArray[np.int64], wanted: int
 ) -> tuple[tuple[tuple[str, int], ...], tuple[int, int]]:
-    """The most frequent names with their counts, and how many others there are with theirs."""
+    """The most frequent names with their counts; the number and total count of the rest."""
     rows = sorted(zip(names, counts.tolist(), strict=True), key=lambda row: (-row[1], row[0]))
     rest = rows[wanted:]
     return tuple(rows[:wanted]), (len(rest), sum(count for _, count in rest))

@@ -1,4 +1,4 @@
-"""Define a command: its options and those of all commands, its examples, its help."""
+"""Define a command: its own options, the options of all commands, its examples and its help."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Command(click.Command):
         run: The function that does its work.
         examples: Whole commands for its help.
         options: Its options, by the names of the values that ``run`` is called with.
-        more: The options that several or all commands have.
+        more: The options that it shares with other commands.
         notes: Lines at the end of its help.
     """
 
@@ -92,7 +92,7 @@ class Command(click.Command):
         self._notes = notes
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the words; an error about them names this command."""
+        """Parse the words; an error about them names this command."""
         try:
             check_dashes(args, ctx)
             return super().parse_args(ctx, args)
@@ -116,7 +116,7 @@ class Command(click.Command):
             return self._run(terminal, **ctx.params)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the arguments that are given by position, then the options."""
+        """Write the positional arguments, then the options."""
         given = [
             (each.make_metavar(ctx), each.told)
             for each in self.params
@@ -147,7 +147,7 @@ def command(
     token: bool = False,
     notes: Sequence[str] = (),
 ) -> Callable[[Run], Command]:
-    """Make a command of a function.
+    """Turn a function into a command.
 
     Args:
         name: Its name, one of ``COMMANDS``.
@@ -162,7 +162,7 @@ def command(
 
 
 def _fitted(example: str, width: int) -> str:
-    """An example, broken before options if it is too long for a line."""
+    """Break an example before its options if it is too long for one line."""
     lines = [""]
     for part in re.split(r" (?=--)", example):
         if lines[-1] and len(lines[-1]) + len(part) + 3 > width:
@@ -173,7 +173,7 @@ def _fitted(example: str, width: int) -> str:
 
 
 class Commands(click.Group):
-    """The whole command line; a command is imported when it is asked for."""
+    """The whole command line; a command is imported only when it is used."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -209,7 +209,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the first word names."""
+        """Find the command named by the first word."""
         if not args[0].startswith("-") and args[0] not in COMMANDS:
             raise click.UsageError(str(UnknownName.of("command", args[0], COMMANDS)), ctx)
         return super().resolve_command(ctx, args)

@@ -1,4 +1,4 @@
-"""Show notes, progress, tables, and one line for an error."""
+"""Show notes, progress and tables, and each error as one line."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _LOG_WIDTH: Final = 160
 
 
 class _PlainConsole(Console):
-    """A console that shows text as it is: no markup, no control characters, no passwords.
+    """A console that shows text literally, without markup, control characters and passwords.
 
-    Names in a release or in a dataset folder may hold brackets, or control characters that clear a
-    terminal, fill its clipboard or change the direction of writing.
+    Names in a release or in a dataset folder may contain brackets, or control characters that clear
+    a terminal, fill its clipboard or change the direction of text.
     """
 
     def render_str(self, text: str, **style: Any) -> Text:
@@ -39,11 +39,11 @@ class _PlainConsole(Console):
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console.
+    """Make a console.
 
     Args:
-        stderr: Whether it shows notes, on standard error; by default it shows results, on standard
-            output.
+        stderr: Whether it is for notes, on standard error; by default it is for results, on
+            standard output.
     """
     stream = sys.stderr if stderr else sys.stdout
     return _PlainConsole(
@@ -57,7 +57,7 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 def shown(text: str) -> str:
-    """Make text fit to be shown: escape control characters, leave out passwords in URLs."""
+    """Make text safe to print: escape control characters, and remove passwords from URLs."""
     plain = without_passwords(text)
     return "".join(
         sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in plain
@@ -73,13 +73,13 @@ class Terminal:
     """Shows results on standard output, notes and progress on standard error.
 
     Args:
-        quiet: Show errors only.
-        verbose: Show times, and where an error comes from.
-        json: Show the result as one JSON document, and nothing else on standard output.
-        log: A file to which everything is written too.
+        quiet: Whether to show errors only.
+        verbose: Whether to show times, and tracebacks of errors.
+        json: Whether to show the result as one JSON document, and nothing else on standard output.
+        log: A file to which notes and errors are also written.
 
     Raises:
-        OutputError: That file cannot be written.
+        OutputError: The log file cannot be written.
     """
 
     def __init__(
@@ -106,14 +106,14 @@ class Terminal:
             console.print(result)
 
     def place(self, text: str) -> None:
-        """Show where the result lies, if the command is quiet and shows nothing else."""
+        """Show the location of the result, if the command is quiet and shows nothing else."""
         if self.quiet and not self.json:
             make_console().print(text)
 
     def document(self, result: Mapping[str, object]) -> None:
-        """Show the result as JSON, if that was asked for."""
+        """Show the result as JSON, if that was requested."""
         if self.json:
-            # Written in parts, since a list may make its items while it is written.
+            # Written in parts, because a list may make its items while it is written.
             sys.stdout.writelines(json.JSONEncoder(indent=2).iterencode(result))
             sys.stdout.write("\n")
 
@@ -150,7 +150,7 @@ class Terminal:
     def progress(
         self, work: str, total: int | None = None, unit: str = "", done: int = 0
     ) -> Iterator[Reached]:
-        """Show how far a piece of work is while the block lasts; see ``Watcher``."""
+        """Show the progress of the work in the ``with`` block; see ``Watcher``."""
         heed()
         gauge = self._made_for(work, total, unit, done)
 
@@ -188,7 +188,7 @@ def _open_log(path: Path) -> TextIO:
 def make_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: int = 0
 ) -> Table:
-    """A table for the console.
+    """Make a table for the console.
 
     Args:
         title: The text above it.

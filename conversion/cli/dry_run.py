@@ -1,4 +1,4 @@
-"""Show what a conversion would write, and the disk, memory and time that it would take."""
+"""Show what a conversion would write, and the disk, memory and time that it would need."""
 
 from __future__ import annotations
 

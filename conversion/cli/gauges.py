@@ -1,4 +1,4 @@
-"""Show how far a piece of work is: a bar on a terminal, plain lines elsewhere."""
+"""Show the progress of a piece of work: as a bar on a terminal, as plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from conversion.progress import BYTES
 from conversion.sizes import readable_size
 
 _LINE_SECONDS: Final = 10.0
-# It takes minutes to prove a large shard, and the bar moves only then.
+# Verifying a large shard takes minutes, and the bar moves only when it is done.
 _ESTIMATED_OVER: Final = 300.0
 
 
@@ -38,7 +38,7 @@ class Gauge(Protocol):
         ...
 
     def reached(self, count: int) -> None:
-        """Take note that so much is done, counted from the beginning."""
+        """Update the amount that is done, counted from the beginning."""
         ...
 
     def close(self, *, left: bool) -> None:
@@ -81,7 +81,7 @@ class _Count(_Units):
 
 
 class Bar:
-    """A bar on a terminal; if the total is unknown, a count and the time that has passed."""
+    """A bar on a terminal; if the total is unknown, a count and the elapsed time."""
 
     def __init__(
         self, console: Console, work: str, total: int | None, unit: str, done: int = 0
@@ -163,7 +163,7 @@ class Lines:
         self._tell(f"{self._work}: {done}, {speed}, {duration(left)} left")
 
     def close(self, *, left: bool) -> None:
-        """Print nothing, since the caller tells the result of the work."""
+        """Print nothing, because the caller prints the result of the work."""
 
 
 def _amount(count: int, unit: str) -> str:
@@ -171,7 +171,7 @@ def _amount(count: int, unit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time as hours, minutes and seconds."""
+    """Format a time as hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,4 +1,4 @@
-"""The command line: ``bioscan5m …``."""
+"""Run the command line, ``bioscan5m …``, and turn errors and signals into exit codes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from conversion.memory import require_room
 
 _COMPLETE: Final = "_BIOSCAN5M_COMPLETE"
 _WITH_WORKERS: Final = ("verify", "sample", "demo")
-# These commands continue their work when they are run again; all others begin anew.
+# These commands continue their work when they are run again; all others start from the beginning.
 _GOING_ON: Final = ("download", "convert", "publish", "demo")
 _ENDED_BY_SIGNAL: Final = 128
 _NO_MEMORY: Final = (
@@ -28,13 +28,13 @@ _NO_MEMORY: Final = (
 
 
 def program() -> int:
-    """Run the command of this process; what is installed as ``bioscan5m``."""
+    """Run the command of this process; installed as ``bioscan5m``."""
     _open_streams()
     status = _watched(lambda: _run(sys.argv[1:], prepare=True))
     # An interruption can no longer change a success, and may end a failed command at once.
     for number in heard():
         signal.signal(number, signal.SIG_DFL if status else signal.SIG_IGN)
-    # Otherwise Python would search all objects for garbage as it ends.
+    # Otherwise Python would run a garbage collection over all objects when it exits.
     gc.freeze()
     return status
 
@@ -44,16 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 if it succeeded, 1 if the data is bad or the work failed, 2 for wrong usage, 130 if it was
-        interrupted, 143 if it was told to end, and 129 if it lost its terminal.
+        interrupted, 143 if it was terminated, and 129 if it lost its terminal.
     """
     words = sys.argv[1:] if arguments is None else arguments
     return _watched(lambda: _run(words))
 
 
 def _open_streams() -> None:
-    """Open closed standard streams to nowhere, and let the others take any text.
+    """Open closed standard streams on the null device, and let open ones accept any text.
 
-    A file that is opened later would get the number of a closed stream, and then what is printed.
+    Otherwise a file that is opened later could get the descriptor of a closed stream, and printed
+    text would be written into it.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         stream = getattr(sys, name)
@@ -77,7 +78,7 @@ def _run(words: Sequence[str], *, prepare: bool = False) -> int:
         status = _command_line(words, _prepare if prepare else None)
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - raised again if it is unexpected
-        # A library may turn an interruption into an error of its own.
+        # A library may turn an interruption into another error.
         if not (asked or isinstance(error, KeyboardInterrupt)):
             return _explain(error)
         settle()
@@ -86,7 +87,7 @@ def _run(words: Sequence[str], *, prepare: bool = False) -> int:
             signal.signal(number, signal.SIG_DFL)
         number = signal.Signals(asked[0]) if asked else signal.SIGINT
         if sys.stderr.isatty():
-            # The terminal shows ^C where the cursor is.
+            # The terminal has printed ^C on the current line.
             sys.stderr.write("\n")
         goes_on = words[:1] and words[0] in _GOING_ON
         then = "run the same command again to go on" if goes_on else "the same command begins anew"
@@ -125,7 +126,7 @@ def _require_place() -> None:
 
 
 def _command_line(words: Sequence[str], prepare: Callable[[str], None] | None) -> int:
-    # Imported here, since every worker imports this module, and does not read words.
+    # Imported here, because every worker imports this module, but parses no command line.
     import click
 
     from conversion.cli.command import NAME, Commands
@@ -151,7 +152,7 @@ def _command_line(words: Sequence[str], prepare: Callable[[str], None] | None) -
 
 
 def _explain(error: BaseException) -> int:
-    """Say in one line what went wrong; an unexpected error is raised again."""
+    """Print an error in one line; an unexpected error is raised again."""
     if isinstance(error, TooLittleMemory) or is_no_memory(error):
         told = str(error) if isinstance(error, TooLittleMemory) else _NO_MEMORY
         # There may be too little memory for the console that shows other errors.
@@ -165,7 +166,7 @@ def _explain(error: BaseException) -> int:
             # The reader of the pipe, such as ``head``, has ended.
             _drop_output()
             return 0
-        # The system refused something where no module expects it: a folder, a link or a lock.
+        # The system refused access to a file in a place where no module expects it.
         place = f"{error.filename}: " if error.filename else ""
         _print_error(f"{place}{error.strerror or error}")
         try:
@@ -177,12 +178,12 @@ def _explain(error: BaseException) -> int:
 
 
 def _drop_output() -> None:
-    """Drop buffered output, which would fail once more as the process ends."""
+    """Drop buffered output, because writing it would fail again when the process exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_error(message: str) -> None:
-    # Imported here, since every worker imports this module, and does not show anything.
+    # Imported here, because every worker imports this module, but shows nothing.
     from conversion.cli.console import print_error
 
     print_error(message)

@@ -1,4 +1,4 @@
-"""Make parameters of the command line from declared options: reading, help and completion."""
+"""Turn declared options into parameters of the command line, with parsing, help and completion."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ DRY_RUN: Final = Option(("--dry-run",), "only say what would be done")
 
 
 def switch(flag: str, told: str, *needs: str) -> Option:
-    """An option that is given or not.
+    """Declare an option without a value.
 
     Args:
-        flag: Such as ``--images``.
+        flag: Its flag, such as ``--images``.
         told: Its line in the help.
-        needs: Flags of which one must be given too.
+        needs: Flags of which at least one must also be given.
     """
     return Option((flag,), told, needs=needs)
 
 
 class Words(click.ParamType[Any]):
-    """Reads the words that are given for an option, as it is declared."""
+    """Parses the words that are given for an option, as its declaration says."""
 
     def __init__(self, option: Option) -> None:
         self.name = option.metavar or ""
         self._option = option
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read one word, or several that are separated by commas if the option takes them."""
+        """Parse one word, or several words with commas if the option may be repeated."""
         if not isinstance(value, str):
             return value
         try:
@@ -89,7 +89,7 @@ class Words(click.ParamType[Any]):
 
 
 class Positional(click.Argument):
-    """An argument that is given by its position; unlike click's it has a line in the help."""
+    """A positional argument; unlike click's own, it has a line in the help."""
 
     def __init__(self, names: list[str], told: str, **settings: Any) -> None:
         super().__init__(names, **settings)
@@ -97,7 +97,7 @@ class Positional(click.Argument):
 
 
 def parameters(name: str, option: Option) -> list[click.Parameter]:
-    """Make the parameters of an option: an argument by position, a flag, or both."""
+    """Make the parameters of an option: a positional argument, a flag, or both."""
     made: list[click.Parameter] = []
     if option.position:
         needed = option.required and not option.flags
@@ -128,7 +128,7 @@ def _settings(option: Option) -> dict[str, Any]:
 
 
 def _joined(_ctx: click.Context, _param: click.Parameter, given: Any) -> tuple[Any, ...]:
-    """Join the values of an option that was given several times, each value once."""
+    """Join the values of an option that was given several times, without duplicates."""
     values = [value for words in given for value in words]
     flat = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
     return tuple(dict.fromkeys(flat))
@@ -145,10 +145,11 @@ def _help(option: Option) -> str:
 
 
 def settle_positions(ctx: click.Context, options: Mapping[str, Option]) -> None:
-    """Use the words that were given by position as values of their options.
+    """Use positional words as values of their options.
 
     Raises:
-        click.UsageError: An option was given both ways, or a required one not at all.
+        click.UsageError: An option was given both by position and by flag, or a required option is
+            missing.
     """
     for name, option in options.items():
         if f"{name}{_BY_POSITION}" in ctx.params:
@@ -163,10 +164,10 @@ def settle_positions(ctx: click.Context, options: Mapping[str, Option]) -> None:
 
 
 def check_needs(ctx: click.Context, options: Mapping[str, Option]) -> None:
-    """Check that every option which was given has the others that it needs.
+    """Check that every given option has the other options that it needs.
 
     Raises:
-        click.UsageError: One has not.
+        click.UsageError: A needed option is missing.
     """
     given = [name for name in options if ctx.params[name] != _settled_default(options[name])]
     flags = {flag for name in given for flag in options[name].flags}

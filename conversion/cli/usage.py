@@ -1,4 +1,4 @@
-"""Say in one line what is wrong with the words of a command line, and what would be right."""
+"""Explain in one line what is wrong with a command line, and what would be right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DASHES: Final = re.compile(
 
 
 def told(error: click.UsageError) -> str:
-    """The error as one line."""
+    """Format a usage error as one line."""
     if isinstance(error, click.NoSuchOption):
         return f"there is no option {error.option_name}; {_nearest(error)}"
     if isinstance(error, click.MissingParameter) and error.param:

@@ -1,5 +1,5 @@
-"""Send a dataset folder to the Hub or to a store, at once or shard by shard.
+"""Upload a dataset folder to the Hub or to a store, at once or shard by shard.
 
-Everything that is sent is compared with what arrived, by its digest.
+Every uploaded file is verified by its digest after it has arrived.
 Nothing here makes a shard.
 """

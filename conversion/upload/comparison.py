@@ -1,8 +1,8 @@
 """Compare a dataset folder with the repository that it is published to.
 
-The manifest says what the folder holds, and digests tell which of it the repository has already.
-Files of the repository that this program did not put there are left alone, unless the user asks for
-something else.
+The manifest lists the files of the folder, and digests show which of them the repository already
+has. Files that this program did not put into the repository are left alone, unless the user
+requests otherwise.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from conversion.upload.hub import HubRepository, LocalFile, RemoteFile
 from conversion.upload.hub_digests import HubDigests
 
 _SHOWN: Final = 3
-# The Hub puts this file into every repository; it says which files are large.
+# The Hub puts this file into every repository; it lists the patterns of large files.
 _ATTRIBUTES: Final = ".gitattributes"
 
 
@@ -36,11 +36,11 @@ class Comparison:
     """The difference between a repository and a dataset folder.
 
     Attributes:
-        commit: The commit that was compared; ``None`` where there is no repository yet.
-        missing: The files to send, the large ones first.
+        commit: The commit that was compared; ``None`` if there is no repository yet.
+        missing: The files to send; files in subfolders come before those at the top.
         stale: Paths of files to remove.
-        foreign: Paths of files that stay, though this program did not put them there.
-        replaced: Paths of files to send that the repository has with other bytes.
+        foreign: Paths of files that stay, although this program did not put them there.
+        replaced: Paths of files to send that replace a file with other bytes.
     """
 
     commit: str | None
@@ -61,10 +61,10 @@ class Comparison:
 
 
 def files_to_publish(folder: Path) -> tuple[Manifest, list[LocalFile]]:
-    """The files of a dataset folder, as its manifest tells them.
+    """List the files of a dataset folder by its manifest.
 
-    Only lengths are looked at: the digest of a file is proved before it is sent. A file may be
-    missing here if the repository has it, as after a rolling publication.
+    Only lengths are checked here; the digest of a file is verified before it is sent. A file may be
+    missing here if the repository has it, for example after a rolling publication.
 
     Raises:
         ForeignFolder: There is no manifest, it cannot be read, or a file lies outside the folder.
@@ -87,7 +87,7 @@ def files_to_publish(folder: Path) -> tuple[Manifest, list[LocalFile]]:
 
 
 def _length(folder: Path, path: str) -> int | None:
-    """The length of a file that lies in the folder itself; none where there is no such file."""
+    """The length of a file that lies in the folder itself; ``None`` if there is no such file."""
     try:
         return length_of_own(folder, path)
     except FileNotFoundError:
@@ -111,11 +111,11 @@ def compare(
     Args:
         repository: The repository.
         files: The files.
-        digests: The digests that were taken before.
+        digests: The known SHA-256 of the files.
         foreign: See ``PublishOptions.foreign``.
 
     Raises:
-        ForeignRepository: It holds something else, and shall be left alone.
+        ForeignRepository: It has other files, and ``foreign`` forbids to change it.
         VerificationFailed: A file is missing both in the folder and in the repository.
     """
     wanted = {file.path: file for file in files}
@@ -150,12 +150,12 @@ def require_room(repository: HubRepository, covered: Pairs, foreign: str = "refu
     """Check that a repository may be published to, before there is anything to publish.
 
     Args:
-        repository: The repository; it need not be there.
+        repository: The repository; it need not exist.
         covered: The configurations and published splits that the folder will have.
         foreign: See ``PublishOptions.foreign``.
 
     Raises:
-        ForeignRepository: It holds something else, and shall be left alone.
+        ForeignRepository: It has other files, and ``foreign`` forbids to change it.
     """
     if commit := repository.head():
         remote = repository.files(commit)
@@ -193,7 +193,7 @@ def _refuse_loss(repository: HubRepository, spared: dict[str, int], foreign: str
 def _put_there(
     repository: HubRepository, commit: str | None, remote: dict[str, RemoteFile]
 ) -> Callable[[str], bool]:
-    """Tell the files of an earlier run: shards by their names, others by its manifest."""
+    """Return a test for files of earlier runs: shards by their names, others by the manifest."""
     listed: set[str] = set()
     if commit and MANIFEST_NAME in remote and remote[MANIFEST_NAME].bytes <= MANIFEST_BYTES:
         text = repository.read(MANIFEST_NAME, commit) or b""

@@ -1,4 +1,4 @@
-"""Copy files of a dataset folder behind a URL to the disk, for as long as they are read."""
+"""Copy files of a remote dataset folder to the disk temporarily, to read them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from conversion.upload.stores import fetch
 
 @contextmanager
 def without_shards(root: Location) -> Iterator[Path]:
-    """The manifest and the other small files of a dataset folder, on the disk.
+    """Provide the manifest and the other small files of a dataset folder on the disk.
 
     Raises:
         ForeignFolder: There is no manifest, or it cannot be read.
@@ -41,11 +41,11 @@ def without_shards(root: Location) -> Iterator[Path]:
 
 @contextmanager
 def of_shard(folder: str, file: ShardFile) -> Iterator[Path]:
-    """A dataset folder on the disk that holds at least one shard.
+    """Provide a folder on the disk that contains at least one shard of a dataset folder.
 
     Args:
         folder: The dataset folder, a path or a URL.
-        file: What the manifest says of the shard; it may be missing.
+        file: The manifest's entry of the shard; the shard itself may be missing.
 
     Raises:
         ArchiveError: The server cannot be reached.
@@ -60,8 +60,8 @@ def of_shard(folder: str, file: ShardFile) -> Iterator[Path]:
 
 
 def _fetch_present(root: RemotePath, path: str, limit: int, folder: Path) -> None:
-    # A missing file is a finding of the caller; a server that does not answer is an error. One byte
-    # more than the limit is enough to see that a file is too long.
+    # The caller reports a missing file as a finding; a server that does not answer is an error. One
+    # byte more than the limit is enough to detect that a file is too long.
     if exists(root / path):
         fetch(root / path, to_write(folder, path), limit + 1)
 
@@ -76,7 +76,7 @@ def shard_names(root: Location) -> list[str]:
 
 
 def about_url(error: BioscanError, folder: Path, url: RemotePath) -> BioscanError:
-    """The same error, which names the URL that the user gave instead of the copy on the disk."""
+    """Return the same error, with the user's URL in place of the path of the copy."""
 
     def told(text: str | None) -> str | None:
         return text.replace(str(folder), str(url)) if text else text

@@ -1,7 +1,7 @@
-"""Talk to one dataset repository of the Hub, and explain what it refuses.
+"""Access one dataset repository of the Hub, and explain its errors.
 
-Nothing here knows about shards or manifests. The token is the one that ``huggingface_hub`` finds
-in its usual places; it is never read here.
+Nothing here depends on shards or manifests. ``huggingface_hub`` finds the token in its usual
+places; it is never read here.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class LocalFile:
 
     Attributes:
         path: Its path in the repository.
-        source: Where it lies.
+        source: Its path on the disk.
         written: Its length and digest.
     """
 
@@ -85,9 +85,10 @@ class LocalFile:
         return self.written.bytes
 
     def is_same(self, remote: RemoteFile | None, digests: HubDigests) -> bool:
-        """Whether the repository has these bytes already.
+        """Whether the repository already has these bytes.
 
-        A large file is compared by its SHA-256; a small one, which the Hub keeps in git, is read.
+        A large file is compared by its SHA-256. A small one, which the Hub keeps in git, is read
+        for its git id.
         """
         if remote is None or remote.bytes != self.bytes:
             return False
@@ -105,8 +106,8 @@ class Commit:
 
     Attributes:
         oid: Its id.
-        url: Where it, or the pull request that it opened, is shown.
-        revision: The branch that it is on, or the pull request as ``refs/pr/N``.
+        url: The page of the repository, or of the pull request that the commit opened.
+        revision: The branch of the commit, or its pull request as ``refs/pr/N``.
     """
 
     oid: str
@@ -115,7 +116,7 @@ class Commit:
 
 
 def check_repository_name(name: str) -> str:
-    """Check that a name is that of a dataset repository, as ``user/name``.
+    """Check that a name is a valid name of a dataset repository, ``user/name``.
 
     Raises:
         UsageError: It is not.
@@ -133,15 +134,15 @@ def check_repository_name(name: str) -> str:
 
 
 def outlast(attempt: Callable[[], T], progressed: Callable[[], bool] = lambda: False) -> T:
-    """Try again while the Hub cannot be reached.
+    """Retry while the Hub cannot be reached.
 
     Args:
-        attempt: What to do. A commit whose answer was lost may have happened, so one that commits
-            asks first what the repository has.
-        progressed: Whether the last attempt came farther than those before it.
+        attempt: The function to call. If it commits, it must first check the repository, because
+            an earlier commit may have succeeded although its answer was lost.
+        progressed: Returns whether the last attempt got further than all earlier ones.
 
     Raises:
-        HubUnreachable: Too often without progress.
+        HubUnreachable: It failed too often without progress.
     """
 
     def passing(error: Exception) -> float | None:
@@ -158,7 +159,7 @@ class HubRepository:
         revision: The branch, or ``refs/pr/N``.
 
     Raises:
-        UsageError: The name is not one.
+        UsageError: The name is not valid.
     """
 
     def __init__(self, name: str, revision: str = MAIN) -> None:
@@ -166,27 +167,27 @@ class HubRepository:
         self.revision = revision
         self._api = HfApi(library_name="bioscan5m-hf")
         self._explainer = Explainer(self.name, self.url, str(self._api.endpoint), revision)
-        # The client's bars for single files would disturb what the command line shows.
+        # The client's progress bars would disturb the output of the command line.
         if constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
             disable_progress_bars()
 
     @property
     def url(self) -> str:
-        """The address of the page of the repository."""
+        """The URL of the repository's page."""
         return f"{self._api.endpoint}/datasets/{self.name}"
 
     def sign_in(self, *, request: bool = False) -> str:
-        """Ask the Hub who owns the token, and check that it may write to the repository.
+        """Query the owner of the token, and check that it may write to the repository.
 
         Args:
-            request: Whether only a pull request is to be opened.
+            request: Whether only a pull request will be opened.
 
         Returns:
             The name of the user.
 
         Raises:
             NotSignedIn: There is no token, or the Hub does not know it.
-            NotPermitted: It may not write there.
+            NotPermitted: The token may not write to the repository.
             HubUnreachable: The Hub does not answer.
         """
 
@@ -203,7 +204,7 @@ class HubRepository:
                 "set HF_TOKEN",
             )
         if self.head():
-            # Only those who may write are told by the Hub how it would take a file.
+            # The Hub accepts this request, which changes nothing, only if the token may write.
             self._patiently(
                 lambda: self._api.preupload_lfs_files(
                     self.name,
@@ -216,11 +217,11 @@ class HubRepository:
         return user
 
     def prepare(self, *, private: bool) -> None:
-        """Make the repository and the branch, unless they are there.
+        """Make the repository and the branch, if they do not exist.
 
         Raises:
             NotPermitted: The token does not allow it.
-            PublicationFailed: It is public already, and should be private.
+            PublicationFailed: The repository is public, and should be private.
         """
         self._patiently(
             lambda: self._api.create_repo(
@@ -236,7 +237,7 @@ class HubRepository:
             )
 
     def require_private(self, *, private: bool) -> None:
-        """Check that a repository which is to be private, and is there, is private.
+        """Check that the repository is private, if it exists and should be private.
 
         Raises:
             PublicationFailed: It is public.
@@ -312,15 +313,15 @@ class HubRepository:
         Args:
             file: The file.
             sha256: Its digest, in hex; it is not checked.
-            request: Whether the commit is going to open a pull request.
-            sent: Told how many of its bytes have gone.
+            request: Whether the commit will open a pull request.
+            sent: Called with the number of bytes sent so far.
 
         Returns:
-            What ``commit`` wants.
+            The operation to pass to ``commit``.
         """
         with self._explainer.explained(), told_by_xet(sent):
             operation = Addition(file.path, file.source, sent)
-            # Without the digest the client would read the file once more.
+            # Without the digest, the client would read the file again.
             operation.upload_info.sha256 = bytes.fromhex(sha256)
             self._api.preupload_lfs_files(
                 self.name,
@@ -341,17 +342,17 @@ class HubRepository:
         *,
         request: bool = False,
     ) -> Commit:
-        """Add files and remove others, all at once.
+        """Add and remove files in one commit.
 
         Args:
-            additions: What ``store`` returned.
-            deletions: Paths of files that are removed.
-            message: The commit's one line.
-            parent: The latest commit that the caller knows; there must be no later one.
+            additions: The operations that ``store`` returned.
+            deletions: Paths of the files to remove.
+            message: The message of the commit, one line.
+            parent: The latest commit that the caller knows; a later commit is an error.
             request: Whether to open a pull request instead of writing to the revision.
 
         Raises:
-            HubUnreachable: The commit may have happened or not.
+            HubUnreachable: The Hub did not answer; the commit may or may not have succeeded.
         """
         with self._explainer.explained():
             made = self._api.create_commit(
@@ -366,7 +367,7 @@ class HubRepository:
         return Commit(made.oid, made.pr_url or self.url, made.pr_revision or self.revision)
 
     def _patiently(self, ask: Callable[[], T]) -> T:
-        """Ask again while the Hub is busy; only for requests that may be sent twice."""
+        """Retry while the Hub is busy; only for requests that may be sent twice."""
 
         def attempt() -> T:
             with self._explainer.explained():

@@ -1,8 +1,8 @@
-"""Remember the SHA-256 of files, by which the Hub knows large ones.
+"""Remember the SHA-256 of files, by which the Hub identifies large files.
 
-Shards have a faster digest, and only published files need this one. It is kept beside the shards.
-So a folder that is published again is not read again, and shards that were sent and then removed
-from the disk are still recognised in the repository.
+The manifest has a faster digest, and only published files need SHA-256. It is stored beside the
+shards. So a folder is not read again when it is published again, and shards that were sent and then
+removed from the disk are still recognised in the repository.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
 class HubDigests:
-    """The SHA-256 of files that were read once, found by their length and faster digest.
+    """The SHA-256 of files that were read once, by their length and faster digest.
 
-    Threads may share it.
+    It is safe to use from several threads.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,11 +40,11 @@ class HubDigests:
         self._known = _read(self._folder)
 
     def known(self, written: Written) -> str | None:
-        """The SHA-256 of these bytes, in hex, if it was taken before."""
+        """The SHA-256 of these bytes, in hex, if it is known."""
         return self._known.get(_key(written))
 
     def take(self, path: Path) -> tuple[Written, str]:
-        """Read a file once for its digests, and remember the slower one.
+        """Read a file once for both digests, and remember the SHA-256.
 
         Returns:
             Its length and digest, and its SHA-256 in hex.
@@ -63,10 +63,10 @@ class HubDigests:
         return written, slow.hexdigest()
 
     def of(self, path: Path, written: Written) -> str | None:
-        """The SHA-256 of these bytes, in hex; the file is read if it was not taken before.
+        """Return the SHA-256 of these bytes, in hex, and read the file if it is not known.
 
         Returns:
-            None if the file would have to be read, and is gone or holds other bytes.
+            The SHA-256; ``None`` if it is not known, and the file is missing or has other bytes.
         """
         if known := self.known(written):
             return known
@@ -80,7 +80,8 @@ class HubDigests:
         with self._lock:
             if self._known.get(_key(written)) == sha256:
                 return
-            # Another publication may meanwhile have added digests of shards that are gone by now.
+            # Another publication may have added digests in the meantime, of shards that have been
+            # removed since.
             self._known = _read(self._folder) | self._known | {_key(written): sha256}
             data = json.dumps(self._known, indent=1, sort_keys=True).encode()
             # If this cannot be written, the file is read again next time.
@@ -93,7 +94,7 @@ def _key(written: Written) -> str:
 
 
 def _read(folder: Path) -> dict[str, str]:
-    """The digests that were kept; none if the file is damaged or a link leads to it."""
+    """Read the stored digests; the result is empty if the file is damaged or behind a link."""
     if link_on_the_way(folder, _KEPT):
         return {}
     try:

@@ -1,4 +1,4 @@
-"""Explain what the Hub or the network refused, and what can be done about it."""
+"""Explain errors of the Hub and of the network, and what the user can do about them."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ class Explainer:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn errors that the client raises in this context into this program's.
+        """Turn errors that the client raises in the ``with`` block into this program's.
 
         Raises:
-            PublicationFailed: The client raised an error; one of the kinds of this class.
+            PublicationFailed: The client raised an error; subclasses are raised where they fit.
         """
         try:
             yield
         except (_HTTP_ERROR, OSError, RuntimeError, ValueError) as error:
             raise self._explanation(error) from error
         except (LookupError, TypeError, AttributeError) as error:
-            # The client relies on what the Hub promises, and does not check its answers.
+            # The client does not check the Hub's answers, so an unexpected answer ends in these.
             raise PublicationFailed(
                 f"the Hub answers otherwise than its client expects ({_named(error)})",
                 where=self.url,
@@ -132,7 +132,7 @@ _REFUSALS: Final[dict[int, tuple[type[PublicationFailed], str, str]]] = {
 
 
 def _says_full(status: int, said: str) -> bool:
-    # An exceeded quota is answered with 403 too, and only the text tells the difference.
+    # The Hub also answers 403 if a quota is exceeded, and only the text shows the difference.
     told = any(word in said.lower() for word in ("storage", "quota"))
     return status in (402, 413, _FULL) or (status == 403 and told)
 
@@ -162,6 +162,6 @@ def _one_line(text: object) -> str:
 
 
 def asked_to_wait(error: HubUnreachable) -> float | None:
-    """How many seconds the Hub asked to wait, if it did."""
+    """The number of seconds that the Hub requested to wait, if any."""
     refusal = _refusal(error)
     return seconds_asked(refusal.response.headers.get("Retry-After")) if refusal else None

@@ -1,7 +1,7 @@
-"""Tell whether a token may write to a repository, from what the Hub says about it.
+"""Check whether a token may write to a repository, by the Hub's description of the token.
 
-Only certain cases are refused here, before any work. The Hub decides about all others when it is
-asked.
+Only clear cases are refused here, before any work. In all other cases, the Hub decides when it
+receives a request.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ _WRITE: Final = "repo.write"
 
 
 def refusal_of(told: Mapping[str, Any], repository: str, *, request: bool) -> str | None:
-    """Tell why a token may not write to a repository.
+    """Find the reason why a token may not write to a repository.
 
     Args:
-        told: The Hub's answer to the question who owns the token.
-        repository: The name of the repository, as ``user/name``.
-        request: Whether only a pull request is to be opened, which others may do too.
+        told: The Hub's answer to ``whoami``.
+        repository: The name of the repository, ``user/name``.
+        request: Whether only a pull request will be opened, which users without write access may
+            do too.
 
     Returns:
-        The reason as a phrase; none if there is no known reason.
+        The reason as a phrase; ``None`` if there is no known reason.
     """
     user = str(told.get("name"))
     token = _mapping(_mapping(told.get("auth")).get("accessToken"))
@@ -36,7 +37,7 @@ def refusal_of(told: Mapping[str, Any], repository: str, *, request: bool) -> st
 
 
 def _stranger(user: str, owner: str, listed: object) -> str | None:
-    """Tell why a user may not write to repositories of an owner, if the Hub lists organisations."""
+    """Find why a user may not write to an owner's repositories, if the Hub lists organisations."""
     if not isinstance(listed, list) or owner.casefold() == user.casefold():
         return None
     roles = {str(org.get("name")).casefold(): org.get("roleInOrg") for org in map(_mapping, listed)}

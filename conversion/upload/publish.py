@@ -1,9 +1,9 @@
-"""Publish a dataset folder: a repository of the Hub gets the files of the manifest.
+"""Publish a dataset folder: send the files of its manifest to a repository of the Hub.
 
 Large files are sent one by one and appear with a commit. Up to a hundred files appear with one
-commit. If there are more, shards come first and card and manifest last, so that nothing is
-advertised before it is whole. Digests tell what the repository has already, so a second run, or one
-after an interruption, sends only what is missing.
+commit. If there are more, shards come first, and card and manifest last, so that the card never
+lists missing shards. Files that the repository already has are recognised by their digests, so a
+second run, or a run after an interruption, sends only the missing files.
 """
 
 from __future__ import annotations
@@ -45,13 +45,15 @@ class PublishOptions:
     Attributes:
         folder: The dataset folder.
         repository: The name of the repository, as ``user/name``.
-        private: Whether the repository is hidden from others.
+        private: Whether the repository must be private.
         revision: The branch.
-        create_pr: Open a pull request instead of writing to the branch, which must be the main one.
-        foreign: What happens to files that this program did not put into the repository, and to
-            shards of configurations and splits that the folder does not have. ``"refuse"`` changes
-            nothing in a repository that somebody else made or that has such shards, and keeps other
-            files; ``"keep"`` keeps all of them; ``"delete"`` deletes all of them.
+        create_pr: Whether to open a pull request instead of writing to the branch, which must then
+            be the main branch.
+        foreign: What happens to foreign files, which this program did not put into the repository,
+            and to shards of configurations and splits that the folder does not have. ``"refuse"``
+            stops if the repository has such shards, or has foreign files and no manifest; foreign
+            files beside a manifest stay. ``"keep"`` keeps all of them; ``"delete"`` deletes all of
+            them.
     """
 
     folder: Path
@@ -67,11 +69,11 @@ class Published:
     """The result of a publication.
 
     Attributes:
-        url: The page that shows it.
+        url: The page of the repository or of the pull request.
         files: How many files of the folder the repository has.
         sent: How many of them this run sent.
         removed: Paths of files that were removed.
-        kept: Paths of files that stayed, though this program did not put them there.
+        kept: Paths of files that stayed, although this program did not put them there.
     """
 
     url: str
@@ -88,7 +90,7 @@ class Step:
     Attributes:
         files: The files that it adds.
         removed: Paths of the files that it removes.
-        message: Its one line.
+        message: Its message, one line.
     """
 
     files: tuple[LocalFile, ...]
@@ -97,12 +99,12 @@ class Step:
 
 
 def steps(found: Comparison) -> list[Step]:
-    """Divide a publication into commits, of which the last makes everything visible.
+    """Divide a publication into commits; the last one makes everything visible.
 
-    New shards are not visible until then, since the card names only one division into shards.
-    Shards that replace others of the same name come in one commit with the card if they are few; if
-    they are many, the card is removed before the first of them. Other files come last, since only
-    the manifest tells that they belong to this program.
+    New shards are not visible before that, because the card lists only one division into shards.
+    If a few shards replace shards of the same name, they come in one commit with the card. If there
+    are many, the card is removed before the first of them. Other files come last, because only the
+    manifest shows that they belong to this program.
     """
     if len(found.missing) <= _MOST_FILES:
         return [Step(found.missing, found.stale, _MESSAGE)]
@@ -127,7 +129,7 @@ def _is_shard(file: LocalFile) -> bool:
 
 
 def plan_publication(options: PublishOptions) -> Comparison:
-    """Say what ``publish`` would do, without doing any of it.
+    """Find what ``publish`` would do, without changing anything.
 
     Raises:
         BioscanError: See ``publish``.
@@ -141,7 +143,7 @@ def publish(options: PublishOptions, watcher: Watcher) -> Published:
     """Publish a dataset folder.
 
     Raises:
-        ForeignFolder: The folder is no finished dataset folder.
+        ForeignFolder: The folder is not a finished dataset folder.
         VerificationFailed: The folder differs from the manifest, or the repository does afterwards.
         PublicationFailed: The Hub refuses, or does not answer.
     """
@@ -242,7 +244,7 @@ def prove_local(file: LocalFile, digests: HubDigests) -> str:
         Its SHA-256, in hex.
 
     Raises:
-        VerificationFailed: It has others.
+        VerificationFailed: It has other bytes.
         OutputError: It cannot be read.
     """
     try:

@@ -1,8 +1,8 @@
-"""Publish shards while others are made, and remove each from the disk when the Hub has it.
+"""Publish shards while more shards are made, and remove each from the disk when the Hub has it.
 
-A finished shard is sent, committed together with others, looked up in the repository, and only then
-removed from the disk. The card comes with the last commit, which ``publish`` makes; before that the
-repository does not advertise any shard.
+A finished shard is sent, committed in a batch, checked in the repository, and only then removed
+from the disk. The card comes with the last commit, which ``publish`` makes; before that, the
+repository does not list any shard.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Rolling(Sender):
     """Sends finished shards to a repository, and commits some at a time.
 
     Args:
-        repository: Where they are sent.
+        repository: The repository to send them to.
         folder: The dataset folder.
         scratch: How many bytes the folder may take.
-        say: Told how it goes.
-        private: Whether the repository is hidden from others.
+        say: Called with messages.
+        private: Whether the repository must be private.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Rolling(Sender):
         self._remote: dict[str, RemoteFile] = {}
 
     def prepare(self) -> None:
-        """List what the repository has, if there is one.
+        """List the files of the repository, if it exists.
 
         Raises:
             PublicationFailed: The Hub does not answer.
@@ -85,7 +85,7 @@ class Rolling(Sender):
         return remote.sha256 == self._digests.known(written)
 
     def _begin(self) -> None:
-        # The repository is made only now, when the conversion can no longer be refused.
+        # The repository is made only now, because before this the conversion may still be refused.
         self._repository.prepare(private=self._private)
 
     def _send(self, shard: FinishedShard) -> bool:
@@ -126,7 +126,7 @@ def _local(shard: FinishedShard) -> LocalFile:
 def _covered(options: ConvertOptions) -> set[tuple[str, str]]:
     """The configurations and published splits that the folder will have."""
     found = covered_by(choose(options, locate_release(options.release)))
-    # What the folder has already stays in it. If it cannot be read, the conversion says so.
+    # The folder keeps what it already has. If its manifest is unreadable, the conversion says so.
     with suppress(ForeignFolder):
         manifest = read_manifest(options.output)
         found |= {(name, split) for name, splits in manifest.splits.items() for split in splits}
@@ -134,11 +134,11 @@ def _covered(options: ConvertOptions) -> set[tuple[str, str]]:
 
 
 def open_repository(options: ConvertOptions, *, private: bool) -> HubRepository:
-    """Find out before hours of work what would make the Hub refuse the publication after them.
+    """Check before hours of work that the Hub will not refuse the publication afterwards.
 
     Args:
-        options: What to convert; its name is the repository.
-        private: Whether the repository is hidden from others.
+        options: What to convert; its ``name`` is the repository.
+        private: Whether the repository must be private.
 
     Raises:
         PublicationFailed: The Hub does not answer, the token may not write, the repository is
@@ -159,11 +159,11 @@ def convert_and_publish(
     """Convert a release and publish it.
 
     Args:
-        options: What to convert; its name is the repository.
-        watcher: Told how it goes.
-        private: Whether the repository is hidden from others.
-        scratch: How many bytes the folder may take; shards are then sent, and removed from the
-            disk, while others are made. By default they stay.
+        options: What to convert; its ``name`` is the repository.
+        watcher: Receives messages and progress.
+        private: Whether the repository must be private.
+        scratch: How many bytes the folder may take. Shards are then sent, and removed from the
+            disk, while more shards are made. By default they stay.
 
     Raises:
         BioscanError: See the tree in ``bioscan5m_hf.errors``.

@@ -1,4 +1,4 @@
-"""Bound the disk that a conversion takes while it sends its shards away."""
+"""Limit the disk space of a conversion that uploads its shards."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ PICKS_FOLDER: Final = f"{STATE_FOLDER}/picks"
 # exceed the planned size.
 _SLACK: Final = 1.15
 _SLACK_BYTES: Final = 1 << 16
-# The contact sheet needs some specimens of the first shard of each of eight splits, made small.
+# The contact sheet needs reduced photographs from the first shard of each of eight splits.
 _PICKS_BYTES: Final = 5 << 20
-# Card and pictures are written after the last shard was removed, and take its place.
+# Card and figures are written after the last shard was removed, so they can use its space.
 _PICTURES_BYTES: Final = 3 << 20
 
 
@@ -75,7 +75,7 @@ class Scratch:
             )
 
     def has_room(self, running: int) -> bool:
-        """Whether one more shard may be begun."""
+        """Whether one more shard may be started while ``running`` shards are being made."""
         assert self._limit is not None, "the disk is planned first"
         with self._lock:
             return self._base + self._kept + (running + 1) * self._shard <= self._limit
@@ -96,7 +96,7 @@ class Scratch:
             self._kept -= length
 
     def picks_file(self, path: str) -> Path:
-        """The path of the file that keeps the specimens which were chosen from a shard."""
+        """The path of the file with the specimens that were chosen from a shard."""
         return self._folder / PICKS_FOLDER / f"{path.replace('/', '__')}.json"
 
     def picks(self, path: str) -> list[Pick] | None:

@@ -1,4 +1,4 @@
-"""Send finished shards away in a thread, while the conversion makes others."""
+"""Upload finished shards in a thread, while the conversion makes more shards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from conversion.shards.build import ShardResult
 from conversion.sizes import readable_size
 from conversion.upload.scratch import Scratch
 
-# Ctrl-C may not be heard while a thread is waited for without a limit.
+# Waiting for a thread without a timeout may block Ctrl-C.
 _POLL_SECONDS: Final = 0.1
 
 
@@ -30,7 +30,7 @@ class FinishedShard:
 
     Attributes:
         path: Its path in the dataset folder.
-        file: Where it lies.
+        file: Its path on the disk.
         written: Its length and digest.
         receipt: The path of its receipt in the dataset folder.
     """
@@ -42,23 +42,23 @@ class FinishedShard:
 
 
 class _Word(Enum):
-    """A message from the conversion to the thread, which sends earlier shards first."""
+    """A message in the queue from the conversion to the thread, behind the shards before it."""
 
     WAKE = auto()
     END = auto()
 
 
 class Sender(ABC):
-    """Sends finished shards away, and removes each from the disk when it has arrived.
+    """Uploads finished shards, and removes each from the disk when it has arrived.
 
-    One thread sends one shard after the other. The shards that were sent are made visible together,
-    and then removed from the disk: when there are enough for a batch, when the conversion waits for
-    their room, and at the end. An error of the thread is raised in the conversion.
+    One thread sends one shard after the other. The shards that were sent are made visible in
+    batches, and then removed from the disk: when a batch is large enough, when the conversion waits
+    for disk space, and at the end. An error in the thread is raised in the conversion.
 
     Args:
         folder: The dataset folder in which shards are made.
-        scratch: The disk that this folder may take.
-        say: Told how it goes, a line at a time.
+        scratch: The limit for the disk space of this folder.
+        say: Called with messages of one line.
         batch_bytes: The least size of a batch; by default each shard is a batch.
     """
 
@@ -80,15 +80,15 @@ class Sender(ABC):
 
     @abstractmethod
     def has(self, path: str, written: Written) -> bool:
-        """Whether a shard with these bytes is there already."""
+        """Whether the target already has a shard with these bytes."""
 
     @abstractmethod
     def _begin(self) -> None:
-        """Prepare the target, when the conversion has decided what it makes."""
+        """Prepare the target, after the conversion has planned its shards."""
 
     @abstractmethod
     def _send(self, shard: FinishedShard) -> bool:
-        """Send a shard; false if its bytes were there already."""
+        """Send a shard; returns false if the target already had its bytes."""
 
     @abstractmethod
     def _show(self, batch: Sequence[FinishedShard]) -> None:
@@ -97,7 +97,7 @@ class Sender(ABC):
     # ---------------------------------------------------------------- called by the conversion
 
     def plan(self, tasks: Sequence[ShardTask], shard_bytes: int) -> None:
-        """Check that there is room on the disk, and prepare the target.
+        """Check that there is enough disk space, and prepare the target.
 
         Raises:
             UsageError: There is no room even for one shard at a time.
@@ -107,10 +107,10 @@ class Sender(ABC):
         self._begin()
 
     def has_room(self, running: int) -> bool:
-        """Whether one more shard may be begun.
+        """Whether one more shard may be started while ``running`` shards are being made.
 
         Raises:
-            Exception: What stopped the sending.
+            Exception: The error that stopped the thread.
         """
         self._raise()
         room = self._scratch.has_room(running)
@@ -123,7 +123,7 @@ class Sender(ABC):
         """Send a finished shard, unless it was sent and removed before.
 
         Raises:
-            Exception: What stopped the sending.
+            Exception: The error that stopped the thread.
         """
         self._raise()
         if result.written is None or not task.path.exists():
@@ -141,7 +141,7 @@ class Sender(ABC):
         """Wait until every shard is sent, visible, and removed from the disk.
 
         Raises:
-            Exception: What stopped the sending.
+            Exception: The error that stopped the thread.
         """
         self._queue.put(_Word.END)
         while self._thread.is_alive():
@@ -152,7 +152,7 @@ class Sender(ABC):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        # After a failure nothing more is sent; the next run finds what is there already.
+        # After a failure nothing more is sent; the next run finds the shards that have arrived.
         self._given_up.set()
         self._queue.put(_Word.WAKE)
 
@@ -183,7 +183,7 @@ class Sender(ABC):
                     self._say(f"{found.path}: sent ({readable_size(found.written.bytes)})")
                 batch.append(found)
             full = sum(shard.written.bytes for shard in batch) >= self._batch_bytes
-            # What waits to be sent is shown with the rest.
+            # If more shards are queued, the batch is shown together with them.
             awaited = self._hurry.is_set() and self._queue.empty()
             if batch and (full or awaited or found is _Word.END):
                 self._show(batch)

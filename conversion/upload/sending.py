@@ -1,9 +1,9 @@
-"""Convert into a folder behind a URL: make shards on the disk, send, prove and remove them.
+"""Convert into a remote folder: make shards on the disk, then send, verify and remove them.
 
-The store holds a receipt for each shard that is there, as the local folder of an unfinished
-conversion does, so that the same command goes on from any machine. An old receipt is removed before
-its shard is sent, and the new one follows the shard. The manifest comes last; before a file that it
-lists is replaced, the manifest is removed or no longer lists it.
+The store has a receipt for each of its shards, like the local folder of an unfinished conversion.
+So the same command can continue on any machine. An old receipt is removed before its shard is sent,
+and the new receipt follows the shard. The manifest comes last. Before a file in the manifest is
+replaced, the manifest is removed, or replaced by one without this file.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class Sending(Sender):
     """Sends finished shards to a store, each with its receipt.
 
     Args:
-        store: Where they are sent.
+        store: The store to send them to.
         folder: The local folder in which they are made.
-        scratch: The disk that this folder may take.
-        watcher: Told how it goes.
+        scratch: The limit for the disk space of this folder.
+        watcher: Receives messages.
     """
 
     def __init__(self, store: Store, folder: Path, scratch: Scratch, watcher: Watcher) -> None:
@@ -60,11 +60,11 @@ class Sending(Sender):
         self._marked = self._changed = False
 
     def prepare(self) -> None:
-        """Check that the store can be written to, and fetch what it holds beside its shards.
+        """Check that the store can be written to, and fetch all its files except the shards.
 
         Raises:
             ForeignFolder: It holds something that this program did not put there.
-            OutputError: It refuses, or does not answer.
+            OutputError: The store refuses, or does not answer.
         """
         self._remote = self._store.files()
         begun = any(path.startswith(f"{STATE_FOLDER}/") for path in self._remote)
@@ -93,7 +93,7 @@ class Sending(Sender):
         try:
             manifest = read_manifest(self._folder)
         except ForeignFolder:
-            # The conversion reads the manifest again, and says so unless it begins anew.
+            # The conversion reads the manifest again, and reports the error unless it restarts.
             return
         self._listed = {file.path: file for file in manifest.files()} | manifest.extras
         self._were_ours = set(self._listed)
@@ -108,7 +108,7 @@ class Sending(Sender):
         return self._remote.get(path) == written.bytes
 
     def _begin(self) -> None:
-        """Remove what this conversion does not continue from the store."""
+        """Remove receipts and picks from the store that this conversion does not continue."""
         kept = [path for path in self._remote if path.startswith(f"{STATE_FOLDER}/receipts/")]
         if forgotten := [path for path in kept if not (self._folder / path).exists()]:
             picks = [path for path in self._remote if path.startswith(f"{PICKS_FOLDER}/")]
@@ -118,7 +118,7 @@ class Sending(Sender):
         self._withdraw()
 
     def picks(self, paths: Sequence[str]) -> list[Pick]:
-        """Specimens for the contact sheet; a shard is fetched if none of its were kept."""
+        """Specimens for the contact sheet; a shard is fetched if its specimens were not kept."""
         found: list[Pick] = []
         for path in paths:
             kept = self._scratch.picks(path)
@@ -132,7 +132,8 @@ class Sending(Sender):
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         super().__exit__(kind, *exception)
-        # The thread may be about to send a shard that it was given, and not have noted it yet.
+        # The thread may be about to send a shard, but not have set ``_changed`` yet. So ``_taken``
+        # is checked too.
         untouched = self._marked and not self._changed and not self._taken
         if kind and issubclass(kind, BioscanError) and untouched:
             # The conversion was refused before it did anything, so the folder stays as it was.
@@ -156,7 +157,7 @@ class Sending(Sender):
             self._put(shard.receipt, receipt, digest_of(receipt))
 
     def _withdraw(self) -> None:
-        """Stop advertising files that are about to be replaced, as the local folder has done."""
+        """Remove files that will be replaced from card and manifest, as in the local folder."""
         if MANIFEST_NAME not in self._remote:
             return
         local = self._folder / MANIFEST_NAME
@@ -176,11 +177,11 @@ class Sending(Sender):
         self._listed = kept
 
     def complete(self, manifest: Manifest) -> None:
-        """Send the files that are not sent yet, and the manifest last; remove what is left over.
+        """Send the remaining files, the manifest last, and remove files that are left over.
 
         Raises:
             OutputError: The store refuses, or does not answer.
-            VerificationFailed: A shard is not there.
+            VerificationFailed: A shard is missing in the store.
         """
         files = [*manifest.files(), *manifest.extras.values()]
         files.sort(key=lambda file: file.path == CARD_NAME)
@@ -232,14 +233,14 @@ class Sending(Sender):
 def convert_to_url(
     options: ConvertOptions, url: RemotePath, watcher: Watcher, *, scratch: int | None = None
 ) -> Summary:
-    """Convert a release into a folder behind a URL.
+    """Convert a release into a remote folder.
 
     Args:
-        options: What to convert; its output is not looked at.
+        options: What to convert; its ``output`` is ignored.
         url: The folder to write.
-        watcher: Told how it goes.
-        scratch: How many bytes the local folder may take; by default as many as the files that stay
-            there and two shards for each worker.
+        watcher: Receives messages and progress.
+        scratch: How many bytes the local folder may take. By default, there is room for the files
+            that stay there and for two shards for each worker.
 
     Raises:
         BioscanError: See the tree in ``bioscan5m_hf.errors``.

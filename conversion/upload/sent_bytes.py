@@ -1,4 +1,4 @@
-"""Tell how many bytes of a file were sent to the Hub, while it is being sent."""
+"""Report how many bytes of a file were sent to the Hub, while it is being sent."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from huggingface_hub import CommitOperationAdd, constants
 from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
 Sent = Callable[[int], None]
-"""Told how many bytes of a file were sent so far."""
+"""Called with the number of bytes of a file that were sent so far."""
 
 
 class Addition(CommitOperationAdd):
-    """A file of a commit that tells how many of its bytes were read for HTTP."""
+    """A file of a commit, which reports how many of its bytes were read for HTTP."""
 
     def __init__(self, path: str, source: Path, sent: Sent) -> None:
         super().__init__(path, source)
@@ -24,7 +24,7 @@ class Addition(CommitOperationAdd):
 
     @contextmanager
     def as_file(self, with_tqdm: bool = False) -> Iterator[BinaryIO]:
-        """Open the file; the client gives ``with_tqdm`` when it is about to send it."""
+        """Open the file; the client sets ``with_tqdm`` when it is about to send it."""
         with super().as_file() as file:
             if with_tqdm:
                 read = file.read
@@ -40,11 +40,11 @@ class Addition(CommitOperationAdd):
 
 @contextmanager
 def told_by_xet(sent: Sent) -> Iterator[None]:
-    """Tell how many bytes were uploaded to the Hub's own storage (Xet), within this context.
+    """Report how many bytes are uploaded to the Hub's own storage (Xet), within the ``with`` block.
 
-    The client shows this with bars of its own and offers no callback, so its reporter is replaced
-    meanwhile. Nothing is told within a file if the client has no such reporter, or if the user
-    switched its bars off.
+    The client shows this with its own progress bars and has no callback, so its reporter is
+    replaced meanwhile. Nothing is reported within a file if the client has no such reporter, or if
+    the user switched its bars off.
     """
     name = "XetUploadProgressReporter"
     try:
@@ -65,7 +65,7 @@ def told_by_xet(sent: Sent) -> Iterator[None]:
         def close(self) -> None: ...
 
     setattr(reporting, name, Reporter)
-    # If the user has asked for bars, they are on already, and the client refuses to switch them.
+    # If the user switched the bars on, they are on already, and the client refuses to change that.
     switched = constants.HF_HUB_DISABLE_PROGRESS_BARS is None
     if switched:
         enable_progress_bars()

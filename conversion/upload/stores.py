@@ -1,13 +1,15 @@
-"""Put files into a folder behind a URL, through its ``fsspec`` driver.
+"""Write files to a remote folder through its ``fsspec`` driver.
 
-Whether a file ever appears incomplete depends on the store:
+How a file appears depends on the store:
 
-- Object stores (S3, Google Cloud Storage, Azure and their like): a put is atomic. The file is there
-  with all its bytes or not at all, and what it replaces is there until then.
-- Stores with renaming (FTP, SFTP, SMB, HDFS, WebDAV …): a file is sent under a hidden name and
-  renamed. What it replaces is removed just before, since not every server renames over a file.
+- Object stores (S3, Google Cloud Storage, Azure and similar): a put is atomic. The new file appears
+  with all its bytes, and an old file of that name exists until then.
+- Stores with renaming (FTP, SFTP, SMB, HDFS, WebDAV …): a file is sent under a hidden name and then
+  renamed. An old file of that name is removed just before, because not every server can rename
+  over a file.
 
-No store has a lock: two conversions into one URL are not kept apart, as they are in a local folder.
+Stores have no locks: unlike in a local folder, two conversions into one URL do not exclude each
+other.
 """
 
 from __future__ import annotations
@@ -49,10 +51,10 @@ _BLOCK: Final = 8 << 20
 
 
 class Store:
-    """A folder behind a URL.
+    """A remote folder.
 
     Raises:
-        UsageError: Nothing can be written behind such a URL.
+        UsageError: Nothing can be written to URLs of this scheme.
         MissingDependency: The driver is not installed.
     """
 
@@ -62,12 +64,12 @@ class Store:
         if scheme in _READ_ONLY:
             raise UsageError(_READ_ONLY[scheme], where=root.url, fix=_FIXES.get(scheme))
         self._atomic = scheme in _ATOMIC
-        # This only checks that there is a driver. It is asked for again each time, since drivers
-        # keep one connection for each thread.
+        # This only checks that there is a driver. Each method gets the file system again, because
+        # drivers have one connection for each thread.
         file_system(root)
 
     def files(self) -> dict[str, int]:
-        """Every file of the folder, hidden ones too: its path in the folder and its length.
+        """List every file of the folder, including hidden ones, with its length.
 
         Raises:
             OutputError: The store refuses, or does not answer.
@@ -161,7 +163,7 @@ class Store:
                 return
             if self._atomic:
                 return
-            # An empty folder that stays does no harm.
+            # If an empty folder cannot be removed, it does no harm.
             with suppress(OutputError), explained(self.root, "cannot be tidied", OutputError):
                 _remove_empty(system, folder.rstrip("/"), path)
 
@@ -169,7 +171,7 @@ class Store:
 
 
 def _remove_empty(system: AbstractFileSystem, folder: str, path: str) -> None:
-    """Remove the folders above a file that are empty now."""
+    """Remove the parent folders of a file that are empty now."""
     for above in PurePosixPath(path).parents:
         name = f"{folder}/{above}"
         system.invalidate_cache()
@@ -180,16 +182,16 @@ def _remove_empty(system: AbstractFileSystem, folder: str, path: str) -> None:
 
 
 def fetch(location: RemotePath, target: Path, limit: int | None = None) -> None:
-    """Fetch a file by ranges.
+    """Fetch a file in ranges.
 
     Args:
         location: Its URL.
-        target: Where it is written to.
-        limit: The most bytes to fetch.
+        target: The path to write to.
+        limit: The maximum number of bytes to fetch.
 
     Raises:
-        ArchiveError: It is not there, or cannot be read.
-        OutputError: There is no room for it.
+        ArchiveError: It does not exist, or cannot be read.
+        OutputError: There is not enough disk space.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     source: Source = open_location(location)

@@ -1,4 +1,4 @@
-"""Draw the pictures of the card with Pillow alone; the same numbers give the same bytes.
+"""Draw the pictures of the card with Pillow; the same numbers give the same bytes.
 
-Counting lives in ``conversion.card.statistics``.
+``conversion.card.statistics`` counts the numbers.
 """

@@ -1,4 +1,4 @@
-"""Draw on a sheet that is easy to read on a light page and on a dark one."""
+"""Draw on a canvas that is easy to read on light and on dark pages."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ FAINT: Final = (99, 108, 118)
 LINE: Final = (222, 225, 229)
 FIRST: Final = (36, 122, 109)
 SECOND: Final = (190, 110, 28)
-# A white sheet would glare on a dark page, and its edge would be lost on a white one.
+# Pure white would glare on a dark page, and its edge would be invisible on a white page.
 GROUND: Final = (250, 250, 247)
-# This takes a quarter of the time of Pillow's default, for files that are a fifth larger.
+# This level takes a quarter of the time of Pillow's default, and files are a fifth larger.
 _EFFORT: Final = 1
 _QUALITY: Final = 90
 
@@ -24,18 +24,18 @@ Color = tuple[int, int, int]
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own typeface, so that no machine draws with another."""
+    """Load Pillow's own typeface, so that all machines draw with the same one."""
     found = ImageFont.load_default(size)
     assert isinstance(found, ImageFont.FreeTypeFont)
     return found
 
 
 class Canvas:
-    """A sheet with a title.
+    """A canvas with a title.
 
     Args:
-        width: Pixels.
-        height: Pixels.
+        width: The width in pixels.
+        height: The height in pixels.
         title: The text at its top.
         note: A smaller text beside the title.
     """
@@ -78,22 +78,22 @@ class Canvas:
         self._draw.line(tuple(map(round, ends)), color, 2)
 
     def paste(self, image: Image.Image, left: int, top: int) -> None:
-        """Put a picture on the sheet."""
+        """Put a picture on the canvas."""
         self.image.paste(image, (left, top))
 
     def stain(self, color: Color, mask: Image.Image, left: int, top: int) -> None:
-        """Color the sheet through a mask (mode L), whose values say how much."""
+        """Colour the canvas through a mask (mode L), whose values are the opacity."""
         self.image.paste(color, (left, top), mask)
 
     def jpeg(self) -> bytes:
-        """The sheet as a JPEG, for photographs: a fifth of the bytes and of the time of a PNG."""
+        """The canvas as a JPEG, for photographs: a fifth of the bytes and of the time of a PNG."""
         out = io.BytesIO()
-        # Letters would fray if the colors had a lower resolution than the picture.
+        # With subsampled colours, the edges of letters would blur.
         self.image.save(out, "JPEG", quality=_QUALITY, subsampling="4:4:4")
         return out.getvalue()
 
     def png(self) -> bytes:
-        """The sheet as a PNG."""
+        """The canvas as a PNG."""
         out = io.BytesIO()
         self.image.save(out, "PNG", compress_level=_EFFORT)
         return out.getvalue()
@@ -110,12 +110,12 @@ def fit(text: str, size: int, width: float) -> str:
 
 
 def fit_size(text: str, size: int, width: float) -> int:
-    """The largest height of letters, down to 12 pixels, at which a line fits a width."""
+    """The largest font size, but at least 12 pixels, at which a line fits a width."""
     return next((s for s in range(size, 12, -1) if font(s).getlength(text) <= width), 12)
 
 
 def short_count(count: int) -> str:
-    """A count as an axis shows it: 250, 1.5k, 20k, 3M."""
+    """Format a count for an axis: 250, 1.5k, 20k, 3M."""
     for unit, factor in (("M", 1_000_000), ("k", 1_000)):
         if count >= factor:
             return f"{count / factor:.1f}".removesuffix(".0") + unit

@@ -28,7 +28,7 @@ _LABEL: Final = 21
 
 
 def taxonomy(found: Profile) -> bytes:
-    """Draw the specimens of each order, and how far labels reach at each rank.
+    """Draw the number of specimens of each order, and the share of labelled specimens per rank.
 
     Returns:
         A PNG.
@@ -77,7 +77,7 @@ _RANK_NAMES: Final = {"dna_bin": "BIN"}
 
 
 def _percent(share: float) -> str:
-    """A share in per cent, in which only nothing is 0 and only all is 100."""
+    """Format a share in per cent; only an exact 0 or 1 is shown as 0 % or 100 %."""
     if 0 < share < 0.001:
         return "< 0.1 %"
     if 0.999 < share < 1:
@@ -88,14 +88,14 @@ def _percent(share: float) -> str:
 @dataclass(frozen=True, slots=True)
 class _Histogram:
     title: str
-    edges: Sequence[float]  # of the bars; one more than there are bars
+    edges: Sequence[float]  # the edges of the bars; one more than there are bars
     counts: Sequence[int]
     ticks: Sequence[tuple[float, str]]
     color: Color
 
 
 def measures(found: Profile) -> bytes:
-    """Draw how long the barcodes are, and how many pixels the organisms take.
+    """Draw histograms of barcode lengths, and of organism sizes in pixels.
 
     Returns:
         A PNG.
@@ -110,7 +110,7 @@ def measures(found: Profile) -> bytes:
 
 def _barcode_lengths(found: Profile) -> _Histogram:
     lengths = found.barcode_lengths
-    # The axis begins at 400 unless there are shorter ones: nearly all have about 650 bases.
+    # The axis begins at 400 unless there are shorter barcodes; nearly all have about 650 bases.
     first = min([*lengths, 400])
     last = max([*lengths, 800])
     starts = range(first, last + 1, BARCODE_STEP)
@@ -161,7 +161,7 @@ def _draw_histogram(canvas: Canvas, left: int, histogram: _Histogram) -> None:
     for start, stop, count in zip(
         histogram.edges[:-1], histogram.edges[1:], histogram.counts, strict=True
     ):
-        # Even the smallest count has a bar that can be seen.
+        # Even the smallest count has a visible bar.
         height = max((bottom - top) * count / most, 2) if count else 0
         canvas.bar((across(start), bottom - height, across(stop) - 1, bottom), histogram.color)
     canvas.line((left, bottom, left + width, bottom), FAINT)
@@ -171,7 +171,7 @@ def _draw_histogram(canvas: Canvas, left: int, histogram: _Histogram) -> None:
 
 
 def _round_step(most: int) -> int:
-    """A round distance between lines, for at most five of them."""
+    """Choose a round distance between the lines of an axis, with at most five lines."""
     power: int = 10 ** (len(str(most)) - 1)
     return next(
         step

@@ -1,8 +1,8 @@
 """Draw a map of the places where the specimens were collected.
 
-``land.bin`` holds the outlines of Natural Earth's countries at 1:110 million, which are in the
-public domain (naturalearthdata.com), as rings of hundredths of a degree: a count, and that many
-pairs of longitude and latitude, all in 16 bits.
+``land.bin`` has the outlines of Natural Earth's countries at 1:110 million, which are in the
+public domain (naturalearthdata.com). Each ring is a count, and that many pairs of longitude and
+latitude in hundredths of a degree; all numbers have 16 bits.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from conversion.card.statistics import Profile
 _WIDTH: Final = 1600
 _MARGIN: Final = 40
 _TOP: Final = 110
-# Nobody collects insects on the ice sheet of the Antarctic.
+# The map ends north of the Antarctic, where no insects are collected.
 _NORTH, _SOUTH = 84, -58
 _LAND: Final = (226, 228, 222)
 _DOT: Final = (176, 58, 46)
-# How much the color of a dot covers the land; an edge separates dots that touch.
+# The opacity of a dot, and of its edge, which separates dots that touch.
 _FULL, _EDGE = 190, 90
-# The map is drawn larger and then reduced, since Pillow's shapes have jagged edges.
+# The map is drawn larger and then reduced, because Pillow's shapes have jagged edges.
 _SMOOTH: Final = 2
 _SMALLEST, _LARGEST = 2.5, 9.0
 
@@ -37,8 +37,8 @@ def sites(found: Profile) -> bytes:
     """Draw a map of the places of collection.
 
     Returns:
-        A PNG: a dot for each cell of one degree, its area growing with the logarithm of the
-        specimens.
+        A PNG with a dot for each cell of one degree. The area of a dot grows with the logarithm of
+        the number of specimens.
     """
     scale = (_WIDTH - 2 * _MARGIN) / 360
     height = round((_NORTH - _SOUTH) * scale)
@@ -58,14 +58,14 @@ def _land(scale: float, height: int) -> Image.Image:
     draw = ImageDraw.Draw(mask)
     for ring in _rings():
         points = [((x + 180) * zoom, (_NORTH - y) * zoom) for x, y in ring]
-        # An outline of the polygon would cost Pillow a mask of the whole map.
+        # Drawn separately: for a polygon with an outline, Pillow makes a mask of the whole map.
         draw.polygon(points, 255)
         draw.line([*points, points[0]], 0, _SMOOTH)
     return mask.reduce(_SMOOTH)
 
 
 def _dots(found: Profile, scale: float, height: int) -> Image.Image:
-    """A mask that says how much the color of the dots covers the map."""
+    """A mask with the opacity of the dots."""
     zoom = scale * _SMOOTH
     mask = Image.new("L", (round(360 * zoom), height * _SMOOTH), 0)
     draw = ImageDraw.Draw(mask)

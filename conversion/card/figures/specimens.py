@@ -1,4 +1,4 @@
-"""Draw a contact sheet: some specimens of each order, side by side."""
+"""Draw a contact sheet, with some specimens of each order side by side."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _LABELS: Final = 242
 _ACROSS: Final = 8
 _ORDERS: Final = 8
 _TOP: Final = 100
-# Rows that are searched in the first shard of each split; rare orders need many.
+# How many rows are searched in the first shard of each split; rare orders need many.
 _SEARCHED: Final = 1_500
-# Orders of each shard. There are more than are shown, since others may be frequent in other shards.
+# How many orders are kept of each shard. They are more than the sheet shows, because the most
+# frequent orders differ between shards.
 _SEARCHED_ORDERS: Final = 12
 _QUALITY: Final = 90
 
@@ -37,7 +38,7 @@ class Pick:
     Attributes:
         order: Its order.
         processid: Its id.
-        photograph: Its photograph, a JPEG. It is decoded only if it is shown, as one in ten is.
+        photograph: Its photograph, a JPEG. It is decoded only if it is shown, one in ten is.
         small: Whether the photograph was reduced.
     """
 
@@ -47,7 +48,7 @@ class Pick:
     small: bool = False
 
     def made_small(self) -> Pick | None:
-        """The same with a photograph as small as the sheet shows it; none if it is unreadable."""
+        """Reduce the photograph to its size on the sheet; ``None`` if it is unreadable."""
         if self.small:
             return self
         tile = _tile(self.photograph)
@@ -60,7 +61,7 @@ def pick_specimens(shard: Path) -> list[Pick]:
     The order of the rows is random but fixed, and so is the choice.
 
     Returns:
-        At most as many of each order as stand side by side on the sheet.
+        The specimens, for each order at most as many as fit side by side on the sheet.
 
     Raises:
         BrokenShard: The file is not a shard.
@@ -89,7 +90,7 @@ def pick_specimens(shard: Path) -> list[Pick]:
 
 
 def _tile(data: bytes) -> bytes | None:
-    """A reduced photograph; none if Pillow cannot read it, though the file may be intact."""
+    """Reduce a photograph; ``None`` if Pillow cannot read it, although the file may be intact."""
     try:
         with open_jpeg(data) as photograph:
             photograph.draft("RGB", (2 * _TILE, 2 * _TILE))
@@ -106,11 +107,11 @@ def contact_sheet(picks: Iterable[Pick], orders: Sequence[tuple[str, int]]) -> b
     """Draw the contact sheet.
 
     Args:
-        picks: The specimens, the first ones of an order first.
+        picks: The specimens; earlier ones of an order are preferred.
         orders: The orders and how many specimens each has, the largest first.
 
     Returns:
-        A JPEG; none if there is no specimen to show.
+        A JPEG; ``None`` if there is no specimen to show.
     """
     found: dict[str, list[Pick]] = {}
     for pick in picks:
@@ -136,7 +137,7 @@ def contact_sheet(picks: Iterable[Pick], orders: Sequence[tuple[str, int]]) -> b
 
 
 def _tiles(picks: Sequence[Pick]) -> list[Image.Image]:
-    """The first of the specimens that can be shown, each once, as many as stand side by side."""
+    """The first readable photographs, without duplicates, as many as fit side by side."""
     tiles: dict[str, Image.Image] = {}
     for pick in picks:
         if len(tiles) == _ACROSS:

@@ -1,4 +1,4 @@
-"""One module for each command: its options, the function that it calls, and what it shows.
+"""One module for each command: its options, the function that it calls, and its output.
 
-A command does no work of its own. Code that several commands share is in the folder above.
+A command does no work itself. Code that several commands share is in the folder above.
 """

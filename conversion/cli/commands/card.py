@@ -1,4 +1,4 @@
-"""``bioscan5m card``: write the card of a dataset folder anew."""
+"""``bioscan5m card``: write the card of a dataset folder again."""
 
 from __future__ import annotations
 

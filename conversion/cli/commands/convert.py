@@ -52,13 +52,13 @@ def run(terminal: Terminal, *, dry_run: bool, **values: Any) -> int:
     output: Location | None = given.pop("output", None)
     check_together(given, output)
     if output is None:
-        # Imported here, since only this needs the Hub's library, which takes long to import.
+        # Imported here, because only this needs the Hub's library, which takes long to import.
         from conversion.upload.hub import check_repository_name
 
         output = Path(check_repository_name(given["name"]).partition("/")[2])
     asked = ConvertOptions(output=Path() if isinstance(output, RemotePath) else output, **given)
     if dry_run:
-        # Imported here, since only a dry run needs it.
+        # Imported here, because only a dry run needs it.
         from conversion.cli.dry_run import show_preview
         from conversion.preview.preview import preview
 
@@ -82,7 +82,7 @@ def _convert(
 ) -> tuple[Summary, str | None]:
     """Convert; return the result, and the URL that it was published at."""
     if isinstance(output, RemotePath):
-        # Imported here, since only this needs the drivers of stores.
+        # Imported here, because only this needs the drivers of stores.
         from conversion.upload.sending import convert_to_url
 
         return convert_to_url(asked, output, terminal, scratch=asked.scratch), None
@@ -125,7 +125,7 @@ def _left_out(summary: Summary) -> dict[str, int]:
 
 
 def _show_next(terminal: Terminal, manifest: Manifest, output: Location, url: str | None) -> None:
-    """Say what can be done with the dataset folder now."""
+    """Show what the user can do with the dataset folder next."""
     packages = list(manifest.packages)
     package = DEFAULT_PACKAGE if DEFAULT_PACKAGE in packages else packages[0]
     split = next(iter(manifest.splits[package]))

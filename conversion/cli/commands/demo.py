@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     },
 )
 def run(terminal: Terminal, *, output: Path, workers: int | None) -> int:
-    """Go the whole way with a small synthetic release."""
+    """Run all steps on a small synthetic release."""
     from conversion.demo import demo
 
     demo(output, workers=workers or processors(), terminal=terminal)

@@ -1,4 +1,4 @@
-"""``bioscan5m download``: fetch the files of some packages and splits of the release."""
+"""``bioscan5m download``: fetch the release's files for the requested packages and splits."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def run(
     workers: int,
     dry_run: bool,
 ) -> int:
-    """Download, and show which files there are now."""
+    """Download files, and show their states."""
     from conversion.cli.console import make_table
     from conversion.download.download import DownloadOptions, Presence, download
 

@@ -1,4 +1,4 @@
-"""``bioscan5m export``: write specimens in a form that another tool reads."""
+"""``bioscan5m export``: write specimens in the format of another tool."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def run(
     rank: str,
     limit: int | None,
 ) -> int:
-    """Export, and show meanwhile how much was written."""
+    """Export specimens, and show the progress."""
     from bioscan5m_hf.query.filters import Filter
     from bioscan5m_hf.query.text import parse_where
     from bioscan5m_hf.sources.resolve import open_data

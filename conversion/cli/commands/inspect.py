@@ -1,4 +1,4 @@
-"""``bioscan5m inspect``: show what is in a release, and whether it fits together."""
+"""``bioscan5m inspect``: show the contents of a release, and whether its parts fit together."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def run(
     subset: bool,
     findings: Path | None,
 ) -> int:
-    """Show what is in a release; return 1 if something does not fit."""
+    """Show the contents of a release; return 1 if something does not fit."""
     from conversion.catalogue.inspection import inspect, told_as_absent
 
     report = inspect(release, packages=packages, splits=splits, subset=subset, watcher=terminal)
@@ -104,7 +104,7 @@ def _show(terminal: Terminal, report: Report) -> None:
 
 
 class _Listed(list[dict[str, Any]]):
-    """Findings for JSON: a list that makes each item when it is written."""
+    """The findings for JSON, as a list that makes each item only when it is written."""
 
     def __init__(self, report: Report) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class _Listed(list[dict[str, Any]]):
     def __iter__(self) -> Iterator[dict[str, Any]]:
         from conversion.rejects import Finding
 
-        # ``asdict`` would copy each value, of which there may be millions.
+        # There may be millions of values, and ``asdict`` would copy each of them.
         names = [field.name for field in fields(Finding)]
         for package, finding in self._report.findings():
             yield {"package": package, **{name: getattr(finding, name) for name in names}}

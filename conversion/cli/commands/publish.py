@@ -52,7 +52,7 @@ def run(
     delete_foreign: bool,
     dry_run: bool,
 ) -> int:
-    """Publish a dataset folder, or say what that would do."""
+    """Publish a dataset folder, or show what that would do."""
     from conversion.upload.publish import PublishOptions, plan_publication, publish
 
     if keep_foreign and delete_foreign:

@@ -1,4 +1,4 @@
-"""``bioscan5m show``: one specimen, its metadata and its photograph."""
+"""``bioscan5m show``: show one specimen, its metadata and its photograph."""
 
 from __future__ import annotations
 

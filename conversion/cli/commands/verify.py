@@ -1,4 +1,4 @@
-"""``bioscan5m verify``: prove a dataset folder against its manifest."""
+"""``bioscan5m verify``: verify a dataset folder against its manifest."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(
     images: bool,
     workers: int | None,
 ) -> int:
-    """Prove a dataset folder, and show every difference."""
+    """Verify a dataset folder, and show every difference."""
     from conversion.sizes import readable_size
     from conversion.verify.folder import VerifyOptions, verify
     from conversion.verify.shard import Undecodable
