@@ -30,7 +30,7 @@ _MOST: Final = 64 if hasattr(os, "memfd_create") else 0
 
 
 class LentBatch(torch.Tensor):
-    """A batch in lent memory; it is received as a plain tensor, as are results of operations."""
+    """A batch in lent memory; its receiver, and operations on it, get plain tensors."""
 
     memory: _Memory
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
