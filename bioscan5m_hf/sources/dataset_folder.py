@@ -15,6 +15,7 @@ from bioscan5m_hf.sources.manifest import (
     MANIFEST_BYTES,
     MANIFEST_NAME,
     SHARD_PATH,
+    UNFINISHED,
     parse_manifest,
 )
 from bioscan5m_hf.storage.open import exists, read_whole
@@ -122,7 +123,8 @@ def folder_of(root: Location, paths: Iterable[str]) -> DatasetFolder | None:
         The content of the folder; ``None`` if no file has the name of a shard.
 
     Raises:
-        DataError: It has shards of two formats, shards of a split twice, or shards are missing.
+        DataError: It has shards of two formats, or shards of a split twice; shards are missing; or
+            a conversion into it has not finished.
     """
     found: dict[tuple[str, str], dict[int, tuple[str, int]]] = {}
     suffixes: set[tuple[str, str]] = set()
@@ -137,6 +139,13 @@ def folder_of(root: Location, paths: Iterable[str]) -> DatasetFolder | None:
             split[int(match["index"])] = (path, int(match["count"]))
     if not found:
         return None
+    # Web servers do not list hidden files, so each is requested by its name.
+    if any(exists(root / name) for name in UNFINISHED):
+        raise DataError(
+            "the conversion into this folder has not finished",
+            where=str(root),
+            fix="wait until it ends; if it was interrupted, run the same convert command again",
+        )
     # The metadata configuration beside tar shards is Parquet.
     formats = {SUFFIXES[suffix].name for name, suffix in suffixes if name != METADATA}
     if len(formats) > 1:

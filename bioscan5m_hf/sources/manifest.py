@@ -18,6 +18,13 @@ from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
 from bioscan5m_hf.storage.inside import require_inside
 
 MANIFEST_NAME: Final = "manifest.json"
+STATE_FOLDER: Final = ".bioscan5m"
+"""The folder, in a dataset folder, that holds the state of an unfinished conversion."""
+LOCK_NAME: Final = "lock"
+BEGUN_NAME: Final = "begun"
+UNFINISHED: Final = tuple(f"{STATE_FOLDER}/{name}" for name in (LOCK_NAME, BEGUN_NAME))
+"""Files that exist from the beginning of a conversion to its end, locally and behind a URL."""
+
 FORMAT_VERSION: Final = 3
 MANIFEST_BYTES: Final = 32 << 20
 """The largest size of a manifest in bytes; a hundred thousand shards take half of it."""

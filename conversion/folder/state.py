@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bioscan5m_hf.errors import FolderInUse, ForeignFolder
 from bioscan5m_hf.files.lock import open_locked, open_made
 from bioscan5m_hf.schema.configurations import METADATA, PACKAGE_PATTERN
-from bioscan5m_hf.sources.manifest import MANIFEST_NAME
+from bioscan5m_hf.sources.manifest import BEGUN_NAME, LOCK_NAME, MANIFEST_NAME, STATE_FOLDER
 from bioscan5m_hf.storage.inside import (
     read_small,
     real_folders,
@@ -36,11 +36,9 @@ from conversion.shards.build import ShardResult
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-STATE_FOLDER = ".bioscan5m"
 KEPT_NAME = "hub-digests.json"
 """The file that stays in that folder: the digests of the published files."""
-_LOCK_NAME = "lock"
-_WORK, _RECEIPTS, _PICKS, _BEGUN = "work", "receipts", "picks", "begun"
+_WORK, _RECEIPTS, _PICKS = "work", "receipts", "picks"
 # A shard has thousands of specimens, and its receipt may record each of them as flawed.
 _RECEIPT_BYTES = 64 << 20
 
@@ -252,9 +250,9 @@ def _clear(folder: Path) -> None:
     for name in (_RECEIPTS, _PICKS):
         remove_tree(folder, f"{STATE_FOLDER}/{name}")
     hidden = folder / STATE_FOLDER
-    (hidden / _BEGUN).unlink(missing_ok=True)
+    (hidden / BEGUN_NAME).unlink(missing_ok=True)
     # The lock goes last: without it, another conversion may begin here and keep the folder.
-    (hidden / _LOCK_NAME).unlink(missing_ok=True)
+    (hidden / LOCK_NAME).unlink(missing_ok=True)
     remove_if_empty(hidden)
 
 
@@ -265,7 +263,7 @@ def _tell_of_links(folder: Path, say: Callable[[str], None]) -> None:
 
 
 def _lock(folder: Path, say: Callable[[str], None]) -> int:
-    path = folder / STATE_FOLDER / _LOCK_NAME
+    path = folder / STATE_FOLDER / LOCK_NAME
     try:
         descriptor, missing = open_locked(path, lambda: _open_lock(path, folder))
     except BlockingIOError as error:
@@ -285,7 +283,7 @@ def _lock(folder: Path, say: Callable[[str], None]) -> int:
 def _open_lock(path: Path, folder: Path) -> int:
     try:
         for name in ("", f"{_WORK}/", f"{_RECEIPTS}/", f"{_PICKS}/"):
-            to_write(folder, f"{STATE_FOLDER}/{name}{_LOCK_NAME}")
+            to_write(folder, f"{STATE_FOLDER}/{name}{LOCK_NAME}")
         return open_made(path)
     except OSError as error:
         # A link or a pipe in place of the lock: ``open_made`` opens neither.

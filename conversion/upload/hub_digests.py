@@ -18,9 +18,10 @@ from typing import Final
 from xxhash import xxh3_128
 
 from bioscan5m_hf.errors import OutputError
+from bioscan5m_hf.sources.manifest import STATE_FOLDER
 from bioscan5m_hf.storage.inside import link_on_the_way, open_regular, read_small, to_write
 from conversion.files.atomic import Written, write_whole
-from conversion.folder.state import KEPT_NAME, STATE_FOLDER
+from conversion.folder.state import KEPT_NAME
 
 _BLOCK: Final = 1 << 20
 _KEPT: Final = f"{STATE_FOLDER}/{KEPT_NAME}"

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from bioscan5m_hf.errors import UsageError
+from bioscan5m_hf.sources.manifest import STATE_FOLDER
 from bioscan5m_hf.storage.inside import read_small, to_write
 from conversion.card.figures.specimens import Pick, pick_specimens
 from conversion.card.front_matter import shown_package
 from conversion.files.atomic import write_whole
-from conversion.folder.state import STATE_FOLDER
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import ShardResult
 from conversion.sizes import readable_size

@@ -21,14 +21,13 @@ from bioscan5m_hf.errors import (
     VerificationFailed,
 )
 from bioscan5m_hf.files.temporary import temporary_folder
-from bioscan5m_hf.sources.manifest import MANIFEST_NAME, SHARD_PATH
+from bioscan5m_hf.sources.manifest import BEGUN_NAME, MANIFEST_NAME, SHARD_PATH, STATE_FOLDER
 from bioscan5m_hf.storage.path import RemotePath
 from conversion.card.figures.specimens import Pick, pick_specimens
 from conversion.card.readme import CARD_NAME
 from conversion.files.atomic import PARTIAL_SUFFIX, Written, digest_of, require_apart
 from conversion.folder.loss import beyond
 from conversion.folder.manifest import Manifest, ShardFile, read_manifest
-from conversion.folder.state import STATE_FOLDER
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.outcome import Summary
@@ -38,7 +37,7 @@ from conversion.upload.scratch import PICKS_FOLDER, Scratch
 from conversion.upload.sender import FinishedShard, Sender
 from conversion.upload.stores import Store, fetch
 
-_MARK: Final = f"{STATE_FOLDER}/begun"
+_MARK: Final = f"{STATE_FOLDER}/{BEGUN_NAME}"
 
 
 class Sending(Sender):

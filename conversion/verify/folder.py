@@ -17,7 +17,7 @@ from bioscan5m_hf.release.metadata.read import read_metadata
 from bioscan5m_hf.release.remote import locate_release
 from bioscan5m_hf.schema.columns import Split, split_named
 from bioscan5m_hf.schema.configurations import METADATA
-from bioscan5m_hf.sources.manifest import MANIFEST_BYTES, MANIFEST_NAME
+from bioscan5m_hf.sources.manifest import MANIFEST_BYTES, MANIFEST_NAME, STATE_FOLDER
 from bioscan5m_hf.storage.inside import read_small
 from bioscan5m_hf.storage.path import Location, is_in_memory
 from conversion.card import readme
@@ -28,7 +28,6 @@ from conversion.catalogue.rows import SortedRows
 from conversion.catalogue.sources import select
 from conversion.executors.processes import Processes
 from conversion.folder.manifest import Manifest, ShardFile, SplitFiles, read_manifest
-from conversion.folder.state import STATE_FOLDER
 from conversion.formats.samples import PLAIN
 from conversion.planning.packages import PlanOptions, plan_package
 from conversion.planning.tasks import ShardTask

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bioscan5m_hf.errors import FolderInUse, ForeignFolder
-from conversion.folder.state import STATE_FOLDER, open_state
+from bioscan5m_hf.sources.manifest import STATE_FOLDER
+from conversion.folder.state import open_state
 
 TIMES, RIVALS = 20, 4
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bioscan5m_hf.sources.manifest import STATE_FOLDER
 from conversion.files.atomic import digest_of
-from conversion.folder.state import KEPT_NAME, STATE_FOLDER, open_state
+from conversion.folder.state import KEPT_NAME, open_state
 from conversion.upload.hub_digests import HubDigests
 
 DATA = b"some shard" * 200_000

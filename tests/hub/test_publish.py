@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bioscan5m_hf.sources.manifest import MANIFEST_NAME
+from bioscan5m_hf.sources.manifest import MANIFEST_NAME, STATE_FOLDER
 from conversion.folder.manifest import read_manifest
-from conversion.folder.state import KEPT_NAME, STATE_FOLDER
+from conversion.folder.state import KEPT_NAME
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
 from conversion.progress import Unwatched

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from bioscan5m_hf.errors import DataError
+from bioscan5m_hf.sources.resolve import open_data
 from conversion.synthetic.options import SampleOptions
 from conversion.synthetic.release import write_sample
 from tests.conftest import Run, make_once
 from tests.inline import call
 from tests.processes import RELEASE_CSV, Program, digests, leftovers
+from tests.reading.range_server import serve
 
 KILLS = 25
 OPTIONS = ("--package", "cropped_256", "--shard-size", "150kB", "--workers", "2")
@@ -181,6 +184,16 @@ def unfinished(source: Path, tmp_path: Path) -> tuple[Path, Path]:
     program.interrupt(signal.SIGKILL)
     program.wait()
     return release, output
+
+
+def test_what_is_there_of_an_unfinished_conversion_is_not_loaded_as_if_it_were_all(
+    unfinished: tuple[Path, Path],
+) -> None:
+    _, output = unfinished
+    with serve(output, lists=True) as served:
+        for place in (output, served.url):
+            with pytest.raises(DataError, match="into this folder has not finished"):
+                open_data(place)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         size = target.stat().st_size
         headers = {"Accept-Ranges": "bytes", "ETag": f'"{size}-{target.stat().st_mtime_ns}"'}
         start, stop, status = 0, size, 200
-        if self.server.ranges and (match := re.fullmatch(r"bytes=(\d+)-(\d+)", self._range())):
+        match = re.fullmatch(r"bytes=(\d+)-(\d+)", self._range())
+        # No byte of an empty file can be asked for, so all of it is sent.
+        if self.server.ranges and size and match:
             start, stop, status = int(match[1]), min(int(match[2]) + 1, size), 206
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
         with target.open("rb") as file:
