@@ -29,6 +29,9 @@ _NO_MEMORY: Final = (
 
 def program() -> int:
     """Run the command of this process; installed as ``bioscan5m``."""
+    # Outside the command, Python would answer an interruption with a traceback.
+    for number in heard():
+        signal.signal(number, signal.SIG_DFL)
     _open_streams()
     status = _watched(lambda: _run(sys.argv[1:], prepare=True))
     # An interruption can no longer change a success, and may end a failed command at once.

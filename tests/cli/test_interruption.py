@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -115,3 +116,34 @@ def test_signals_mean_what_they_did_before() -> None:
     assert interrupted(ask)
     assert ([signal.getsignal(number) for number in numbers], sys.unraisablehook) == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+LEAVING = """
+import contextlib, os, signal, sys
+from conversion.cli import main
+
+real = main.interruptible
+
+@contextlib.contextmanager
+def interruptible():
+    with real():
+        yield
+    os.kill(os.getpid(), signal.SIGINT)
+
+main.interruptible = interruptible
+sys.argv = ["bioscan5m", "--version"]
+sys.exit(main.program())
+"""
+
+
+def test_an_interruption_after_the_command_shows_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVING],
+        check=False,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith("bioscan5m ")
+    assert done.returncode == -signal.SIGINT
