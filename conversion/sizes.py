@@ -18,7 +18,7 @@ _UNITS: Final = {
 _SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.ASCII)
 _LONGEST: Final = 40
 _LARGEST: Final = 2**63 - 1
-# Smaller sizes without a unit are errors: the user probably forgot the unit, mostly megabytes.
+# A smaller size without a unit is an error, because the user probably meant megabytes.
 _LEAST_WITHOUT_UNIT: Final = 100_000
 
 

@@ -1,7 +1,7 @@
 """List the mismatches in a package, and make each finding only when it is read.
 
-A release of which a few specimens were chosen has millions of images without a specimen. A finding
-takes half a kilobyte, and the columns that it is made from some tens of bytes.
+If a few specimens of a release are chosen, millions of images have no specimen. Each finding takes
+half a kilobyte, while the columns that it is made from take some tens of bytes.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Findings:
 
 
 def conflicting(conflicts: Sequence[Conflict], labels: Sequence[str]) -> Kind:
-    """Find images whose sources hold different bytes.
+    """Make findings of images whose sources hold different bytes.
 
     Args:
         conflicts: The images.
@@ -96,7 +96,7 @@ def conflicting(conflicts: Sequence[Conflict], labels: Sequence[str]) -> Kind:
 def missing(
     located: Located, specimens: Specimens, splits: Sequence[Split], conflicts: Sequence[Conflict]
 ) -> Kind:
-    """Find specimens without an image.
+    """Make findings of specimens without an image.
 
     Args:
         located: The images and their specimens.
@@ -130,11 +130,14 @@ def missing(
 
 
 def orphaned(orphans: Orphans, labels: Sequence[str]) -> tuple[Kind, Kind]:
-    """Find images without a specimen: in any split, and only in the image's own split.
+    """Make findings of images without a specimen in their split.
 
     Args:
         orphans: The images.
         labels: The names of the sources.
+
+    Returns:
+        The images whose specimen is in no split, and those whose specimen is in another split.
     """
     strangers = orphans.actual == NOWHERE
     return (
@@ -171,7 +174,7 @@ def _orphan(orphan: Orphan, labels: Sequence[str]) -> Finding:
 
 
 def misplaced(strays: Sequence[Stray]) -> Kind:
-    """Find images that are not in a folder where upstream puts them.
+    """Make findings of images that are not in a folder where upstream puts them.
 
     Args:
         strays: The images.

@@ -118,7 +118,7 @@ def _find(
 
 
 def _look(output: Path, remote: RemoteFile) -> Item:
-    # The part first: another run that ends meanwhile lets it become the file.
+    # The part is checked first, because another run may finish meanwhile and rename it.
     held = _length(output / PARTS_FOLDER / f"{remote.name}.part")
     whole = _length(output / remote.name)
     if whole is not None:
@@ -127,7 +127,7 @@ def _look(output: Path, remote: RemoteFile) -> Item:
 
 
 def _length(path: Path) -> int | None:
-    """How many bytes a file has, if there is one."""
+    """The length of a file; ``None`` if it does not exist."""
     try:
         return path.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
@@ -206,7 +206,7 @@ def _fetch_all(
             # After an error or Ctrl-C, the threads stop at their next chunk.
             transfers.stop()
             pool.shutdown(cancel_futures=True)
-    # Another run may be about to fetch other files into it.
+    # Only if it is empty, because another run may fetch files into the same folder.
     remove_if_empty(parts)
 
 

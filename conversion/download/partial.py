@@ -142,7 +142,7 @@ class Partial:
         self.length += len(data)
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Remove all bytes, to start again."""
         self._file.seek(0)
         self._file.truncate()
         self.length = 0
@@ -150,7 +150,7 @@ class Partial:
             self._digest = hashlib.new(self._digest.name)
 
     def difference(self) -> str | None:
-        """What differs from what was expected, as a phrase; ``None`` where nothing does."""
+        """Describe the difference from the expected file; ``None`` if there is none."""
         return self._expected.difference(
             self.length, lambda: self._digest.hexdigest() if self._digest else ""
         )

@@ -71,7 +71,7 @@ class LocalPool(Pool):
         return self._counted + self._reached()
 
     def _reached(self) -> int:
-        # Without its lock, which a worker that was killed while it counted holds for ever.
+        # Read without the lock: a worker that was killed while it counted holds the lock for ever.
         return self._counter.get_obj().value
 
     def replace(self) -> None:

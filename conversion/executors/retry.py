@@ -19,7 +19,7 @@ _POLL_SECONDS = 0.2
 
 
 HasRoom = Callable[[int], bool]
-"""Given the number of shards that are being made: whether one more may be started."""
+"""Takes the number of shards that are being made, and returns whether one more may start."""
 
 
 @dataclass(slots=True)

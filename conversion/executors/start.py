@@ -100,7 +100,7 @@ def end_second_run() -> None:
 
 
 def spare_effort() -> None:
-    """Turn off work of libraries that costs time and gains nothing; call it before any import.
+    """Turn off work of libraries that takes time and gains nothing; call this before any import.
 
     NumPy's linear algebra would start a thread for each processor, which spins for a tenth of a
     second, and nothing here uses it. Importing makes some hundred thousand objects, and none of

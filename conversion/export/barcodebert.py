@@ -12,7 +12,7 @@ import pyarrow.csv as pcsv
 from bioscan5m_hf.schema.vocabularies import Vocabulary
 from conversion.export.base import ExportOptions, ExportResult, Specimens, Target
 
-# The names of the columns in the csv, with upstream's columns.
+# The columns of the csv, and upstream's column for each of them.
 _COLUMNS: Final = {
     "processid": "processid",
     "nucleotides": "dna_barcode",

@@ -61,7 +61,7 @@ def export(
         with temporary_folder(options.output.parent) as made:
             part = made / options.output.name
             result = target.write(specimens, chosen, part)
-            # Another export may have ended meanwhile.
+            # Another export may have finished in the meantime.
             _require_absent(options.output)
             part.rename(options.output)
             sync_folder(options.output.parent)

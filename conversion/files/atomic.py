@@ -22,8 +22,8 @@ from bioscan5m_hf.storage.disk import output_error
 from bioscan5m_hf.storage.inside import open_regular, real_folders
 from bioscan5m_hf.storage.path import Location
 
-# Small enough that data is still in the processor's cache when it is written after digesting. Linux
-# also allocates page cache for several megabytes at once four times more slowly (measured).
+# Small enough that data is still in the processor's cache when it is written after digesting. And
+# for writes of several megabytes, Linux allocates memory four times more slowly (measured).
 _WRITE_BYTES: Final = 512 << 10
 _SEND_BYTES: Final = 8 << 20
 _SYNCED_TOGETHER: Final = 8
@@ -155,7 +155,7 @@ class Unseen:
             self.discard()
             raise output_error(error, self.path) from error
         except BaseException:
-            # An interruption.
+            # After an interruption too, no partial file must stay.
             self.discard()
             raise
 

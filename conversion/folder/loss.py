@@ -1,4 +1,4 @@
-"""Find the shards that a run would remove although it does not make them again, and refuse."""
+"""Refuse a run that would remove shards without making them again."""
 
 from __future__ import annotations
 

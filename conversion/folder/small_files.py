@@ -1,4 +1,4 @@
-"""Write the small files beside the shards of a dataset folder, and enter them in its manifest."""
+"""Write the small files of a dataset folder together, and enter them in its manifest."""
 
 from __future__ import annotations
 

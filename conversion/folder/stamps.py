@@ -1,8 +1,8 @@
 """Recognise unchanged files by their stamps, without reading them, as ``git`` does.
 
-See ``bioscan5m_hf.storage.identity`` for what a stamp proves. Only reading detects three kinds of
-change: corruption on the disk; a change within the same clock tick, some milliseconds, as the
-stamp; and a change while the system clock was set back. ``bioscan5m verify`` trusts no stamp.
+See ``bioscan5m_hf.storage.identity`` for what a stamp proves. Three kinds of change are detected
+only by reading: corruption on the disk; a change in the clock tick (some milliseconds) in which the
+stamp was taken; and a change while the clock was set back. ``bioscan5m verify`` trusts no stamp.
 """
 
 from __future__ import annotations

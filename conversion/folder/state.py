@@ -158,7 +158,8 @@ class State:
             others = [
                 name for name in receipt.made_from if receipt.made_from[name] != now.get(name)
             ]
-            # Another shard size also changes the input of each shard, so that is not reported.
+            # Another shard size also changes the input of each shard. So a changed input is
+            # reported only if nothing else has changed.
             for name in [name for name in others if name != "input"] or others:
                 found[_change(name, receipt.made_from[name], now.get(name))] = None
         return list(found)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from conversion.pipeline.interfaces import Sink
     from conversion.pipeline.outcome import Summary
 
-# In blocks of 4 MB: how much metadata is parsed ahead while the rest of a conversion starts.
+# How many blocks (of 4 MB) of metadata are parsed ahead while the rest of a conversion starts.
 _METADATA_AHEAD: Final = 24
 
 

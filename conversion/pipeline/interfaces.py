@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """Uploads finished shards, for example to the Hub or to a store behind a URL."""
+    """Uploads finished shards, for example to the Hub or to a remote store."""
 
     def has(self, path: str, written: Written) -> bool:
         """Whether a shard with these bytes was already uploaded."""

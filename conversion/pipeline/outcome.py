@@ -160,7 +160,7 @@ class Folder:
     def _record(
         self, manifest: Manifest, outcomes: Sequence[Outcome], bad_rows: Sequence[Finding]
     ) -> None:
-        """Write the rejects of this run, and those of earlier runs that still hold."""
+        """Write the rejects of this run, and those of earlier runs that are still valid."""
         redone = {(o.package, split) for o in outcomes for split in (*o.made, None)}
         path = self.path / REJECTS_NAME
         rejects: list[tuple[str | None, Finding]] = [(None, finding) for finding in bad_rows]

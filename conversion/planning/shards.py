@@ -50,7 +50,8 @@ def cut(sizes: npt.NDArray[np.integer], limit: int, least: int = 1) -> list[int]
 
     Args:
         sizes: The size of each item in bytes, in order.
-        limit: The target for the size of a piece in bytes; a piece exceeds it by less than an item.
+        limit: The target for the size of a piece in bytes; a piece may exceed it by less than the
+            size of one item.
         least: How many pieces there are at least, if there are as many items.
 
     Returns:

@@ -49,7 +49,7 @@ class Explainer:
         except (_HTTP_ERROR, OSError, RuntimeError, ValueError) as error:
             raise self._explanation(error) from error
         except (LookupError, TypeError, AttributeError) as error:
-            # The client does not check the Hub's answers, so an unexpected answer ends in these.
+            # The client does not check the Hub's answers; an unexpected one causes these errors.
             raise PublicationFailed(
                 f"the Hub answers otherwise than its client expects ({_named(error)})",
                 where=self.url,

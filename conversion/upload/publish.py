@@ -34,7 +34,7 @@ SHARDS_MESSAGE: Final = "Add shards of BIOSCAN-5M"
 """The message of a commit of shards that no card names yet."""
 
 _MESSAGE: Final = "Publish BIOSCAN-5M"
-# The Hub advises this; larger commits may take longer than it waits.
+# The Hub recommends this limit; larger commits may exceed its timeout.
 _MOST_FILES: Final = 100
 
 
@@ -120,7 +120,7 @@ def steps(found: Comparison) -> list[Step]:
         for start in range(0, len(first), _MOST_FILES)
     ]
     made[:1] = [replace(step, removed=withdrawn) for step in made[:1]]
-    # Removing files costs the Hub nothing, so any number of them fits into a commit.
+    # Removing files takes the Hub no time, so one commit may remove any number of them.
     return [*made, Step(tuple(last), found.stale, _MESSAGE)]
 
 

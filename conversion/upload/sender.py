@@ -42,7 +42,7 @@ class FinishedShard:
 
 
 class _Word(Enum):
-    """A message in the queue from the conversion to the thread, behind the shards before it."""
+    """A message to the thread, which handles it after the shards that were queued before it."""
 
     WAKE = auto()
     END = auto()

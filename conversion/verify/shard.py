@@ -33,7 +33,7 @@ Keys = npt.NDArray[np.void]
 
 
 class Undecodable(str):
-    """A finding about an image that is already damaged in the release."""
+    """A finding about an image that cannot be decoded, although its bytes are as converted."""
 
     __slots__ = ()
 

@@ -62,8 +62,8 @@ class Canvas:
             place: Pixels from the left and the top.
             text: The line.
             size: Its height in pixels.
-            color: The color of the letters.
-            anchor: The point of the line that lies at the place, in Pillow's two letters.
+            color: The colour of the letters.
+            anchor: The point of the text that lies at ``place``, as Pillow's anchor of two letters.
         """
         self._draw.text(place, text, color, font(size), anchor)
 

@@ -38,7 +38,7 @@ class Pick:
     Attributes:
         order: Its order.
         processid: Its id.
-        photograph: Its photograph, a JPEG. It is decoded only if it is shown, one in ten is.
+        photograph: Its photograph, a JPEG. It is decoded only if it is shown; one in ten is shown.
         small: Whether the photograph was reduced.
     """
 
