@@ -48,20 +48,31 @@ def write_sample(options: SampleOptions, watcher: Watcher | None = None) -> dict
     root = options.root
     with explained("the folder cannot be made", root, "name a folder that you may write to"):
         root.mkdir(parents=True, exist_ok=True)
-        occupant = next(iter(root.iterdir()), None)
-    if occupant is not None:
-        raise OutputError(
-            f"the folder is not empty: it holds {occupant.name!r}",
-            where=str(root),
-            fix="name a new folder, or empty this one",
-        )
+        _require_empty(root)
     advice = "make room, remove this folder, and run the same command again"
     with (
         explained("the release cannot be written", root, advice),
         tempfile.TemporaryDirectory(dir=root, prefix=".unfinished-") as scratch,
     ):
+        # Another process may write a release into the same folder.
+        _require_empty(root, Path(scratch))
         _write(options, watcher or Unwatched(), Path(scratch))
     return counts
+
+
+def _require_empty(root: Path, scratch: Path | None = None) -> None:
+    """Check that nothing is in a folder, except the folder for what is not whole yet.
+
+    Raises:
+        OutputError: Something is.
+    """
+    for occupant in root.iterdir():
+        if occupant != scratch:
+            raise OutputError(
+                f"the folder is not empty: it holds {occupant.name!r}",
+                where=str(root),
+                fix="name a new folder, or empty this one",
+            )
 
 
 def _write(options: SampleOptions, watcher: Watcher, scratch: Path) -> None:

@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import io
+import tempfile
 import zipfile
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -234,6 +235,21 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"not empty: it holds 'mine.txt'; name a new folder"):
         write_sample(_tiny(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_two_at_once_do_not_mix_their_releases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = tempfile.TemporaryDirectory
+
+    def other(**given: Any) -> Any:
+        (tmp_path / ".unfinished-other").mkdir()
+        return real(**given)
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", other)
+    with pytest.raises(OutputError, match=r"not empty: it holds '.unfinished-other'"):
+        write_sample(SampleOptions(tmp_path, 8, packages=(), workers=1))
+    assert [path.name for path in tmp_path.iterdir()] == [".unfinished-other"]
 
 
 def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
