@@ -110,12 +110,17 @@ class Program:
         while _descendants(self.process.pid) < count and self.process.poll() is None:
             time.sleep(0.001)
 
-    def kill_worker(self) -> None:
-        """Kill one worker, as soon as there is one."""
+    def kill_worker(self) -> bool:
+        """Kill one worker as soon as there is one; false if the program has ended before."""
         while not (found := self.workers()):
-            assert self.process.poll() is None
+            if self.process.poll() is not None:
+                return False
             time.sleep(0.01)
-        os.kill(found[0], signal.SIGKILL)
+        try:
+            os.kill(found[0], signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
 
 
 def _children(pid: int) -> list[int]:
