@@ -61,10 +61,10 @@ def write_sample(options: SampleOptions, watcher: Watcher | None = None) -> dict
 
 
 def _require_empty(root: Path, scratch: Path | None = None) -> None:
-    """Check that nothing is in a folder, except the folder for what is not whole yet.
+    """Check that a folder is empty, except for the folder of this run's unfinished files.
 
     Raises:
-        OutputError: Something is.
+        OutputError: It is not empty.
     """
     for occupant in root.iterdir():
         if occupant != scratch:
