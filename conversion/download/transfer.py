@@ -191,11 +191,13 @@ class Transfers:
             self._begin_anew(partial, on_bytes)
             if start:
                 raise _PassingFailure(f"the answer began at byte {start:,}")
-        headers = response.headers
-        etag = headers.get("ETag", "")
-        partial.note_validator(
-            headers.get("Last-Modified", "") if not etag or etag.startswith("W/") else etag
-        )
+        validator = _validator_of(response)
+        # Not every server heeds If-Range. Without a digest, nothing else would tell.
+        other = validator and partial.validator and validator != partial.validator
+        if start and other and not remote.expected.digest:
+            self._begin_anew(partial, on_bytes)
+            raise _PassingFailure("the file there has changed")
+        partial.note_validator(validator)
 
     @contextmanager
     def _get(self, remote: RemoteFile, headers: dict[str, str]) -> Iterator[httpx2.Response]:
@@ -270,6 +272,13 @@ _FIXES: Final = {
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() else None
+
+
+def _validator_of(response: httpx2.Response) -> str:
+    """What distinguishes this version of a file from another: a strong entity tag, or a date."""
+    etag: str = response.headers.get("ETag", "")
+    weak = not etag or etag.startswith("W/")
+    return response.headers.get("Last-Modified", "") if weak else etag
 
 
 def _range_of(response: httpx2.Response) -> tuple[int, int | None]:

@@ -35,6 +35,7 @@ class Site:
     faults: list[Callable[[Handler, bytes], bool]] = field(default_factory=list)
     ranges: bool = True
     etag: str | None = None
+    heeds_if_range: bool = True
     claimed: dict[str, int] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -76,6 +77,7 @@ class Handler(BaseHTTPRequestHandler):
         size = self.site.claimed.get(name, len(data))
         start, asked = 0, self.headers.get("Range")
         stale = self.headers.get("If-Range") not in (None, self.site.etag)
+        stale = stale and self.site.heeds_if_range
         headers = {"ETag": self.site.etag} if self.site.etag else {}
         partly = bool(asked) and self.site.ranges and not stale
         if partly:

@@ -182,9 +182,11 @@ def test_a_whole_part_needs_no_request(
     assert ranges(server) == []
 
 
+@pytest.mark.parametrize("heeds_if_range", [True, False])
 def test_without_a_digest_a_changed_file_is_not_joined_to_the_old_part(
-    server: Server, transfers: Transfers, tmp_path: Path
+    server: Server, transfers: Transfers, tmp_path: Path, heeds_if_range: bool
 ) -> None:
+    server.site.heeds_if_range = heeds_if_range
     expected = Expected(len(DATA))
     server.site.files["a.zip"], server.site.etag = bytes(len(DATA)), '"one"'
     server.site.faults = [cut_after(1_000_000)] + [cut_after(0) for _ in range(2)]
