@@ -22,6 +22,8 @@ from conversion.upload.scratch import Scratch
 
 # Waiting for a thread without a timeout may block Ctrl-C.
 _POLL_SECONDS: Final = 0.1
+# The threads of conversions that have failed: they end with the shard that is being sent.
+_ending: Final[list[threading.Thread]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +151,19 @@ class Sender(ABC):
         self._raise()
 
     def __enter__(self) -> Self:
+        # What an earlier conversion of this process is still sending could replace what this one
+        # sends.
+        while left := [thread for thread in _ending if thread.is_alive()]:
+            left[0].join(_POLL_SECONDS)
+        _ending[:] = [thread for thread in _ending if thread.is_alive()]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         # After a failure nothing more is sent; the next run finds the shards that have arrived.
         self._given_up.set()
         self._queue.put(_Word.WAKE)
+        if self._thread.is_alive():
+            _ending.append(self._thread)
 
     def _raise(self) -> None:
         if self._error:

@@ -163,3 +163,41 @@ def test_nothing_more_is_sent_after_the_conversion_has_failed(
     # What was under way came to its end; the rest is on the disk.
     assert len(shelf.digests) <= 1
     assert len(list((tmp_path / "folder" / "cropped_256").glob("*.parquet"))) > 1
+
+
+def test_another_conversion_waits_for_what_a_failed_one_is_sending(tmp_path: Path) -> None:
+    class Held(Shelf):
+        reached = threading.Event()
+
+        def _send(self, shard: FinishedShard) -> bool:
+            self.reached.set()
+            return super()._send(shard)
+
+    (tmp_path / "a").write_bytes(b"shard")
+    first = Held(tmp_path / "first", 1 << 40)
+    first.go_on.clear()
+
+    def interrupted() -> None:
+        with first:
+            shard = tmp_path / "a"
+            first._queue.put(FinishedShard("a", shard, digest_of(shard), "receipt"))
+            assert first.reached.wait(60)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    second = Shelf(tmp_path / "second", 1 << 40)
+    entered = threading.Event()
+
+    def enter() -> None:
+        with second:
+            entered.set()
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    assert not entered.wait(0.3)
+    first.go_on.set()
+    assert entered.wait(60)
+    thread.join(60)
+    assert first.shown == ["a"]
+    assert not first._thread.is_alive()
