@@ -173,7 +173,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         """
         if self._given_data is None:
             raise UsageError(
-                "Bioscan5M was not told where the data is",
+                "Bioscan5M needs to know where the data is",
                 fix="give data_dir=, a dataset folder or a raw release",
             )
         return self._given_data
@@ -205,7 +205,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         """The ranks that become ``ClassLabel``."""
         wanted = self.config.class_labels or []
         if isinstance(wanted, str):
-            raise UsageError(f"class_labels= wants a list, not {wanted!r}", fix=f"[{wanted!r}]")
+            raise UsageError(f"class_labels= must be a list: {wanted!r}", fix=f"write {[wanted]}")
         for rank in wanted:
             if rank not in RANKS:
                 raise UnknownName.of("rank", str(rank), RANKS)

@@ -112,7 +112,7 @@ def _encoded(column: pa.ChunkedArray) -> list[_Encoded]:
             buffer = data.as_buffer()
             if buffer is None:
                 # The path in a row may name any file of this machine, so it is never opened.
-                raise ImageError("there are no bytes of the image", where=path or "a row")
+                raise ImageError("the bytes of the image are missing", where=path or "a row")
             found.append((memoryview(buffer).cast("B"), path or "an image"))
     return found
 

@@ -50,7 +50,9 @@ def demo(folder: Path, *, workers: int, terminal: Terminal) -> None:
             f"{counted(len(findings), 'difference')}, the first: {findings[0]}", where=str(dataset)
         )
     shards = sum(1 for _ in summary.manifest.files())
-    terminal.show(f"   {len(package_names())} packages, {shards} shards, all as the manifest says")
+    terminal.show(
+        f"   {len(package_names())} packages, {shards} shards, everything matches the manifest"
+    )
 
     terminal.show(f'4. load_dataset("{dataset}", "{DEFAULT_PACKAGE}", split="train")')
     _show(_load(dataset, folder / _CACHE), terminal)
@@ -66,7 +68,7 @@ def _prepare(folder: Path) -> None:
     earlier = (folder / _MARK).exists()
     if folder.exists() and not earlier and (not folder.is_dir() or any(folder.iterdir())):
         raise ForeignFolder(
-            "the folder holds something else than an earlier demo",
+            "the folder holds something other than an earlier demo",
             where=str(folder),
             fix="choose another with --output",
         )

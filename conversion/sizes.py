@@ -38,7 +38,7 @@ def parse_size(text: str) -> int:
             f"{given!r} is more than any disk holds", fix="write a size such as 500MB or 1GiB"
         )
     if not size:
-        raise UsageError(f"{given!r} is no bytes at all", fix="write a size such as 500MB or 1GiB")
+        raise UsageError(f"{given!r} is zero bytes", fix="write a size such as 500MB or 1GiB")
     if not unit and size < _LEAST_WITHOUT_UNIT:
         raise UsageError(f"{given!r} has no unit and is {size:,} bytes", fix=f"write {digits}MB")
     return size

@@ -80,7 +80,7 @@ def choose_columns(columns: Sequence[str] | None, *, image: bool) -> tuple[str, 
     if columns is None:
         return tuple(known)
     if isinstance(columns, str):
-        raise UsageError(f"columns= wants a list, not {columns!r}", fix=f"write [{columns!r}]")
+        raise UsageError(f"columns= must be a list, not {columns!r}", fix=f"write [{columns!r}]")
     wanted = list(columns)
     for name in wanted:
         if name not in known:

@@ -122,7 +122,7 @@ def _plain_condition(entry: Condition) -> Condition:
             value = getattr(value, listed)()
     if isinstance(value, str) or not isinstance(value, Collection):
         raise UsageError(
-            f"where= wants a list behind {operator!r}, not {value!r:.60}",
+            f"where= needs a list after {operator!r}, not {value!r:.60}",
             fix=f'write ("{name}", "{operator}", [value, …])',
         )
     return name, operator, [_plain(name, each) for each in value]
@@ -222,14 +222,14 @@ def _condition(entry: Condition) -> pc.Expression:
         if operator not in ("==", "!="):
             raise UsageError(
                 f"where= compares {name} with None by {operator!r}",
-                fix="None goes with == and != only",
+                fix="compare None with == or != only",
             )
         return field.is_valid() if operator == "!=" else field.is_null()
     try:
         return _COMPARISONS[operator](field, value)
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         raise UsageError(
-            f"where= compares {name} with what is no value of it: {value!r:.60}",
+            f"where= compares {name} with a value of the wrong type: {value!r:.60}",
             fix=f"the values of {name} are {arrow_schema(image=False).field(name).type}",
         ) from error
 
@@ -242,7 +242,7 @@ def _member(name: str, operator: str, values: list[Any]) -> pc.Expression:
         wanted = pa.array(present, kind)
     except (pa.ArrowException, OverflowError, TypeError) as error:
         raise UsageError(
-            f"where= lists values that are not of the column {name} ({error})",
+            f"where= lists values of the wrong type for {name} ({error})",
             fix=f"the values of {name} are {kind}",
         ) from error
     inside = field.isin(wanted)
@@ -272,7 +272,10 @@ def _columns_of(expression: pc.Expression) -> tuple[str, ...]:
         name = match["name"] if (match := _REFERENCE.search(problem)) else problem
         if _REFERENCE.search(problem):
             raise UnknownName.of("column to filter by", name, column_names())
-        raise UsageError(f"where= does not fit the columns ({problem.splitlines()[0]})")
+        raise UsageError(
+            f"where= does not fit the columns ({problem.splitlines()[0]})",
+            fix="compare text with text and numbers with numbers",
+        )
     # The text may mention a column's name as a value only. Unmentioned columns are not tried,
     # because binding takes milliseconds and is repeated for every split.
     named = [name for name in schema.names if name in str(expression)]

@@ -164,7 +164,7 @@ class _Parser:
         except ValueError:
             raise UsageError(
                 f"{column} is compared with {value!r}, which is not a number",
-                fix=f"write a number behind {column}",
+                fix=f"compare {column} with a number",
             ) from None
 
     def _peek(self) -> _Token | None:

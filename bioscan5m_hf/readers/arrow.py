@@ -186,7 +186,7 @@ class _Stream:
 
     def _damaged(self) -> ArchiveError:
         return ArchiveError(
-            "is not a whole Arrow stream", where=self._source.location, fix="get it again"
+            "is not a complete Arrow stream", where=self._source.location, fix="get it again"
         )
 
 

@@ -148,7 +148,7 @@ def encoded_images(column: pa.StructArray, rows: Numbers, path: Location) -> lis
     for row in rows.tolist():
         buffer = images[row].as_buffer()
         if buffer is None:
-            raise ImageError("there are no bytes of the image", where=f"{path}: a row")
+            raise ImageError("the bytes of the image are missing", where=f"{path}: a row")
         found.append(memoryview(buffer).cast("B"))
     return found
 

@@ -186,7 +186,7 @@ def _edges(data: memoryview, page: Page) -> npt.NDArray[np.uint32]:
     reader = CompactReader(data)
     header = reader.struct()
     if header[1] != _DATA_PAGE or header[5][2] != _PLAIN:
-        raise ThriftError("a page is of another kind than the footer says")
+        raise ThriftError("a page is not of the kind that the footer says")
     position = reader.position
     # Skip the levels, which mark missing values: if there are as many values as rows, none is
     # missing.
@@ -196,7 +196,7 @@ def _edges(data: memoryview, page: Page) -> npt.NDArray[np.uint32]:
         position += _LENGTH.size + _LENGTH.unpack_from(data, position)[0]
         edges.append(position)
     if position != len(data):
-        raise ThriftError("a page has other rows than the page index says, or lacks an image")
+        raise ThriftError("the rows of a page differ from the page index, or an image is missing")
     return np.array(edges, np.uint32)
 
 

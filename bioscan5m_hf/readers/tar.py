@@ -164,7 +164,7 @@ def read_samples(
         extent = extents[number]
         if extent is None:
             raise DataError(
-                f"{processid}.jpg is not there", where=source.location, fix="get it again"
+                f"{processid}.jpg is missing", where=source.location, fix="get it again"
             )
         images.append({"bytes": source.read_at(*extent), "path": f"{processid}.jpg"})
     return table.append_column(IMAGE_COLUMN, pa.array(images, image_type()))

@@ -138,6 +138,6 @@ class _Images:
         for row in rows.tolist():
             extent = self._extents[row]
             if extent is None:
-                raise DataError(f"the image of row {row} is not there", where=str(self._path))
+                raise DataError(f"the image of row {row} is missing", where=str(self._path))
             found.append(self._source.read_at(*extent))
         return found

@@ -130,7 +130,7 @@ def _side_by_side(package: str, archives: list[Archive]) -> Iterator[str]:
     groups = sorted({archive.group for archive in archives if archive.group})
     if groups and any(archive.group is None for archive in archives):
         yield (
-            f"{package}: images that stand both in the full zip and in a group "
+            f"{package}: images that are both in the full zip and in a group "
             f"({', '.join(groups)}) are read from the group"
         )
 
@@ -144,7 +144,7 @@ def _missing_parts(archives: list[Archive]) -> Iterator[str]:
     for series, found in sorted(numbers.items()):
         if missing := sorted(set(range(1, max(found) + 1)) - found):
             parts = ", ".join(f"{number:02}" for number in missing)
-            yield f"{series}: part {parts} is not there, but part {max(found):02} is"
+            yield f"{series}: part {parts} is missing, but part {max(found):02} is there"
 
 
 def find_release(root: str | Path) -> Release:
@@ -301,7 +301,9 @@ def _choose_metadata(
                 others = [file.label for file in [*loose, *packed] if file != chosen]
                 others += [path.name for path in zips if not packed]
                 if others:
-                    notes.append(f"{chosen.label}: read for the metadata, not {', '.join(others)}")
+                    notes.append(
+                        f"the metadata are read from {chosen.label}, not from {', '.join(others)}"
+                    )
                 return chosen
     raise ReleaseNotFound(
         f"no metadata in this folder{_seen(notes)}",

@@ -66,7 +66,7 @@ def list_files(root: RemotePath) -> list[RemotePath] | None:
             require_inside(name, hidden=True)
         except ValueError as error:
             raise ReleaseNotFound(
-                f"the store lists what is no file: {error}", where=str(root)
+                f"the store lists something that is not a file: {error}", where=str(root)
             ) from error
     if not below:
         raise ReleaseNotFound("is empty or does not exist", where=str(root))

@@ -227,7 +227,7 @@ def _split_entries(source: Source, block: bytes) -> tuple[npt.NDArray[np.void], 
         used = int(after[last])
         here = int(np.searchsorted(at, used))
     if used < len(windows):
-        raise _damaged(source, "its directory holds something else than entries")
+        raise _damaged(source, "its directory holds something other than entries")
     return entries[true], at[true], used
 
 

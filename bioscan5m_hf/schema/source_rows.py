@@ -53,7 +53,7 @@ def from_npy(data: bytes, specimens: int, where: str) -> tuple[SourceRows, int]:
         np.lib.format.read_magic(stream)
         shape, _, kind = np.lib.format.read_array_header_1_0(stream)
         if kind != np.uint32 or shape != (specimens + 1,):
-            raise ValueError(f"it is not of {specimens:,} specimens")
+            raise ValueError(f"it does not have one row for each of {specimens:,} specimens")
         held = np.frombuffer(data, np.uint32, offset=stream.tell())
         records, rows = int(held[0]), held[1:]
         numbered = len(np.unique(rows)) == len(rows) == specimens
@@ -61,6 +61,6 @@ def from_npy(data: bytes, specimens: int, where: str) -> tuple[SourceRows, int]:
             raise ValueError("its records are not those of a metadata file")
     except (ValueError, IndexError) as error:
         raise MetadataError(
-            f"cannot be read ({error})", where=where, fix="get or make the folder again"
+            f"cannot be read ({error})", where=where, fix="download or make the folder again"
         ) from error
     return rows, records

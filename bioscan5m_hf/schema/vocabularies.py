@@ -92,7 +92,7 @@ class Vocabulary:
         if pc.any(unknown).as_py():
             raise MetadataError(
                 f"the {self.rank} {values.filter(unknown)[0].as_py()!r} is not in the vocabulary",
-                fix=f"make {VOCABULARIES_NAME} anew from the same metadata",
+                fix=f"make {VOCABULARIES_NAME} again from the same metadata",
             )
         encoded = pc.fill_null(labels.cast(pa.int64()), MISSING)
         return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
@@ -186,7 +186,7 @@ def from_parquet(data: bytes, rank: str, where: str) -> Vocabulary:
         return Vocabulary(rank, table["value"].to_pylist(), counts)
     except (pa.ArrowException, ValueError, OSError) as error:
         raise MetadataError(
-            f"cannot be read as vocabularies ({error})", where=where, fix="make the folder anew"
+            f"cannot be read as vocabularies ({error})", where=where, fix="make the folder again"
         ) from error
 
 
@@ -207,7 +207,7 @@ def _read(data: bytes, rank: str) -> pa.Table:
     table = table.filter(pc.equal(table["rank"], rank)).combine_chunks()
     values = pc.unique(table["value"]).dictionary_decode()
     if len(values) < len(table):
-        raise ValueError("a value is there twice")
+        raise ValueError("a value occurs twice")
     if table.num_rows and pc.max(pc.binary_length(values)).as_py() > _LONGEST_VALUE:
         raise ValueError(f"a value has more than {_LONGEST_VALUE:,} bytes")
     if any(column.null_count for column in table.columns):

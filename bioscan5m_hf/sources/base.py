@@ -139,7 +139,8 @@ class StoredData(Data):
                 f"the Hub's cache lacks {counted(len(absent), 'shard')} of {configuration.name}/"
                 f"{split.published}, and the Hub is out of reach; the first is {absent[0]}",
                 where=self.repository,
-                fix="with a network, load it once, or get all of it with: hf download",
+                fix="load it once while the Hub can be reached, or download all of it with: hf "
+                "download",
             )
         return [self.root / shard.path for shard in shards]
 

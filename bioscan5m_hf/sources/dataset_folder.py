@@ -63,7 +63,7 @@ class DatasetFolder:
         found = [split for split in configuration.splits if held.get(split.published)]
         if not found:
             raise ReleaseNotFound(
-                f"this folder has nothing of {configuration.name}",
+                f"this folder does not have {configuration.name}",
                 where=str(self.root),
                 fix=f"it has {', '.join(self.shards) or 'no shards'}",
             )
@@ -106,7 +106,7 @@ def open_folder(root: Location) -> DatasetFolder | None:
         raise MetadataError(
             f"the manifest cannot be read ({error})",
             where=str(path),
-            fix="get or make the folder again",
+            fix="download or make the folder again",
         ) from error
 
 
@@ -134,7 +134,7 @@ def folder_of(root: Location, paths: Iterable[str]) -> DatasetFolder | None:
             split = found.setdefault((match["configuration"], match["split"]), {})
             if int(match["index"]) in split:
                 raise DataError(
-                    "holds the shards of a split twice, divided in two ways", where=f"{root}/{path}"
+                    "holds two different sets of shards of one split", where=f"{root}/{path}"
                 )
             split[int(match["index"])] = (path, int(match["count"]))
     if not found:
@@ -157,9 +157,9 @@ def folder_of(root: Location, paths: Iterable[str]) -> DatasetFolder | None:
         counts = {count for _, count in numbered.values()}
         if len(counts) > 1 or len(numbered) != min(counts):
             raise DataError(
-                f"{len(numbered)} of {max(counts)} shards of {name}/{split_name} are there",
+                f"only {len(numbered)} of {max(counts)} shards of {name}/{split_name} are there",
                 where=str(root),
-                fix="get the others too",
+                fix="get the missing shards too",
             )
         shards.setdefault(name, {})[split_name] = tuple(
             StoredShard(numbered[index][0]) for index in sorted(numbered)

@@ -103,7 +103,8 @@ class PreparedData(Data):
 
     def _lack(self, what: str) -> NoReturn:
         raise OutOfReach(
-            f"the server is not asked or does not answer, and {what} was not prepared here before",
+            f"the server cannot be reached or offline mode is on, and {what} was not prepared "
+            "before",
             where=str(self.at),
             fix=_FIX,
         )
@@ -162,7 +163,7 @@ def remember(
     except OSError as error:
         # Only a later load without a network needs the record, so its absence is not an error.
         _log.warning(
-            "%s: will not be found offline: %s cannot be written (%s)",
+            "%s: cannot be loaded offline later, because %s cannot be written (%s)",
             data.root,
             path,
             error.strerror,

@@ -175,10 +175,9 @@ class _Join:
         if conflicts:
             first, labels = conflicts[0], source_labels(self.selection)
             self._refuse(
-                f"two archives hold other bytes of {counted(len(conflicts), 'image')}; the first "
-                f"is {first.processid}, in {labels[first.sources[0]]} and "
-                f"{labels[first.sources[1]]}",
-                "remove the archive that is wrong",
+                f"there are different bytes for {counted(len(conflicts), 'image')}; the first is "
+                f"{first.processid}, in {labels[first.sources[0]]} and {labels[first.sources[1]]}",
+                "keep only the archive that is right",
             )
         located = locate(single, self.specimens)
         orphans = located.orphans().rows

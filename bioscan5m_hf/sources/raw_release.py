@@ -72,7 +72,7 @@ class RawData(Data):
         found = [split for split in configuration.splits if split.name in held]
         if not found:
             raise ReleaseNotFound(
-                f"this release has nothing of {configuration.name}", where=str(self.root)
+                f"this release does not have {configuration.name}", where=str(self.root)
             )
         return found
 

@@ -127,7 +127,7 @@ def open_data(
         kept = prepared_of(root, index_cache(cache_dir)) if away else None
         if kept is None:
             raise
-        _log.warning("%s: out of reach; only what was prepared from it is there", root)
+        _log.warning("%s: out of reach; only what was prepared from it before can be loaded", root)
         return kept
 
 

@@ -90,16 +90,16 @@ def _told(error: Exception) -> tuple[str, str | None]:
     text = " ".join(str(error).split())[:_LONGEST] or type(error).__name__
     names = [kind.__name__.lower() for kind in type(error).__mro__]
     if isinstance(error, FileNotFoundError):
-        return f"there is nothing there: {text}", None
+        return f"nothing is at this address: {text}", None
     if "gatedrepoerror" in names:
         return (
-            "the repository is gated: it is read by those whom its owner has let in",
-            "accept its conditions on its page on the Hub, then give token=, or: hf auth login",
+            "the repository is gated: only users whom its owner has accepted can read it",
+            "accept its conditions on its page on the Hub, then give token=, or run: hf auth login",
         )
     if _status(error) in (401, 403) or _has(names, _REFUSED):
-        return f"access is refused: {text}", "see that your credentials allow it"
+        return f"access is refused: {text}", "check that your credentials allow it"
     if _is_no_answer(error):
-        return f"no answer: {text}", "see that the address is right and the network is up"
+        return f"no answer: {text}", "check the address and the network"
     return text, None
 
 

@@ -49,7 +49,9 @@ class HttpFile(Source):
         size, self._state = _persist(path, self._first_byte)
         self.version = next(filter(None, self._state), "")
         if size is None:
-            raise ArchiveError("the server does not tell its length", where=self.location)
+            raise ArchiveError(
+                "the server does not report the length of the file", where=self.location
+            )
         self.size = size
 
     def _first_byte(self) -> tuple[int | None, State]:
@@ -81,7 +83,9 @@ class HttpFile(Source):
                         fix="download the file and give the path of its folder",
                     )
                 if answer.status_code == 206 and range_of(answer)[0] not in (None, offset):
-                    raise httpx2.RemoteProtocolError("another range came than was asked for")
+                    raise httpx2.RemoteProtocolError(
+                        "the server sent a different range than requested"
+                    )
                 self._require_unchanged(answer)
                 data = _up_to(answer, length)
             if len(data) < length:
@@ -98,7 +102,7 @@ class HttpFile(Source):
         # Servers at one address may send different tags for the same file; then the date decides.
         if total not in (None, self.size) or (told and not any(told)):
             raise ArchiveError(
-                "the file there has changed since it was opened",
+                "the file on the server has changed since it was opened",
                 where=self.location,
                 fix="open it again",
             )

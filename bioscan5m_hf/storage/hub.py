@@ -44,7 +44,7 @@ def pinned(location: RemotePath) -> Location:
     """
     name, revision, below = _parts(location)
     if _is_offline():
-        return _snapshot(location, "the Hub is not asked (HF_HUB_OFFLINE or HF_DATASETS_OFFLINE)")
+        return _snapshot(location, "offline mode is on (HF_HUB_OFFLINE or HF_DATASETS_OFFLINE)")
     try:
         commit = patiently(
             location, "cannot be opened", ArchiveError, lambda: _commit_of(location, name, revision)
@@ -88,7 +88,7 @@ def _commit_of(location: RemotePath, name: str, revision: str | None) -> str:
         commit = api.dataset_info(name, revision=revision, timeout=_TIMEOUT, expand=["sha"]).sha
     except RevisionNotFoundError as error:
         raise ReleaseNotFound(
-            f"the repository has no such revision as {revision!r}",
+            f"the repository has no revision {revision!r}",
             where=str(location),
             fix="check the name of the branch, tag or commit",
         ) from error
@@ -96,7 +96,7 @@ def _commit_of(location: RemotePath, name: str, revision: str | None) -> str:
         raise ReleaseNotFound(
             "there is no such repository, or it is private",
             where=str(location),
-            fix="check the name; what is private wants token=, or: hf auth login",
+            fix="check the name; for a private repository give token=, or run: hf auth login",
         ) from error
     except HfHubHTTPError as error:
         if error.response.status_code != _UNAUTHORIZED:
@@ -104,10 +104,10 @@ def _commit_of(location: RemotePath, name: str, revision: str | None) -> str:
         raise ReleaseNotFound(
             "the Hub does not accept the token",
             where=str(location),
-            fix="give another token=, or: hf auth login",
+            fix="give another token=, or run: hf auth login",
         ) from error
     if commit is None:
-        raise ReleaseNotFound("the Hub names no commit of it", where=str(location))
+        raise ReleaseNotFound("the Hub reports no commit of the repository", where=str(location))
     return commit
 
 
@@ -126,8 +126,8 @@ def _snapshot(location: RemotePath, why: str) -> Path:
         _log.warning("%s: the Hub's cache has some of its files, not all", location)
     except (LocalEntryNotFoundError, FileNotFoundError, ValueError) as error:
         raise OutOfReach(
-            f"{why}, and its cache has no snapshot of it",
+            f"{why}, and the Hub's cache has no snapshot of it",
             where=str(location),
-            fix=f"with a network: hf download {quote(name)} --repo-type dataset",
+            fix=f"with a network, run: hf download {quote(name)} --repo-type dataset",
         ) from error
     return Path(found + below)

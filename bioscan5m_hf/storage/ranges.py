@@ -332,7 +332,7 @@ def _unnamed() -> IO[bytes]:
 
 def _no_room(error: OSError) -> OutputError:
     return OutputError(
-        f"what is read ahead cannot be held ({error.strerror})",
+        f"the data that are read ahead cannot be stored ({error.strerror})",
         where=tempfile.gettempdir(),
-        fix="let TMPDIR name a folder with more room, or hold less with --read-ahead",
+        fix="set TMPDIR to a folder with more room, or use a smaller --read-ahead",
     )

@@ -319,7 +319,9 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
             return column
         targets = tuple(self.items.target_type)
         if len(targets) != 1:
-            raise UsageError("there is not a single target", fix="name the rank with column=")
+            raise UsageError(
+                "target_type does not have exactly one target", fix="name the rank with column="
+            )
         return targets[0]
 
 

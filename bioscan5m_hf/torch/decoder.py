@@ -101,7 +101,7 @@ def bytes_of(images: Sequence[dict[str, Any] | None], names: Sequence[str]) -> l
     found: list[bytes] = []
     for image, name in zip(images, names, strict=True):
         if image is None or image.get("bytes") is None:
-            raise ImageError("there are no bytes of the image", where=name)
+            raise ImageError("the bytes of the image are missing", where=name)
         found.append(image["bytes"])
     return found
 

@@ -115,7 +115,7 @@ class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
         """
         if state["consumers"] != self._consumer()[1]:
             raise UsageError(
-                f"the state is one of {state['consumers']} workers, and there are "
+                f"the state was saved with {state['consumers']} workers, and there are now "
                 f"{self._consumer()[1]}",
                 fix="continue with as many ranks and workers as before",
             )

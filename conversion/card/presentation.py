@@ -173,6 +173,6 @@ def present(
             raise VerificationFailed(
                 f"a shard cannot be read ({error})",
                 where=str(folder),
-                fix="run the same convert command again, which makes it anew",
+                fix="run the same convert command again, which makes it again",
             ) from error
     return manifest

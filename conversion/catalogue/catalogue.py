@@ -159,8 +159,8 @@ class Catalogue:
         chosen = selection.choose(rows)
         if not chosen.any():
             raise UsageError(
-                f"none of {len(rows):,} specimens is chosen ({selection.told})",
-                fix="see the names in the metadata, or choose fewer conditions",
+                f"no specimen of {len(rows):,} is selected ({selection.told})",
+                fix="check the names against the metadata, or use fewer conditions",
             )
         self._left_out = rows.keys[~chosen]
         self._specimens = name_specimens(rows.choose(chosen))

@@ -146,10 +146,10 @@ def require_fit(reconciliation: Reconciliation, release: str, *, subset: bool = 
     if conflicts := reconciliation.findings.of(CONFLICTING):
         first = next(iter(conflicts))
         raise MismatchError(
-            f"two archives hold other bytes of {counted(len(conflicts), 'image')}; the first is "
+            f"there are different bytes for {counted(len(conflicts), 'image')}; the first is "
             f"{first.processid} ({first.detail})",
             where=f"{first.archive}: {first.member}",
-            fix="remove the archive that is wrong, or leave these specimens out with "
+            fix="keep only the archive that is right, or leave these specimens out with "
             "--on-error record",
         )
     problems = [
@@ -162,8 +162,8 @@ def require_fit(reconciliation: Reconciliation, release: str, *, subset: bool = 
             f"{reconciliation.package} and the metadata do not fit: {', '.join(problems)}",
             where=release,
             fix="list all with 'bioscan5m inspect --findings FILE', and add what is missing; if "
-            "this is a selection on purpose, convert with --subset, or go on without all that is "
-            "flawed with --on-error record",
+            "the release is incomplete on purpose, convert with --subset; --on-error record "
+            "leaves out everything that is flawed",
         )
 
 

@@ -22,8 +22,8 @@ COMMANDS: Final = {
     "download": "fetch what some packages and splits of the release need",
     "inspect": "show what is in a release, and whether it fits together",
     "convert": "convert a release into a dataset folder",
-    "verify": "prove a dataset folder against its manifest",
-    "card": "write card, pictures and notebook of a dataset folder anew",
+    "verify": "check a dataset folder against its manifest",
+    "card": "write card, pictures and notebook of a dataset folder again",
     "publish": "put a dataset folder on the Hub",
     "show": "show one specimen, its metadata and its photograph",
     "export": "write specimens as FASTA, csv, image folders or HDF5",
@@ -36,15 +36,15 @@ SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 1
 
 _TOKEN: Final = Option(
     ("--token",),
-    "the token for the Hub; others on this machine may see it, but not HF_TOKEN",
+    "the token for the Hub; other users of this machine can see it here, but not in HF_TOKEN",
     "TOKEN",
     shown="HF_TOKEN, or that of hf auth login",
 )
 _JSON: Final = switch("--json", "print the result as one JSON document")
 _COMMON: Final = {
-    "quiet": Option(("--quiet", "-q"), "nothing but errors, and where the result of convert lies"),
-    "verbose": Option(("--verbose", "-v"), "say when, and where an error comes from"),
-    "log": Option(("--log-file",), "add all that is said to this file", "FILE", absolute),
+    "quiet": Option(("--quiet", "-q"), "print only errors, and where convert wrote its result"),
+    "verbose": Option(("--verbose", "-v"), "print times, and where in the code an error occurred"),
+    "log": Option(("--log-file",), "append all messages to this file", "FILE", absolute),
 }
 
 Run = Callable[..., int]

@@ -20,7 +20,7 @@ def show_preview(terminal: Terminal, found: Preview, output: Location, form: str
     """Show what a conversion would do."""
     terminal.document(_document(found, output, form))
     terminal.show(_table(found, output))
-    disk = f"disk: {readable_size(found.disk)}, {readable_size(found.temporary)} of it for a while"
+    disk = f"disk: {readable_size(found.disk)}, {readable_size(found.temporary)} of it temporary"
     if found.free is not None:
         disk += f"; {readable_size(found.free)} are free"
         disk += "" if found.fits else ", which is not enough"

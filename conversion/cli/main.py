@@ -93,7 +93,11 @@ def _run(words: Sequence[str], *, prepare: bool = False) -> int:
             # The terminal has printed ^C on the current line.
             sys.stderr.write("\n")
         goes_on = words[:1] and words[0] in _GOING_ON
-        then = "run the same command again to go on" if goes_on else "the same command begins anew"
+        then = (
+            "run the same command again to go on"
+            if goes_on
+            else "the same command starts from the beginning"
+        )
         _print_error(f"{SIGNALS[number]}; {then}")
         return _ENDED_BY_SIGNAL + number
     return status
@@ -123,7 +127,7 @@ def _require_place() -> None:
         Path.cwd()
     except FileNotFoundError as error:
         raise UsageError(
-            "the current folder was removed, and no process starts there",
+            "the current folder was removed, and no process can start there",
             fix="change to another folder",
         ) from error
 

@@ -68,7 +68,7 @@ class Words(click.ParamType[Any]):
 
     def _read(self, word: str) -> Any:
         if not word and self._option.bare is None:
-            raise UsageError("nothing is given", fix=f"write {self._option.metavar}")
+            raise UsageError("the value is empty", fix=f"write {self._option.metavar}")
         return self._option.read(word)
 
     def shell_complete(
@@ -175,7 +175,7 @@ def check_needs(ctx: click.Context, options: Mapping[str, Option]) -> None:
         option = options[name]
         if option.needs and not flags.intersection(option.needs):
             needed = " or ".join(option.needs)
-            told = f"{option.flags[0]} goes with {needed}, which is not given; add {needed}"
+            told = f"{option.flags[0]} needs {needed}, which is not given; add {needed}"
             raise click.UsageError(f"{told}, or leave {option.flags[0]} out", ctx)
 
 

@@ -28,14 +28,14 @@ def told(error: click.UsageError) -> str:
         return f"{error.option_name} needs a value"
     text = error.format_message().rstrip(".")
     if extra := re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", text):
-        return f"there is no place for {extra[1]!r}; quote a name that has spaces in it"
+        return f"unexpected argument {extra[1]!r}; quote a name that has spaces in it"
     return text
 
 
 def _nearest(error: click.NoSuchOption) -> str:
     names = [name for each in error.ctx.command.params for name in each.opts] if error.ctx else []
     near = difflib.get_close_matches(error.option_name.lower(), names, n=1)
-    return f"did you mean {near[0]}?" if near else "see the help for those there are"
+    return f"did you mean {near[0]}?" if near else "see --help for the valid options"
 
 
 def check_dashes(words: Iterable[str], ctx: click.Context) -> None:
@@ -46,7 +46,7 @@ def check_dashes(words: Iterable[str], ctx: click.Context) -> None:
     """
     for word in words:
         if dash := _DASHES.match(word):
-            told = f"{word!r} begins with a dash that is no hyphen"
+            told = f"{word!r} begins with a dash that is not a hyphen"
             raise click.UsageError(f"{told}; write --{word[dash.end() :]}", ctx)
 
 

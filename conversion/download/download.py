@@ -168,7 +168,7 @@ def _require_same(path: Path, expected: Expected, on_bytes: OnBytes) -> None:
         raise OutputError(
             f"is there already, but {wrong}",
             where=str(path),
-            fix="remove it to fetch it anew, or choose another --output",
+            fix="move it away to fetch it again, or choose another --output",
         )
 
 

@@ -35,9 +35,9 @@ def find_on_hub(repository: str, wanted: Sequence[PublishedFile]) -> list[Remote
         info = api.dataset_info(repository, files_metadata=True)
     except (HfHubHTTPError, httpx2.HTTPError) as error:
         raise DownloadFailed(
-            f"the Hub cannot be asked ({_first_line(error)})",
+            f"the Hub cannot list its files ({_first_line(error)})",
             where=f"{api.endpoint}/datasets/{repository}",
-            fix="try again later, or another mirror with --from",
+            fix="try again later, or choose another mirror with --from",
         ) from error
     held = {entry.rfilename.rpartition("/")[2]: entry for entry in info.siblings or ()}
     if missing := [file.name for file in wanted if file.name not in held]:
@@ -67,7 +67,7 @@ def find_on_hub(repository: str, wanted: Sequence[PublishedFile]) -> list[Remote
 
 def _expected(file: PublishedFile, size: int | None, lfs: dict[str, object] | None) -> Expected:
     if size is None:
-        raise DownloadFailed("the Hub does not tell its length", where=file.name)
+        raise DownloadFailed("the Hub does not report the length of the file", where=file.name)
     # If the length is upstream's, the file is compared with the digest that upstream published.
     if file.md5 and size == file.bytes:
         return Expected(size, "md5", file.md5)

@@ -44,7 +44,7 @@ def plan_download(
         wanted += archives
     if mirror.transport == "by hand":
         raise UsageError(
-            "Google Drive cannot be downloaded from dependably by a program",
+            "a program cannot download reliably from Google Drive",
             where=mirror.name,
             fix=f"open {mirror.address} in a browser and put these into one folder: "
             f"{', '.join(file.name for file in wanted)}",

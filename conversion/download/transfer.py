@@ -97,7 +97,9 @@ class Transfers:
                     else _number(response.headers.get("Content-Length"))
                 )
             if total is None:
-                raise DownloadFailed("the server does not tell its length", where=remote.url)
+                raise DownloadFailed(
+                    "the server does not report the length of the file", where=remote.url
+                )
             return total
 
         return self._persist(remote, ask, lambda: False)
@@ -215,7 +217,9 @@ class Transfers:
                     raise DownloadFailed(
                         f"the server answers {status_of(response)}",
                         where=remote.url,
-                        fix=_FIXES.get(status, "try again later, or another mirror with --from"),
+                        fix=_FIXES.get(
+                            status, "try again later, or choose another mirror with --from"
+                        ),
                     )
                 yield response
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
@@ -262,7 +266,7 @@ class Transfers:
             raise Stopped
 
 
-_OTHER_FILE: Final = "the file there is another one: try another mirror with --from"
+_OTHER_FILE: Final = "the mirror has a different file: try another mirror with --from"
 _FIXES: Final = {
     401: "log in with 'hf auth login'",
     403: "access is refused: log in with 'hf auth login', or try another mirror with --from",
@@ -285,5 +289,5 @@ def _range_of(response: httpx2.Response) -> tuple[int, int | None]:
     """The first byte of a partial answer, and the length of the whole file."""
     first, total = range_of(response)
     if first is None:
-        raise _PassingFailure("a part came, and the server does not tell which")
+        raise _PassingFailure("the server sent a part of the file without saying which")
     return first, total

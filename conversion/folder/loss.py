@@ -64,7 +64,8 @@ def refuse_loss(shards: Mapping[str, int], covered: Pairs, folder: Path) -> None
     """
     if lost := beyond(shards, covered):
         raise ChangedInput(
-            f"--restart would remove what it was not asked to make anew: {told_shards(lost)}",
+            "--restart would remove shards that this command does not make again: "
+            f"{told_shards(lost)}",
             where=str(folder),
-            fix="choose another --output, or name all of it with --package and --split",
+            fix="choose another --output, or name all of them with --package and --split",
         )

@@ -255,7 +255,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise ForeignFolder(
             f"the manifest cannot be read ({told})",
             where=str(path),
-            fix="get the folder again, or make it anew: bioscan5m convert --restart",
+            fix="get the folder again, or make it again: bioscan5m convert --restart",
         ) from error
 
 

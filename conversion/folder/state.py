@@ -260,7 +260,7 @@ def _clear(folder: Path) -> None:
 def _tell_of_links(folder: Path, say: Callable[[str], None]) -> None:
     for path in sorted(folder.iterdir()):
         if path.is_symlink() and path.is_dir():
-            say(f"{path} is a link: what is behind it may be read, and is left as it is")
+            say(f"{path} is a link: its target may be read, but is not changed")
 
 
 def _lock(folder: Path, say: Callable[[str], None]) -> int:
@@ -275,8 +275,8 @@ def _lock(folder: Path, say: Callable[[str], None]) -> int:
         ) from error
     if missing:
         say(
-            f"{folder} cannot be locked ({missing}): see to it yourself that no other "
-            "conversion writes it meanwhile"
+            f"{folder} cannot be locked ({missing}): make sure that no other "
+            "conversion writes to it at the same time"
         )
     return descriptor
 

@@ -68,9 +68,9 @@ def refuse_changes(what: str, changes: Sequence[str], folder: Path) -> None:
     """
     told = "; ".join(changes[:_SHOWN]) + ("; …" if len(changes) > _SHOWN else "")
     raise ChangedInput(
-        f"{what} was made from something else: {told}",
+        f"{what} was made from different input or with different options: {told}",
         where=str(folder),
-        fix="use the same input and options, another --output, or --restart to make it anew",
+        fix="use the same input and options, another --output, or --restart to make it again",
     )
 
 

@@ -67,7 +67,7 @@ def choose(options: ConvertOptions, release: Release) -> list[Choice]:
         wanted = options.packages or tuple(release.packages)
         return [select(release, package, options.splits) for package in wanted]
     if not options.packages:
-        raise UsageError("nothing is named to derive", fix="add --package NAME")
+        raise UsageError("no package is named to derive", fix="add --package NAME")
     versions()
     targets = dict.fromkeys(target_name(name, options.short_side) for name in options.packages)
     bbox = isinstance(release.bbox, Path)

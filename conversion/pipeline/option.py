@@ -136,7 +136,7 @@ def read_scheduler(text: str) -> str:
         fits = False
     if not fits:
         raise UsageError(
-            f"{text!r} is no address of a scheduler", fix="name one such as tcp://host:8786"
+            f"{text!r} is not the address of a scheduler", fix="name one such as tcp://host:8786"
         )
     return address
 

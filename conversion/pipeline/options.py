@@ -127,7 +127,7 @@ class ConvertOptions:
         int,
         Option(
             ("--shard-size",),
-            "what a shard should have at most, such as 500MB or 1GiB",
+            "the most bytes that a shard should have, such as 500MB or 1GiB",
             read=parse_size,
             metavar="SIZE",
             shown="500MB",
@@ -150,7 +150,7 @@ class ConvertOptions:
         int,
         Option(
             ("--min-shards",),
-            "how many shards a split has at least: as many processes can share it",
+            "the least number of shards of a split: as many processes can share it",
             read=read_count,
             metavar="N",
             shown="1",
@@ -193,7 +193,7 @@ class ConvertOptions:
         bool,
         Option(
             ("--subset",),
-            "the release is a selection on purpose: leave out specimens without an image, and "
+            "the release is incomplete on purpose: leave out specimens without an image, and "
             "pass over images without a specimen; damaged images and rows are errors still",
         ),
         Effect.VALUE,
@@ -234,7 +234,7 @@ class ConvertOptions:
         bool,
         Option(
             ("--restart",),
-            "make anew what was made from other input or with other options",
+            "replace what was made from different input or with different options",
         ),
         Effect.NONE,
     ] = False
@@ -251,7 +251,7 @@ class ConvertOptions:
         bool,
         Option(
             ("--private",),
-            "others may not see the repository, if it is made now",
+            "make the repository private, if it does not exist yet",
             needs=("--publish",),
         ),
         Effect.NONE,

@@ -120,7 +120,7 @@ class _Preparation:
             self._watcher.say(f"{chosen:,} of {every:,} specimens: {selection.told}")
         counts = catalogue.split_counts()
         if not any(count for _, count in counts):
-            raise MetadataError("has no rows that could be used", where=label)
+            raise MetadataError("has no usable rows", where=label)
         return counts
 
     def _tell_of_absent_splits(

@@ -70,7 +70,7 @@ def run(
         refuse_mixing(before, choices, options.extras, options.output)
         finished = Finished(options, fingerprint(options, release.metadata, choices), state)
         if before and (summary := finished.recall(before, sink)):
-            watcher.say("everything is there already, made from the same files")
+            watcher.say("nothing to do: this folder was already made from the same files")
             return summary
         conversion = _Conversion(options, opened, state, watcher, before, sink)
         # The caller that opened the workers ends them too, but they must end before this block
@@ -261,7 +261,7 @@ class _Conversion:
         by_shard = {task.shard: task for task in todo}
         done = sum(result.rows for result in results)
         if done:
-            self._watcher.say(f"going on: {len(results)} of {len(tasks)} shards are finished")
+            self._watcher.say(f"resuming: {len(results)} of {len(tasks)} shards are finished")
         if left := sum(task.shard.rows for task in todo):
             self._watcher.say(f"converting {counted(left, 'image')}")
         # The largest shards first, so that no worker is still busy with one at the end.

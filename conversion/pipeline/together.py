@@ -30,23 +30,23 @@ def check_together(given: Mapping[str, object], output: Location | None) -> None
                 )
     elif "scratch" in given and "name" not in given:
         raise UsageError(
-            "--scratch goes with --publish, or with an output that is a URL",
-            fix="say where the shards are to be sent, or leave --scratch out",
+            "--scratch needs --publish, or an output that is a URL",
+            fix="say where to send the shards, or leave --scratch out",
         )
     if given.get("format") != _OF_SAMPLES:
         for name in ("captions", "labels"):
             if name in given:
                 flag = declared[name].flags[0]
                 raise UsageError(
-                    f"{flag} goes with --format {_OF_SAMPLES}",
+                    f"{flag} needs --format {_OF_SAMPLES}",
                     fix=f"add --format {_OF_SAMPLES}, or leave {flag} out",
                 )
     if output is None and "name" not in given:
-        raise UsageError("there is no folder to write", fix="name one with --output")
+        raise UsageError("no output folder is given", fix="name one with --output")
 
 
 _LOCAL_ONLY: Final = {
-    "name": "what is published lies in a local folder meanwhile",
-    "scheduler": "the workers of a cluster write to a file system that they share",
+    "name": "the shards lie in a local folder until they are published",
+    "scheduler": "the workers of a cluster write to a shared file system",
 }
 """Fields that cannot be given if the output is a URL, and why."""

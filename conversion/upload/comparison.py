@@ -76,9 +76,10 @@ def files_to_publish(folder: Path) -> tuple[Manifest, list[LocalFile]]:
     wrong = [f.path for f in listed if sizes[f.path] not in (None, f.bytes)]
     if wrong:
         raise VerificationFailed(
-            f"the manifest has another length for {counted(len(wrong), 'file')}: {some_of(wrong)}",
+            f"the manifest has a different length for {counted(len(wrong), 'file')}: "
+            f"{some_of(wrong)}",
             where=str(folder),
-            fix="run the same convert command again, which makes them anew",
+            fix="run the same convert command again, which makes them again",
         )
     files = [LocalFile(f.path, folder / f.path, Written(f.bytes, f.xxh3)) for f in listed]
     own = folder / MANIFEST_NAME
@@ -124,7 +125,8 @@ def compare(
     missing = [file for path, file in wanted.items() if not file.is_same(remote.get(path), digests)]
     if lost := [file.path for file in missing if not file.source.exists()]:
         raise VerificationFailed(
-            f"here and in the repository {counted(len(lost), 'file')} missing: {some_of(lost)}",
+            f"{counted(len(lost), 'file')} missing both here and in the repository: "
+            f"{some_of(lost)}",
             where=repository.url,
             fix="convert again",
         )
@@ -172,7 +174,7 @@ def _refuse_strangers(
         raise ForeignRepository(
             f"the repository holds files that this program did not put there: {some_of(strange)}",
             where=repository.url,
-            fix="choose another repository, or say --keep-foreign or --delete-foreign",
+            fix="choose another repository, or use --keep-foreign or --delete-foreign",
         )
 
 
@@ -183,9 +185,9 @@ def _beyond(paths: Iterable[str], remote: dict[str, RemoteFile], covered: Pairs)
 def _refuse_loss(repository: HubRepository, spared: dict[str, int], foreign: str) -> None:
     if spared and foreign == "refuse":
         raise ForeignRepository(
-            f"the repository has what this folder does not have: {told_shards(spared)}",
+            f"the repository has shards that this folder does not have: {told_shards(spared)}",
             where=repository.url,
-            fix="choose another repository, convert into the folder that has both, or say "
+            fix="choose another repository, convert into the folder that has both, or use "
             "bioscan5m publish --keep-foreign (to leave them there) or --delete-foreign",
         )
 

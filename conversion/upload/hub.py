@@ -251,7 +251,7 @@ class HubRepository:
 
         if private and not self._patiently(ask):
             raise PublicationFailed(
-                "the repository is there already, and it is public",
+                "the repository already exists, and it is public",
                 where=self.url,
                 fix="make it private in its settings, or leave --private out",
             )

@@ -51,9 +51,9 @@ class Explainer:
         except (LookupError, TypeError, AttributeError) as error:
             # The client does not check the Hub's answers; an unexpected one causes these errors.
             raise PublicationFailed(
-                f"the Hub answers otherwise than its client expects ({_named(error)})",
+                f"the Hub gave an answer that its client does not expect ({_named(error)})",
                 where=self.url,
-                fix="see there what has happened; a proxy or a mirror may have changed the answer",
+                fix="look at the repository first; a proxy or a mirror may have changed the answer",
             ) from error
 
     def _explanation(self, error: BaseException) -> BioscanError:
@@ -88,14 +88,14 @@ class Explainer:
             kind, found, fix = (
                 PublicationFailed,
                 "there is no such dataset repository, or the token may not see it",
-                "see that the name is right and that the token is of an account that may see it",
+                "check the name, and use a token of an account that may see it",
             )
         elif status in _TRANSIENT:
             kind, found, fix = (HubUnreachable, _TRANSIENT[status], _GO_ON)
         else:
             kind, found, fix = _REFUSALS.get(
                 _FULL if _says_full(status, said) else status,
-                (PublicationFailed, "the Hub refuses", "see what it says"),
+                (PublicationFailed, "the Hub refuses the request", "see its answer"),
             )
         return kind(f"{found} (status {status}: {said})", where=self.url, fix=fix)
 
@@ -116,7 +116,7 @@ _REFUSALS: Final[dict[int, tuple[type[PublicationFailed], str, str]]] = {
     401: (
         NotSignedIn,
         "the Hub does not accept the token",
-        "sign in anew with: hf auth login, or set another HF_TOKEN",
+        "sign in again with: hf auth login, or set another HF_TOKEN",
     ),
     403: (
         NotPermitted,
@@ -125,7 +125,7 @@ _REFUSALS: Final[dict[int, tuple[type[PublicationFailed], str, str]]] = {
     ),
     _FULL: (
         StorageExceeded,
-        "the Hub has no room for it",
+        "the account has no room left on the Hub",
         "free some of the account's storage, or get more, and run the same command again",
     ),
 }

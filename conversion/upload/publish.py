@@ -253,9 +253,9 @@ def prove_local(file: LocalFile, digests: HubDigests) -> str:
         raise OutputError(f"cannot be read ({error.strerror})", where=str(file.source)) from error
     if found != file.written:
         raise VerificationFailed(
-            "its bytes are not those of the manifest; nothing of it was published",
+            "its bytes differ from the manifest, so it was not published",
             where=str(file.source),
-            fix="run the same convert command again, which makes it anew",
+            fix="run the same convert command again, which makes it again",
         )
     return sha256
 
@@ -274,7 +274,7 @@ def prove_remote(
     wrong = [file.path for file in files if not file.is_same(remote.get(file.path), digests)]
     if wrong:
         raise VerificationFailed(
-            f"the repository has other bytes than were sent of "
+            f"the repository has different bytes than were sent for "
             f"{counted(len(wrong), 'file')}: {some_of(wrong)}",
             where=repository.url,
             fix="run the same command again",

@@ -68,7 +68,7 @@ class Scratch:
         least = self._base + max(self._shard, _PICTURES_BYTES)
         if least > self._limit:
             raise UsageError(
-                f"{readable_size(self._limit)} of scratch space hold no shard of "
+                f"{readable_size(self._limit)} of scratch space cannot hold a shard of "
                 f"{readable_size(shard_bytes)} beside the metadata",
                 where=str(self._folder),
                 fix=f"allow at least --scratch {-(-least // 10**6)}MB, or make smaller shards",

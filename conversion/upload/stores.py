@@ -42,8 +42,8 @@ _ATOMIC: Final = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "memory"}
 )
 _READ_ONLY: Final = {
-    "http": "a web server takes no files",
-    "https": "a web server takes no files",
+    "http": "cannot write to a web server",
+    "https": "cannot write to a web server",
     "hf": "a repository of the Hub is published to",
 }
 _FIXES: Final = {"hf": "use --publish user/name"}
@@ -99,7 +99,7 @@ class Store:
             require_inside(path, hidden=True)
         except ValueError as error:
             raise ForeignFolder(
-                f"the store lists something that is no file of ours: {error}",
+                f"the store lists a file that this program did not put there: {error}",
                 where=str(self.root),
                 fix="choose an empty or a new folder",
             ) from error
@@ -143,7 +143,7 @@ class Store:
                     found.update(file.read_at(start, _BLOCK))
         if size != written.bytes or found.hexdigest() != written.xxh3:
             raise OutputError(
-                f"the store has other bytes than were sent ({size:,} of {written.bytes:,})",
+                f"the store has different bytes than were sent ({size:,} of {written.bytes:,})",
                 where=str(self.root / path),
                 fix="run the same command again",
             )

@@ -258,7 +258,9 @@ def _plan_again(
             )
             sources |= {task.name: task for task in plan.tasks}
     listed = {f.path for f in manifest.files() if not f.path.startswith(f"{METADATA}/")}
-    findings += [f"{name}: is not what the release gives" for name in sorted(listed - set(sources))]
+    findings += [
+        f"{name}: differs from what the release gives" for name in sorted(listed - set(sources))
+    ]
     return sources, findings
 
 
@@ -275,4 +277,4 @@ def _compare_metadata(
         for split, count in counts
         if held.get(split.published, 0) != count
     ]
-    return told or [f"{METADATA}: some values are not the release's"]
+    return told or [f"{METADATA}: some values differ from the release"]

@@ -174,7 +174,7 @@ def _compare(path: Path, source: ShardTask) -> list[str]:
         names = block.rows.column("processid").to_pylist()
         same = pc.fill_null(pc.equal(images, block.images), False)
         others = block.rows.column("processid").filter(pc.invert(same)).to_pylist()
-        problems += [f"the image of {name} is not the release's" for name in others]
+        problems += [f"the image of {name} differs from the release" for name in others]
         for column in COLUMNS:
             ours, theirs = found.column(column.name), block.rows.column(column.name)
             if not ours.equals(theirs):

@@ -88,7 +88,7 @@ def test_what_ends_a_command(
     program.interrupt(number)
     assert program.wait() == status
     last = program.said.splitlines()[-1]
-    assert last == f"bioscan5m: error: {told}; the same command begins anew"
+    assert last == f"bioscan5m: error: {told}; the same command starts from the beginning"
     assert "Traceback" not in program.said
 
 

@@ -113,13 +113,13 @@ sys.exit(status)
 
 def test_demo_ends_with_rows_and_a_picture(tmp_path: Path, run_anew: Run) -> None:
     text = run_anew("demo", "--output", tmp_path / "demo").stdout
-    assert "all as the manifest says" in text
+    assert "everything matches the manifest" in text
     assert "processid" in text
     sheet = tmp_path / "demo" / "bioscan-5m" / "assets" / "specimens.jpg"
     assert str(sheet) in text
     assert sheet.read_bytes().startswith(b"\xff\xd8")
     again = run_anew("demo", "--output", tmp_path, status=1).stderr
-    assert "something else than an earlier demo" in again
+    assert "something other than an earlier demo" in again
 
 
 def test_ctrl_c_while_it_imports_is_no_traceback() -> None:

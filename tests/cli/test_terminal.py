@@ -60,7 +60,7 @@ def test_ctrl_c_leaves_the_bar_one_line_and_the_prompt_its_own(tmp_path: Path) -
     lines = re.split(r"[\r\n]+", text)
     # What follows is the prompt.
     assert lines[-1] == ""
-    assert lines[-2] == "bioscan5m: error: interrupted; the same command begins anew"
+    assert lines[-2] == "bioscan5m: error: interrupted; the same command starts from the beginning"
     assert re.fullmatch(r"sampling .* of 3,000 .* left *(\^C)?", lines[-3])
     assert b"Traceback" not in shown
     # The cursor, which a bar hides, is there again.

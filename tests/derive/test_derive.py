@@ -107,7 +107,7 @@ def test_datasets_loads_them_by_name(derived: Path) -> None:
 
 def test_verify_makes_them_again(originals: Path, derived: Path, call: Run) -> None:
     done = call("verify", derived, "--release", originals, "--images")
-    assert "all as the manifest says" in done.stdout
+    assert "everything matches the manifest" in done.stdout
 
 
 def test_they_are_marked(derived: Path) -> None:
@@ -243,7 +243,7 @@ def test_flawed_boxes_are_recorded_one_by_one(originals: Path, tmp_path: Path, c
     assert {row["package"] for row in rejects} == {"cropped_256"}
     assert set(images(tmp_path / "out", "cropped_256")) == set(names) - set(expected)
     done = call("verify", tmp_path / "out", "--release", release)
-    assert "all as the manifest says" in done.stdout
+    assert "everything matches the manifest" in done.stdout
 
 
 def test_flawed_boxes_stop_a_strict_run(originals: Path, tmp_path: Path, call: Run) -> None:

@@ -116,9 +116,9 @@ def test_a_repository_without_the_archive(server: Server, tmp_path: Path) -> Non
 
 def test_a_hub_that_does_not_answer(server: Server, tmp_path: Path) -> None:
     done = run(server, "--output", tmp_path, status=1, HF_ENDPOINT="http://127.0.0.1:9")
-    assert "the Hub cannot be asked" in done.stderr
+    assert "the Hub cannot list its files" in done.stderr
     done = run(server, "--output", tmp_path, status=1, HF_ENDPOINT=f"{server.url}nowhere/at/all")
-    assert "the Hub cannot be asked" in done.stderr
+    assert "the Hub cannot list its files" in done.stderr
 
 
 def test_a_missing_file_on_zenodo(server: Server, tmp_path: Path) -> None:

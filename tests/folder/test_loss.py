@@ -71,7 +71,7 @@ def test_restart_makes_anew_what_it_was_asked_for(
     before = digests(folder)
     command = ("convert", corrected, "--output", folder, "--restart", "--quiet")
     told = call(*command, *words, status=1).stderr
-    assert "--restart would remove what it was not asked to make anew" in told
+    assert "--restart would remove shards that this command does not make again" in told
     assert lost in told
     assert digests(folder) == before
     call(*command)

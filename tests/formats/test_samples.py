@@ -120,7 +120,7 @@ def test_other_members_are_told_as_different(
     call(*words, "--min-shards", "3", "--restart")
     assert len(list((tmp_path / "out" / "cropped_256").glob("*.tar"))) == 3
     told = call("convert", small_release, tmp_path / "other", "--captions", status=2).stderr
-    assert "--captions goes with --format webdataset" in told
+    assert "--captions needs --format webdataset" in told
 
 
 def test_labels_lie_beside_as_text(folder: Path, forms: Path) -> None:

@@ -64,7 +64,7 @@ def test_card_and_manifest_come_last(
     assert repository.log[1:] == ["Add shards of BIOSCAN-5M"] * (len(first) - 1) + [
         "Publish BIOSCAN-5M"
     ]
-    assert "0 put there now" in publish(client, converted)
+    assert "0 uploaded now" in publish(client, converted)
 
 
 def test_between_two_commits_it_goes_on(
@@ -228,7 +228,7 @@ def test_a_repository_that_not_everybody_reads(
     hub.storage.repositories[NAME] = Repository(NAME, kind == "private", kind == "gated")
     publish(client, folder)
     # The manifest is read, to know whose the files are.
-    assert "0 put there now" in publish(client, folder)
+    assert "0 uploaded now" in publish(client, folder)
     assert remote_digests(hub) == local_digests(folder)
     error = refused(client, folder, token="hf_other")
     assert "does not belong to user" in error

@@ -63,7 +63,7 @@ def writes(hub: HubStandIn) -> list[str]:
 def test_a_folder_is_published_whole(hub: HubStandIn, client: Client, converted: Path) -> None:
     status, out, err = client.run_apart("publish", str(converted), NAME)
     assert status == 0, err
-    assert "all as the manifest says" in out
+    assert "everything matches the manifest" in out
     assert remote_digests(hub) == local_digests(converted)
     assert hub.storage.repository(NAME).log == ["initial", "Publish BIOSCAN-5M"]
     assert hub.storage.received == large_bytes(converted)
@@ -73,7 +73,7 @@ def test_a_second_run_sends_nothing(hub: HubStandIn, client: Client, converted: 
     publish(client, converted)
     received = hub.storage.received
     hub.requests.clear()
-    assert "0 put there now" in publish(client, converted)
+    assert "0 uploaded now" in publish(client, converted)
     assert hub.storage.received == received
     asked = f"POST /api/datasets/{NAME}/preupload/main"
     assert writes(hub) == [asked, "POST /api/repos/create"]
@@ -86,7 +86,7 @@ def test_an_unchanged_folder_is_not_read_again(client: Client, folder: Path) -> 
         with (folder / shard).open("r+b") as file:
             file.truncate(0)
             file.truncate(next(f.bytes for f in read_manifest(folder).files() if f.path == shard))
-    assert "0 put there now" in publish(client, folder)
+    assert "0 uploaded now" in publish(client, folder)
 
 
 @pytest.mark.parametrize("kept", [None, b"{"])
@@ -101,7 +101,7 @@ def test_a_folder_whose_digests_are_lost_is_read_again(
         digests.unlink()
     else:
         digests.write_bytes(kept)
-    assert "0 put there now" in publish(client, folder)
+    assert "0 uploaded now" in publish(client, folder)
     assert hub.storage.received == received
     assert set(json.loads(digests.read_bytes())) <= set(json.loads(before))
 
@@ -247,7 +247,7 @@ def test_an_answer_that_lacks_what_the_client_expects(
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        (402, "no room for it"),
+        (402, "no room left"),
         (403, "does not allow it"),
         (418, "the Hub refuses"),
         (500, "the Hub fails"),
@@ -276,9 +276,9 @@ def test_a_damaged_shard_is_not_published(hub: HubStandIn, client: Client, folde
     data = bytearray(shard.read_bytes())
     data[100] ^= 1
     shard.write_bytes(data)
-    assert "not those of the manifest" in refused(client, folder)
+    assert "differ from the manifest" in refused(client, folder)
     shard.unlink()
-    assert "here and in the repository 1 file missing" in refused(client, folder)
+    assert "1 file missing both here and in the repository" in refused(client, folder)
     assert list(hub.storage.repository(NAME).tree()) == [".gitattributes"]
 
 
@@ -324,7 +324,7 @@ def test_another_package_stays_in_the_repository(
     gone = [path for path in before if path.startswith("cropped_256/")]
     for options in ((), ("--dry-run",)):
         error = refused(client, other, *options)
-        assert "the repository has what this folder does not have: cropped_256/" in error
+        assert "the repository has shards that this folder does not have: cropped_256/" in error
         assert "--delete-foreign" in error
     assert remote_digests(hub) == before
     publish(client, other, "--keep-foreign")
@@ -374,7 +374,7 @@ def test_convert_and_publish_is_refused_before_the_work(
     refuse("--private", told="it is public")
     del hub.storage.repositories[NAME]
     publish(client, converted)
-    refuse("--package", "original_256", told="what this folder does not have: cropped_256/")
+    refuse("--package", "original_256", told="shards that this folder does not have: cropped_256/")
 
 
 def test_a_dry_run_asks_the_hub_and_makes_nothing_there(
@@ -397,4 +397,4 @@ def test_a_folder_whose_files_have_other_lengths_is_not_published(
         (folder / path).write_bytes(b"cut")
     status, _, err = client.run("publish", str(folder), NAME, "--dry-run")
     assert status == 1
-    assert "the manifest has another length for 2 files" in err
+    assert "the manifest has a different length for 2 files" in err

@@ -163,4 +163,4 @@ def test_what_stops_the_sending_stops_the_conversion(
 def test_scratch_goes_with_publish(client: Client, small_release: Path) -> None:
     status, _, err = client.run("convert", str(small_release), "--scratch", "20GB")
     assert status == 2
-    assert "--scratch goes with --publish" in err
+    assert "--scratch needs --publish" in err

@@ -123,5 +123,7 @@ def test_the_address_of_a_scheduler(address: str, read: str) -> None:
 
 @pytest.mark.parametrize("address", ["host", "tcp://host", "tcp://:8786", "tcp://a:b", "ftp://a:1"])
 def test_what_is_no_address(address: str) -> None:
-    with pytest.raises(UsageError, match="is no address of a scheduler; name one such as tcp://"):
+    with pytest.raises(
+        UsageError, match="is not the address of a scheduler; name one such as tcp://"
+    ):
         convert_options()["scheduler"].read(address)

@@ -115,7 +115,7 @@ def test_workers_that_die_again_and_again_stop_the_run(
                     os.kill(worker, signal.SIGKILL)
         status = program.wait()
     assert status == 1
-    progress = (f"{RELEASE_CSV}: read for", "reading ", "listing ", "converting ")
+    progress = (f"the metadata are read from {RELEASE_CSV}", "reading ", "listing ", "converting ")
     [line] = [line for line in program.said.splitlines() if not line.startswith(progress)]
     assert line.startswith("bioscan5m: error: ")
     assert "worker process" in line

@@ -127,7 +127,7 @@ def test_other_values_are_told_as_different(small_release: Path, tmp_path: Path,
     output = tmp_path / "out"
     words = ("convert", small_release, output, "--package", "cropped_256")
     call(*words, "--sample", "20")
-    assert "everything is there already" in call(*words, "--sample", "20").stderr
+    assert "nothing to do" in call(*words, "--sample", "20").stderr
     before = (output / "manifest.json").read_bytes()
     told = call(*words, "--sample", "30", status=1).stderr
     assert "the specimens were 20 of them" in told
@@ -175,8 +175,8 @@ def test_an_interrupted_selection_is_told_too(
         (("--per-taxon", "famly:10:50"), "famly", "did you mean 'family'"),
         (("--per-taxon", "family:0:50"), "'0'", "above zero"),
         (("--sample", "0"), "'0'", "above zero"),
-        (("--where", "order = Nothing"), "none of 80 specimens is chosen", "order = Nothing"),
-        (("--per-taxon", "family:1000:1000"), "none of 80 specimens is chosen", "family"),
+        (("--where", "order = Nothing"), "no specimen of 80 is selected", "order = Nothing"),
+        (("--per-taxon", "family:1000:1000"), "no specimen of 80 is selected", "family"),
     ],
 )
 def test_what_cannot_be_chosen(

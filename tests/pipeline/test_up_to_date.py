@@ -31,7 +31,7 @@ from tests.processes import RELEASE_CSV, digests, leftovers
 from tests.release.zips import Zip
 from tests.rows import plain
 
-THERE = "everything is there already"
+THERE = "nothing to do"
 
 
 @pytest.fixture(scope="session")

@@ -75,8 +75,8 @@ def test_wrong_names_of_other_things(forms: Path, tmp_path: Path) -> None:
         ({"class_labels": ["genius"]}, "did you mean 'genus'"),
         ({"on_error": "ignore"}, "stop, skip"),
         ({"columns": []}, "empty"),
-        ({"columns": "species"}, "wants a list"),
-        ({"class_labels": "species"}, "wants a list"),
+        ({"columns": "species"}, "must be a list"),
+        ({"class_labels": "species"}, "must be a list"),
         ({"max_nucleotides": 0}, "positive"),
         ({"split": "train[:10%]", "streaming": True}, "slice"),
     ):

@@ -95,7 +95,7 @@ def test_a_part_that_is_not_there_is_told(tmp_path: Path) -> None:
         lay_out(tmp_path, "BIOSCAN_5M_cropped.01.zip", "BIOSCAN_5M_cropped.04.zip")
     )
     (note,) = release.select("cropped").notes
-    assert note == "BIOSCAN_5M_cropped: part 02, 03 is not there, but part 04 is"
+    assert note == "BIOSCAN_5M_cropped: part 02, 03 is missing, but part 04 is there"
 
 
 def test_csv_is_preferred_and_a_loose_file_to_the_zip(tmp_path: Path) -> None:

@@ -93,10 +93,10 @@ class EndpointConnectionError(Exception):
 @pytest.mark.parametrize(
     ("error", "told", "passing"),
     [
-        (FileNotFoundError("the bucket"), "there is nothing there: the bucket", False),
-        (PermissionError("not yours"), "access is refused: not yours); see that your", False),
+        (FileNotFoundError("the bucket"), "nothing is at this address: the bucket", False),
+        (PermissionError("not yours"), "access is refused: not yours); check that your", False),
         (DriverError("Forbidden"), "access is refused: Forbidden)", False),
-        (EndpointConnectionError("no host"), "no answer: no host); see that the address", True),
+        (EndpointConnectionError("no host"), "no answer: no host); check the address", True),
         (TimeoutError(), "no answer: TimeoutError", True),
         (ValueError("odd\nand long"), "cannot be read (odd and long)", True),
     ],

@@ -113,7 +113,7 @@ def test_an_object_store_gets_the_same_bytes(
     assert "0 shards made" in again
     assert "sent" not in again
     assert held(s3, "same") == whole
-    assert "all as the manifest says" in cli.run("verify", url, "--release", small_release)
+    assert "everything matches the manifest" in cli.run("verify", url, "--release", small_release)
     count, size = cli.python(LOADING, url).split(maxsplit=1)
     assert int(count) > 0
     assert size.startswith("(")
@@ -158,7 +158,7 @@ def test_killed_amid_an_upload_it_goes_on(
     assert "manifest.json" not in found
     assert "README.md" not in found
     told = cli.run(*command)
-    assert "going on: 3 of" in told
+    assert "resuming: 3 of" in told
     for name in shards:
         assert f"{name}: sent" not in told
     assert held(s3, "killed") == whole
@@ -178,7 +178,7 @@ def test_packages_are_added_and_made_anew(
         call("convert", small_release, "--output", local, *words)
         assert held(s3, "added") == digests(local)
     told = cli.run("convert", small_release, "--output", url, "--shard-size", "60kB", status=1)
-    assert f"{url}: what this folder holds was made from something else" in told
+    assert f"{url}: what this folder holds was made from different input" in told
     assert held(s3, "added") == digests(local)
     told = cli.run("convert", small_release, "--output", url, "--format", "arrow", status=1)
     assert f"--output {url}-arrow" in told
@@ -205,14 +205,14 @@ def test_what_stands_in_the_way_is_one_line(
     s3.client().put_object(Bucket=BUCKET, Key="foreign/theirs.txt", Body=b"theirs")
     assert "this program did not make it (it holds theirs.txt)" in refused(f"s3://{BUCKET}/foreign")
     assert held(s3, "foreign").keys() == {"theirs.txt"}
-    assert "there is nothing there" in refused("s3://no-such-bucket/folder")
+    assert "nothing is at this address" in refused("s3://no-such-bucket/folder")
     assert "no answer" in refused(
         f"s3://{BUCKET}/x", AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1"
     )
     # Whatever the server.
     for url, told, *words in (
         ("hf://datasets/user/name", "--publish user/name"),
-        ("https://host/folder", "takes no files"),
+        ("https://host/folder", "cannot write to a web server"),
         ("gs://bucket/folder", "pip install gcsfs"),
         (f"s3://{BUCKET}/x", "name a folder with --output", "--publish", "u/n"),
     ):
@@ -249,7 +249,7 @@ def test_a_store_that_renames_never_shows_half_a_file(
     told = cli.run(*command)
     assert digests(folder) == whole
     assert ":word@" not in told
-    assert "all as the manifest says" in cli.run("verify", f"{ftp.url}/made")
+    assert "everything matches the manifest" in cli.run("verify", f"{ftp.url}/made")
     reader = ftp.url.replace("user:", "reader:")
     told = cli.run("convert", small_release, "--output", f"{reader}/other", *OPTIONS, status=1)
     assert "cannot be written" in told

@@ -90,7 +90,7 @@ def test_a_local_conversion_goes_on_from_a_url(
     call("convert", source, "--output", output, *OPTIONS, "--package", "cropped_256")
     with serve(source, lists=True) as served:
         done = call("convert", served.url, "--output", output, *OPTIONS)
-        assert " there already" in done.stdout
+        assert " already there" in done.stdout
         # Of what is there already, only the directory was read.
         assert served.traffic.sent(PRETRAIN) < 0.2 * (source / PRETRAIN).stat().st_size
     assert digests(output) == whole

@@ -60,7 +60,7 @@ def _without(column: str) -> bytes:
     ("data", "told"),
     [
         (_without("value"), "it has no column value"),
-        (_with("value", ["b"]), "a value is there twice"),
+        (_with("value", ["b"]), "a value occurs twice"),
         (_with("value", ["x" * 1001]), "a value has more than 1,000 bytes"),
         (_with("value", [None]), "a value is missing"),
     ],

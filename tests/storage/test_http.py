@@ -128,7 +128,7 @@ def test_what_passes_is_asked_again_from_the_first_request_on(
 @pytest.mark.parametrize("told", ["bytes 0-0/*", "bytes 0-0", "pages 1-2/3"])
 def test_a_server_that_tells_no_length_is_told_as_such(server: Server, told: str) -> None:
     server.hook = lambda handler: handler.answer(206, b"x", Content_Range=told)
-    with pytest.raises(ArchiveError, match="does not tell its length"):
+    with pytest.raises(ArchiveError, match="does not report the length"):
         HttpFile(RemotePath(f"{server.url}/a.zip"))
 
 

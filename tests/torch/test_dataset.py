@@ -170,7 +170,7 @@ def test_the_order_of_the_csv_is_checked(forms: Path, tmp_path: Path) -> None:
     many[0] = 2**31
     for wrong in (rows[:-1], rows.astype(np.int64), rows // 2, many, np.array(["a"], object)):
         np.save(path, wrong)
-        with pytest.raises(MetadataError, match="get or make the folder again"):
+        with pytest.raises(MetadataError, match="download or make the folder again"):
             BIOSCAN5M(folder, reduce_repeated_barcodes=True)
     path.write_bytes(b"nothing")
     with pytest.raises(MetadataError):

@@ -27,7 +27,7 @@ def test_other_bytes_than_were_sent_are_told(
     memory = fsspec.filesystem("memory")
     monkeypatch.setattr(type(memory), "put_file", lambda _, __, to: memory.pipe_file(to, kept))
     store = Store(RemotePath("memory://other-bytes"))
-    with pytest.raises(OutputError, match="other bytes than were sent"):
+    with pytest.raises(OutputError, match="different bytes than were sent"):
         store.put("a.bin", source, digest_of(source))
 
 

@@ -356,7 +356,7 @@ def test_another_release_is_told_of(
     path.write_bytes(path.read_bytes().replace(b"Arthropoda", b"Arthropodo"))
     found = findings(originals["parquet"], release=other)
     assert any("phylum of" in line and "'Arthropodo'" in line for line in found)
-    assert "metadata: some values are not the release's" in found
+    assert "metadata: some values differ from the release" in found
 
 
 def test_another_image_in_the_release_is_told_of(
@@ -373,7 +373,7 @@ def test_another_image_in_the_release_is_told_of(
             archive.writestr(name, changed)
     for folder in originals.values():
         [line] = findings(folder, release=other)
-        assert f"the image of {Path(images[2]).stem} is not the release's" in line
+        assert f"the image of {Path(images[2]).stem} differs from the release" in line
 
 
 def test_an_image_that_cannot_be_decoded_is_found(source: Path, tmp_path: Path, call: Run) -> None:
@@ -406,6 +406,6 @@ def test_an_image_that_cannot_be_decoded_is_found(source: Path, tmp_path: Path, 
             assert any(f"the image of {Path(image).stem} cannot be decoded" in f for f in found)
     # Converting again would make the same shards.
     told = call("verify", output, "--images", status=1).stderr
-    assert "all is as the manifest says, but 2 images cannot be decoded" in told
-    assert "get its archive again" in told
+    assert "everything matches the manifest, but 2 images cannot be decoded" in told
+    assert "download its archive again" in told
     assert "--restart" not in told

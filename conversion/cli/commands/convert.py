@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     | {
         "dry_run": replace(
             DRY_RUN,
-            help="only say what would be written, what disk and memory it takes, and how long "
-            "about",
+            help="only show what would be written, the disk and memory it needs, and about how "
+            "long it takes",
         ),
     },
     json=True,
@@ -102,9 +102,9 @@ def _show_summary(terminal: Terminal, summary: Summary, output: Location) -> Non
     from conversion.cli.console import make_table
 
     terminal.show(_written_table(summary.manifest, output))
-    terminal.show(f"{counted(summary.made, 'shard')} made, {_kept(summary):,} there already")
+    terminal.show(f"{counted(summary.made, 'shard')} made, {_kept(summary):,} already there")
     if summary.strays:
-        terminal.show(f"{summary.strays:,} other files in the archives were passed over")
+        terminal.show(f"{summary.strays:,} other files in the archives were ignored")
     if left_out := _left_out(summary):
         from conversion.rejects import REJECTS_NAME
 

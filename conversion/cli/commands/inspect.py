@@ -42,8 +42,8 @@ _WRITTEN: Final = 10_000
         "splits": SPLITS,
         "subset": switch(
             "--subset",
-            "the release is a selection on purpose: specimens without an image and images without "
-            "a specimen are told, and are no fault",
+            "the release is incomplete on purpose: specimens without an image and images without "
+            "a specimen are reported, but are not errors",
         ),
         "findings": Option(
             ("--findings",), "list everything that does not fit, as csv", "FILE", absolute
@@ -76,13 +76,13 @@ def run(
     terminal.show(*(told_as_absent(name, lacking) for name, lacking in absent))
     if report.fits:
         told = (
-            "What is there fits"
+            "What is there fits together."
             if absent or subset
-            else "Everything fits: each specimen has its image"
+            else "Everything fits: each specimen has its image, and each image its specimen."
         )
         terminal.show(
-            f"{told}, each image its specimen.",
-            "Images are not read here; convert proves each of them.",
+            told,
+            "inspect does not read the images; convert checks each of them.",
         )
         return 0
     terminal.show(_findings_table(report.findings(), count))
@@ -96,7 +96,7 @@ def _show(terminal: Terminal, report: Report) -> None:
     boxes = report.release.bbox
     terminal.show(f"bounding boxes: {boxes.name if boxes else 'none'}")
     specimens = [(split.name, f"{count:,}") for split, count in report.specimens if count]
-    specimens.append(("together", f"{sum(count for _, count in report.specimens):,}"))
+    specimens.append(("all", f"{sum(count for _, count in report.specimens):,}"))
     terminal.show(make_table("Specimens", ("split", "rows"), specimens, right=1))
     for package in report.packages:
         terminal.show(_sources_table(package), _splits_table(package))
@@ -159,7 +159,7 @@ def _sources_table(package: PackageReport) -> Table:
         (source.label, f"{source.images:,}", readable_size(source.bytes))
         for source in package.sources
     ]
-    head = ("archive", "images", "plain bytes")
+    head = ("archive", "images", "image bytes")
     return make_table(package.selection.package, head, rows, right=2)
 
 
@@ -175,7 +175,7 @@ def _splits_table(package: PackageReport) -> Table:
         )
         for count in package.splits
     ]
-    head = ("split", "with image", "without image", "plain bytes")
+    head = ("split", "with image", "without image", "image bytes")
     return make_table("", head, rows, right=3)
 
 

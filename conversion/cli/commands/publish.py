@@ -27,14 +27,16 @@ if TYPE_CHECKING:
         "repository": Option(
             (), "the dataset repository, as user/name", "REPO_ID", position=True, required=True
         ),
-        "private": switch("--private", "others may not see it, if it is made now"),
+        "private": switch("--private", "make the repository private, if it does not exist yet"),
         "revision": Option(("--revision",), "the branch", "BRANCH", shown="main"),
         "create_pr": switch("--create-pr", "open a pull request instead of writing to main"),
         "keep_foreign": switch(
             "--keep-foreign",
             "publish into a repository that holds other files, and leave them there",
         ),
-        "delete_foreign": switch("--delete-foreign", "delete what the folder does not have"),
+        "delete_foreign": switch(
+            "--delete-foreign", "delete files of the repository that the folder does not have"
+        ),
         "dry_run": DRY_RUN,
     },
     json=True,
@@ -56,7 +58,9 @@ def run(
     from conversion.upload.publish import PublishOptions, plan_publication, publish
 
     if keep_foreign and delete_foreign:
-        raise UsageError("--keep-foreign and --delete-foreign contradict each other", fix="say one")
+        raise UsageError(
+            "--keep-foreign and --delete-foreign contradict each other", fix="give only one of them"
+        )
     if create_pr and revision:
         raise UsageError("a pull request is always opened against main", fix="leave --revision out")
     asked = PublishOptions(
@@ -90,9 +94,9 @@ def run(
         }
     )
     terminal.show(
-        f"{done.url}: {counted(done.files, 'file')}, all as the manifest says; "
-        f"{done.sent:,} put there now, {len(done.removed):,} removed, "
-        f"{len(done.kept):,} others left alone"
+        f"{done.url}: {counted(done.files, 'file')}, everything matches the manifest; "
+        f"{done.sent:,} uploaded now, {len(done.removed):,} removed, "
+        f"{len(done.kept):,} other files left alone"
     )
     return 0
 
@@ -101,7 +105,7 @@ def _planned(found: Comparison) -> list[str]:
     if found.commit is None:
         lines = ["the repository or the branch would be made"]
     else:
-        lines = ["the repository is as the folder"] if found.is_equal else []
+        lines = ["the repository matches the folder"] if found.is_equal else []
     lines += [f"send   {file.path} ({readable_size(file.bytes)})" for file in found.missing]
     lines += [f"remove {path}" for path in found.stale]
     lines += [f"leave  {path}" for path in found.foreign]

@@ -43,7 +43,9 @@ def _read_seed(text: str) -> int:
         "specimens": Option(
             ("--specimens", "-n"), "how many specimens", "N", read_count, default=2000
         ),
-        "seed": Option(("--seed",), "another seed, another release", "N", _read_seed, default=0),
+        "seed": Option(
+            ("--seed",), "a different seed gives a different release", "N", _read_seed, default=0
+        ),
         "packages": replace(PACKAGES, shown="all"),
         "layout": Option(
             ("--layout",),

@@ -67,19 +67,22 @@ def run(
     undecodable = sum(isinstance(finding, Undecodable) for finding in findings)
     if findings and undecodable == len(findings):
         raise VerificationFailed(
-            f"all is as the manifest says, but {counted(undecodable, 'image')} cannot be decoded",
+            f"everything matches the manifest, but {counted(undecodable, 'image')} cannot be "
+            "decoded",
             where=str(folder),
-            fix="they came so from the release: compare with --release, and get its archive again",
+            fix="the release has them like this: compare with --release, and download its archive "
+            "again",
         )
     if findings:
         raise VerificationFailed(
-            f"{counted(len(findings), 'difference')} from the manifest",
+            f"{counted(len(findings), 'difference')} from the manifest"
+            f"{' or the release' if release else ''}",
             where=str(folder),
-            fix="run the same convert command again: it makes anew what is damaged or missing",
+            fix="run the same convert command again: it makes damaged or missing files again",
         )
     terminal.show(
         f"{folder}: {counted(len(files), 'shard')}, {counted(rows, 'row')}, "
         f"{readable_size(size)}: "
-        "all as the manifest says"
+        "everything matches the manifest"
     )
     return 0
