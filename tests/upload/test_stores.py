@@ -40,5 +40,5 @@ def test_what_was_sent_is_there_until_it_is_removed(source: Path, tmp_path: Path
     for _ in range(2):
         store.remove("folder/a.bin")
         assert store.files() == {}
-    with pytest.raises(ArchiveError, match="nothing there"):
+    with pytest.raises(ArchiveError, match="nothing is at this address"):
         fetch(store.root / "folder/a.bin", tmp_path / "gone")
