@@ -28,7 +28,7 @@ def selection(manifest: Manifest) -> str:
     if not manifest.selection:
         return ""
     return (
-        "## Selection\n\nThese are not all specimens of the release, but "
+        "## Selection\n\nThese are not all specimens of the release, but only "
         f"{escaped(manifest.selection.told)}.\nAll numbers on this page, and the numbers of "
         "labels, are those of the selection.\n"
     )
@@ -41,7 +41,7 @@ def samples(manifest: Manifest) -> str:
         for name, extras in manifest.samples.items()
     ]
     if any(extras.captions for extras in manifest.samples.values()):
-        lines.append(f"A caption is `{CAPTION}`, as far as it is known.")
+        lines.append(f"A caption is `{CAPTION}`, without the names that are not known.")
     return "\n".join([*lines, ""]) if lines else ""
 
 

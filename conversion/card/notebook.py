@@ -87,7 +87,7 @@ def _cells(names: _Names) -> list[tuple[str, str]]:
             """
 # BIOSCAN-5M in five minutes
 
-Everything here streams: nothing is downloaded but the rows that are looked at. It needs
+Everything here streams: only the rows that you look at are downloaded. It needs
 `pip install datasets pillow`.
 """,
         ),
@@ -188,7 +188,7 @@ tree
         (
             "markdown",
             "## Labels\n\n`vocabularies.parquet` numbers the taxa of each rank, in the same way "
-            "for all splits.\nWhat is not labelled at a rank is `None`; it gets the label -1.",
+            "for all splits.\nA rank without a label is `None`; it gets the label -1.",
         ),
         (
             "code",
@@ -202,7 +202,7 @@ labelled = rows.map(lambda row: {{"label": label_of.get({names.record}["family"]
 len(label_of), [row["label"] for row in islice(labelled, 10)]
 """,
         ),
-        ("markdown", "## Batches, as a model wants them"),
+        ("markdown", "## Batches for a model"),
         (
             "code",
             f"""

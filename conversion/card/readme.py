@@ -158,21 +158,21 @@ def _loading(manifest: Manifest) -> str:
     lines = [
         "from datasets import load_dataset",
         "",
-        "# everything at hand, any row at once",
+        "# the whole split on disk, any row at once",
         f"ds = {call})",
-        "# nothing downloaded but the rows that are looked at",
+        "# downloads only the rows that you look at",
         f"rows = {call}, streaming=True)",
     ]
     if writer.filters:
         lines += [
-            "# only the rows that are wanted",
+            "# only the rows that match",
             f'flies = {call}, filters=[("order", "==", "Diptera")])',
         ]
     if VOCABULARIES_NAME in manifest.extras:
         lines = [
             "import pandas as pd",
             *lines,
-            "# with the same integer labels everywhere; what is not labelled gets -1",
+            "# the same integer labels in every split; -1 where there is no label",
             f'words = pd.read_parquet("{files_url(manifest)}/{VOCABULARIES_NAME}")',
             'families = words[words["rank"] == "family"]',
             'label_of = dict(zip(families["value"], families["label"]))',
@@ -184,7 +184,7 @@ def _loading(manifest: Manifest) -> str:
         text += f"\n`{manifest.name}` is the path of this folder, or its repository's name.\n"
     suffix = writer.form.suffix
     text += (
-        f"\nReaders of plain files are given the files of one split, `{name}/{split}-*{suffix}`\n"
+        f"\nGive readers of plain files the files of one split, `{name}/{split}-*{suffix}`\n"
         "(DuckDB, Polars, Daft, Dask; as a list where a reader knows no patterns: pyarrow, Ray,\n"
         f"pandas), or the folder of one configuration, `{name}` (LitData, pyarrow, Ray, Dask):\n"
         "the whole folder would mix images, metadata and vocabularies.\n"
@@ -215,7 +215,7 @@ def _configurations(manifest: Manifest) -> str:
         ends = [f"`{c.name.removeprefix(name)}`" for c in parts if c.package == name]
         text += (
             f"\nWith {', '.join(ends)} behind the name of a package, as in `{parts[-1].name}`,\n"
-            "a configuration has the splits of one group of upstream's archives alone.\n"
+            "a configuration has only the splits of one group of upstream's archives.\n"
         )
     return text
 
@@ -252,7 +252,7 @@ def _columns(manifest: Manifest) -> str:
     image = writer_named(manifest.format).image_column
     rows = [(f"`{image}`", "image", "the photograph")] if manifest.packages else []
     rows += [(f"`{c.name}`", c.kind.value, c.meaning) for c in COLUMNS]
-    note = "\nAn empty value of upstream is null; `NA`, `None` and `nan` are text there and here.\n"
+    note = "\nAn empty value of upstream is null here; `NA`, `None` and `nan` stay text.\n"
     return "## Columns\n\n" + _table(("column", "type", "meaning"), rows) + note
 
 
@@ -304,7 +304,7 @@ def _files(manifest: Manifest) -> str:
         "croissant.json": "the dataset in the vocabulary of Croissant",
         "labels": "the labels of each rank as text; the number of a line, from 0, is the label",
         SOURCE_ROWS_NAME: "which record of upstream's metadata file each specimen was, for NumPy",
-        SPLIT_TABLE_NAME: "in which split each specimen is, by which `get` finds a single one",
+        SPLIT_TABLE_NAME: "in which split each specimen is, so that `get` finds a single one",
         VOCABULARIES_NAME: "every label of each rank with its number, and how often a split has it",
     }
     there = {part for path in manifest.extras for part in (path, path.partition("/")[0])}
@@ -320,8 +320,8 @@ def _rights() -> str:
 Images and metadata are licensed under
 [{LICENCE_NAME}]({LICENCE_URL}) (CC BY 3.0).
 Copyright holder: {HOLDER}, 2021.
-Who uses or passes them on must name the copyright holder and the licence, and say what was
-changed. Here nothing was changed but the packaging: the bytes of the images and the values of the
+If you use or share them, name the copyright holder and the licence, and say what you
+changed. Here only the packaging was changed: the bytes of the images and the values of the
 metadata are upstream's.
 
 ```bibtex

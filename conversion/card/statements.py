@@ -21,14 +21,14 @@ PREPROCESSING: Final = (
 )
 LABELS: Final = (
     "The labels are upstream's: taxonomists gave them, or they follow from the Barcode Index "
-    "Number of the specimen; `inferred_ranks` tells at which ranks."
+    "Number of the specimen; `inferred_ranks` says at which ranks."
 )
 MISSING: Final = "A rank that is not known is null, and nothing is filled in here."
 PERSONAL_DATA: Final = "There are none: `sampleid` names a specimen, not a person."
 USES: Final = (
     "classifying insects by photograph, by DNA barcode or by both",
     "pretraining without labels",
-    "recognising species that were not seen in training, and telling that they are new",
+    "recognising species that were not seen in training, and detecting that they are new",
 )
 
 

@@ -68,5 +68,5 @@ def test_it_shows_what_there_is_to_show(converted: Path) -> None:
         "## Where they were collected",
         "## The tree of taxa",
         "## Labels",
-        "## Batches, as a model wants them",
+        "## Batches for a model",
     ]
