@@ -152,7 +152,7 @@ some = {names.filtered}
         *_map_cells(names),
         (
             "markdown",
-            "## The tree of taxa\n\nOf the first specimens: classes within, then orders, then "
+            "## The tree of taxa\n\nFor the first specimens: classes inside, then orders, then "
             "families.",
         ),
         (
