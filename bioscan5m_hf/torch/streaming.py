@@ -26,8 +26,9 @@ class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
     """An iterable dataset whose shards are divided among all ranks and their workers.
 
     Each specimen goes to one worker of one rank. If there are fewer shards than workers of all
-    ranks, row groups are divided instead. Ranks may get different numbers of items. ``state_dict``
-    and ``load_state_dict`` continue after the last item, also in torchdata's
+    ranks, row groups are divided instead. Ranks may get different numbers of items. Each iteration
+    starts at the beginning of the epoch, also after one that was left early; the first one after
+    ``load_state_dict`` continues after the last item of the state, also in torchdata's
     ``StatefulDataLoader``, with the same number of ranks and workers.
 
     All other arguments are those of ``BIOSCAN5M``.
@@ -86,9 +87,7 @@ class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
             raise UsageError(f"rank {rank} is not one of {world_size} processes")
         self._rank, self._world_size = rank, world_size
         self._shuffle, self._seed = shuffle, seed
-        self._epoch = 0
-        self._units_done = 0
-        self._items_done = 0
+        self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of an epoch, and start at its beginning.
@@ -96,10 +95,15 @@ class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
         Args:
             epoch: The number of the epoch.
         """
-        self._epoch, self._units_done, self._items_done = epoch, 0, 0
+        self._epoch = epoch
+        self._place(0, 0)
+
+    def _place(self, units: int, items: int) -> None:
+        """Choose where the next iteration starts."""
+        self._start = self._units_done, self._items_done = units, items
 
     def state_dict(self) -> dict[str, int]:
-        """The position of this dataset, or of its copy in a worker."""
+        """The position of the last iteration of this dataset, or of its copy in a worker."""
         return {
             "epoch": self._epoch,
             "units": self._units_done,
@@ -108,7 +112,7 @@ class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
         }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue at the position of a state.
+        """Let the next iteration continue at the position of a state.
 
         Raises:
             UsageError: The state comes from another number of ranks and workers.
@@ -120,7 +124,7 @@ class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
                 fix="continue with as many ranks and workers as before",
             )
         self._epoch = state["epoch"]
-        self._units_done, self._items_done = state["units"], state["items"]
+        self._place(state["units"], state["items"])
 
     def _consumer(self) -> tuple[int, int]:
         """The number of this worker among all workers of all ranks, and how many there are."""
@@ -129,6 +133,7 @@ class BIOSCAN5MStream(torch.utils.data.IterableDataset[Any]):
         return self._rank * count + number, self._world_size * count
 
     def __iter__(self) -> Iterator[Any]:
+        (self._units_done, self._items_done), self._start = self._start, (0, 0)
         number, count = self._consumer()
         units = self._units(count)
         order = np.arange(len(units))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,30 @@ def test_a_state_continues_behind_its_item(kind: str, shuffle: bool, forms: Path
         )
     with pytest.raises(UsageError, match="rank 2"):
         BIOSCAN5MStream(forms / kind, rank=2, world_size=2, **OPTIONS)
+
+
+def test_each_iteration_starts_at_the_beginning(forms: Path) -> None:
+    stream = BIOSCAN5MStream(forms / "parquet", shuffle=True, seed=3, **OPTIONS)
+    whole = _ids(stream)
+    for stop in (1, 40):
+        assert _ids(itertools.islice(stream, stop)) == whole[:stop]
+        state = stream.state_dict()
+        assert _ids(stream) == whole
+        # A state holds for one iteration, and can be asked for before it.
+        stream.load_state_dict(state)
+        assert stream.state_dict() == state
+        assert _ids(stream) == whole[stop:]
+        assert _ids(stream) == whole
+        stream.load_state_dict(state)
+        stream.set_epoch(0)
+        assert _ids(stream) == whole
+    for workers in (0, 1):
+        loader = DataLoader(
+            stream, batch_size=8, num_workers=workers, persistent_workers=workers > 0
+        )
+        for _ in range(2):
+            assert list(next(iter(loader))[1]) == whole[:8]
+        assert [name for _, ids, _ in loader for name in ids] == whole
 
 
 def test_the_decoder_for_datasets(forms: Path, tmp_path: Path) -> None:
