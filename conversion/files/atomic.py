@@ -308,8 +308,15 @@ def written_as(data: bytes) -> Written:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync a folder, so that renames in it survive a power failure."""
-    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Sync a folder, so that renames in it survive a power failure.
+
+    Raises:
+        OutputError: The system reports an error.
+    """
+    try:
+        _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise output_error(error, folder) from error
 
 
 def _sync(path: Path, flags: int) -> None:
