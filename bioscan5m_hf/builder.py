@@ -145,13 +145,13 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         """The digest of the data that decide the rows; datasets names its cache by it."""
         configuration = self._named_configuration(config_name or DEFAULT_PACKAGE)
         splits = self._named(named or None, configuration)
-        told = [f"{split.name} {self.data.digest(configuration, split)}" for split in splits]
+        parts = [f"{split.name} {self.data.digest(configuration, split)}" for split in splits]
         # Prepared rows hold numbers of labels, so the names of the labels decide the rows too.
-        told += [
+        parts += [
             digest_of(rank, *self.data.vocabulary(rank, on_error).names)
             for rank in sorted(set(RANKS).intersection(class_labels))
         ]
-        return digest_of(*told)
+        return digest_of(*parts)
 
     # --------------------------------------------------------------------- the requested data
 

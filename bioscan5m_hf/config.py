@@ -64,17 +64,17 @@ class Bioscan5MConfig(datasets.BuilderConfig):  # type: ignore[misc]
             custom_features: Features that were given to the builder.
         """
         del config_kwargs  # The location of the data does not matter; the hash is of their content.
-        told = self._told()
+        options = self._changed()
         if custom_features is not None:
-            told["features"] = repr(custom_features.to_dict())
-        if not told:
+            options["features"] = repr(custom_features.to_dict())
+        if not options:
             return str(self.name)
-        return f"{self.name}-{digest_of(*(f'{name}={told[name]}' for name in sorted(told)))}"
+        return f"{self.name}-{digest_of(*(f'{name}={options[name]}' for name in sorted(options)))}"
 
-    def _told(self) -> dict[str, str]:
+    def _changed(self) -> dict[str, str]:
         """The options that differ from the defaults, as texts that are equal for equal rows."""
         names = set(self.columns or ())
-        told = {
+        options = {
             "columns": None if self.columns is None else sorted(map(str, names)),
             "where": canonical_where(self.where),
             "class_labels": sorted(map(str, self.class_labels or ())),
@@ -84,12 +84,12 @@ class Bioscan5MConfig(datasets.BuilderConfig):  # type: ignore[misc]
             "among": None if self.among is None else sorted(self.among),
             "on_error": None if self.on_error == "stop" else self.on_error,
         }
-        return {name: repr(value) for name, value in told.items() if value}
+        return {name: repr(value) for name, value in options.items() if value}
 
     def __eq__(self, other: object) -> bool:
         return self is other or (
             isinstance(other, Bioscan5MConfig)
-            and (self.name, self._told()) == (other.name, other._told())
+            and (self.name, self._changed()) == (other.name, other._changed())
         )
 
     __hash__ = None  # type: ignore[assignment]

@@ -32,7 +32,7 @@ _STARTING: Final = "BaseProcess.start"
 _SECONDS: Final = 0.01
 
 
-def heed() -> None:
+def raise_if_interrupted() -> None:
     """Interrupt the command if a signal has come; commands call this regularly.
 
     Raises:
@@ -48,7 +48,7 @@ def settle() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def heard() -> list[signal.Signals]:
+def heeded_signals() -> list[signal.Signals]:
     """The signals that this process does not ignore; a background job ignores some of them."""
     return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
@@ -57,7 +57,7 @@ def heard() -> list[signal.Signals]:
 def interruptible() -> Iterator[None]:
     """Let these signals interrupt the command within the ``with`` block, and not afterwards."""
     asked.clear()
-    before = [(number, signal.signal(number, _interrupt)) for number in heard()]
+    before = [(number, signal.signal(number, _interrupt)) for number in heeded_signals()]
     before.append((signal.SIGALRM, signal.signal(signal.SIGALRM, _come_again)))
     shown, sys.unraisablehook = sys.unraisablehook, _lost
     try:

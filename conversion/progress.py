@@ -47,7 +47,7 @@ class Watcher(Protocol):
         ...
 
 
-class Unwatched:
+class SilentWatcher:
     """A watcher that shows nothing."""
 
     def say(self, text: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from conversion.progress import Reached, Unwatched
+from conversion.progress import Reached, SilentWatcher
 
 
-class Remembered(Unwatched):
+class Remembered(SilentWatcher):
     """Remembers the counts of each piece of work, under its name and its unit, and their total."""
 
     def __init__(self) -> None:

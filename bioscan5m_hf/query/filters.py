@@ -166,10 +166,10 @@ def canonical_where(where: Where | None) -> str | None:
         return pickle.dumps(plain, protocol=4).hex()
     # Called for its errors.
     Filter.of(plain)
-    return repr(sorted(sorted({_told(condition) for condition in group}) for group in plain))
+    return repr(sorted(sorted({_described(condition) for condition in group}) for group in plain))
 
 
-def _told(condition: Condition) -> str:
+def _described(condition: Condition) -> str:
     name, operator, value = condition
     if operator in ("in", "not in"):
         value = sorted({repr(each) for each in value})

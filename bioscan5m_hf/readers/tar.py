@@ -132,10 +132,10 @@ def table_of(rows: list[dict[str, Any]], where: str) -> pa.Table:
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         # Arrow does not say which record is wrong, so each one is tried alone.
         if len(rows) == 1:
-            told = str(error).partition("\n")[0]
+            detail = str(error).partition("\n")[0]
             name = str(rows[0].get("processid"))
             raise DataError(
-                f"the record of {name!r:.60} does not fit the schema ({told:.160})",
+                f"the record of {name!r:.60} does not fit the schema ({detail:.160})",
                 where=where,
                 fix="get it again",
             ) from error

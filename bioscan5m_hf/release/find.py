@@ -22,11 +22,11 @@ from bioscan5m_hf.release.layout import (
     MetadataFile,
     archive_at,
     image_folders,
+    is_appledouble,
     is_bbox,
     is_metadata_zip,
-    is_twin,
     metadata_form,
-    passed_over,
+    why_not_read,
 )
 from bioscan5m_hf.schema.columns import SPLITS, Split
 from bioscan5m_hf.schema.configurations import package_names
@@ -233,7 +233,7 @@ def gather(root: Location, paths: Iterable[Location | ImageFolder]) -> Release:
     for path in paths:
         if isinstance(path, ImageFolder):
             folders.append(path)
-        elif is_twin(str(path)):
+        elif is_appledouble(str(path)):
             continue
         elif archive := archive_at(path):
             archives.append(archive)
@@ -243,7 +243,7 @@ def gather(root: Location, paths: Iterable[Location | ImageFolder]) -> Release:
             metadata_zips.append(path)
         elif is_bbox(path.name):
             boxes.append(path)
-        elif note := passed_over(path.name):
+        elif note := why_not_read(path.name):
             unread.append(note)
     if not archives and not folders:
         raise ReleaseNotFound(
@@ -280,7 +280,7 @@ def _walk(folder: Path, depth: int, top: Path | None = None) -> Iterator[Locatio
         raise ReleaseNotFound(f"cannot be listed ({error.strerror})", where=str(folder)) from error
     for entry in listed:
         path = folder / entry.name
-        if entry.name.startswith(".") or is_twin(entry.name) or path in held:
+        if entry.name.startswith(".") or is_appledouble(entry.name) or path in held:
             continue
         if not is_folder(entry):
             yield path
@@ -356,6 +356,6 @@ def _members_of(zips: list[Location]) -> list[MetadataFile]:
             ) from error
         for name in names:
             form = metadata_form(name.rpartition("/")[2])
-            if form and not is_twin(name):
+            if form and not is_appledouble(name):
                 found.append(MetadataFile(path, form, name))
     return found

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from bioscan5m_hf.errors import ArchiveError
 from bioscan5m_hf.release.find import Selection
-from bioscan5m_hf.release.layout import ENDINGS, IMAGE_FOLDER, Archive, ImageFolder, is_twin
+from bioscan5m_hf.release.layout import ENDINGS, IMAGE_FOLDER, Archive, ImageFolder, is_appledouble
 from bioscan5m_hf.release.zip_directory import ENCRYPTED, read_directory
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.storage.inside import is_folder
@@ -168,7 +168,7 @@ def _part_names(names: pa.Array) -> pa.RecordBatch:
     # There are many members but few folders, so the pattern is matched once for each folder.
     whole = pc.binary_join_element_wise(folders.dictionary, "", "/")
     found = pc.extract_regex(whole, f"^{IMAGE_FOLDER}$")
-    twins = pa.array([is_twin(name) for name in whole.to_pylist()], pa.bool_())
+    twins = pa.array([is_appledouble(name) for name in whole.to_pylist()], pa.bool_())
     split = pc.if_else(twins, pa.scalar(None, pa.string()), pc.struct_field(found, "split"))
     of_folder = pa.record_batch(
         [whole, pc.struct_field(found, "package"), split],
@@ -217,7 +217,7 @@ def _report_strays(archive: str, names: pa.Array, on_stray: OnStray) -> None:
 
 
 def _is_image(name: str) -> bool:
-    return bool(_LOOKS_LIKE_IMAGE.search(name)) and not is_twin(name)
+    return bool(_LOOKS_LIKE_IMAGE.search(name)) and not is_appledouble(name)
 
 
 def _check_encryption(archive: str, block: pa.RecordBatch) -> None:
@@ -247,7 +247,12 @@ def _read_folder(number: int, folder: ImageFolder, on_stray: OnStray) -> Iterato
             continue
         stem, ending = _parts_of(entry.name)
         # Reading a pipe would wait for a writer, and a link may be broken.
-        if not stem or not _CHUNK.fullmatch(below) or is_twin(entry.name) or not _is_file(entry):
+        if (
+            not stem
+            or not _CHUNK.fullmatch(below)
+            or is_appledouble(entry.name)
+            or not _is_file(entry)
+        ):
             leave(below, entry, "not where upstream puts it")
             continue
         rows.append((below, stem, ending, entry.stat().st_size))

@@ -159,7 +159,7 @@ def archive_at(path: Location) -> Archive | None:
     return None
 
 
-def passed_over(name: str) -> str | None:
+def why_not_read(name: str) -> str | None:
     """Explain why a file that looks like an archive of a release is not read.
 
     Returns:
@@ -178,7 +178,7 @@ def passed_over(name: str) -> str | None:
         and _KIND.search(name),
         "its name is not one of upstream's": name.lower().endswith(".zip"),
     }
-    return next((f"{name}: not read, {told}" for told, true in found.items() if true), None)
+    return next((f"{name}: not read, {why}" for why, true in found.items() if true), None)
 
 
 def metadata_form(name: str) -> Form | None:
@@ -199,7 +199,7 @@ def is_bbox(name: str) -> bool:
     return bool(_BBOX.fullmatch(name))
 
 
-def is_twin(name: str) -> bool:
+def is_appledouble(name: str) -> bool:
     """Whether a file is an AppleDouble file, which macOS writes beside a file for its metadata."""
     return name.rpartition("/")[2].startswith("._") or "__MACOSX" in name.split("/")
 

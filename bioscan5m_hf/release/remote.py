@@ -11,7 +11,7 @@ from bioscan5m_hf.errors import ReleaseNotFound
 from bioscan5m_hf.release.find import DEPTH, Release, find_release, gather
 from bioscan5m_hf.schema.configurations import PACKAGES, PARTITIONS
 from bioscan5m_hf.schema.upstream import BBOX_NAME, METADATA_STEM, METADATA_ZIP, PREFIXES
-from bioscan5m_hf.storage.fsspec import file_system, patiently
+from bioscan5m_hf.storage.fsspec import file_system, with_retries
 from bioscan5m_hf.storage.hub import is_repository, pinned
 from bioscan5m_hf.storage.inside import require_inside
 from bioscan5m_hf.storage.open import exists
@@ -60,7 +60,7 @@ def list_files(root: RemotePath) -> list[RemotePath] | None:
         names = system.find(folder, maxdepth=DEPTH)
         return [str(name).removeprefix(folder).lstrip("/") for name in names]
 
-    below = patiently(root, "cannot be listed", ReleaseNotFound, ask)
+    below = with_retries(root, "cannot be listed", ReleaseNotFound, ask)
     for name in below:
         try:
             require_inside(name, hidden=True)

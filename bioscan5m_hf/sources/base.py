@@ -196,8 +196,8 @@ class StoredData(Data):
     def digest(self, configuration: Configuration, split: Split) -> str:
         """The digest of the content of one split."""
         shards = self.folder.shards_of(configuration, split)
-        told = [f"{shard.path} {shard.digest}" for shard in shards]
+        parts = [f"{shard.path} {shard.digest}" for shard in shards]
         # A shard may have been changed without the manifest.
         if not (self.repository and all(shard.digest for shard in shards)):
-            told.append(identity_of(self.root / shard.path for shard in shards))
-        return digest_of(self.folder.format, *told)
+            parts.append(identity_of(self.root / shard.path for shard in shards))
+        return digest_of(self.folder.format, *parts)

@@ -140,15 +140,15 @@ def remember(
     """
     if not isinstance(data.root, RemotePath) or isinstance(data, PreparedData):
         return
-    told: dict[str, Any] = {"splits": {}, "digests": {}, "vocabularies": {}}
+    new: dict[str, Any] = {"splits": {}, "digests": {}, "vocabularies": {}}
     if configuration is not None:
         package = configuration.package or METADATA
-        told["splits"][package] = [split.name for split in data.splits(configuration)]
+        new["splits"][package] = [split.name for split in data.splits(configuration)]
         for split in splits:
-            told["digests"][f"{package} {split.name}"] = data.digest(configuration, split)
+            new["digests"][f"{package} {split.name}"] = data.digest(configuration, split)
     for each in vocabularies:
         counts = {name: [int(n) for n in found] for name, found in each.counts.items()}
-        told["vocabularies"][f"{each.rank} {on_error}"] = {"names": each.names, "counts": counts}
+        new["vocabularies"][f"{each.rank} {on_error}"] = {"names": each.names, "counts": counts}
     path = _path_of(data.root, cache)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ def remember(
             tempfile.TemporaryDirectory(dir=path.parent) as work,
         ):
             file = Path(work) / path.name
-            file.write_text(json.dumps(_joined(data, prepared_of(data.root, cache), told)), "utf-8")
+            file.write_text(json.dumps(_joined(data, prepared_of(data.root, cache), new)), "utf-8")
             file.replace(path)
     except OSError as error:
         # Only a later load without a network needs the record, so its absence is not an error.
@@ -170,11 +170,11 @@ def remember(
         )
 
 
-def _joined(data: Data, known: PreparedData | None, told: Mapping[str, Any]) -> dict[str, Any]:
+def _joined(data: Data, known: PreparedData | None, new: Mapping[str, Any]) -> dict[str, Any]:
     """Merge new entries into the record of earlier loads."""
     before = known.record if known else {}
-    record = {name: {**before.get(name, {}), **found} for name, found in told.items()}
-    for package, names in told["splits"].items():
+    record = {name: {**before.get(name, {}), **found} for name, found in new.items()}
+    for package, names in new["splits"].items():
         held = before.get("splits", {}).get(package, ())
         record["splits"][package] = sorted({*names, *held})
     return {"url": str(data.root), **record, "packages": data.packages}

@@ -149,8 +149,8 @@ class RawPiece:
                     where=where,
                     fix='get the archive again, or leave such images out with on_error="skip"',
                 ) from flawed
-            told = MEANINGS[flawed.flaw]
-            _log.warning("%s: %s, and is left out (%s)", where, told, flawed.detail)
+            meaning = MEANINGS[flawed.flaw]
+            _log.warning("%s: %s, and is left out (%s)", where, meaning, flawed.detail)
             return None
 
 

@@ -132,10 +132,10 @@ class RawData(Data):
     def digest(self, configuration: Configuration, split: Split) -> str:
         """The digest of the content of one split."""
         metadata = self.release.metadata
-        told = [split.name, metadata.member or "", file_identity(metadata.path)]
+        parts = [split.name, metadata.member or "", file_identity(metadata.path)]
         if configuration.package is not None:
-            told.append(selection_identity(self._selection(configuration, split)))
-        return digest_of(*told)
+            parts.append(selection_identity(self._selection(configuration, split)))
+        return digest_of(*parts)
 
 
 def _pieces(

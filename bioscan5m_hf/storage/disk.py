@@ -24,7 +24,7 @@ def output_error(error: OSError, path: Path) -> OutputError:
             where=str(path),
             fix="make room and run the same command again",
         )
-    return OutputError(f"cannot be written ({told(error)})", where=str(path))
+    return OutputError(f"cannot be written ({system_message(error)})", where=str(path))
 
 
 def cache_error(error: OSError, folder: Path) -> OutputError:
@@ -34,7 +34,7 @@ def cache_error(error: OSError, folder: Path) -> OutputError:
         MemoryError: There is too little memory, which is not the fault of the disk.
     """
     require_memory(error)
-    what = f"the cache cannot be written to ({told(error)})"
+    what = f"the cache cannot be written to ({system_message(error)})"
     room = "make room on its disk, or " if number_of(error) in _FULL else ""
     return OutputError(what, where=str(folder), fix=room + _ANOTHER)
 
@@ -51,7 +51,9 @@ def explained(what: str, folder: Path, fix: str) -> Iterator[None]:
         yield
     except OSError as error:
         require_memory(error)
-        raise OutputError(f"{what} ({told(error)})", where=str(folder), fix=fix) from error
+        raise OutputError(
+            f"{what} ({system_message(error)})", where=str(folder), fix=fix
+        ) from error
 
 
 @contextmanager
@@ -78,7 +80,7 @@ def number_of(error: BaseException) -> int | None:
     return None
 
 
-def told(error: OSError) -> str:
+def system_message(error: OSError) -> str:
     """The system's message for an error, without the words that libraries add to it."""
     number = number_of(error)
     return " ".join(str(error).split()) if number is None else os.strerror(number)

@@ -82,11 +82,11 @@ def explained(where: RemotePath, what: str, kind: type[BioscanError]) -> Iterato
         raise
     # botocore, aiohttp, ftplib, paramiko and others have no common base class for their errors.
     except Exception as error:
-        told, fix = _told(error)
-        raise kind(f"{what} ({where.without_secrets(told)})", where=str(where), fix=fix) from error
+        text, fix = _described(error)
+        raise kind(f"{what} ({where.without_secrets(text)})", where=str(where), fix=fix) from error
 
 
-def _told(error: Exception) -> tuple[str, str | None]:
+def _described(error: Exception) -> tuple[str, str | None]:
     text = " ".join(str(error).split())[:_LONGEST] or type(error).__name__
     names = [kind.__name__.lower() for kind in type(error).__mro__]
     if isinstance(error, FileNotFoundError):
@@ -139,7 +139,7 @@ def is_passing(error: BioscanError) -> bool:
     return not lasting and not _has(names, _REFUSED)
 
 
-def patiently(where: RemotePath, what: str, kind: type[BioscanError], ask: Callable[[], T]) -> T:
+def with_retries(where: RemotePath, what: str, kind: type[BioscanError], ask: Callable[[], T]) -> T:
     """Call a driver, and retry after a retryable error.
 
     Args:
@@ -205,7 +205,7 @@ class FsspecFile(Source):
                 self._driver = driver
                 return answer
 
-        return patiently(self._at, what, ArchiveError, attempt)
+        return with_retries(self._at, what, ArchiveError, attempt)
 
 
 def _range(system: AbstractFileSystem, name: str, start: int, stop: int, scheme: str) -> bytes:

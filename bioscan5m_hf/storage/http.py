@@ -15,7 +15,7 @@ import httpx2
 from bioscan5m_hf.errors import ArchiveError
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.path import RemotePath
-from bioscan5m_hf.storage.retry import PASSING_STATUSES, Patience, persist, seconds_asked
+from bioscan5m_hf.storage.retry import PASSING_STATUSES, Patience, persist, retry_after_seconds
 
 T = TypeVar("T")
 
@@ -97,10 +97,10 @@ class HttpFile(Source):
     def _require_unchanged(self, answer: httpx2.Response) -> None:
         """Check that an answer comes from the file that was opened, not from a newer file."""
         pairs = zip(self._state, _state_of(answer), strict=True)
-        told = [before == now for before, now in pairs if before and now]
+        same = [before == now for before, now in pairs if before and now]
         total = range_of(answer)[1] if answer.status_code == 206 else None
         # Servers at one address may send different tags for the same file; then the date decides.
-        if total not in (None, self.size) or (told and not any(told)):
+        if total not in (None, self.size) or (same and not any(same)):
             raise ArchiveError(
                 "the file on the server has changed since it was opened",
                 where=self.location,
@@ -229,8 +229,8 @@ def _persist(path: RemotePath, ask: Callable[[], T], where: str = "") -> T:
     try:
         return persist(ask, _passing, _PATIENCE)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        told = path.without_secrets(" ".join(str(error).split())) or type(error).__name__
-        raise ArchiveError(f"cannot be read{where} ({told})", where=path.url) from error
+        text = path.without_secrets(" ".join(str(error).split())) or type(error).__name__
+        raise ArchiveError(f"cannot be read{where} ({text})", where=path.url) from error
 
 
 def _passing(error: Exception) -> float | None:
@@ -238,6 +238,8 @@ def _passing(error: Exception) -> float | None:
     if isinstance(error, httpx2.HTTPStatusError):
         if error.response.status_code not in PASSING_STATUSES:
             return None
-        return min(seconds_asked(error.response.headers.get("Retry-After")), _PATIENCE.longest)
+        return min(
+            retry_after_seconds(error.response.headers.get("Retry-After")), _PATIENCE.longest
+        )
     lasting = (httpx2.UnsupportedProtocol, httpx2.TooManyRedirects)
     return 0.0 if isinstance(error, httpx2.HTTPError) and not isinstance(error, lasting) else None

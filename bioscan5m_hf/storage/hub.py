@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from bioscan5m_hf.errors import ArchiveError, OutOfReach, ReleaseNotFound
-from bioscan5m_hf.storage.fsspec import is_unreachable, patiently
+from bioscan5m_hf.storage.fsspec import is_unreachable, with_retries
 from bioscan5m_hf.storage.path import Location, RemotePath
 
 _log: Final = logging.getLogger("bioscan5m_hf")
@@ -46,7 +46,7 @@ def pinned(location: RemotePath) -> Location:
     if _is_offline():
         return _snapshot(location, "offline mode is on (HF_HUB_OFFLINE or HF_DATASETS_OFFLINE)")
     try:
-        commit = patiently(
+        commit = with_retries(
             location, "cannot be opened", ArchiveError, lambda: _commit_of(location, name, revision)
         )
     except ArchiveError as error:

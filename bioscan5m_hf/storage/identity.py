@@ -32,11 +32,11 @@ def digest_of(*parts: str) -> str:
 
 
 def _digest(parts: Iterable[str]) -> str:
-    told = hashlib.sha256()
+    hasher = hashlib.sha256()
     for part in parts:
         data = part.encode("utf-8", "surrogateescape")
-        told.update(f"{len(data)} ".encode() + data)
-    return told.hexdigest()[:24]
+        hasher.update(f"{len(data)} ".encode() + data)
+    return hasher.hexdigest()[:24]
 
 
 def stamp_of(found: os.stat_result) -> str:

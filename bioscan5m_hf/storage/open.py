@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bioscan5m_hf.errors import ArchiveError
-from bioscan5m_hf.storage.fsspec import FsspecFile, file_system, patiently
+from bioscan5m_hf.storage.fsspec import FsspecFile, file_system, with_retries
 from bioscan5m_hf.storage.local import LocalFile, Source
 from bioscan5m_hf.storage.path import Location, location_of
 
@@ -57,7 +57,7 @@ def exists(location: Location) -> bool:
             system, name = file_system(location)
             return bool(system.isfile(name))
 
-        return patiently(location, "cannot be looked for", ArchiveError, ask)
+        return with_retries(location, "cannot be looked for", ArchiveError, ask)
     from bioscan5m_hf.storage.http import is_there
 
     return is_there(location)

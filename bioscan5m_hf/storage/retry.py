@@ -65,7 +65,7 @@ def persist(
         (sleep or time.sleep)(min(wait, patience.longest))
 
 
-def seconds_asked(retry_after: str | None) -> float:
+def retry_after_seconds(retry_after: str | None) -> float:
     """The seconds to wait that a ``Retry-After`` header requests; 0 without such a header."""
     text = (retry_after or "").strip()
     if text.isdecimal():

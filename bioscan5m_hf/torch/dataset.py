@@ -43,14 +43,14 @@ class _Specimens:
     rows: Numbers
 
 
-def _told(name: str) -> Any:
+def _argument(name: str) -> Any:
     """A read-only attribute for an argument, as in bioscan-dataset."""
     return property(lambda self: getattr(self.items, name))
 
 
 def _set(name: str) -> Any:
     """An attribute for an argument, which can be set."""
-    return _told(name).setter(lambda self, value: setattr(self.items, name, value))
+    return _argument(name).setter(lambda self, value: setattr(self.items, name, value))
 
 
 class BIOSCAN5M(torch.utils.data.Dataset[Any]):
@@ -139,18 +139,18 @@ class BIOSCAN5M(torch.utils.data.Dataset[Any]):
             self.kept = first_of_each_barcode(data, max_nucleotides)
         self._forget()
 
-    modality = _told("modality")
-    target_type = _told("target_type")
-    target_format = _told("target_format")
-    output_format = _told("output_format")
-    max_nucleotides = _told("max_nucleotides")
+    modality = _argument("modality")
+    target_type = _argument("target_type")
+    target_format = _argument("target_format")
+    output_format = _argument("output_format")
+    max_nucleotides = _argument("max_nucleotides")
     transform = _set("transform")
     dna_transform = _set("dna_transform")
     target_transform = _set("target_transform")
 
     def __repr__(self) -> str:
         lines = [f"Number of datapoints: {len(self)}", f"Root location: {self.root}"]
-        lines += [f"split: {self.split!r}", *self.items.told]
+        lines += [f"split: {self.split!r}", *self.items.repr_lines]
         if self.items.image:
             lines.insert(4, f"image_package: {self.image_package!r}")
         if self.reduce_repeated_barcodes:

@@ -124,7 +124,7 @@ class Items:
         return self._vocabularies[rank]
 
     @property
-    def told(self) -> list[str]:
+    def repr_lines(self) -> list[str]:
         """Lines for ``repr``, those of bioscan-dataset."""
         cut = any(name in BARCODE_NAMES for name in self.modality)
         lines: list[tuple[str, Any, bool]] = [

@@ -122,8 +122,8 @@ def _content(splits: Mapping[str, SplitFiles]) -> str:
     ``datasets`` caches prepared rows under a hash of the card's configurations. Without this
     digest, another folder whose files have the same names would get the rows of this folder.
     """
-    told = [f"{shard.path} {shard.xxh3}" for files in splits.values() for shard in files.shards]
-    return digest_of(*told)
+    parts = [f"{shard.path} {shard.xxh3}" for files in splits.values() for shard in files.shards]
+    return digest_of(*parts)
 
 
 def _declared_features(manifest: Manifest) -> dict[str, Any]:

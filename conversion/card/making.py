@@ -29,7 +29,7 @@ def selection(manifest: Manifest) -> str:
         return ""
     return (
         "## Selection\n\nThese are not all specimens of the release, but only "
-        f"{escaped(manifest.selection.told)}.\nAll numbers on this page, and the numbers of "
+        f"{escaped(manifest.selection.description)}.\nAll numbers on this page, and the numbers of "
         "labels, are those of the selection.\n"
     )
 
@@ -37,7 +37,7 @@ def selection(manifest: Manifest) -> str:
 def samples(manifest: Manifest) -> str:
     """Write the paragraph about the additional members of samples."""
     lines = [
-        f"\nSamples of `{name}` also have {extras.told}."
+        f"\nSamples of `{name}` also have {extras.description}."
         for name, extras in manifest.samples.items()
     ]
     if any(extras.captions for extras in manifest.samples.values()):

@@ -137,7 +137,7 @@ def _derived(manifest: Manifest) -> str:
     for name in manifest.packages:
         if record := manifest.derived.get(name):
             libraries = [f"{key} {' and '.join(found)}" for key, found in record.libraries.items()]
-            rows.append((f"`{name}`", record.recipe.told, ", ".join(libraries)))
+            rows.append((f"`{name}`", record.recipe.description, ", ".join(libraries)))
     if not rows:
         return ""
     text = (

@@ -154,12 +154,12 @@ class Catalogue:
         Raises:
             UsageError: No specimen is selected.
         """
-        self._selection = selection.told
+        self._selection = selection.description
         rows = self.specimens.rows
         chosen = selection.choose(rows)
         if not chosen.any():
             raise UsageError(
-                f"no specimen of {len(rows):,} is selected ({selection.told})",
+                f"no specimen of {len(rows):,} is selected ({selection.description})",
                 fix="check the names against the metadata, or use fewer conditions",
             )
         self._left_out = rows.keys[~chosen]

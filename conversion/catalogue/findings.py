@@ -158,7 +158,7 @@ def _orphans(orphans: Orphans, labels: Sequence[str], *, absent: bool) -> Kind:
 
 
 def _orphan(orphan: Orphan, labels: Sequence[str]) -> Finding:
-    told = (
+    detail = (
         NO_ROW
         if orphan.actual is None
         else f"the metadata places it in {SPLITS[orphan.actual].name}"
@@ -169,7 +169,7 @@ def _orphan(orphan: Orphan, labels: Sequence[str]) -> Finding:
         SPLITS[orphan.split].name,
         labels[orphan.source],
         member_name(orphan.folder, orphan.processid, orphan.ending),
-        told,
+        detail,
     )
 
 

@@ -27,7 +27,7 @@ from conversion.catalogue.reconcile import (
     take_as_subset,
 )
 from conversion.derive.measures import MeasureCheck
-from conversion.progress import Unwatched, Watcher, counting_rows
+from conversion.progress import SilentWatcher, Watcher, counting_rows
 from conversion.rejects import Finding, bad_row_finding
 
 
@@ -125,7 +125,7 @@ def splits_without_images(
     return tuple((split, n) for split, n in specimens if n and split.name not in held)
 
 
-def told_as_absent(package: str, absent: Sequence[tuple[Split, int]]) -> str:
+def describe_absent_splits(package: str, absent: Sequence[tuple[Split, int]]) -> str:
     """Describe the splits without images in a sentence.
 
     Args:
@@ -156,7 +156,7 @@ def inspect(
     Raises:
         BioscanError: A file of it cannot be read at all.
     """
-    watcher = watcher or Unwatched()
+    watcher = watcher or SilentWatcher()
     with watcher.progress("looking for the release"):
         release = locate_release(root)
     bad: list[BadRow] = []
@@ -167,8 +167,10 @@ def inspect(
         rows = read_metadata(release.metadata, bad.append, notes.append)
         measures = MeasureCheck(release.bbox) if isinstance(release.bbox, Path) else None
         with watcher.progress("reading the metadata", unit="records") as reached:
-            told = counting_rows(rows, reached)
-            catalogue.load_metadata(measures.watch(told) if measures else told, slim=True)
+            counted_rows = counting_rows(rows, reached)
+            catalogue.load_metadata(
+                measures.watch(counted_rows) if measures else counted_rows, slim=True
+            )
             catalogue.settle_rows(label, bad.append)
         specimens = [
             (split, count)

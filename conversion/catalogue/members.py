@@ -161,8 +161,8 @@ class _Writing:
         derived = [pa.field(PLANNED, pa.int64())] if self._recipe else []
         boxes = BOX_FIELDS if self._boxes else []
         folders = json.dumps(self._located.images.folders).encode()
-        told = {_FOLDERS: folders, _IMAGES: self._images.name.encode()}
-        return pa.schema([*_PLACE_FIELDS, *boxes, *derived], told)
+        metadata = {_FOLDERS: folders, _IMAGES: self._images.name.encode()}
+        return pa.schema([*_PLACE_FIELDS, *boxes, *derived], metadata)
 
     def _batch(self, here: slice) -> pa.RecordBatch:
         rows = self._located.images.rows
@@ -204,16 +204,16 @@ def read_members(path: str, start: int, stop: int) -> pa.Table:
     # Not memory-mapped, because mapped pages count as memory of this process.
     with pa.OSFile(path) as file:
         batches = pa.ipc.open_file(file)
-        told = batches.schema.metadata
+        metadata = batches.schema.metadata
         first = start // _BATCH_ROWS
         numbers = range(first, min(-(-stop // _BATCH_ROWS), batches.num_record_batches))
         table = pa.Table.from_batches(
             [batches.get_batch(number) for number in numbers], batches.schema
         )
     table = table.slice(start - first * _BATCH_ROWS, stop - start)
-    images = Path(path).with_name(told[_IMAGES].decode())
+    images = Path(path).with_name(metadata[_IMAGES].decode())
     rows = read_rows(images, table[_PLACE].to_numpy(), _COLUMNS)
-    folders = pa.array(json.loads(told[_FOLDERS]), pa.string())
+    folders = pa.array(json.loads(metadata[_FOLDERS]), pa.string())
     columns = {name: rows[name] for name in _COLUMNS}
     columns["folder"] = pa.DictionaryArray.from_arrays(rows["folder"], folders)
     columns |= {name: table[name] for name in table.column_names if name != _PLACE}

@@ -153,7 +153,7 @@ def require_fit(reconciliation: Reconciliation, release: str, *, subset: bool = 
             "--on-error record",
         )
     problems = [
-        f"{_told(reason, len(found))} ({_named(found)})"
+        f"{_described(reason, len(found))} ({_named(found)})"
         for reason in _NOUNS
         if (found := reconciliation.findings.of(reason)) and not (subset and reason == MISSING)
     ]
@@ -179,7 +179,7 @@ def take_as_subset(reconciliation: Reconciliation) -> tuple[Reconciliation, tupl
     """
     findings = reconciliation.findings
     notes = tuple(
-        f"{reconciliation.package}/{split}: {_told(kind.reason, count)}, as in a subset"
+        f"{reconciliation.package}/{split}: {_described(kind.reason, count)}, as in a subset"
         for kind in findings.kinds
         if kind.absent
         for split, count in kind.splits.items()
@@ -195,7 +195,7 @@ _NOUNS = {
 }
 
 
-def _told(reason: str, count: int) -> str:
+def _described(reason: str, count: int) -> str:
     noun, what = _NOUNS[reason]
     return f"{counted(count, noun)} {what}"
 

@@ -46,7 +46,7 @@ class SpecimenSelection:
         return self != SpecimenSelection()
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """The selection in words."""
         parts = [f"those with {self.where}"] if self.where else []
         if each := self.per_taxon:
@@ -63,14 +63,14 @@ class SpecimenSelection:
 
     def to_json(self) -> dict[str, str | int]:
         """The values for the manifest."""
-        told: dict[str, str | int] = {}
+        named: dict[str, str | int] = {}
         if self.where:
-            told["where"] = self.where
+            named["where"] = self.where
         if self.per_taxon:
-            told["per_taxon"] = str(self.per_taxon)
+            named["per_taxon"] = str(self.per_taxon)
         if self.sample is not None:
-            told["sample"] = self.sample
-        return told
+            named["sample"] = self.sample
+        return named
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:

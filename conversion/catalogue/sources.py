@@ -35,8 +35,8 @@ class Choice:
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes for the user, as sentences."""
-        told = (f"{self.recipe.package}: {self.recipe.told}",) if self.recipe else ()
-        return (*self.selection.notes, *told)
+        notes = (f"{self.recipe.package}: {self.recipe.description}",) if self.recipe else ()
+        return (*self.selection.notes, *notes)
 
 
 def select(

@@ -72,7 +72,7 @@ class Command(click.Command):
         more: Mapping[str, Option],
         notes: Sequence[str],
     ) -> None:
-        told = COMMANDS[name]
+        summary = COMMANDS[name]
         super().__init__(
             name,
             SETTINGS,
@@ -83,7 +83,7 @@ class Command(click.Command):
                 for pair in named.items()
                 for each in parameters(*pair)
             ],
-            help=f"{told[0].upper()}{told[1:]}.",
+            help=f"{summary[0].upper()}{summary[1:]}.",
         )
         self._run = run
         self._examples = examples
@@ -118,7 +118,7 @@ class Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the positional arguments, then the options."""
         given = [
-            (each.make_metavar(ctx), each.told)
+            (each.make_metavar(ctx), each.help_line)
             for each in self.params
             if isinstance(each, Positional)
         ]

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from bioscan5m_hf.errors import OutputError, without_passwords
 from conversion.cli.gauges import Bar, Gauge, Hidden, Lines
-from conversion.interruption import heed
+from conversion.interruption import raise_if_interrupted
 from conversion.progress import Reached
 
 # A table must not be cut if the width is unknown, as in a log file.
@@ -151,11 +151,11 @@ class Terminal:
         self, work: str, total: int | None = None, unit: str = "", done: int = 0
     ) -> Iterator[Reached]:
         """Show the progress of the work in the ``with`` block; see ``Watcher``."""
-        heed()
+        raise_if_interrupted()
         gauge = self._made_for(work, total, unit, done)
 
         def reached(count: int) -> None:
-            heed()
+            raise_if_interrupted()
             gauge.reached(count)
 
         left = True

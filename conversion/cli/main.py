@@ -14,7 +14,7 @@ from typing import Final
 
 from bioscan5m_hf.errors import BioscanError, TooLittleMemory, UsageError
 from bioscan5m_hf.memory import is_no_memory
-from conversion.interruption import SIGNALS, asked, heard, interruptible, settle
+from conversion.interruption import SIGNALS, asked, heeded_signals, interruptible, settle
 from conversion.memory import require_room
 
 _COMPLETE: Final = "_BIOSCAN5M_COMPLETE"
@@ -30,12 +30,12 @@ _NO_MEMORY: Final = (
 def program() -> int:
     """Run the command of this process; installed as ``bioscan5m``."""
     # Outside the command, Python would answer an interruption with a traceback.
-    for number in heard():
+    for number in heeded_signals():
         signal.signal(number, signal.SIG_DFL)
     _open_streams()
     status = _watched(lambda: _run(sys.argv[1:], prepare=True))
     # An interruption can no longer change a success, and may end a failed command at once.
-    for number in heard():
+    for number in heeded_signals():
         signal.signal(number, signal.SIG_DFL if status else signal.SIG_IGN)
     # Otherwise Python would run a garbage collection over all objects when it exits.
     gc.freeze()
@@ -86,7 +86,7 @@ def _run(words: Sequence[str], *, prepare: bool = False) -> int:
             return _explain(error)
         settle()
         # A second interruption ends the process before the line is printed.
-        for number in heard():
+        for number in heeded_signals():
             signal.signal(number, signal.SIG_DFL)
         number = signal.Signals(asked[0]) if asked else signal.SIGINT
         if sys.stderr.isatty():
@@ -109,12 +109,12 @@ def _prepare(name: str) -> None:
     if name in _WITH_WORKERS:
         _require_place()
     # Imported here, so that the help appears at once.
-    from conversion.executors.start import spare_effort, spare_pandas, worker_context
+    from conversion.executors.start import keep_pandas_out, tune_libraries, worker_context
 
-    spare_effort()
+    tune_libraries()
     if name in _WITH_WORKERS:
         worker_context()
-    spare_pandas()
+    keep_pandas_out()
 
 
 def _require_place() -> None:
@@ -149,9 +149,9 @@ def _command_line(words: Sequence[str], prepare: Callable[[str], None] | None) -
         # The help or the version was shown.
         return end.exit_code
     except click.UsageError as error:
-        from conversion.cli.usage import told
+        from conversion.cli.usage import one_line
 
-        _print_error(told(error))
+        _print_error(one_line(error))
         if error.ctx:
             usage = error.ctx.command.get_usage(error.ctx)
             sys.stderr.write(f"{usage}\nSee: {error.ctx.command_path} --help\n")
@@ -161,9 +161,9 @@ def _command_line(words: Sequence[str], prepare: Callable[[str], None] | None) -
 def _explain(error: BaseException) -> int:
     """Print an error in one line; an unexpected error is raised again."""
     if isinstance(error, TooLittleMemory) or is_no_memory(error):
-        told = str(error) if isinstance(error, TooLittleMemory) else _NO_MEMORY
+        message = str(error) if isinstance(error, TooLittleMemory) else _NO_MEMORY
         # There may be too little memory for the console that shows other errors.
-        sys.stderr.write(f"bioscan5m: error: {told}\n")
+        sys.stderr.write(f"bioscan5m: error: {message}\n")
         return TooLittleMemory.exit_status
     if isinstance(error, BioscanError):
         _print_error(str(error))

@@ -37,15 +37,15 @@ WORKERS: Final = Option(
 DRY_RUN: Final = Option(("--dry-run",), "only say what would be done")
 
 
-def switch(flag: str, told: str, *needs: str) -> Option:
+def switch(flag: str, help_line: str, *needs: str) -> Option:
     """Declare an option without a value.
 
     Args:
         flag: Its flag, such as ``--images``.
-        told: Its line in the help.
+        help_line: Its line in the help.
         needs: Flags of which at least one must also be given.
     """
-    return Option((flag,), told, needs=needs)
+    return Option((flag,), help_line, needs=needs)
 
 
 class Words(click.ParamType[Any]):
@@ -91,9 +91,9 @@ class Words(click.ParamType[Any]):
 class Positional(click.Argument):
     """A positional argument; unlike click's own, it has a line in the help."""
 
-    def __init__(self, names: list[str], told: str, **settings: Any) -> None:
+    def __init__(self, names: list[str], help_line: str, **settings: Any) -> None:
         super().__init__(names, **settings)
-        self.told = told
+        self.help_line = help_line
 
 
 def parameters(name: str, option: Option) -> list[click.Parameter]:
@@ -104,7 +104,7 @@ def parameters(name: str, option: Option) -> list[click.Parameter]:
         made.append(
             Positional(
                 [f"{name}{_BY_POSITION}" if option.flags else name],
-                told=option.help,
+                help_line=option.help,
                 metavar=option.metavar if needed else f"[{option.metavar}]",
                 type=Words(option),
                 required=needed,
@@ -136,12 +136,12 @@ def _joined(_ctx: click.Context, _param: click.Parameter, given: Any) -> tuple[A
 
 def _help(option: Option) -> str:
     default = option.shown or option.default
-    told = [
+    notes = [
         *(["may be repeated, or several with commas"] if option.repeated else []),
         *([f"default: {default}"] if default is not None else []),
         *([", ".join(option.names)] if option.names and option.bare is None else []),
     ]
-    return option.help + (f" ({'; '.join(told)})" if told else "")
+    return option.help + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def settle_positions(ctx: click.Context, options: Mapping[str, Option]) -> None:
@@ -155,8 +155,8 @@ def settle_positions(ctx: click.Context, options: Mapping[str, Option]) -> None:
         if f"{name}{_BY_POSITION}" in ctx.params:
             word = ctx.params.pop(f"{name}{_BY_POSITION}")
             if word is not None and ctx.params[name] not in (None, option.default, word):
-                told = f"{option.metavar} is given twice: {word} and {ctx.params[name]}"
-                raise click.UsageError(told, ctx)
+                problem = f"{option.metavar} is given twice: {word} and {ctx.params[name]}"
+                raise click.UsageError(problem, ctx)
             ctx.params[name] = ctx.params[name] if word is None else word
         if option.required and ctx.params[name] is None:
             named = option.metavar if option.position else option.flags[0]
@@ -175,8 +175,8 @@ def check_needs(ctx: click.Context, options: Mapping[str, Option]) -> None:
         option = options[name]
         if option.needs and not flags.intersection(option.needs):
             needed = " or ".join(option.needs)
-            told = f"{option.flags[0]} needs {needed}, which is not given; add {needed}"
-            raise click.UsageError(f"{told}, or leave {option.flags[0]} out", ctx)
+            problem = f"{option.flags[0]} needs {needed}, which is not given; add {needed}"
+            raise click.UsageError(f"{problem}, or leave {option.flags[0]} out", ctx)
 
 
 def _settled_default(option: Option) -> Any:

@@ -15,7 +15,7 @@ _DASHES: Final = re.compile(
 )
 
 
-def told(error: click.UsageError) -> str:
+def one_line(error: click.UsageError) -> str:
     """Format a usage error as one line."""
     if isinstance(error, click.NoSuchOption):
         return f"there is no option {error.option_name}; {_nearest(error)}"
@@ -46,8 +46,8 @@ def check_dashes(words: Iterable[str], ctx: click.Context) -> None:
     """
     for word in words:
         if dash := _DASHES.match(word):
-            told = f"{word!r} begins with a dash that is not a hyphen"
-            raise click.UsageError(f"{told}; write --{word[dash.end() :]}", ctx)
+            problem = f"{word!r} begins with a dash that is not a hyphen"
+            raise click.UsageError(f"{problem}; write --{word[dash.end() :]}", ctx)
 
 
 def _named(parameter: click.Parameter) -> str:
@@ -57,5 +57,5 @@ def _named(parameter: click.Parameter) -> str:
 
 
 def _what(parameter: click.Parameter) -> str:
-    meaning = getattr(parameter, "told", None)
+    meaning = getattr(parameter, "help_line", None)
     return f": {meaning}" if meaning else ""

@@ -83,14 +83,14 @@ def check_box(
             f"it has {size[0]} x {size[1]} pixels, the bounding box is for "
             f"{box.width} x {box.height}",
         )
-    told = f"the box is ({box.x0}, {box.y0}) to ({box.x1}, {box.y1}) of {size[0]} x {size[1]}"
+    placed = f"the box is ({box.x0}, {box.y0}) to ({box.x1}, {box.y1}) of {size[0]} x {size[1]}"
     if box.x1 <= box.x0 or box.y1 <= box.y0:
-        raise FlawedImage(Flaw.BAD_BOX, f"nothing is in it: {told}")
+        raise FlawedImage(Flaw.BAD_BOX, f"nothing is in it: {placed}")
     if min(box.clipped().size) <= 0:
-        raise FlawedImage(Flaw.BAD_BOX, f"it is outside of the image: {told}")
+        raise FlawedImage(Flaw.BAD_BOX, f"it is outside of the image: {placed}")
     across, down = box.size
     if across > _MOST_PADDED * box.width or down > _MOST_PADDED * box.height:
-        raise FlawedImage(Flaw.BAD_BOX, f"it is far larger than the image: {told}")
+        raise FlawedImage(Flaw.BAD_BOX, f"it is far larger than the image: {placed}")
     for name, found, stated in (
         ("area_fraction", box.area_fraction, area_fraction),
         ("scale_factor", box.scale_factor, scale_factor),

@@ -55,11 +55,11 @@ class MeasureCheck:
                 "area_fraction": (x1 - x0) * (y1 - y0) / (width * height),
                 "scale_factor": np.minimum(x1 - x0, y1 - y0) / UPSTREAM_SIDE,
             }
-        told = {name: rows[name].to_numpy() for name in expected}
-        wrong = {n: inside & (np.abs(told[n] - expected[n]) > HALF) for n in expected}
+        given = {name: rows[name].to_numpy() for name in expected}
+        wrong = {n: inside & (np.abs(given[n] - expected[n]) > HALF) for n in expected}
         for at in np.flatnonzero(np.logical_or.reduce(list(wrong.values()))).tolist():
             detail = ", ".join(
-                f"{name} is {told[name][at]:g}, and its box makes {expected[name][at]:.4f}"
+                f"{name} is {given[name][at]:g}, and its box makes {expected[name][at]:.4f}"
                 for name in expected
                 if wrong[name][at]
             )

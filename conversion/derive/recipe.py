@@ -67,7 +67,7 @@ class Recipe:
         return expected + _HEADER_BYTES
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """The recipe in words, for the card and the console."""
         parts = [f"made from {self.source}"]
         if self.crop:

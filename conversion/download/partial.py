@@ -34,7 +34,7 @@ class Expected:
     digest: str | None = None
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """How the file is verified, for the user."""
         return _NAMES.get(self.algorithm, "length only")
 
@@ -43,7 +43,7 @@ class Expected:
         if length != self.bytes:
             return f"has {length:,} bytes, and {self.bytes:,} were expected"
         if self.algorithm and (found := digest()) != self.digest:
-            return f"its {self.told} is {found}, and {self.digest} was expected"
+            return f"its {self.description} is {found}, and {self.digest} was expected"
         return None
 
 

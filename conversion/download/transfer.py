@@ -13,7 +13,7 @@ import httpx2
 
 from bioscan5m_hf.errors import DownloadFailed
 from bioscan5m_hf.storage.http import range_of, status_of
-from bioscan5m_hf.storage.retry import PASSING_STATUSES, Patience, persist, seconds_asked
+from bioscan5m_hf.storage.retry import PASSING_STATUSES, Patience, persist, retry_after_seconds
 from conversion.download.partial import Expected, Partial
 
 Result = TypeVar("Result")
@@ -51,9 +51,9 @@ class _PassingFailure(Exception):
         wait: How many seconds the server requests to wait.
     """
 
-    def __init__(self, told: str, wait: float = 0.0) -> None:
-        super().__init__(told)
-        self.told = told
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.reason = reason
         self.wait = wait
 
 
@@ -211,7 +211,8 @@ class Transfers:
                 status = response.status_code
                 if status == 416 or status in PASSING_STATUSES:
                     raise _PassingFailure(
-                        status_of(response), seconds_asked(response.headers.get("Retry-After"))
+                        status_of(response),
+                        retry_after_seconds(response.headers.get("Retry-After")),
                     )
                 if status not in (200, 206):
                     raise DownloadFailed(
@@ -246,12 +247,12 @@ class Transfers:
         except _PassingFailure as failure:
             if failure.wait > self._patience.longest:
                 raise DownloadFailed(
-                    f"the server asks to wait {failure.wait:,.0f} seconds ({failure.told})",
+                    f"the server asks to wait {failure.wait:,.0f} seconds ({failure.reason})",
                     where=remote.url,
                     fix="run the same command again after that time",
                 ) from failure
             raise DownloadFailed(
-                f"failed {self._patience.attempts} times in a row, at last: {failure.told}",
+                f"failed {self._patience.attempts} times in a row, at last: {failure.reason}",
                 where=remote.url,
                 fix="run the same command again to go on where it stopped",
             ) from failure

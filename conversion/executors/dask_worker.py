@@ -134,16 +134,16 @@ def make_staged(staged: StagedTask) -> ShardResult:
     marker = staging / MARKER_NAME
     name = staged.task.shard.name("")
     done = 0
-    told = float("-inf")
+    last_report = float("-inf")
 
     def on_images(images: int, _bytes: int) -> None:
-        nonlocal done, told
+        nonlocal done, last_report
         if not marker.exists():
             raise ClusterError("the conversion is over", where=str(staging))
         done += images
         now = time.monotonic()
-        if now - told >= _TELL_SECONDS:
-            told = now
+        if now - last_report >= _TELL_SECONDS:
+            last_report = now
             worker.log_event(staged.topic, {"shard": name, "images": done})
 
     try:

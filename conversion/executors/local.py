@@ -10,7 +10,7 @@ from multiprocessing.sharedctypes import Synchronized
 
 from conversion.executors.base import Pool
 from conversion.executors.processes import Processes
-from conversion.executors.start import deaf_processes, end_second_run, may_fork, worker_context
+from conversion.executors.start import exit_second_run, may_fork, signals_blocked, worker_context
 from conversion.planning.tasks import ShardTask
 from conversion.shards.build import MadeShard, ShardResult, write_shard
 
@@ -32,11 +32,11 @@ class LocalPool(Pool):
         self._processes, self._counter = self._begin()
 
     def _begin(self) -> tuple[Processes, Synchronized[int]]:
-        end_second_run()
+        exit_second_run()
         forking = may_fork()
         context = multiprocessing.get_context("fork") if forking else worker_context()
         # The lock of the counter is a semaphore: see Processes.
-        with deaf_processes():
+        with signals_blocked():
             counter: Synchronized[int] = context.Value("q", 0)
         processes = Processes(self.workers, context, partial(_share, counter))
         try:

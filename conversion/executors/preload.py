@@ -1,9 +1,9 @@
 """Import what every worker needs, once, in the process that workers are forked from."""
 
-from conversion.executors.start import spare_effort, spare_pandas
+from conversion.executors.start import keep_pandas_out, tune_libraries
 
-spare_effort()
+tune_libraries()
 # This comes before modules that create arrays when they are imported.
-spare_pandas()
+keep_pandas_out()
 
 from conversion.executors import local  # noqa: E402, F401

@@ -20,9 +20,9 @@ from typing import Final, ParamSpec, Self, TypeVar
 from bioscan5m_hf.errors import ConversionFailed
 from conversion.executors.start import (
     SECOND_RUN,
-    deaf_processes,
-    end_second_run,
-    spare_pandas,
+    exit_second_run,
+    keep_pandas_out,
+    signals_blocked,
     worker_context,
 )
 
@@ -54,12 +54,12 @@ class Processes:
         context: BaseContext | None = None,
         initializer: Callable[[], None] | None = None,
     ) -> None:
-        end_second_run()
+        exit_second_run()
         self._count = count
         self._beginning: threading.Thread | None = None
         # The pool creates semaphores, and then registers how each is removed. An interruption
         # between the two steps would leave a semaphore behind.
-        with deaf_processes():
+        with signals_blocked():
             self._executor = ProcessPoolExecutor(
                 count,
                 mp_context=context or worker_context(),
@@ -98,7 +98,7 @@ class Processes:
             BrokenProcessPool: No worker can take it.
         """
         try:
-            with deaf_processes():
+            with signals_blocked():
                 return self._executor.submit(function, *given, **named)
         # ValueError: if a worker dies while it starts, its pipe may be closed already.
         except (OSError, ValueError) as error:
@@ -194,7 +194,7 @@ def _begin_worker(initializer: Callable[[], None] | None) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     # A garbage collection would write to the objects shared with the parent, and so copy them.
     gc.freeze()
-    spare_pandas()
+    keep_pandas_out()
     parent = multiprocessing.parent_process()
     assert parent is not None, "a worker has a parent"
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

@@ -62,14 +62,14 @@ class _Queue:
         self.failures[task] = self.failures.get(task, 0) + 1
         if self.failures[task] >= _ATTEMPTS:
             raise ConversionFailed(
-                f"this shard failed {_ATTEMPTS} times, at last with {_told(cause)}",
+                f"this shard failed {_ATTEMPTS} times, at last with {_described(cause)}",
                 where=str(task.path),
                 fix="run the same command again to go on",
             ) from cause
         self.suspects.append(task)
 
 
-def _told(cause: BaseException) -> str:
+def _described(cause: BaseException) -> str:
     if isinstance(cause, BrokenExecutor):
         return "its worker process dying (out of memory?)"
     if isinstance(cause, WorkerLost):

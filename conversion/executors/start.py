@@ -63,10 +63,10 @@ def worker_context() -> BaseContext:
     # Ctrl-C in this process, and so in that worker. The tracker itself ignores Ctrl-C, but not the
     # end of the terminal. If it is ended and started again, it complains about each semaphore that
     # it does not know.
-    with deaf_processes():
+    with signals_blocked():
         resource_tracker.ensure_running()
     try:
-        with deaf_processes():
+        with signals_blocked():
             forkserver.ensure_running()
     except OSError:
         # The server listens on a socket in the temporary folder, whose path may be too long.
@@ -75,7 +75,7 @@ def worker_context() -> BaseContext:
 
 
 @contextmanager
-def deaf_processes() -> Iterator[None]:
+def signals_blocked() -> Iterator[None]:
     """Block the signals that end a command, in this process and in those started meanwhile.
 
     Ctrl-C and the end of the terminal send a signal to every process of the terminal, and only the
@@ -89,7 +89,7 @@ def deaf_processes() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def end_second_run() -> None:
+def exit_second_run() -> None:
     """End a worker that is about to start workers itself while it imports the main module.
 
     A worker that is not forked from this process imports the script that its parent runs. It runs
@@ -99,7 +99,7 @@ def end_second_run() -> None:
         os._exit(SECOND_RUN)
 
 
-def spare_effort() -> None:
+def tune_libraries() -> None:
     """Turn off work of libraries that takes time and gains nothing; call this before any import.
 
     NumPy's linear algebra would start a thread for each processor, which spins for a tenth of a
@@ -124,7 +124,7 @@ def spare_effort() -> None:
             libc.mallopt(number, size)
 
 
-def spare_pandas() -> None:
+def keep_pandas_out() -> None:
     """Keep pyarrow from importing pandas, which takes a quarter of a second in each process.
 
     When it makes its first array, pyarrow tries to import pandas, to distinguish a Series from a

@@ -43,7 +43,7 @@ def beyond(shards: Mapping[str, int], covered: Pairs) -> dict[str, int]:
     }
 
 
-def told_shards(shards: Mapping[str, int]) -> str:
+def describe_shards(shards: Mapping[str, int]) -> str:
     """Describe shards in words: their number and size for each configuration and split."""
     sizes: defaultdict[str, list[int]] = defaultdict(list)
     for path, size in shards.items():
@@ -65,7 +65,7 @@ def refuse_loss(shards: Mapping[str, int], covered: Pairs, folder: Path) -> None
     if lost := beyond(shards, covered):
         raise ChangedInput(
             "--restart would remove shards that this command does not make again: "
-            f"{told_shards(lost)}",
+            f"{describe_shards(lost)}",
             where=str(folder),
             fix="choose another --output, or name all of them with --package and --split",
         )

@@ -205,7 +205,7 @@ class Manifest:
             derived={
                 name: DerivedRecord(
                     Recipe.from_json(value["recipe"]),
-                    {library: tuple(told) for library, told in value["libraries"].items()},
+                    {library: tuple(names) for library, names in value["libraries"].items()},
                 )
                 for name, value in data.get("derived", {}).items()
             },
@@ -251,9 +251,9 @@ def read_manifest(folder: Path) -> Manifest:
             fix="make one with: bioscan5m convert RELEASE --output FOLDER",
         ) from error
     except (OSError, ValueError) as error:
-        told = error.strerror if isinstance(error, OSError) else error
+        reason = error.strerror if isinstance(error, OSError) else error
         raise ForeignFolder(
-            f"the manifest cannot be read ({told})",
+            f"the manifest cannot be read ({reason})",
             where=str(path),
             fix="get the folder again, or make it again: bioscan5m convert --restart",
         ) from error

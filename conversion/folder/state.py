@@ -85,7 +85,7 @@ class Receipt:
                 tuple(Finding(**finding) for finding in result["rejects"]),
             )
             _check_types(found, found.shard, *found.rejects, *filter(None, [found.written]))
-            return cls({str(name): str(told) for name, told in data["made_from"].items()}, found)
+            return cls({str(name): str(value) for name, value in data["made_from"].items()}, found)
         except (AttributeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"not a receipt: {error!r}") from error
 

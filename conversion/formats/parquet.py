@@ -80,8 +80,8 @@ class ParquetWriter(ShardWriter):
         self._writer.write_table(table, row_group_size=max(1, table.num_rows))
 
     def _finish(self) -> None:
-        told = json.dumps(_CHUNKING)
-        self._writer.add_key_value_metadata(dict.fromkeys(_CHUNKING_KEYS, told))
+        chunking = json.dumps(_CHUNKING)
+        self._writer.add_key_value_metadata(dict.fromkeys(_CHUNKING_KEYS, chunking))
         self._writer.close()
 
     def _abandon(self) -> None:

@@ -44,7 +44,7 @@ class SampleExtras:
     labels: str | None = None
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """The members in words."""
         parts = [".txt (a caption)"] if self.captions else []
         parts += [f".cls (the number of the {self.labels})"] if self.labels else []

@@ -84,12 +84,14 @@ class WebDatasetWriter(ShardWriter):
         split and their lengths, with URLs relative to this file.
         """
         every = [shape for found in shards.values() for shape in found]
-        told = {
+        indexes = {
             "sizes.json": {shape.name: shape.rows for shape in every},
             "_info.json": {"splits": {name: _info(name, found) for name, found in shards.items()}},
             **{f"wids-{name}.json": _index(found) for name, found in shards.items()},
         }
-        return {name: (json.dumps(each, indent=1) + "\n").encode() for name, each in told.items()}
+        return {
+            name: (json.dumps(each, indent=1) + "\n").encode() for name, each in indexes.items()
+        }
 
     @classmethod
     def declared_features(cls) -> list[dict[str, Any]]:

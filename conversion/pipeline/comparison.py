@@ -47,10 +47,13 @@ def refuse_mixing(
         if package not in before.splits:
             continue
         if choice.recipe != (record and record.recipe):
-            held = record.recipe.told if record else "upstream's own"
-            wanted = choice.recipe.told if choice.recipe else "upstream's own"
+            held = record.recipe.description if record else "upstream's own"
+            wanted = choice.recipe.description if choice.recipe else "upstream's own"
         elif members != extras:
-            held, wanted = f"samples with {members.told}", f"samples with {extras.told}"
+            held, wanted = (
+                f"samples with {members.description}",
+                f"samples with {extras.description}",
+            )
         else:
             continue
         raise ChangedInput(
@@ -66,9 +69,9 @@ def refuse_changes(what: str, changes: Sequence[str], folder: Path) -> None:
     Raises:
         ChangedInput: Always.
     """
-    told = "; ".join(changes[:_SHOWN]) + ("; …" if len(changes) > _SHOWN else "")
+    listed = "; ".join(changes[:_SHOWN]) + ("; …" if len(changes) > _SHOWN else "")
     raise ChangedInput(
-        f"{what} was made from different input or with different options: {told}",
+        f"{what} was made from different input or with different options: {listed}",
         where=str(folder),
         fix="use the same input and options, another --output, or --restart to make it again",
     )
@@ -80,7 +83,9 @@ def metadata_changes(before: Manifest, content: str, selection: SpecimenSelectio
     if record is None or record.digest == content:
         return []
     if before.selection != selection:
-        return [f"the specimens were {before.selection.told}, and are {selection.told}"]
+        return [
+            f"the specimens were {before.selection.description}, and are {selection.description}"
+        ]
     return ["the metadata have changed"]
 
 

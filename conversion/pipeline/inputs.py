@@ -41,7 +41,7 @@ def covered_by(choices: Iterable[Choice]) -> set[tuple[str, str]]:
     return {(choice.package, split.published) for choice in choices for split in choice.splits}
 
 
-def choose_aloud(
+def choose_with_notes(
     options: ConvertOptions, release: Release, say: Callable[[str], None]
 ) -> list[Choice]:
     """Choose the sources of each package, and print the notes about them and the release.

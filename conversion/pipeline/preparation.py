@@ -14,7 +14,7 @@ from bioscan5m_hf.errors import MetadataError
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.vocabularies import VOCABULARIES_NAME, to_parquet
 from conversion.catalogue.catalogue import Catalogue, ListedImages, SourceOrder
-from conversion.catalogue.inspection import splits_without_images, told_as_absent
+from conversion.catalogue.inspection import describe_absent_splits, splits_without_images
 from conversion.catalogue.members import MemberList, list_members
 from conversion.catalogue.reconcile import require_fit, take_as_subset
 from conversion.catalogue.rows import SortedRows
@@ -117,7 +117,7 @@ class _Preparation:
             every = len(catalogue.specimens.names)
             catalogue.select(selection)
             chosen = len(catalogue.specimens.names)
-            self._watcher.say(f"{chosen:,} of {every:,} specimens: {selection.told}")
+            self._watcher.say(f"{chosen:,} of {every:,} specimens: {selection.description}")
         counts = catalogue.split_counts()
         if not any(count for _, count in counts):
             raise MetadataError("has no usable rows", where=label)
@@ -130,7 +130,7 @@ class _Preparation:
             return
         for choice in choices:
             if absent := splits_without_images(choice.selection, counts):
-                self._watcher.say(told_as_absent(choice.package, absent))
+                self._watcher.say(describe_absent_splits(choice.package, absent))
 
     def _list(
         self, catalogue: Catalogue, choice: Choice, images: ListedImages | None = None
@@ -164,7 +164,7 @@ class _Preparation:
             self._options.shard_bytes,
             self._options.record,
             self._options.hold(workers),
-            self._options.selection.told,
+            self._options.selection.description,
             self._options.min_shards,
             self._options.extras,
             vocabularies,

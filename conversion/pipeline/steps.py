@@ -17,7 +17,7 @@ from conversion.catalogue.sources import Choice
 from conversion.executors.base import Pool
 from conversion.executors.retry import run_shards
 from conversion.files.atomic import Written, require_apart, sync_folder
-from conversion.folder.loss import Pairs, refuse_loss, shards_on_disk, told_shards
+from conversion.folder.loss import Pairs, describe_shards, refuse_loss, shards_on_disk
 from conversion.folder.manifest import Manifest, read_manifest
 from conversion.folder.state import State, open_state
 from conversion.formats.registry import writer_named
@@ -28,7 +28,7 @@ from conversion.pipeline.comparison import (
     refuse_mixing,
     without,
 )
-from conversion.pipeline.inputs import OpenedRelease, choose_aloud, covered_by
+from conversion.pipeline.inputs import OpenedRelease, choose_with_notes, covered_by
 from conversion.pipeline.interfaces import Sink
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.outcome import Folder, Outcome, Summary, settle
@@ -64,7 +64,7 @@ def run(
     """
     release = opened.release
     require_apart(options.release, options.output)
-    choices = choose_aloud(options, release, watcher.say)
+    choices = choose_with_notes(options, release, watcher.say)
     with open_state(options.output, watcher.say) as state:
         before = read_before(options, covered_by(choices))
         refuse_mixing(before, choices, options.extras, options.output)
@@ -170,7 +170,7 @@ class _Conversion:
         found = shards_on_disk(self._options.output)
         if others := {path: size for path, size in found.items() if path not in listed}:
             self._watcher.say(
-                f"left as they are, and not part of the dataset: {told_shards(others)}"
+                f"left as they are, and not part of the dataset: {describe_shards(others)}"
             )
 
     # ------------------------------------------------------------------------------ comparing

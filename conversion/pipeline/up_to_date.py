@@ -59,18 +59,18 @@ def fingerprint(
     if isinstance(options.release, RemotePath):
         return None
     libraries_used = libraries() | (versions() if options.derive is not None else {})
-    told: list[object] = [version("bioscan5m-hf"), FORMAT_VERSION, sorted(libraries_used.items())]
-    told += fingerprinted(options)
+    parts: list[object] = [version("bioscan5m-hf"), FORMAT_VERSION, sorted(libraries_used.items())]
+    parts += fingerprinted(options)
     try:
-        told += [file_identity(metadata.path), metadata.member]
+        parts += [file_identity(metadata.path), metadata.member]
         for choice in choices:
             splits = [split.name for split in choice.splits]
-            told += [choice.package, splits, choice.recipe, selection_identity(choice.selection)]
+            parts += [choice.package, splits, choice.recipe, selection_identity(choice.selection)]
             if choice.recipe and choice.recipe.crop and choice.bbox:
-                told.append(file_identity(choice.bbox))
+                parts.append(file_identity(choice.bbox))
     except ArchiveError:
         return None
-    return digest_of(*map(repr, told))
+    return digest_of(*map(repr, parts))
 
 
 class Finished:
@@ -173,14 +173,14 @@ def _shards(manifest: Manifest, splits: Splits) -> list[ShardFile]:
 
 def _content(manifest: Manifest, splits: Splits) -> str:
     """A digest of the manifest's entries for the given splits and for the metadata."""
-    told: list[object] = [manifest.format, manifest.name, manifest.version]
+    parts: list[object] = [manifest.format, manifest.name, manifest.version]
     for name in (*sorted(splits), METADATA):
         found = manifest.splits.get(name, {})
-        told += [name, manifest.derived.get(name)]
-        told += [
+        parts += [name, manifest.derived.get(name)]
+        parts += [
             (split, found[split]) for split in sorted(splits.get(name, found)) if split in found
         ]
-    return digest_of(*map(repr, told))
+    return digest_of(*map(repr, parts))
 
 
 def _outcome(

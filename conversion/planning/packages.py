@@ -104,8 +104,8 @@ def plan_package(members: MemberList, rows: SortedRows, options: PlanOptions) ->
         options.shard_bytes,
         options.min_shards,
     )
-    told = options.extras.told if writer.samples else ""
-    digests = _input_digests(members, shards, rows.content + told)
+    described = options.extras.description if writer.samples else ""
+    digests = _input_digests(members, shards, rows.content + described)
     tasks = [
         ShardTask(
             shard=shard,
@@ -138,12 +138,12 @@ def _made_from(
 ) -> tuple[tuple[str, str], ...]:
     deciding = libraries() | (versions() if recipe else {})
     return (
-        *((("the recipe", recipe.told),) if recipe else ()),
+        *((("the recipe", recipe.description),) if recipe else ()),
         ("input", digest),
         ("the selection", options.selection),
         ("the format", options.format),
         ("the format version", str(FORMAT_VERSION)),
-        ("the samples", options.extras.told),
+        ("the samples", options.extras.description),
         ("the shard size", f"{options.shard_bytes:,} bytes"),
         ("the least number of shards", str(options.min_shards)),
         *((f"the version of {name}", found) for name, found in deciding.items()),

@@ -25,7 +25,7 @@ from conversion.files.atomic import require_apart
 from conversion.folder.manifest import Manifest
 from conversion.folder.state import State, check_ours
 from conversion.pipeline.comparison import compare_with, refuse_changes, refuse_mixing
-from conversion.pipeline.inputs import OpenedRelease, choose_aloud, covered_by
+from conversion.pipeline.inputs import OpenedRelease, choose_with_notes, covered_by
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.preparation import Prepared, prepare
 from conversion.pipeline.steps import read_before
@@ -123,7 +123,7 @@ def preview(options: ConvertOptions, watcher: Watcher, *, away: bool = False) ->
         release = locate_release(options.release)
     if not away:
         require_apart(options.release, options.output)
-    choices = choose_aloud(options, release, watcher.say)
+    choices = choose_with_notes(options, release, watcher.say)
     before = None if away else _before(options, choices)
     bad: list[BadRow] = []
     notes: list[str] = []

@@ -16,8 +16,8 @@ from bioscan5m_hf.errors import OutputError, counted
 from bioscan5m_hf.schema.upstream import BBOX_NAME, METADATA_STEM, METADATA_ZIP
 from bioscan5m_hf.storage.disk import explained
 from conversion.executors.processes import Processes
-from conversion.executors.start import end_second_run
-from conversion.progress import Reached, Unwatched, Watcher
+from conversion.executors.start import exit_second_run
+from conversion.progress import Reached, SilentWatcher, Watcher
 from conversion.synthetic.archives import TREE, archives, members, write_zip, zip_entry
 from conversion.synthetic.options import SampleOptions
 from conversion.synthetic.photograph import Drawn, draw
@@ -43,7 +43,7 @@ def write_sample(options: SampleOptions, watcher: Watcher | None = None) -> dict
         OutputError: The folder is not empty, or cannot be written to.
     """
     # Otherwise a worker that runs the main script again would report that the folder is not empty.
-    end_second_run()
+    exit_second_run()
     counts = split_counts(options.specimens)
     root = options.root
     with explained("the folder cannot be made", root, "name a folder that you may write to"):
@@ -56,7 +56,7 @@ def write_sample(options: SampleOptions, watcher: Watcher | None = None) -> dict
     ):
         # Another process may write a release into the same folder.
         _require_empty(root, Path(scratch))
-        _write(options, watcher or Unwatched(), Path(scratch))
+        _write(options, watcher or SilentWatcher(), Path(scratch))
     return counts
 
 

@@ -21,7 +21,7 @@ from bioscan5m_hf.errors import (
 from bioscan5m_hf.sources.manifest import MANIFEST_BYTES, MANIFEST_NAME, SHARD_PATH
 from bioscan5m_hf.storage.inside import length_of_own
 from conversion.files.atomic import Written, digest_of
-from conversion.folder.loss import Pairs, beyond, told_shards
+from conversion.folder.loss import Pairs, beyond, describe_shards
 from conversion.folder.manifest import Manifest, read_manifest
 from conversion.upload.hub import HubRepository, LocalFile, RemoteFile
 from conversion.upload.hub_digests import HubDigests
@@ -185,7 +185,7 @@ def _beyond(paths: Iterable[str], remote: dict[str, RemoteFile], covered: Pairs)
 def _refuse_loss(repository: HubRepository, spared: dict[str, int], foreign: str) -> None:
     if spared and foreign == "refuse":
         raise ForeignRepository(
-            f"the repository has shards that this folder does not have: {told_shards(spared)}",
+            f"the repository has shards that this folder does not have: {describe_shards(spared)}",
             where=repository.url,
             fix="choose another repository, convert into the folder that has both, or use "
             "bioscan5m publish --keep-foreign (to leave them there) or --delete-foreign",

@@ -78,7 +78,9 @@ def shard_names(root: Location) -> list[str]:
 def about_url(error: BioscanError, folder: Path, url: RemotePath) -> BioscanError:
     """Return the same error, with the user's URL in place of the path of the copy."""
 
-    def told(text: str | None) -> str | None:
+    def renamed(text: str | None) -> str | None:
         return text.replace(str(folder), str(url)) if text else text
 
-    return type(error)(told(error.found) or "", where=told(error.where), fix=told(error.fix))
+    return type(error)(
+        renamed(error.found) or "", where=renamed(error.where), fix=renamed(error.fix)
+    )

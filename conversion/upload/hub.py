@@ -37,9 +37,9 @@ from bioscan5m_hf.errors import (
 from bioscan5m_hf.storage.retry import Patience, persist
 from conversion.files.atomic import Written
 from conversion.upload.hub_digests import HubDigests
-from conversion.upload.hub_errors import Explainer, asked_to_wait
+from conversion.upload.hub_errors import Explainer, requested_wait
 from conversion.upload.permissions import refusal_of
-from conversion.upload.sent_bytes import Addition, Sent, told_by_xet
+from conversion.upload.sent_bytes import Addition, Sent, reporting_xet_uploads
 
 MAIN: Final = constants.DEFAULT_REVISION
 _DATASET: Final = "dataset"
@@ -133,7 +133,9 @@ def check_repository_name(name: str) -> str:
     return name
 
 
-def outlast(attempt: Callable[[], T], progressed: Callable[[], bool] = lambda: False) -> T:
+def retry_while_unreachable(
+    attempt: Callable[[], T], progressed: Callable[[], bool] = lambda: False
+) -> T:
     """Retry while the Hub cannot be reached.
 
     Args:
@@ -146,7 +148,7 @@ def outlast(attempt: Callable[[], T], progressed: Callable[[], bool] = lambda: F
     """
 
     def passing(error: Exception) -> float | None:
-        return (asked_to_wait(error) or 0.0) if isinstance(error, HubUnreachable) else None
+        return (requested_wait(error) or 0.0) if isinstance(error, HubUnreachable) else None
 
     return persist(attempt, passing, _PATIENCE, progressed=progressed)
 
@@ -192,11 +194,11 @@ class HubRepository:
         """
 
         def ask() -> tuple[dict[str, Any], str]:
-            told = self._api.whoami()
-            return told, str(told["name"])
+            account = self._api.whoami()
+            return account, str(account["name"])
 
-        told, user = self._patiently(ask)
-        if refused := refusal_of(told, self.name, request=request):
+        account, user = self._with_retries(ask)
+        if refused := refusal_of(account, self.name, request=request):
             raise NotPermitted(
                 refused,
                 where=self.name,
@@ -205,7 +207,7 @@ class HubRepository:
             )
         if self.head():
             # The Hub accepts this request, which changes nothing, only if the token may write.
-            self._patiently(
+            self._with_retries(
                 lambda: self._api.preupload_lfs_files(
                     self.name,
                     [CommitOperationAdd("README.md", b"")],
@@ -223,14 +225,14 @@ class HubRepository:
             NotPermitted: The token does not allow it.
             PublicationFailed: The repository is public, and should be private.
         """
-        self._patiently(
+        self._with_retries(
             lambda: self._api.create_repo(
                 self.name, repo_type=_DATASET, private=private or None, exist_ok=True
             )
         )
         self.require_private(private=private)
         if self.revision != MAIN and not self.revision.startswith("refs/") and not self.head():
-            self._patiently(
+            self._with_retries(
                 lambda: self._api.create_branch(
                     self.name, branch=self.revision, repo_type=_DATASET, exist_ok=True
                 )
@@ -249,7 +251,7 @@ class HubRepository:
             except RepositoryNotFoundError:
                 return True
 
-        if private and not self._patiently(ask):
+        if private and not self._with_retries(ask):
             raise PublicationFailed(
                 "the repository already exists, and it is public",
                 where=self.url,
@@ -266,7 +268,7 @@ class HubRepository:
                 return None
             return info.sha
 
-        return self._patiently(ask)
+        return self._with_retries(ask)
 
     def files(self, commit: str) -> dict[str, RemoteFile]:
         """Every file of a commit, by its path."""
@@ -283,7 +285,7 @@ class HubRepository:
                 if isinstance(entry, RepoFile)
             }
 
-        return self._patiently(ask)
+        return self._with_retries(ask)
 
     def read(self, path: str, commit: str) -> bytes | None:
         """The bytes of a small file; ``None`` if there is no such file."""
@@ -298,7 +300,7 @@ class HubRepository:
                     return None
                 return Path(found).read_bytes()
 
-        return self._patiently(ask)
+        return self._with_retries(ask)
 
     def store(
         self,
@@ -319,7 +321,7 @@ class HubRepository:
         Returns:
             The operation to pass to ``commit``.
         """
-        with self._explainer.explained(), told_by_xet(sent):
+        with self._explainer.explained(), reporting_xet_uploads(sent):
             operation = Addition(file.path, file.source, sent)
             # Without the digest, the client would read the file again.
             operation.upload_info.sha256 = bytes.fromhex(sha256)
@@ -366,11 +368,11 @@ class HubRepository:
             )
         return Commit(made.oid, made.pr_url or self.url, made.pr_revision or self.revision)
 
-    def _patiently(self, ask: Callable[[], T]) -> T:
+    def _with_retries(self, ask: Callable[[], T]) -> T:
         """Retry while the Hub is busy; only for requests that may be sent twice."""
 
         def attempt() -> T:
             with self._explainer.explained():
                 return ask()
 
-        return outlast(attempt)
+        return retry_while_unreachable(attempt)

@@ -22,7 +22,7 @@ from bioscan5m_hf.errors import (
     PublicationFailed,
     StorageExceeded,
 )
-from bioscan5m_hf.storage.retry import seconds_asked
+from bioscan5m_hf.storage.retry import retry_after_seconds
 
 # The base class of all errors of the HTTP library that the client uses.
 _HTTP_ERROR: Final[type[Exception]] = HfHubHTTPError.__bases__[0]
@@ -133,8 +133,8 @@ _REFUSALS: Final[dict[int, tuple[type[PublicationFailed], str, str]]] = {
 
 def _says_full(status: int, said: str) -> bool:
     # The Hub also answers 403 if a quota is exceeded, and only the text shows the difference.
-    told = any(word in said.lower() for word in ("storage", "quota"))
-    return status in (402, 413, _FULL) or (status == 403 and told)
+    names_storage = any(word in said.lower() for word in ("storage", "quota"))
+    return status in (402, 413, _FULL) or (status == 403 and names_storage)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -161,7 +161,7 @@ def _one_line(text: object) -> str:
     return " ".join(str(text).split())[:300]
 
 
-def asked_to_wait(error: HubUnreachable) -> float | None:
+def requested_wait(error: HubUnreachable) -> float | None:
     """The number of seconds that the Hub requested to wait, if any."""
     refusal = _refusal(error)
-    return seconds_asked(refusal.response.headers.get("Retry-After")) if refusal else None
+    return retry_after_seconds(refusal.response.headers.get("Retry-After")) if refusal else None

@@ -12,11 +12,11 @@ from typing import Any, Final
 _WRITE: Final = "repo.write"
 
 
-def refusal_of(told: Mapping[str, Any], repository: str, *, request: bool) -> str | None:
+def refusal_of(account: Mapping[str, Any], repository: str, *, request: bool) -> str | None:
     """Find the reason why a token may not write to a repository.
 
     Args:
-        told: The Hub's answer to ``whoami``.
+        account: The Hub's answer to ``whoami``.
         repository: The name of the repository, ``user/name``.
         request: Whether only a pull request will be opened, which users without write access may
             do too.
@@ -24,8 +24,8 @@ def refusal_of(told: Mapping[str, Any], repository: str, *, request: bool) -> st
     Returns:
         The reason as a phrase; ``None`` if there is no known reason.
     """
-    user = str(told.get("name"))
-    token = _mapping(_mapping(told.get("auth")).get("accessToken"))
+    user = str(account.get("name"))
+    token = _mapping(_mapping(account.get("auth")).get("accessToken"))
     if token.get("role") == "read":
         return f"the token of {user} may only read"
     if request:
@@ -33,7 +33,7 @@ def refusal_of(told: Mapping[str, Any], repository: str, *, request: bool) -> st
     if token.get("role") == "fineGrained":
         allowed = _WRITE in _permissions(token)
         return None if allowed else f"the token of {user} may not write to any repository"
-    return _stranger(user, repository.partition("/")[0], told.get("orgs"))
+    return _stranger(user, repository.partition("/")[0], account.get("orgs"))
 
 
 def _stranger(user: str, owner: str, listed: object) -> str | None:

@@ -27,7 +27,14 @@ from conversion.upload.comparison import (
     require_room,
     some_of,
 )
-from conversion.upload.hub import MAIN, Commit, HubRepository, LocalFile, RemoteFile, outlast
+from conversion.upload.hub import (
+    MAIN,
+    Commit,
+    HubRepository,
+    LocalFile,
+    RemoteFile,
+    retry_while_unreachable,
+)
 from conversion.upload.hub_digests import HubDigests
 
 SHARDS_MESSAGE: Final = "Add shards of BIOSCAN-5M"
@@ -190,7 +197,7 @@ def _until_equal(
     if options.create_pr:
         # Another attempt would open another pull request.
         return attempt()
-    return outlast(attempt, progressed)
+    return retry_while_unreachable(attempt, progressed)
 
 
 def _send(

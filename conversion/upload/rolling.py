@@ -24,7 +24,7 @@ from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.outcome import Summary
 from conversion.progress import Watcher
 from conversion.upload.comparison import require_room
-from conversion.upload.hub import HubRepository, LocalFile, RemoteFile, outlast
+from conversion.upload.hub import HubRepository, LocalFile, RemoteFile, retry_while_unreachable
 from conversion.upload.hub_digests import HubDigests
 from conversion.upload.publish import (
     SHARDS_MESSAGE,
@@ -110,7 +110,7 @@ class Rolling(Sender):
             commit = self._repository.commit(operations, [], SHARDS_MESSAGE, head)
             return self._repository.files(commit.oid)
 
-        remote = outlast(attempt)
+        remote = retry_while_unreachable(attempt)
         prove_remote(self._repository, remote, files, self._digests)
         self._remote.update(remote)
         self._operations = []

@@ -39,7 +39,7 @@ class Addition(CommitOperationAdd):
 
 
 @contextmanager
-def told_by_xet(sent: Sent) -> Iterator[None]:
+def reporting_xet_uploads(sent: Sent) -> Iterator[None]:
     """Report how many bytes are uploaded to the Hub's own storage (Xet), within the ``with`` block.
 
     The client shows this with its own progress bars and has no callback, so its reporter is

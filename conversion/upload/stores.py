@@ -28,7 +28,7 @@ from bioscan5m_hf.errors import (
     OutputError,
     UsageError,
 )
-from bioscan5m_hf.storage.fsspec import FsspecFile, explained, file_system, patiently
+from bioscan5m_hf.storage.fsspec import FsspecFile, explained, file_system, with_retries
 from bioscan5m_hf.storage.inside import require_inside
 from bioscan5m_hf.storage.local import Source
 from bioscan5m_hf.storage.open import open_location
@@ -92,7 +92,7 @@ class Store:
                 self._require_inside(path)
             return sizes
 
-        return patiently(self.root, "cannot be listed", OutputError, ask)
+        return with_retries(self.root, "cannot be listed", OutputError, ask)
 
     def _require_inside(self, path: str) -> None:
         try:
@@ -115,7 +115,7 @@ class Store:
             self._send(path, source)
             self._prove(path, written)
 
-        patiently(self.root / path, "cannot be written", OutputError, send)
+        with_retries(self.root / path, "cannot be written", OutputError, send)
 
     def _send(self, path: str, source: Path) -> None:
         system, folder = file_system(self.root)
@@ -167,7 +167,7 @@ class Store:
             with suppress(OutputError), explained(self.root, "cannot be tidied", OutputError):
                 _remove_empty(system, folder.rstrip("/"), path)
 
-        patiently(self.root / path, "cannot be removed", OutputError, ask)
+        with_retries(self.root / path, "cannot be removed", OutputError, ask)
 
 
 def _remove_empty(system: AbstractFileSystem, folder: str, path: str) -> None:

@@ -31,7 +31,7 @@ from conversion.folder.manifest import Manifest, ShardFile, SplitFiles, read_man
 from conversion.formats.samples import PLAIN
 from conversion.planning.packages import PlanOptions, plan_package
 from conversion.planning.tasks import ShardTask
-from conversion.progress import BYTES, Reached, Unwatched, Watcher, counting_rows
+from conversion.progress import BYTES, Reached, SilentWatcher, Watcher, counting_rows
 from conversion.upload.copies import shard_names, without_shards
 from conversion.verify.shard import Checked, CheckTask, Keys, check_bytes, check_shard
 
@@ -70,7 +70,7 @@ def verify(options: VerifyOptions, watcher: Watcher | None = None) -> tuple[Mani
         DataError: The given release cannot be read.
     """
     with without_shards(options.folder) as folder:
-        return _verify(options, folder, watcher or Unwatched())
+        return _verify(options, folder, watcher or SilentWatcher())
 
 
 def _verify(options: VerifyOptions, folder: Path, watcher: Watcher) -> tuple[Manifest, list[str]]:
@@ -271,10 +271,10 @@ def _compare_metadata(
     if recorded == {rows.content}:
         return []
     held = {split: files.rows for split, files in manifest.splits[METADATA].items()}
-    told = [
+    differences = [
         f"{METADATA}/{split.published}: {held.get(split.published, 0):,} rows, "
         f"in the release {count:,}"
         for split, count in counts
         if held.get(split.published, 0) != count
     ]
-    return told or [f"{METADATA}: some values differ from the release"]
+    return differences or [f"{METADATA}: some values differ from the release"]

@@ -24,7 +24,7 @@ from conversion.download.download import (
     Presence,
     download,
 )
-from conversion.progress import Unwatched
+from conversion.progress import SilentWatcher
 from tests import inline
 from tests.download.server import COMMIT, REPOSITORY, Handler, Server, cut_after, refuse
 from tests.watched import Remembered
@@ -166,9 +166,9 @@ def test_from_zenodo(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("BIOSCAN5M_ZENODO_URL", server.url)
     small(monkeypatch)
     server.site.faults = [refuse(429, Retry_After="0"), cut_after(100_000), cut_after(100_000)]
-    items = download(options(tmp_path), Unwatched())
+    items = download(options(tmp_path), SilentWatcher())
     assert contents(tmp_path) == CONTENT
-    assert [item.remote.expected.told for item in items] == ["MD5", "MD5"]
+    assert [item.remote.expected.description for item in items] == ["MD5", "MD5"]
     assert {item.presence for item in items} == {Presence.ABSENT}
 
 
@@ -200,7 +200,7 @@ def test_another_download_that_ends_meanwhile_takes_no_folder_away(
         return open_own(path)
 
     monkeypatch.setattr("bioscan5m_hf.files.lock.open_own", other)
-    download(options(tmp_path), Unwatched())
+    download(options(tmp_path), SilentWatcher())
     assert contents(tmp_path) == CONTENT
 
 
@@ -220,7 +220,7 @@ def test_another_download_that_begins_or_ends_at_the_end(
         remove_if_empty(folder)
 
     monkeypatch.setattr("conversion.download.download.remove_if_empty", other)
-    download(options(tmp_path), Unwatched())
+    download(options(tmp_path), SilentWatcher())
     assert parts.exists() == begins
     assert {path.name for path in tmp_path.iterdir()} - {PARTS_FOLDER} == set(CONTENT)
 
@@ -233,10 +233,10 @@ def test_one_wrong_file_does_not_cost_the_other(
     from bioscan5m_hf.errors import DownloadFailed
 
     with pytest.raises(DownloadFailed, match="another mirror"):
-        download(options(tmp_path), Unwatched())
+        download(options(tmp_path), SilentWatcher())
     assert not (tmp_path / EVAL).exists()
     small(monkeypatch)
-    download(options(tmp_path), Unwatched())
+    download(options(tmp_path), SilentWatcher())
     assert contents(tmp_path) == CONTENT
 
 
@@ -248,7 +248,7 @@ def test_too_little_room_is_told_before_the_start(
     monkeypatch.setitem(FILES, EVAL, PublishedFile(EVAL, "cropped_256", "eval"))
     server.site.claimed[EVAL] = 10**18
     with pytest.raises(OutputError, match=r"1,000,000\.0 TB are needed and .* are free"):
-        download(options(tmp_path), Unwatched())
+        download(options(tmp_path), SilentWatcher())
     assert len(server.site.requests) == 1
     assert not list(tmp_path.iterdir())
 

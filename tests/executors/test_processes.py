@@ -81,8 +81,8 @@ def test_a_worker_that_is_killed_while_it_sends_a_result_is_not_waited_for() -> 
 INTERRUPTED = """
 import multiprocessing, os, signal, sys
 from multiprocessing.process import BaseProcess
-from conversion.executors.start import may_fork, spare_effort
-spare_effort()
+from conversion.executors.start import may_fork, tune_libraries
+tune_libraries()
 from conversion.executors import local
 from conversion.executors.local import LocalPool
 
@@ -206,9 +206,9 @@ def test_a_worker_that_dies_while_it_counts_is_not_waited_for() -> None:
 def test_a_process_with_threads_is_not_forked() -> None:
     program = """
 import threading
-from conversion.executors.start import may_fork, spare_effort, spare_pandas
-spare_effort()
-spare_pandas()
+from conversion.executors.start import may_fork, tune_libraries, keep_pandas_out
+tune_libraries()
+keep_pandas_out()
 import conversion.executors.local
 stop = threading.Event()
 alone = may_fork()
@@ -244,7 +244,7 @@ from pathlib import Path
 from bioscan5m_hf.errors import BioscanError
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
-from conversion.progress import Unwatched
+from conversion.progress import SilentWatcher
 from conversion.synthetic.options import SampleOptions
 from conversion.synthetic.release import write_sample
 from conversion.verify.folder import VerifyOptions, verify
@@ -261,7 +261,7 @@ except BioscanError as error:
 @pytest.mark.parametrize(
     ("call", "given"),
     [
-        ("convert(ConvertOptions(given, output, 2), Unwatched())", "small_release"),
+        ("convert(ConvertOptions(given, output, 2), SilentWatcher())", "small_release"),
         ("verify(VerifyOptions(given, 2))", "converted"),
         ("write_sample(SampleOptions(output, 100, tiny=True, workers=2))", "small_release"),
     ],

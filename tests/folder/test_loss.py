@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conversion.folder.loss import beyond, shards_on_disk, told_shards
+from conversion.folder.loss import beyond, describe_shards, shards_on_disk
 from conversion.folder.manifest import read_manifest
 from conversion.synthetic.options import SampleOptions
 from conversion.synthetic.release import write_sample
@@ -160,7 +160,7 @@ def test_shards_in_words(tmp_path: Path) -> None:
     (tmp_path / "original_full").symlink_to(tmp_path / "cropped_256")
     found = shards_on_disk(tmp_path)
     assert sum(found.values()) == 1116
-    assert told_shards(beyond(found, {("cropped_256", "validation")})) == (
+    assert describe_shards(beyond(found, {("cropped_256", "validation")})) == (
         "cropped_256/train (2 shards, 1.1 kB), original_256/test_unseen (1 shard, 7 bytes)"
     )
     assert beyond(found, {("cropped_256", "train"), ("original_256", "test_unseen")}) == {}

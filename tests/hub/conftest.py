@@ -17,7 +17,7 @@ from conversion.card.presentation import present
 from conversion.folder.manifest import read_manifest
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
-from conversion.progress import Unwatched
+from conversion.progress import SilentWatcher
 from tests import forked, inline
 from tests.conftest import make_once
 from tests.forked import DATASETS, WARNED, Forked
@@ -42,7 +42,7 @@ def converted(small_release: Path, shared: Path) -> Path:
             small_release, root / NAME, 2, packages=("cropped_256",), shard_bytes=100_000
         )
         with without_processes():
-            summary = convert(options, Unwatched())
+            summary = convert(options, SilentWatcher())
         # Under the name that tests publish it by, so that publishing changes nothing in it.
         present(options.output, NAME)
         return summary

@@ -18,7 +18,7 @@ from conversion.upload.comparison import Comparison
 from conversion.upload.hub import LocalFile
 from conversion.upload.permissions import refusal_of
 from conversion.upload.publish import PublishOptions, steps
-from conversion.upload.sent_bytes import told_by_xet
+from conversion.upload.sent_bytes import reporting_xet_uploads
 from tests.hub.conftest import NAME, Client
 from tests.hub.repository import Repository
 from tests.hub.stand_in import Fault, HubStandIn
@@ -154,7 +154,7 @@ def test_the_hubs_own_storage_tells_too() -> None:
 
     disable_progress_bars()
     before, told = reporting.XetUploadProgressReporter, list[int]()
-    with told_by_xet(told.append):
+    with reporting_xet_uploads(told.append):
         assert not are_progress_bars_disabled()
         made = reporting.XetUploadProgressReporter()
         made.update_progress(SimpleNamespace(total_bytes_completed=7), {})

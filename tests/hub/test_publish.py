@@ -16,7 +16,7 @@ from conversion.folder.manifest import read_manifest
 from conversion.folder.state import KEPT_NAME
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
-from conversion.progress import Unwatched
+from conversion.progress import SilentWatcher
 from tests.conftest import Run
 from tests.hub.conftest import NAME, Client, large_bytes, shards_of
 from tests.hub.repository import Blob, Repository
@@ -137,7 +137,7 @@ def test_new_shards_replace_the_old_in_one_commit(
     publish(client, converted)
     other = tmp_path / "bioscan-5m"
     with without_processes():
-        convert(ConvertOptions(small_release, other, 1, packages=("cropped_256",)), Unwatched())
+        convert(ConvertOptions(small_release, other, 1, packages=("cropped_256",)), SilentWatcher())
     gone = set(shards_of(converted)) - set(shards_of(other))
     assert gone
     assert f"{len(gone)} removed" in publish(client, other)
@@ -320,7 +320,9 @@ def test_another_package_stays_in_the_repository(
     before = remote_digests(hub)
     other = tmp_path / "bioscan-5m"
     with without_processes():
-        convert(ConvertOptions(small_release, other, 1, packages=("original_256",)), Unwatched())
+        convert(
+            ConvertOptions(small_release, other, 1, packages=("original_256",)), SilentWatcher()
+        )
     gone = [path for path in before if path.startswith("cropped_256/")]
     for options in ((), ("--dry-run",)):
         error = refused(client, other, *options)

@@ -12,7 +12,7 @@ from pathlib import Path
 from conversion.folder.manifest import read_manifest
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
-from conversion.progress import Unwatched
+from conversion.progress import SilentWatcher
 from tests.hub.conftest import NAME, Client
 from tests.hub.stand_in import Fault, HubStandIn
 from tests.hub.test_publish import LOADING, local_digests, publish, remote_digests
@@ -44,7 +44,7 @@ def without_publishing(
         release, folder, 2, packages=tuple(packages), shard_bytes=shard, name=NAME
     )
     with without_processes():
-        convert(options, Unwatched())
+        convert(options, SilentWatcher())
     return folder
 
 

@@ -234,7 +234,7 @@ def test_shares_are_fair_for_any_sizes() -> None:
 
 def test_told_in_words() -> None:
     assert not SpecimenSelection()
-    assert SpecimenSelection().told == "every specimen"
+    assert SpecimenSelection().description == "every specimen"
     whole = SpecimenSelection("order = Diptera", PerTaxon("family", 10, 50), 2000)
     assert SpecimenSelection.from_json(whole.to_json()) == whole
-    assert whole.told.count(";") == 2
+    assert whole.description.count(";") == 2

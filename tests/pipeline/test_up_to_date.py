@@ -20,7 +20,7 @@ from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.outcome import Summary
 from conversion.planning.tasks import ShardTask
-from conversion.progress import Unwatched
+from conversion.progress import SilentWatcher
 from conversion.shards.build import ShardResult
 from conversion.synthetic.options import SampleOptions
 from conversion.synthetic.release import write_sample
@@ -44,7 +44,7 @@ def source(shared: Path) -> Path:
     return make_once(options.root, lambda _: write_sample(options))
 
 
-class Heard(Unwatched):
+class Heard(SilentWatcher):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
@@ -56,12 +56,12 @@ class Heard(Unwatched):
 
 def go(options: ConvertOptions) -> tuple[bool, Summary]:
     """Convert; tells whether everything was there already."""
-    heard = Heard()
-    summary = convert(options, heard)
-    assert ("reading the metadata" in heard.said) == (THERE not in heard.said)
-    if THERE in heard.said:
+    heeded_signals = Heard()
+    summary = convert(options, heeded_signals)
+    assert ("reading the metadata" in heeded_signals.said) == (THERE not in heeded_signals.said)
+    if THERE in heeded_signals.said:
         assert summary.made == 0
-    return THERE in heard.said, summary
+    return THERE in heeded_signals.said, summary
 
 
 @pytest.fixture
@@ -304,15 +304,15 @@ def test_shards_that_were_taken_away_are_there_too(options: ConvertOptions) -> N
     sink = Elsewhere()
     convert(options, Heard(), sink)
     assert sink.taken
-    heard = Heard()
-    convert(options, heard, sink)
-    assert THERE in heard.said
+    heeded_signals = Heard()
+    convert(options, heeded_signals, sink)
+    assert THERE in heeded_signals.said
     assert sink.finished == 2
     # One of them is lost there.
     sink.taken.popitem()
-    heard = Heard()
-    convert(options, heard, sink)
-    assert THERE not in heard.said
+    heeded_signals = Heard()
+    convert(options, heeded_signals, sink)
+    assert THERE not in heeded_signals.said
     # Who does not ask there finds none of them.
     assert not go(options)[0]
 

@@ -13,7 +13,7 @@ import pytest
 from bioscan5m_hf.errors import ReleaseNotFound
 from bioscan5m_hf.release.find import find_release
 from bioscan5m_hf.release.image_index import Stray, read_images
-from bioscan5m_hf.release.layout import archive_at, passed_over
+from bioscan5m_hf.release.layout import archive_at, why_not_read
 from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.storage.identity import tree_identity
 
@@ -188,7 +188,7 @@ def test_what_a_mac_writes_is_no_image(tmp_path: Path) -> None:
 )
 def test_what_is_nearly_an_archive_is_told(name: str, told: str, tmp_path: Path) -> None:
     assert archive_at(tmp_path / name) is None
-    note = passed_over(name)
+    note = why_not_read(name)
     assert note is not None
     assert name in note
     assert "not read" in note
@@ -205,7 +205,7 @@ def test_what_is_nearly_an_archive_is_told(name: str, told: str, tmp_path: Path)
     "name", ["README.md", "zip", "notes.txt", "BIOSCAN_5M_cropped_256_train.zip.md5"]
 )
 def test_other_files_are_nobodys_concern(name: str) -> None:
-    assert passed_over(name) is None
+    assert why_not_read(name) is None
 
 
 def test_metadata_as_extract_all_leaves_them(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from bioscan5m_hf.storage.path import RemotePath
 from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
 from conversion.planning.tasks import ShardTask
-from conversion.progress import Unwatched
+from conversion.progress import SilentWatcher
 from conversion.shards.build import ShardResult
 from conversion.upload.scratch import Scratch
 from conversion.upload.sending import Sending, convert_to_url
@@ -44,12 +44,12 @@ def options(release: Path | RemotePath, output: Path) -> ConvertOptions:
 
 
 def test_from_memory_to_memory(raw: RemotePath, small_release: Path, tmp_path: Path) -> None:
-    convert(options(small_release, tmp_path / "whole"), Unwatched())
+    convert(options(small_release, tmp_path / "whole"), SilentWatcher())
     whole = digests(tmp_path / "whole")
-    convert(options(raw, tmp_path / "from"), Unwatched())
+    convert(options(raw, tmp_path / "from"), SilentWatcher())
     assert digests(tmp_path / "from") == whole
     made = RemotePath("memory://made")
-    summary = convert_to_url(options(raw, Path()), made, Unwatched())
+    summary = convert_to_url(options(raw, Path()), made, SilentWatcher())
     assert summary.made > 3
     memory = fsspec.filesystem("memory")
     held = {
@@ -63,7 +63,7 @@ def test_from_memory_to_memory(raw: RemotePath, small_release: Path, tmp_path: P
     (finding,) = [text for text in verify(VerifyOptions(made, 2))[1] if text.startswith(shard)]
     assert "has 11 bytes" in finding
     # The length tells: this shard is made again, and no other.
-    again = convert_to_url(options(raw, Path()), made, Unwatched())
+    again = convert_to_url(options(raw, Path()), made, SilentWatcher())
     assert 0 < again.made < summary.made
     assert verify(VerifyOptions(made, 2))[1] == []
 
@@ -72,10 +72,10 @@ def test_a_foreign_folder_is_left_alone(raw: RemotePath) -> None:
     memory = fsspec.filesystem("memory")
     memory.pipe_file("/foreign/theirs.txt", b"theirs")
     with pytest.raises(ForeignFolder, match=r"memory://foreign: .*theirs\.txt"):
-        convert_to_url(options(raw, Path()), RemotePath("memory://foreign"), Unwatched())
+        convert_to_url(options(raw, Path()), RemotePath("memory://foreign"), SilentWatcher())
     assert memory.find("/foreign") == ["/foreign/theirs.txt"]
     with pytest.raises(OutputError, match="within each other"):
-        convert_to_url(options(raw, Path()), raw / "out", Unwatched())
+        convert_to_url(options(raw, Path()), raw / "out", SilentWatcher())
 
 
 class Answer:
@@ -121,7 +121,7 @@ def test_our_own_errors_pass_unchanged() -> None:
     assert type(caught.value) is ForeignFolder
 
 
-class Failing(Unwatched):
+class Failing(SilentWatcher):
     """A reporter that fails when the first shard was sent, for a reason that nobody foresaw."""
 
     def say(self, text: str) -> None:
@@ -137,7 +137,7 @@ def test_what_nobody_foresaw_in_the_sending_stops_the_conversion(release: Path, 
     if room == "scarce":
         # Where nothing is freed, it is full before all shards are made.
         with without_processes(), pytest.raises(UsageError) as refused:
-            convert_to_url(asked, url, Unwatched(), scratch=10_000)
+            convert_to_url(asked, url, SilentWatcher(), scratch=10_000)
         scratch = int(str(refused.value).partition("--scratch ")[2].partition("MB")[0]) * 10**6
     ended: Future[object] = Future()
 
@@ -178,9 +178,9 @@ def test_a_store_keeps_its_mark_where_a_shard_may_still_come(
 
     def convert_late() -> None:
         scratch = Scratch(asked.output, None, shards=9)
-        with Late(store, asked.output, scratch, Unwatched()) as late:
+        with Late(store, asked.output, scratch, SilentWatcher()) as late:
             late.prepare()
-            convert(asked, Unwatched(), late)
+            convert(asked, SilentWatcher(), late)
 
     with without_processes(), pytest.raises(BioscanError, match="stopped"):
         convert_late()

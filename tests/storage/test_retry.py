@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bioscan5m_hf.storage.retry import Patience, persist, seconds_asked
+from bioscan5m_hf.storage.retry import Patience, persist, retry_after_seconds
 
 
 class Busy(Exception):
@@ -78,8 +78,8 @@ def test_a_server_is_given_the_time_that_it_asks_for_within_limits() -> None:
 
 
 def test_what_servers_ask_for() -> None:
-    assert seconds_asked("120") == 120
-    assert seconds_asked(None) == seconds_asked("soon") == 0
+    assert retry_after_seconds("120") == 120
+    assert retry_after_seconds(None) == retry_after_seconds("soon") == 0
     date = email.utils.formatdate(time.time() + 100, usegmt=True)
-    assert 90 < seconds_asked(date) <= 100
-    assert seconds_asked(email.utils.formatdate(0, usegmt=True)) == 0
+    assert 90 < retry_after_seconds(date) <= 100
+    assert retry_after_seconds(email.utils.formatdate(0, usegmt=True)) == 0

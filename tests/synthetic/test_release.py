@@ -16,7 +16,7 @@ from bioscan5m_hf.schema.columns import SPLITS
 from bioscan5m_hf.schema.configurations import PARTITIONS, package_names, splits_of
 from bioscan5m_hf.schema.upstream import BBOX_NAME, METADATA_ZIP
 from bioscan5m_hf.schema.upstream import METADATA_STEM as STEM
-from conversion.progress import Unwatched
+from conversion.progress import SilentWatcher
 from conversion.synthetic.options import SampleOptions
 from conversion.synthetic.release import write_sample
 from tests.limits import files_of_at_most
@@ -213,7 +213,7 @@ def test_an_archive_that_is_broken_off_leaves_nothing(
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
-    watcher = Unwatched()
+    watcher = SilentWatcher()
     monkeypatch.setattr(watcher, "progress", lambda *_: nullcontext(interrupt))
     with pytest.raises(KeyboardInterrupt):
         write_sample(_tiny(tmp_path / "release", 500, layout="full"), watcher)

@@ -14,7 +14,7 @@ from conversion.pipeline.convert import convert
 from conversion.pipeline.options import ConvertOptions
 from conversion.pipeline.outcome import Summary
 from conversion.planning.tasks import ShardTask
-from conversion.progress import Unwatched
+from conversion.progress import SilentWatcher
 from conversion.shards.build import ShardResult
 from conversion.upload.scratch import Scratch
 from conversion.upload.sender import FinishedShard, Sender
@@ -69,7 +69,7 @@ def make(release: Path, shelf: Shelf) -> Summary:
         release, shelf._folder, 2, packages=("cropped_256",), shard_bytes=60_000
     )
     with shelf:
-        return convert(options, Unwatched(), shelf)
+        return convert(options, SilentWatcher(), shelf)
 
 
 @pytest.mark.parametrize("batch_bytes", [0, 100_000, 1 << 40])
@@ -97,7 +97,7 @@ def test_a_batch_is_shown_where_its_room_is_awaited(release: Path, tmp_path: Pat
     # Three shards and the pictures, of more than ten.
     shelf = Shelf(options.output, 13_000_000, 1 << 40)
     with shelf:
-        convert(options, Unwatched(), shelf)
+        convert(options, SilentWatcher(), shelf)
     assert len(shelf.batches) > 1
     assert len(shelf.shown) == len(shelf.digests) == len(set(shelf.shown))
 

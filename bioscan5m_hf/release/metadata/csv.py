@@ -71,10 +71,10 @@ def read_csv(stream: MetadataStream, label: str, report: OnBadRow, note: OnNote)
     except pa.ArrowInvalid as error:
         if broken.failure:
             raise broken.failure from error
-        told = first_line(error)
-        if "straddling" in told:
-            told = f"a row of more than {_BLOCK_BYTES:,} bytes, or a quote that is never closed"
-        raise _no_csv(told, label) from error
+        detail = first_line(error)
+        if "straddling" in detail:
+            detail = f"a row of more than {_BLOCK_BYTES:,} bytes, or a quote that is never closed"
+        raise _no_csv(detail, label) from error
     # A value without its closing quote would swallow all rows after it.
     if stream.quotes % 2:
         raise _no_csv("a quote is never closed", label)
@@ -96,9 +96,9 @@ class _BrokenRows:
         self.numbers.append(row.number)
         found = f"has {row.actual_columns} fields instead of {row.expected_columns}"
         # If a quote was never closed, the text may be a whole block.
-        told = BadRow(row.number, None, None, "broken-row", f"{found}: {row.text[:60]!r}")
+        bad = BadRow(row.number, None, None, "broken-row", f"{found}: {row.text[:60]!r}")
         try:
-            self._report(told)
+            self._report(bad)
         except MetadataError as error:
             self.failure = error
             return "error"
@@ -133,8 +133,8 @@ def _fields(line: str, separator: str) -> list[str]:
     return next(csv.reader([line], delimiter=separator), [])
 
 
-def _no_csv(told: str, label: str) -> MetadataError:
-    return MetadataError(f"cannot be read as csv ({told})", where=label, fix="download it again")
+def _no_csv(detail: str, label: str) -> MetadataError:
+    return MetadataError(f"cannot be read as csv ({detail})", where=label, fix="download it again")
 
 
 def _number_rows(count: int, first: int, broken: list[int]) -> tuple[npt.NDArray[np.uint64], int]:

@@ -109,7 +109,7 @@ def read_metadata(
             taxa.compare(text, rows)
             yield _convert(text, rows, report)
     if taxa.others:
-        note(f"{file.label}: {taxa.told}")
+        note(f"{file.label}: {taxa.description}")
 
 
 def _unheard(_note: str) -> None:
@@ -138,7 +138,7 @@ class _Taxa:
         self._first = ""
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """The differences, as a sentence."""
         return (
             f"the taxon of {counted(self.others, 'record')} is not the most specific of the "

@@ -91,7 +91,7 @@ def run(
             item.presence.value
             if dry_run
             else ("was there" if item.presence is Presence.WHOLE else "fetched"),
-            item.remote.expected.told,
+            item.remote.expected.description,
             readable_size(item.remote.expected.bytes),
         )
         for item in items

@@ -100,11 +100,11 @@ def run(
     data = open_data(source)
     with terminal.progress("writing", unit="specimens") as reached:
         result = export(data, TARGETS[to](), package, split, wanted, reached)
-    terminal.show(_told(output, result))
+    terminal.show(_described(output, result))
     return 0
 
 
-def _told(output: Path, result: ExportResult) -> str:
+def _described(output: Path, result: ExportResult) -> str:
     files = counted(result.files, "file")
     specimens = counted(result.written, "specimen")
     lines = [f"{output}: {specimens} in {files}"]

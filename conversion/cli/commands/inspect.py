@@ -62,7 +62,7 @@ def run(
     findings: Path | None,
 ) -> int:
     """Show the contents of a release; return 1 if something does not fit."""
-    from conversion.catalogue.inspection import inspect, told_as_absent
+    from conversion.catalogue.inspection import describe_absent_splits, inspect
 
     report = inspect(release, packages=packages, splits=splits, subset=subset, watcher=terminal)
     count = report.count()
@@ -73,15 +73,15 @@ def run(
     if findings:
         terminal.show(f"{counted(count.total(), 'finding')} listed in {findings}")
     absent = [(p.selection.package, p.absent) for p in report.packages if p.absent]
-    terminal.show(*(told_as_absent(name, lacking) for name, lacking in absent))
+    terminal.show(*(describe_absent_splits(name, lacking) for name, lacking in absent))
     if report.fits:
-        told = (
+        line = (
             "What is there fits together."
             if absent or subset
             else "Everything fits: each specimen has its image, and each image its specimen."
         )
         terminal.show(
-            told,
+            line,
             "inspect does not read the images; convert checks each of them.",
         )
         return 0

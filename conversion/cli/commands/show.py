@@ -61,8 +61,8 @@ def run(
             raise UsageError(f"{package} has no photographs", fix="leave --image out")
         write_whole(image, data)
     terminal.document(row)
-    told = [(name, shown(str(value))) for name, value in row.items() if value is not None]
-    terminal.show(make_table(shown(processid), ("column", "value"), told))
+    cells = [(name, shown(str(value))) for name, value in row.items() if value is not None]
+    terminal.show(make_table(shown(processid), ("column", "value"), cells))
     if image and data:
         terminal.show(f"{image}: {len(data):,} bytes")
     return 0
