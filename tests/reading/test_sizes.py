@@ -70,7 +70,7 @@ def test_wrong_names_list_what_the_folder_holds(sizes: Path, tmp_path: Path) -> 
         assert listed == [*(f"cropped_96{end}" for end in ends), "metadata"]
         with pytest.raises(UnknownName, match="did you mean 'cropped_96_train'"):
             load_dataset(sizes / form, "cropped_96_trian", cache_dir=tmp_path)
-        with pytest.raises(ReleaseNotFound, match=r"nothing of cropped_256; it has cropped_96"):
+        with pytest.raises(ReleaseNotFound, match=r"does not have cropped_256; it has cropped_96"):
             load_dataset(sizes / form, "cropped_256", cache_dir=tmp_path)
     with pytest.raises(UnknownName, match=r"valid names: original_full, .*_eval, metadata$"):
         load_dataset(sizes / "release", "cropped_96", cache_dir=tmp_path)
