@@ -16,7 +16,7 @@ from datasets.exceptions import DatasetGenerationError
 from bioscan5m_hf import config
 from bioscan5m_hf.config import Bioscan5MConfig
 from bioscan5m_hf.errors import BioscanError, UnknownName, UsageError
-from bioscan5m_hf.query.choice import Choice, choose_columns
+from bioscan5m_hf.query.choice import Choice, choose_columns, require_list
 from bioscan5m_hf.query.filters import Filter, Where, plain_where
 from bioscan5m_hf.readers.barcodes import BARCODE, cut, unique_keys
 from bioscan5m_hf.readers.base import Piece
@@ -204,8 +204,7 @@ class Bioscan5M(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     def _ranks(self) -> list[str]:
         """The ranks that become ``ClassLabel``."""
         wanted = self.config.class_labels or []
-        if isinstance(wanted, str):
-            raise UsageError(f"class_labels= must be a list: {wanted!r}", fix=f"write {[wanted]}")
+        require_list("class_labels", wanted)
         for rank in wanted:
             if rank not in RANKS:
                 raise UnknownName.of("rank", str(rank), RANKS)

@@ -33,8 +33,8 @@ def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
     place = parent or Path(tempfile.gettempdir())
     prefix = f".{_PREFIX}" if parent else _PREFIX
     _clear(place, prefix)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as name:
-        made = Path(name)
+    made = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+    try:
         # The file must be locked from its first moment: another run may at any time remove folders
         # whose file is not locked.
         descriptor = make_locked(made / _LOCK)
@@ -42,7 +42,8 @@ def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
             yield made
         finally:
             os.close(descriptor)
-            _remove(made)
+    finally:
+        _remove(made)
 
 
 def _clear(folder: Path, prefix: str) -> None:

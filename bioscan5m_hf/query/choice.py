@@ -62,6 +62,16 @@ class Choice:
         return chosen
 
 
+def require_list(option: str, value: object) -> None:
+    """Check that the value of an option is not a single string in place of a list.
+
+    Raises:
+        UsageError: It is.
+    """
+    if isinstance(value, str):
+        raise UsageError(f"{option}= must be a list, not {value!r}", fix=f"write [{value!r}]")
+
+
 def choose_columns(columns: Sequence[str] | None, *, image: bool) -> tuple[str, ...]:
     """Check the option ``columns``.
 
@@ -79,8 +89,7 @@ def choose_columns(columns: Sequence[str] | None, *, image: bool) -> tuple[str, 
     known = [IMAGE_COLUMN, *column_names()] if image else column_names()
     if columns is None:
         return tuple(known)
-    if isinstance(columns, str):
-        raise UsageError(f"columns= must be a list, not {columns!r}", fix=f"write [{columns!r}]")
+    require_list("columns", columns)
     wanted = list(columns)
     for name in wanted:
         if name not in known:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from bioscan5m_hf.errors import OutOfReach
 from bioscan5m_hf.files.lock import alone
+from bioscan5m_hf.files.temporary import temporary_folder
 from bioscan5m_hf.readers.base import Piece
 from bioscan5m_hf.schema.columns import Split
 from bioscan5m_hf.schema.configurations import METADATA, Configuration
@@ -153,11 +153,8 @@ def remember(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Without the lock, entries that another process adds meanwhile would be lost.
-        with (
-            alone(path.with_suffix(".lock")),
-            tempfile.TemporaryDirectory(dir=path.parent) as work,
-        ):
-            file = Path(work) / path.name
+        with alone(path.with_suffix(".lock")), temporary_folder(path.parent) as work:
+            file = work / path.name
             file.write_text(json.dumps(_joined(data, prepared_of(data.root, cache), new)), "utf-8")
             file.replace(path)
     except OSError as error:

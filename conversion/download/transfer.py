@@ -104,16 +104,14 @@ class Transfers:
 
         return self._persist(remote, ask, lambda: False)
 
-    def fetch(
-        self, remote: RemoteFile, folder: Path, on_bytes: OnBytes, output: Path | None = None
-    ) -> Path:
+    def fetch(self, remote: RemoteFile, folder: Path, on_bytes: OnBytes, output: Path) -> Path:
         """Fetch a file, and verify its length and digest.
 
         Args:
             remote: The file.
             folder: The folder for the unfinished file; an existing part of it is continued.
             on_bytes: Called with progress, including bytes of an existing part.
-            output: The folder for the verified file; by default it is ``folder``.
+            output: The folder for the verified file.
 
         Returns:
             The final path of the file.
@@ -124,7 +122,7 @@ class Transfers:
             FolderInUse: Another process is fetching the same file.
             Stopped: The transfer was cancelled.
         """
-        final = (output or folder) / remote.name
+        final = output / remote.name
         with Partial(folder, final, remote.url, remote.expected) as partial:
             partial.take_up(on_bytes, self._check_stop)
             taken_up = partial.length

@@ -52,7 +52,7 @@ def fetch(
     transfers: Transfers, server: Server, folder: Path, expected: Expected | None = None
 ) -> int:
     count = Count()
-    path = transfers.fetch(remote(server, expected), folder, count)
+    path = transfers.fetch(remote(server, expected), folder, count, folder)
     assert path.read_bytes() == DATA
     assert sorted(entry.name for entry in folder.iterdir()) == ["a.zip"]
     assert count.total == len(DATA)
@@ -103,7 +103,7 @@ def test_it_gives_up_after_cuts_that_bring_nothing_and_keeps_the_part(
 ) -> None:
     server.site.faults = [cut_after(1_000_000)] + [cut_after(0) for _ in range(2)]
     with pytest.raises(DownloadFailed, match="run the same command again"):
-        transfers.fetch(remote(server), tmp_path, Count())
+        transfers.fetch(remote(server), tmp_path, Count(), tmp_path)
     assert (tmp_path / "a.zip.part").stat().st_size == 1_000_000
     server.site.requests.clear()
     fetch(transfers, server, tmp_path)
@@ -125,7 +125,7 @@ def test_a_server_without_ranges_that_always_cuts_is_given_up(
     server.site.ranges = False
     server.site.faults = [cut_after(1_000_000) for _ in range(50)]
     with pytest.raises(DownloadFailed, match="3 times in a row"):
-        transfers.fetch(remote(server), tmp_path, Count())
+        transfers.fetch(remote(server), tmp_path, Count(), tmp_path)
 
 
 def test_other_bytes_of_the_same_length_are_refused(
@@ -133,7 +133,7 @@ def test_other_bytes_of_the_same_length_are_refused(
 ) -> None:
     server.site.files["a.zip"] = DATA[:-1] + bytes([DATA[-1] ^ 1])
     with pytest.raises(DownloadFailed, match=f"MD5 is .*, and {MD5} was expected"):
-        transfers.fetch(remote(server), tmp_path, Count())
+        transfers.fetch(remote(server), tmp_path, Count(), tmp_path)
     assert not (tmp_path / "a.zip").exists()
     assert (tmp_path / "a.zip.part").stat().st_size == 0
     # What came in one piece is not fetched again at once.
@@ -145,7 +145,7 @@ def test_a_damaged_part_costs_a_second_fetch_and_no_more(
 ) -> None:
     server.site.faults = [cut_after(1_000_000)] + [cut_after(0) for _ in range(2)]
     with pytest.raises(DownloadFailed):
-        transfers.fetch(remote(server), tmp_path, Count())
+        transfers.fetch(remote(server), tmp_path, Count(), tmp_path)
     part = tmp_path / "a.zip.part"
     part.write_bytes(b"\0" * 1_000_000)
     server.site.requests.clear()
@@ -175,7 +175,7 @@ def test_a_whole_part_needs_no_request(
 ) -> None:
     server.site.faults = [cut_after(1_000_000)] + [cut_after(0) for _ in range(2)]
     with pytest.raises(DownloadFailed):
-        transfers.fetch(remote(server), tmp_path, Count())
+        transfers.fetch(remote(server), tmp_path, Count(), tmp_path)
     (tmp_path / "a.zip.part").write_bytes(DATA)
     server.site.requests.clear()
     fetch(transfers, server, tmp_path)
@@ -191,7 +191,7 @@ def test_without_a_digest_a_changed_file_is_not_joined_to_the_old_part(
     server.site.files["a.zip"], server.site.etag = bytes(len(DATA)), '"one"'
     server.site.faults = [cut_after(1_000_000)] + [cut_after(0) for _ in range(2)]
     with pytest.raises(DownloadFailed):
-        transfers.fetch(remote(server, expected), tmp_path, Count())
+        transfers.fetch(remote(server, expected), tmp_path, Count(), tmp_path)
     server.site.files["a.zip"], server.site.etag = DATA, '"two"'
     fetch(transfers, server, tmp_path, expected)
 
@@ -209,7 +209,7 @@ def test_a_file_of_another_length_is_refused_before_it_is_fetched(
     server: Server, transfers: Transfers, tmp_path: Path
 ) -> None:
     with pytest.raises(DownloadFailed, match="3,000,000 bytes there, and 2,999,999 were expected"):
-        transfers.fetch(remote(server, Expected(2_999_999)), tmp_path, Count())
+        transfers.fetch(remote(server, Expected(2_999_999)), tmp_path, Count(), tmp_path)
     assert (tmp_path / "a.zip.part").stat().st_size == 0
 
 
@@ -219,7 +219,7 @@ def test_a_refusal_is_told_at_once(
 ) -> None:
     server.site.faults = [refuse(status)]
     with pytest.raises(DownloadFailed, match=f"the server answers {status}"):
-        transfers.fetch(remote(server), tmp_path, Count())
+        transfers.fetch(remote(server), tmp_path, Count(), tmp_path)
     assert len(server.site.requests) == 1
 
 
@@ -254,7 +254,7 @@ def test_a_pause_that_is_too_long_is_told(
 ) -> None:
     server.site.faults = [refuse(429, Retry_After="86400")]
     with pytest.raises(DownloadFailed, match="asks to wait 86,400 seconds"):
-        transfers.fetch(remote(server), tmp_path, Count())
+        transfers.fetch(remote(server), tmp_path, Count(), tmp_path)
 
 
 def test_a_part_that_the_server_misplaces_is_not_used(
@@ -275,13 +275,13 @@ def test_nobody_there(transfers: Transfers, tmp_path: Path) -> None:
     with Server() as gone:
         pass
     with pytest.raises(DownloadFailed, match="failed 3 times"):
-        transfers.fetch(remote(gone), tmp_path, Count())
+        transfers.fetch(remote(gone), tmp_path, Count(), tmp_path)
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://example.org/a.zip", "http://a:b/a.zip"])
 def test_no_address(transfers: Transfers, tmp_path: Path, url: str) -> None:
     with pytest.raises(DownloadFailed, match="is not an address"):
-        transfers.fetch(RemoteFile("a.zip", url, Expected(3)), tmp_path, Count())
+        transfers.fetch(RemoteFile("a.zip", url, Expected(3)), tmp_path, Count(), tmp_path)
 
 
 @pytest.mark.parametrize("with_ranges", [True, False])
@@ -296,7 +296,7 @@ def test_two_processes_do_not_fetch_the_same_file(
 ) -> None:
     held = Partial(tmp_path, tmp_path / "a.zip", "elsewhere", Expected(3))
     with held, pytest.raises(FolderInUse, match="another process is fetching this file"):
-        transfers.fetch(remote(server), tmp_path, Count())
+        transfers.fetch(remote(server), tmp_path, Count(), tmp_path)
     fetch(transfers, server, tmp_path)
 
 
@@ -307,7 +307,7 @@ def test_it_stops_when_told_even_in_a_pause(server: Server, tmp_path: Path) -> N
 
     def run() -> None:
         try:
-            transfers.fetch(remote(server), tmp_path, Count())
+            transfers.fetch(remote(server), tmp_path, Count(), tmp_path)
         except Stopped as stopped:
             told.append(stopped)
 
@@ -333,7 +333,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))
 transfers = Transfers(Patience(), "test")
 remote = RemoteFile("a.zip", sys.argv[1], Expected(3_000_000, "md5", sys.argv[2]))
 try:
-    transfers.fetch(remote, Path(sys.argv[3]), lambda count: None)
+    transfers.fetch(remote, Path(sys.argv[3]), lambda count: None, Path(sys.argv[3]))
 except OutputError as error:
     print(error)
 """
